@@ -1,0 +1,1 @@
+"""Everything that meets traffic. Imported as `addons.x`, never bare (see gateway.py)."""

@@ -1,0 +1,136 @@
+"""Which flows are AI calls, and what is known of each before it goes anywhere."""
+
+import base64
+import json
+import re
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+from mitmproxy import http
+from mitmproxy.proxy import mode_specs
+
+from addons.options import Options
+from metering.call import Call
+from metering.call import ErrorType
+from metering.call import word
+from metering.paths import Api
+from metering.paths import Target
+from metering.paths import api_of
+from metering.paths import parse
+
+LONGEST_PATH = 1024
+LONGEST_TAG = 128
+
+
+@dataclass(slots=True, weakref_slot=True)
+class Exchange:
+    """An AI call under way."""
+
+    call: Call
+    """The row that it will leave."""
+    target: Target | None
+    """What its path asks; None for an unknown path on a known host."""
+    path: str
+    """The path without query and configured base path."""
+    credential: str | None
+    """What tells its client from others. A secret: only its fingerprint is kept."""
+
+    def refuse(self, flow: http.HTTPFlow, response: http.Response, error_type: ErrorType | None) -> None:
+        """Answer the call ourselves."""
+        flow.response = response
+        self.call.error_type = error_type
+
+
+class Classify:
+    """Makes an `Exchange` of every flow that is an AI call. In reverse mode all flows are."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self.exchanges: MutableMapping[http.HTTPFlow, Exchange] = WeakKeyDictionary()
+
+    def is_ai_host(self, host: str) -> bool:
+        """Whether forward mode looks into connections to this host: Google's, OpenAI's, and those in options."""
+        settings = self._options.settings
+        named = (
+            endpoint.host for endpoint in (settings.vertex_endpoint, settings.openai_endpoint) if endpoint
+        )
+        return api_of(host) is not None or host in named
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        request = flow.request
+        path = request.path.partition("?")[0]
+        api: Api | None = None
+        if isinstance(flow.client_conn.proxy_mode, mode_specs.ReverseMode):
+            path = self._without_base(path)
+        elif self.is_ai_host(request.host):
+            api = api_of(request.host)
+        else:
+            return
+        target = parse(request.method, path, api)
+        call = Call(
+            started_at=int(request.timestamp_start * 1_000_000),
+            method=word(request.method, 16),
+            path=path.removeprefix(target.base if target else "")[:LONGEST_PATH],
+            sdk=sdk_of(request.headers),
+            tags=self._tags(request.headers),
+        )
+        if target:
+            call.surface = target.surface
+            call.operation = target.operation
+            call.project = word(target.fields.get("project"), 128)
+            call.location = word(target.fields.get("location"))
+            call.publisher = word(target.publisher)
+            call.model = word(target.fields.get("model") or _endpoint_id(target), 256)
+        self.exchanges[flow] = Exchange(call, target, path, credential_of(request))
+
+    def _without_base(self, path: str) -> str:
+        for base in self._options.settings.gateway_base_path:
+            if path == base or path.startswith(base + "/"):
+                return path[len(base) :]
+        return path
+
+    def _tags(self, headers: http.Headers) -> dict[str, str] | None:
+        names = (name for name in self._options.settings.usage_tags if name in headers)
+        return {name: headers[name][:LONGEST_TAG] for name in names} or None
+
+
+def _endpoint_id(target: Target) -> str | None:
+    endpoint = target.fields.get("endpoint")
+    return None if endpoint == "openapi" else endpoint
+
+
+SDKS = (
+    ("x-goog-api-client", re.compile(r"\b(google-genai-sdk/[\w.+-]+)"), r"\1"),
+    ("user-agent", re.compile(r"^(?:Async)?([A-Za-z]+)/(?:Python|JS) ([\w.+-]+)"), r"\1/\2"),
+    ("user-agent", re.compile(r"^([\w.-]+/[\w.+-]+)"), r"\1"),
+)
+"""Where clients name themselves: header, pattern, and what becomes the column `sdk`."""
+
+
+def sdk_of(headers: http.Headers) -> str | None:
+    for header, pattern, template in SDKS:
+        if match := pattern.search(headers.get(header, "")):
+            return word(match.expand(template).lower())
+    return None
+
+
+def credential_of(request: http.Request) -> str | None:
+    """What identifies the client, from the places where SDKs put keys. Google's access tokens change every
+    hour: of a JWT the subject is taken, which stays."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token:
+        return _subject(token) or token
+    for header in ("x-goog-api-key", "api-key", "x-api-key"):
+        if header in request.headers:
+            return str(request.headers[header])
+    return str(request.query["key"]) if "key" in request.query else None
+
+
+def _subject(token: str) -> str | None:
+    try:
+        payload = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        return str(claims.get("sub") or claims.get("iss") or "") or None
+    except (IndexError, ValueError, AttributeError):
+        return None

@@ -1,0 +1,72 @@
+"""A clean end: stop listening, finish what is under way, close."""
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from collections.abc import Callable
+
+from mitmproxy import ctx
+from mitmproxy import http
+from mitmproxy.addons.proxyserver import Proxyserver
+
+from addons.classify import Classify
+from addons.error_pages import error_response
+from addons.meter import Meter
+
+PATIENCE_S = 8.0
+"""Container managers kill after 10 seconds."""
+CLOSING_S = 1.0
+ENDING = "vertex-tap is shutting down; send the request again."
+
+
+class Drain:
+    """On SIGTERM and SIGINT mitmproxy awaits `done` while it still relays, then cancels everything."""
+
+    def __init__(self, classify: Classify, meter: Meter) -> None:
+        self._exchanges = classify.exchanges
+        self._meter = meter
+        self._draining = False
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        if self._draining and (exchange := self._exchanges.get(flow)):
+            exchange.refuse(flow, error_response(503, ENDING), None)
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        if self._draining and flow.response and flow.request.http_version.startswith("HTTP/1"):
+            flow.response.headers["connection"] = "close"
+
+    def done(self) -> Awaitable[None] | None:
+        # Not a coroutine function: mitmproxy calls `done` without awaiting when it reloads a script.
+        if ctx.master.should_exit.is_set():
+            return self._drain()
+        self._meter.interrupt()
+        self._meter.close()
+        return None
+
+    async def _drain(self) -> None:
+        self._draining = True
+        ctx.options.update(server=False)
+        proxyserver = ctx.master.addons.get("proxyserver")
+        await _until(lambda: not self._meter.calls_under_way and not _unsent(proxyserver), PATIENCE_S)
+        self._meter.interrupt()
+        # What is left would be cancelled with a traceback.
+        for handler in list(proxyserver.connections.values()):
+            handler.close_connection(handler.client)
+        await _until(lambda: not proxyserver.connections, CLOSING_S)
+        self._meter.close()
+
+
+async def _until(condition: Callable[[], bool], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        await asyncio.sleep(0.01)
+
+
+def _unsent(proxyserver: Proxyserver) -> bool:
+    """Whether an answer still waits for a slow client."""
+    return any(
+        io.writer.transport.get_write_buffer_size()
+        for handler in proxyserver.connections.values()
+        for io in handler.transports.values()
+        if isinstance(io.writer, asyncio.StreamWriter)
+    )

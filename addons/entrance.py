@@ -1,0 +1,92 @@
+"""The ways in: reverse mode, where clients name us as their base URL, and forward mode, where we are their proxy."""
+
+import logging
+import os
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+import certifi
+from mitmproxy import ctx
+from mitmproxy import tls
+from mitmproxy.net.tls import starts_like_tls_record
+from mitmproxy.proxy import layer
+from mitmproxy.proxy import layers
+from mitmproxy.proxy import mode_specs
+
+from addons.classify import Classify
+from addons.options import Options
+
+BUNDLE = "vertex-tap-ca-bundle.pem"
+LARGEST_HELD = "64m"
+"""Bodies beyond this are passed on as they come."""
+
+logger = logging.getLogger(__name__)
+
+
+class Entrance:
+    """Prepares the listeners and says where they are. In forward mode only hosts of AI APIs are decrypted;
+    everything else is tunnelled as it is and leaves no trace."""
+
+    def __init__(self, options: Options, classify: Classify) -> None:
+        self._options = options
+        self._classify = classify
+
+    def running(self) -> None:
+        # Eager connections would go to the `reverse:` target, which need not be where a call goes.
+        ctx.options.update(connection_strategy="lazy")
+        if ctx.options.stream_large_bodies is None:
+            ctx.options.update(stream_large_bodies=LARGEST_HELD)
+        _raise_file_limit()
+        for line in self._directions():
+            logger.info("vertex-tap: %s", line)
+
+    def next_layer(self, nextlayer: layer.NextLayer) -> None:
+        context = nextlayer.context
+        if nextlayer.layer or _is_reverse(context.client.proxy_mode) or not context.server.address:
+            return
+        data, names = nextlayer.data_client(), (context.server.address[0], context.client.sni)
+        if data and not starts_like_tls_record(data) and not self._is_ai(*names):
+            nextlayer.layer = layers.TCPLayer(context, ignore=True)
+
+    def tls_clienthello(self, data: tls.ClientHelloData) -> None:
+        context = data.context
+        if not _is_reverse(context.client.proxy_mode) and context.server.address:
+            data.ignore_connection = not self._is_ai(context.server.address[0], data.client_hello.sni)
+
+    def _is_ai(self, *names: str | None) -> bool:
+        return any(self._classify.is_ai_host(name) for name in names if name)
+
+    def _directions(self) -> Iterator[str]:
+        ledger = f"the ledger is {self._options.settings.usage_db}"
+        for server in ctx.master.addons.get("proxyserver").servers:
+            for host, port, *_ in server.listen_addrs[:1]:
+                here = f"http://{'127.0.0.1' if host in ('', '0.0.0.0', '::') else host}:{port}"
+                if _is_reverse(server.mode):
+                    base = self._options.settings.gateway_base_path
+                    yield f"point clients at {here}{base[0] if base else ''} (base_url); {ledger}"
+                else:
+                    bundle = _write_bundle(Path(ctx.options.confdir).expanduser())
+                    yield (
+                        f"set HTTPS_PROXY={here} and trust {bundle} (SSL_CERT_FILE, REQUESTS_CA_BUNDLE,"
+                        f" NODE_EXTRA_CA_CERTS); {ledger}"
+                    )
+
+
+def _is_reverse(mode: mode_specs.ProxyMode) -> bool:
+    return isinstance(mode, mode_specs.ReverseMode)
+
+
+def _write_bundle(confdir: Path) -> Path:
+    """Certifi's roots and our CA: SSL_CERT_FILE replaces a client's own roots, and most hosts are not ours."""
+    bundle = confdir / BUNDLE
+    new = bundle.with_suffix(f".{os.getpid()}")
+    new.write_text(certifi.contents() + "\n" + (confdir / "mitmproxy-ca-cert.pem").read_text())
+    new.replace(bundle)
+    return bundle
+
+
+def _raise_file_limit() -> None:
+    """Two descriptors a stream: the usual 1024 are soon used up."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,37 @@
+"""The script that mitmdump loads: `mitmdump -s addons/gateway.py --mode reverse:https://aiplatform.googleapis.com`.
+
+Here are the addons in the order a call meets them, and nothing else.
+"""
+
+import sys
+from pathlib import Path
+
+# mitmproxy puts the folder of a script on sys.path, where our modules would hide others of their names. What
+# belongs there is the folder above, so that a checkout runs without being installed.
+_here = Path(__file__).resolve().parent
+sys.path[:] = [str(_here.parent), *(entry for entry in sys.path if Path(entry or ".").resolve() != _here)]
+
+from addons.classify import Classify  # noqa: E402
+from addons.drain import Drain  # noqa: E402
+from addons.entrance import Entrance  # noqa: E402
+from addons.meter import Meter  # noqa: E402
+from addons.options import Options  # noqa: E402
+from addons.redact import Redact  # noqa: E402
+from addons.route import Route  # noqa: E402
+
+
+def chain(options: Options) -> list[object]:
+    classify = Classify(options)
+    meter = Meter(options, classify)
+    return [
+        options,
+        Entrance(options, classify),
+        classify,
+        Drain(classify, meter),
+        Route(options, classify),
+        meter,
+        Redact(classify),
+    ]
+
+
+addons = chain(Options())

@@ -1,0 +1,80 @@
+"""`vertex-tap serve`: the same addons on a Master of our own, with only those of mitmproxy that they need.
+
+Every hook costs a walk through the whole chain, of which mitmdump's is four times as long. What is left out
+here (the listing, saved flows, replay, scripts, ...) has no options either, so that none is set in vain.
+"""
+
+import asyncio
+import logging
+import signal
+from pathlib import Path
+
+from mitmproxy import exceptions
+from mitmproxy import hooks
+from mitmproxy import options
+from mitmproxy import optmanager
+from mitmproxy.addons import block
+from mitmproxy.addons import core
+from mitmproxy.addons import disable_h2c
+from mitmproxy.addons import errorcheck
+from mitmproxy.addons import next_layer
+from mitmproxy.addons import proxyauth
+from mitmproxy.addons import proxyserver
+from mitmproxy.addons import tlsconfig
+from mitmproxy.addons import upstream_auth
+from mitmproxy.master import Master
+
+from addons.gateway import chain
+from addons.options import OPTIONS
+from addons.options import Options
+
+MODE = "reverse:https://aiplatform.googleapis.com"
+HOST = "127.0.0.1"
+PORT = 8080
+
+
+def serve(host: str | None, port: int | None, set_options: tuple[str, ...]) -> None:
+    """Serve until SIGINT or SIGTERM. `set_options` are `name=value`, and win over mitmproxy's config.yaml.
+    Raises SystemExit for bad ones."""
+    try:
+        asyncio.run(_serve(host, port, set_options))
+    except exceptions.OptionsError as e:
+        raise SystemExit(f"vertex-tap cannot start:\n  {e}") from e
+
+
+async def _serve(host: str | None, port: int | None, set_options: tuple[str, ...]) -> None:
+    opts = options.Options(mode=[MODE], listen_host=HOST, listen_port=PORT)
+    master = Master(opts, with_termlog=True)
+    confdir = Path(opts.confdir).expanduser()
+    optmanager.load_paths(opts, confdir / "config.yaml", confdir / "config.yml")
+    others = set(opts.deferred)
+    opts.update(listen_host=host or opts.listen_host, listen_port=opts.listen_port if port is None else port)
+    opts.set(*set_options, defer=True)
+    master.addons.add(
+        core.Core(),
+        block.Block(),
+        disable_h2c.DisableH2C(),
+        proxyauth.ProxyAuth(),
+        proxyserver.Proxyserver(),
+        *chain(Options(prefixes=("",))),
+        next_layer.NextLayer(),
+        tlsconfig.TlsConfig(),
+        upstream_auth.UpstreamAuth(),
+        errorcheck.ErrorCheck(),
+    )
+    for name in others:
+        # config.yaml is mitmproxy's, which has more options than there are here.
+        opts.deferred.pop(name, None)
+    _set_log_levels(opts.termlog_verbosity)
+    master.addons.trigger(hooks.ConfigureHook({"confdir", "mode", *OPTIONS}))
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(signum, master.shutdown)
+    await master.run()
+
+
+def _set_log_levels(verbosity: str) -> None:
+    root, connections = logging.getLogger(), logging.getLogger("mitmproxy.proxy.server")
+    root.setLevel(verbosity.upper())
+    if verbosity != "debug":
+        # Every connection is told at INFO.
+        connections.setLevel(logging.WARNING)

@@ -1,0 +1,355 @@
+"""Times a call, reads its usage, commits its row."""
+
+import functools
+import logging
+import time
+from collections.abc import Callable
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+from typing import ParamSpec
+from weakref import WeakKeyDictionary
+
+from mitmproxy import connection
+from mitmproxy import http
+from mitmproxy import tls
+from mitmproxy.proxy import server_hooks
+
+from addons.classify import Classify
+from addons.classify import Exchange
+from addons.options import Options
+from addons.options import is_start
+from addons.tap import Tap
+from metering.call import Call
+from metering.call import ErrorType
+from metering.call import Reading
+from metering.call import UsageState
+from metering.json_array import JsonDocument
+from metering.ledger import Ledger
+from metering.ledger import LedgerError
+from metering.outcome import Ending
+from metering.outcome import outcome
+from metering.request import Asked
+from metering.request import asked
+from metering.usage import ErrorReader
+from metering.usage import PollReader
+from metering.usage import Usage
+from metering.usage import usage_of
+from metering.usage.errors import rpc_code
+
+logger = logging.getLogger(__name__)
+
+CLOSED_WELL = (1000, 1001, 1005)
+"""WebSocket close codes of RFC 6455 that are no error (1005: none was given)."""
+CLOSED_ABRUPTLY = 1006
+_LIVE_WORDS = (b"usageMetadata", b"usage_metadata", b"groundingMetadata", b"error")
+"""Of Live messages, those without any of these need not be parsed."""
+
+
+@dataclass(slots=True, eq=False)
+class Metered:
+    """What is measured of a call under way. Times are nanoseconds of `time.perf_counter_ns`."""
+
+    exchange: Exchange
+    usage: Usage
+    started: int
+    received: int | None = None
+    """When the request was complete."""
+    released: int | None = None
+    """When it was let go, and `released_at` the same in seconds since the epoch, as mitmproxy times connections."""
+    released_at: float = 0.0
+    connecting: int = 0
+    """How long it then waited for a connection."""
+    refused: bool = False
+    tap: Tap | None = None
+    settled_at: int | None = None
+    """The length of the answer when its row was last settled."""
+
+
+P = ParamSpec("P")
+
+
+def _harmless(hook: Callable[P, None]) -> Callable[P, None]:
+    """Metering trouble never breaks traffic: an exception would also keep the hooks after ours from running."""
+
+    @functools.wraps(hook)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            hook(*args, **kwargs)
+        except Exception as e:
+            logger.error("vertex-tap: metering failed in %s (%s)", hook.__name__, type(e).__name__)
+
+    return guarded
+
+
+class Meter:
+    def __init__(self, options: Options, classify: Classify) -> None:
+        self._options = options
+        self._exchanges = classify.exchanges
+        self._ledger: Ledger | None = None
+        self._under_way: MutableMapping[http.HTTPFlow, Metered] = WeakKeyDictionary()
+        self._connect_errors: MutableMapping[connection.Client, dict[str | None, Ending]] = (
+            WeakKeyDictionary()
+        )
+        """By client: what mitmproxy says of connections that failed, and what it means."""
+
+    @property
+    def calls_under_way(self) -> int:
+        return len(self._under_way)
+
+    def configure(self, updated: set[str]) -> None:
+        if is_start(updated) and self._ledger is None:
+            try:
+                self._ledger = Ledger(self._options.settings.usage_db)
+            except LedgerError as e:
+                raise SystemExit(f"vertex-tap cannot start:\n  usage_db: {e}") from e
+
+    @_harmless
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        exchange = self._exchanges.get(flow)
+        if not exchange:
+            return
+        request, call = flow.request, exchange.call
+        usage = usage_of(exchange.target, request.method, call.model)
+        metered = self._under_way[flow] = Metered(exchange, usage, started=time.perf_counter_ns())
+        if exchange.credential and self._ledger:
+            call.client = self._ledger.fingerprint(exchange.credential)
+        metered.refused = bool(flow.response or flow.error)
+        if metered.refused:
+            return
+        if _is_grpc(request):
+            request.stream = True
+        if request.stream:
+            call.request_bytes = 0
+            request.stream = functools.partial(_count_request, metered)
+        if request.stream or "content-length" not in request.headers:
+            # Its body may go upstream before the request hook: see stream_large_bodies in entrance.py.
+            self._open(metered)
+
+    @_harmless
+    def request(self, flow: http.HTTPFlow) -> None:
+        metered = self._under_way.get(flow)
+        if not metered:
+            return
+        metered.received = time.perf_counter_ns()
+        exchange, body = metered.exchange, flow.request.raw_content
+        metered.refused = metered.refused or flow.response is not None
+        if body is not None:
+            exchange.call.request_bytes = len(body)
+        if body and exchange.target and not metered.refused:
+            content = flow.request.get_content(strict=False) or b""
+            self._take_names(
+                metered, asked(exchange.target, flow.request.headers.get("content-type", ""), content)
+            )
+        if not metered.refused:
+            self._open(metered)
+        metered.released, metered.released_at = time.perf_counter_ns(), time.time()
+
+    @_harmless
+    def server_connect_error(self, data: server_hooks.ServerConnectionHookData) -> None:
+        self._connect_errors.setdefault(data.client, {})[data.server.error] = Ending.NO_CONNECTION
+
+    @_harmless
+    def tls_failed_server(self, data: tls.TlsData) -> None:
+        self._connect_errors.setdefault(data.context.client, {})[data.conn.error] = Ending.NO_TLS
+
+    @_harmless
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        metered = self._under_way.get(flow)
+        if not metered or metered.refused or not flow.response:
+            return
+        call, response = metered.exchange.call, flow.response
+        call.status = call.upstream_status = response.status_code
+        connected = flow.server_conn.timestamp_tls_setup or flow.server_conn.timestamp_tcp_setup or 0.0
+        if metered.released:
+            metered.connecting = max(0, int((connected - metered.released_at) * 1e9))
+        if response.status_code == 101:
+            call.streamed = True
+            return
+        if _is_grpc(response):
+            metered.usage = Usage(None, UsageState.UNSUPPORTED)
+        elif response.status_code >= 400:
+            metered.usage = Usage(ErrorReader(), metered.usage.state)
+        on_end = functools.partial(self._settle, metered, Ending.COMPLETE)
+        metered.tap = response.stream = Tap(response, metered.usage, on_end)
+        in_array = call.operation == "streamGenerateContent" and response.status_code < 400
+        call.streamed = metered.tap.event_stream or in_array
+
+    @_harmless
+    def websocket_message(self, flow: http.HTTPFlow) -> None:
+        assert flow.websocket
+        # The dumper still wants the current message; none is kept beyond it.
+        del flow.websocket.messages[:-1]
+        metered = self._under_way.get(flow)
+        if not metered:
+            return
+        message, call = flow.websocket.messages[-1], metered.exchange.call
+        if message.from_client:
+            if call.model is None and metered.exchange.target:
+                self._take_names(metered, asked(metered.exchange.target, "", message.content))
+            call.request_bytes = (call.request_bytes or 0) + len(message.content)
+            return
+        call.response_bytes = (call.response_bytes or 0) + len(message.content)
+        self._read_live(metered, message.content)
+
+    @_harmless
+    def websocket_end(self, flow: http.HTTPFlow) -> None:
+        assert flow.websocket
+        flow.websocket.messages.clear()
+        metered = self._under_way.pop(flow, None)
+        if not metered:
+            return
+        code, by_client = flow.websocket.close_code, flow.websocket.closed_by_client
+        if code in CLOSED_WELL:
+            ending = Ending.COMPLETE
+        elif by_client:
+            ending = Ending.CLIENT_GONE
+        else:
+            ending = Ending.CUT
+            if code != CLOSED_ABRUPTLY and metered.usage.reader:
+                metered.usage.reader.reading.error_type = f"websocket_{code}"
+        self._settle(metered, ending)
+
+    @_harmless
+    def response(self, flow: http.HTTPFlow) -> None:
+        if flow.websocket:
+            return
+        metered = self._under_way.pop(flow, None)
+        if not metered or not flow.response:
+            return
+        call = metered.exchange.call
+        if metered.refused:
+            call.status = flow.response.status_code
+            call.response_bytes = len(flow.response.raw_content or b"")
+            self._settle(metered, Ending.REFUSED)
+        elif tap := metered.tap:
+            if not tap.complete:
+                # mitmproxy streams no answer that ends with its headers.
+                tap(flow.response.raw_content or b"")
+                tap(b"")
+            if _is_grpc(flow.response):
+                self._take_grpc_status(call, flow.response)
+
+    @_harmless
+    def error(self, flow: http.HTTPFlow) -> None:
+        metered = self._under_way.pop(flow, None)
+        if not metered or not flow.error:
+            return
+        call, ending = metered.exchange.call, self._ending(flow)
+        if metered.refused or (ending is not Ending.CLIENT_GONE and metered.received is None):
+            # A malformed request, which mitmproxy answers.
+            call.status, call.error_type, ending = (
+                400,
+                call.error_type or ErrorType.BAD_REQUEST,
+                Ending.REFUSED,
+            )
+        elif ending is not Ending.CLIENT_GONE and not flow.response:
+            call.status = 502
+        if metered.tap:
+            metered.tap.flush()
+        self._settle(metered, ending)
+
+    def interrupt(self) -> None:
+        """Settle what is under way: the process ends."""
+        for flow, metered in list(self._under_way.items()):
+            if metered.tap:
+                metered.tap.flush()
+            self._settle(metered, Ending.SHUTDOWN)
+            self._under_way.pop(flow, None)
+
+    def close(self) -> None:
+        if self._ledger:
+            self._ledger.close()
+        self._ledger = None
+
+    def _open(self, metered: Metered) -> None:
+        """Commit the row before the request goes upstream."""
+        metered.exchange.call.attempts = 1
+        if self._ledger:
+            self._ledger.commit(metered.exchange.call)
+
+    def _settle(self, metered: Metered, ending: Ending) -> None:
+        """Commit the row as it is at the end; again only if more of the answer has come since."""
+        length = metered.tap.bytes if metered.tap else 0
+        if metered.settled_at == length:
+            return
+        metered.settled_at = length
+        call, usage = metered.exchange.call, metered.tap.usage if metered.tap else metered.usage
+        reading = usage.reader.reading if usage.reader else Reading()
+        event_stream = metered.tap is not None and metered.tap.event_stream
+        ended = outcome(ending, call.upstream_status, usage, reading, event_stream=event_stream)
+        call.take(reading)
+        call.state, call.usage_state = ended.state, ended.usage_state
+        call.error_type = ended.error_type or call.error_type
+        if metered.tap:
+            call.response_bytes = length
+        _time(metered)
+        settlement = usage.reader.settlement if isinstance(usage.reader, PollReader) else None
+        if self._ledger:
+            self._ledger.commit(call, settlement)
+
+    def _take_names(self, metered: Metered, said: Asked) -> None:
+        call = metered.exchange.call
+        if said.model and (call.model is None or call.model == "count-tokens"):
+            call.model, call.publisher = said.model, said.publisher or call.publisher
+        call.project, call.location = call.project or said.project, call.location or said.location
+        call.usage_raw = said.usage_raw
+
+    def _read_live(self, metered: Metered, content: bytes) -> None:
+        reader, call = metered.usage.reader, metered.exchange.call
+        if not reader or not (any(word in content for word in _LIVE_WORDS) or not reader.reading.content):
+            return
+        document = JsonDocument(reader.wanted)
+        document.feed(content)
+        reader.read(document.close())
+        if reader.reading.content and call.ttft_us is None and metered.released:
+            call.ttft_us = (time.perf_counter_ns() - metered.released - metered.connecting) // 1000
+        if reader.reading.counted and self._ledger:
+            call.take(reader.reading)
+            self._ledger.commit(call)
+
+    def _take_grpc_status(self, call: Call, response: http.Response) -> None:
+        """HTTP says 200 whatever happened; the trailers tell (or the headers, if there is nothing else)."""
+        fields = response.trailers or response.headers
+        if (code := fields.get("grpc-status", "0")) != "0" and self._ledger:
+            call.error_type = rpc_code(code)
+            self._ledger.commit(call)
+
+    def _ending(self, flow: http.HTTPFlow) -> Ending:
+        """Which side ended a flow, and how. mitmproxy says so in words only."""
+        assert flow.error
+        client, server, message = flow.client_conn, flow.server_conn, flow.error.msg
+        if not client.state & connection.ConnectionState.CAN_READ:
+            return Ending.CLIENT_GONE
+        if message.startswith("stream reset by client"):
+            # mitmproxy says "client" of both sides; only clients cancel.
+            by_client = "CANCEL" in message or server.alpn != b"h2"
+            return Ending.CLIENT_GONE if by_client else Ending.CUT
+        return self._connect_errors.get(client, {}).get(message, Ending.CUT)
+
+
+def _time(metered: Metered) -> None:
+    """Put the durations into the row, as of now."""
+    call, tap, now = metered.exchange.call, metered.tap, time.perf_counter_ns()
+    call.ended_at = time.time_ns() // 1000
+    call.duration_us = (now - metered.started) // 1000
+    if metered.received is None or metered.released is None:
+        return
+    sent = metered.released + metered.connecting
+    upstream = 0
+    if call.upstream_status is not None:
+        upstream = max(0, ((tap and tap.last_byte) or now) - sent)
+        call.upstream_us = upstream // 1000
+    if call.streamed and tap and tap.first_content:
+        call.ttft_us = (tap.first_content - sent) // 1000
+    if call.upstream_status is not None or metered.refused:
+        call.overhead_us = max(0, metered.released - metered.received + now - sent - upstream) // 1000
+
+
+def _count_request(metered: Metered, piece: bytes) -> bytes | list[bytes]:
+    call = metered.exchange.call
+    call.request_bytes = (call.request_bytes or 0) + len(piece)
+    return piece or []
+
+
+def _is_grpc(message: http.Message) -> bool:
+    return str(message.headers.get("content-type", "")).startswith("application/grpc")

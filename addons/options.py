@@ -1,0 +1,177 @@
+"""Every option: declared as text, parsed once, all problems reported together."""
+
+import difflib
+import re
+from pathlib import Path
+from typing import Annotated
+from typing import Literal
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from mitmproxy import ctx
+from mitmproxy import exceptions
+from mitmproxy.addonmanager import Loader
+from pydantic import AfterValidator
+from pydantic import BaseModel
+from pydantic import BeforeValidator
+from pydantic import ConfigDict
+from pydantic import ValidationError
+
+from metering import ledger
+
+PREFIXES = ("vertex_", "openai_", "gateway_", "usage_")
+"""Of our options; no other addon's begin like this."""
+
+
+class Endpoint(NamedTuple):
+    scheme: str
+    host: str
+    port: int
+    path: str
+    """Without a slash at its end; empty for the root."""
+
+
+def _endpoint(text: str) -> Endpoint | None:
+    if not text:
+        return None
+    url = urlsplit(text)
+    try:
+        port = url.port
+    except ValueError:
+        port = -1
+    if url.scheme not in ("http", "https") or not url.hostname or port == -1:
+        raise ValueError("write a URL such as https://example.com/v1")
+    if url.query or url.fragment or url.username is not None:
+        raise ValueError("write a URL without user, query and fragment")
+    return Endpoint(
+        url.scheme, url.hostname, port or {"http": 80, "https": 443}[url.scheme], url.path.rstrip("/")
+    )
+
+
+def _comma_list(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _base_paths(paths: tuple[str, ...]) -> tuple[str, ...]:
+    for path in paths:
+        if not re.fullmatch(r"(?:/[^/?#\s]+)+/?", path):
+            raise ValueError("write paths that begin with a slash, such as /vertex,/api/vertex-ai")
+    # The longest that matches is stripped.
+    return tuple(sorted((path.rstrip("/") for path in paths), key=len, reverse=True))
+
+
+def _tags(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z0-9-]+", name):
+            raise ValueError("write names of request headers, such as x-team,x-app")
+        if name.lower() in CREDENTIAL_HEADERS:
+            raise ValueError(f"{name} holds a credential, which is never stored; name another header")
+    return tuple(name.lower() for name in names)
+
+
+def _ledger(text: str) -> Path:
+    path = Path(text).expanduser()
+    try:
+        ledger.check(path)
+    except ledger.LedgerError as e:
+        raise ValueError(str(e)) from e
+    return path
+
+
+CREDENTIAL_HEADERS = frozenset(
+    {"authorization", "proxy-authorization", "x-goog-api-key", "api-key", "x-api-key", "cookie", "set-cookie"}
+)
+
+CommaList = Annotated[tuple[str, ...], BeforeValidator(_comma_list)]
+
+
+OPTIONS = {
+    "vertex_auth": ("passthrough", "Whose credentials Vertex AI sees: passthrough, the client's own."),
+    "vertex_endpoint": ("", "Send Vertex calls to this URL instead (a private endpoint, a simulator)."),
+    "openai_mode": (
+        "observe",
+        "What becomes of OpenAI calls: observe, they go to openai_endpoint as they are.",
+    ),
+    "openai_endpoint": (
+        "https://api.openai.com/v1",
+        "Upstream of OpenAI calls; its path replaces the client's leading /v1.",
+    ),
+    "gateway_base_path": (
+        "",
+        "Prefixes (comma list) that clients put before every path, such as /vertex,/gemini,/api/vertex-ai;"
+        " the longest that matches is stripped.",
+    ),
+    "usage_db": ("usage.db", "The ledger, an SQLite file."),
+    "usage_tags": ("", "Request headers (comma list) whose values become tags, such as x-team."),
+}
+"""Name -> default and help."""
+
+
+class Settings(BaseModel):
+    """The options, parsed."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    vertex_auth: Literal["passthrough"]
+    vertex_endpoint: Annotated[Endpoint | None, BeforeValidator(_endpoint)]
+    openai_mode: Literal["observe"]
+    openai_endpoint: Annotated[Endpoint, BeforeValidator(_endpoint)]
+    gateway_base_path: Annotated[CommaList, AfterValidator(_base_paths)]
+    usage_db: Annotated[Path, BeforeValidator(_ledger)]
+    usage_tags: Annotated[CommaList, AfterValidator(_tags)]
+
+    @property
+    def names_openai_endpoint(self) -> bool:
+        """Whether `openai_endpoint` is not at its default."""
+        return self.openai_endpoint != _endpoint(OPTIONS["openai_endpoint"][0])
+
+
+class Options:
+    """Declares the options and holds them as `settings`. They are read once: a later change is refused."""
+
+    settings: Settings
+
+    def __init__(self, prefixes: tuple[str, ...] = PREFIXES) -> None:
+        """`prefixes` are those of names that no other addon may have; an unknown one is a misspelling."""
+        self._prefixes = prefixes
+        self._started = False
+
+    def load(self, loader: Loader) -> None:
+        for name, (default, help) in OPTIONS.items():
+            loader.add_option(name, str, default, help)
+
+    def configure(self, updated: set[str]) -> None:
+        if is_start(updated) and not self._started:
+            unknown = [name for name in ctx.options.deferred if name.startswith(self._prefixes)]
+            self.settings = read({name: getattr(ctx.options, name) for name in OPTIONS}, unknown)
+            self._started = True
+        elif self._started and (changed := sorted(updated & OPTIONS.keys())):
+            raise exceptions.OptionsError(f"{', '.join(changed)}: read at start only; restart to change it")
+
+
+def is_start(updated: set[str]) -> bool:
+    """Whether a `configure` is the one at start, which names every option."""
+    return OPTIONS.keys() <= updated
+
+
+def read(values: dict[str, str], unknown: list[str]) -> Settings:
+    """Parse the options. Raises SystemExit with one message that names every problem: mitmproxy then ends with
+    status 1, with this on stderr, without a listener and without a traceback."""
+    problems = [f"{name}: there is no such option{_suggestion(name)}" for name in sorted(unknown)]
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as e:
+        problems += [f"{error['loc'][0]}: {_problem(error['msg'])}" for error in e.errors()]
+    if problems:
+        raise SystemExit("\n  ".join(["vertex-tap cannot start:", *problems]))
+    return settings
+
+
+def _suggestion(name: str) -> str:
+    near = difflib.get_close_matches(name, OPTIONS, n=1)
+    return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(OPTIONS)}"
+
+
+def _problem(message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    return re.sub(r"^Input should be (.*)$", r"write \1", message)

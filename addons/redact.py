@@ -1,0 +1,87 @@
+"""What mitmproxy's own listing, log lines and saved flows may show: no credential, no query, no prompt."""
+
+import logging
+import re
+import traceback
+
+from mitmproxy import http
+
+from addons.classify import Classify
+from addons.options import CREDENTIAL_HEADERS
+
+REDACTED = "redacted"
+
+
+class Redact:
+    """Edits a flow once it has gone out unchanged: in `response` and `error`, the last hooks before mitmproxy's
+    listing and its saved flows. Log records are edited as they are made, wherever they come from."""
+
+    def __init__(self, classify: Classify) -> None:
+        self._exchanges = classify.exchanges
+        self._make_record = logging.getLogRecordFactory()
+
+    def running(self) -> None:
+        logging.setLogRecordFactory(self._redacted_record)
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        self._redact(flow)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        self._redact(flow)
+
+    def websocket_end(self, flow: http.HTTPFlow) -> None:
+        if flow.websocket:
+            flow.websocket.close_reason = None
+
+    def done(self) -> None:
+        # mitmproxy saves what is still under way when it ends.
+        for flow in list(self._exchanges):
+            self._redact(flow)
+
+    def _redact(self, flow: http.HTTPFlow) -> None:
+        request, response = flow.request, flow.response
+        request.path = request.path.partition("?")[0]
+        _redact_headers(request.headers)
+        if flow.error:
+            flow.error.msg = redacted(flow.error.msg)
+        # An answer that is not streamed is sent after this hook, so it must stay as it is.
+        if response and response.stream:
+            _redact_headers(response.headers)
+        if flow in self._exchanges:
+            request.content = None
+            if response and response.stream:
+                response.content = None
+
+    def _redacted_record(self, *args: object, **kwargs: object) -> logging.LogRecord:
+        record = self._make_record(*args, **kwargs)
+        text = record.getMessage()
+        if record.exc_info and record.exc_info[0]:
+            text += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
+            record.exc_info = None
+        record.msg, record.args = redacted(text), None
+        return record
+
+
+HEADERS = CREDENTIAL_HEADERS | {"sec-websocket-protocol"}
+"""OpenAI's browser clients put the key into `sec-websocket-protocol`."""
+
+_SECRETS = (
+    # mitmproxy quotes what it could not parse: request lines, headers, answers.
+    re.compile(
+        r"""(?<!\w)(?:b|bytearray\(b)?(?P<quote>['"])(?:\\.|(?!(?P=quote)).)*(?P=quote)\)?""", re.DOTALL
+    ),
+    re.compile(r"(?<=\?)[^\s'\"]+"),
+    re.compile(r"(?<=Bearer )\S+|\bya29\.\S+|\bAIza\S+|\bAQ\.\S+|\bsk-\S+|\beyJ\S+"),
+)
+
+
+def redacted(text: str) -> str:
+    """`text` without quoted bytes, query strings and tokens."""
+    for pattern in _SECRETS:
+        text = pattern.sub("…", text)
+    return text
+
+
+def _redact_headers(headers: http.Headers) -> None:
+    for name in HEADERS & {key.lower() for key in headers}:
+        headers[name] = REDACTED

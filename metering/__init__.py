@@ -1,0 +1,1 @@
+"""What a call used: pure Python and SQLite. Imports no mitmproxy and nothing of `addons`."""

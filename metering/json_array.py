@@ -1,0 +1,250 @@
+"""JSON, read as the bytes arrive and kept only where it is wanted.
+
+Strategy: answers may carry hundreds of megabytes of base64, vectors or text around a handful of counts. Small
+values go through `json`; larger ones through `JsonScanner`, which builds only the members whose names are
+wanted (all along the path from the top) and skips the rest at the speed of a regular expression, holding
+nothing. `feed(bytes)` returns the values that these bytes completed: the elements of an array at the top (the
+form of streamGenerateContent without `alt=sse`), else the one value. `flush()` returns what a cut body still
+tells. Nothing raises on malformed input: what can be read is read.
+"""
+
+import json
+import re
+
+SMALL = 64 * 1024
+"""Bytes up to which a value is held and parsed whole."""
+LONGEST_TEXT = 1024
+"""Bytes of a string that are kept: longer than every name and id, shorter than content."""
+DEEPEST = 64
+"""Nesting beyond this is skipped."""
+
+
+class _Frame:
+    """An open container that is being built."""
+
+    __slots__ = ("container", "key")
+
+    def __init__(self, container: dict[str, object] | list[object]) -> None:
+        self.container = container
+        self.key: str | None = None
+        """In an object, the member whose value comes next."""
+
+
+_BETWEEN = re.compile(rb"[\s,:]*+")
+_IN_STRING = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
+_SKIPPED = re.compile(rb'["{}\[\]]')
+_SCALAR = re.compile(rb'[^\s,:"{}\[\]]+')
+
+
+class JsonScanner:
+    def __init__(self, wanted: frozenset[str]) -> None:
+        self._wanted = wanted
+        self._stack: list[_Frame] = []
+        self._skipping = 0
+        """How many containers are open inside a value that is not wanted."""
+        self._in_string = False
+        self._text: bytearray | None = None
+        """The string being read; None if it is not kept."""
+        self._rest = b""
+        """Bytes that cannot be told without the next ones: a cut escape or number."""
+
+    def feed(self, data: bytes) -> list[object]:
+        values: list[object] = []
+        data = self._rest + data
+        self._rest = b""
+        pos = 0
+        while pos < len(data):
+            if self._in_string:
+                pos = self._string(data, pos, values)
+            elif self._skipping:
+                pos = self._skip(data, pos)
+            else:
+                pos = self._token(data, pos, values)
+        return values
+
+    def flush(self) -> list[object]:
+        """What is known of the value that the end cut off; a cut string or number is not known."""
+        values: list[object] = []
+        if not self._stack and (scalar := _scalar(self._rest)) is not None:
+            values.append(scalar)
+        while self._stack:
+            self._close(values)
+        return values
+
+    def _string(self, data: bytes, pos: int, values: list[object]) -> int:
+        match = _IN_STRING.match(data, pos)
+        assert match
+        end = match.end()
+        if self._text is not None and len(self._text) <= LONGEST_TEXT:
+            self._text += data[pos : min(end, pos + LONGEST_TEXT + 1)]
+        if end == len(data):
+            return end
+        if data[end : end + 1] == b"\\":
+            self._rest = data[end:]
+            return len(data)
+        self._in_string = False
+        if not self._skipping:
+            self._end_string(values)
+        return end + 1
+
+    def _end_string(self, values: list[object]) -> None:
+        frame = self._stack[-1] if self._stack else None
+        text = None if self._text is None else _text(self._text)
+        self._text = None
+        if frame and isinstance(frame.container, dict) and frame.key is None:
+            frame.key = text
+        else:
+            self._add(text, values)
+
+    def _skip(self, data: bytes, pos: int) -> int:
+        match = _SKIPPED.search(data, pos)
+        if not match:
+            return len(data)
+        if match.group() == b'"':
+            self._in_string = True
+        elif match.group() in b"{[":
+            self._skipping += 1
+        else:
+            self._skipping -= 1
+            if not self._skipping:
+                self._forget_key()
+        return match.end()
+
+    def _token(self, data: bytes, pos: int, values: list[object]) -> int:
+        match = _BETWEEN.match(data, pos)
+        assert match
+        pos = match.end()
+        sign = data[pos : pos + 1]
+        if sign == b'"':
+            self._in_string = True
+            is_key = (
+                bool(self._stack)
+                and isinstance(self._stack[-1].container, dict)
+                and self._stack[-1].key is None
+            )
+            self._text = bytearray() if is_key or self._is_wanted() else None
+        elif sign == b"{" or sign == b"[":
+            if self._is_wanted() and len(self._stack) < DEEPEST:
+                self._stack.append(_Frame({} if sign == b"{" else []))
+            else:
+                self._skipping = 1
+        elif sign == b"}" or sign == b"]":
+            if self._stack:
+                self._close(values)
+        elif sign:
+            scalar = _SCALAR.match(data, pos)
+            assert scalar
+            if scalar.end() == len(data):
+                self._rest = data[pos : pos + LONGEST_TEXT]
+                return len(data)
+            self._add(_scalar(scalar.group()), values)
+            return scalar.end()
+        return pos + 1
+
+    def _is_wanted(self) -> bool:
+        if not self._stack or isinstance(self._stack[-1].container, list):
+            return True
+        return self._stack[-1].key in self._wanted
+
+    def _close(self, values: list[object]) -> None:
+        container = self._stack.pop().container
+        if self._stack or isinstance(container, dict):
+            self._add(container, values)
+
+    def _add(self, value: object, values: list[object]) -> None:
+        if not self._stack:
+            values.append(value)
+        elif isinstance(self._stack[-1].container, dict):
+            if self._is_wanted():
+                self._stack[-1].container[str(self._stack[-1].key)] = value
+            self._forget_key()
+        elif len(self._stack) == 1:
+            values.append(value)
+        else:
+            self._stack[-1].container.append(value)
+
+    def _forget_key(self) -> None:
+        if self._stack:
+            self._stack[-1].key = None
+
+
+class JsonDocument:
+    """One value, such as the data of a server-sent event. What is not JSON comes back as bytes (`[DONE]`)."""
+
+    def __init__(self, wanted: frozenset[str]) -> None:
+        self._wanted = wanted
+        self._small = bytearray()
+        self._scanner: JsonScanner | None = None
+        self._value: object = None
+
+    def feed(self, data: bytes) -> None:
+        if self._scanner:
+            self._keep(self._scanner.feed(data))
+            return
+        self._small += data
+        if len(self._small) > SMALL:
+            self._scan()
+
+    def close(self) -> object:
+        if not self._scanner:
+            try:
+                return json.loads(self._small)
+            except (ValueError, RecursionError):
+                if not self._small.lstrip().startswith(b"{"):
+                    return bytes(self._small)
+            self._scan()
+        assert self._scanner
+        self._keep(self._scanner.flush())
+        return self._value
+
+    def _scan(self) -> None:
+        self._scanner = JsonScanner(self._wanted)
+        self._keep(self._scanner.feed(bytes(self._small)))
+        self._small.clear()
+
+    def _keep(self, values: list[object]) -> None:
+        if self._value is None and values:
+            self._value = values[0]
+
+
+class JsonBody:
+    """The body of an HTTP message: a value, or an array whose elements are events."""
+
+    def __init__(self, wanted: frozenset[str]) -> None:
+        self._wanted = wanted
+        self._array: JsonScanner | None = None
+        self._document: JsonDocument | None = None
+
+    def feed(self, data: bytes) -> list[object]:
+        if not self._array and not self._document:
+            data = data.lstrip()
+            if data.startswith(b"["):
+                self._array = JsonScanner(self._wanted)
+            elif data:
+                self._document = JsonDocument(self._wanted)
+        if self._array:
+            return self._array.feed(data)
+        if self._document:
+            self._document.feed(data)
+        return []
+
+    def flush(self) -> list[object]:
+        if self._array:
+            return self._array.flush()
+        return [self._document.close()] if self._document else []
+
+
+def _scalar(text: bytes) -> object:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def _text(raw: bytearray) -> str:
+    if len(raw) <= LONGEST_TEXT and b"\\" in raw:
+        try:
+            return str(json.loads(b'"%b"' % bytes(raw)))
+        except ValueError:
+            pass
+    return raw[:LONGEST_TEXT].decode("utf-8", "replace")

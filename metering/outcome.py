@@ -1,0 +1,65 @@
+"""How a call ended: the decision table of `state`, `usage_state` and `error_type`."""
+
+from enum import Enum
+from typing import NamedTuple
+
+from metering.call import ErrorType
+from metering.call import Reading
+from metering.call import State
+from metering.call import UsageState
+from metering.usage import Usage
+
+
+class Ending(Enum):
+    """What happened on the wire last."""
+
+    COMPLETE = "complete"
+    """The answer came whole: its framing is complete."""
+    CUT = "cut"
+    """The upstream stopped in the middle."""
+    NO_CONNECTION = "no connection"
+    NO_TLS = "no TLS"
+    CLIENT_GONE = "client gone"
+    SHUTDOWN = "shutdown"
+    REFUSED = "refused"
+    """We answered ourselves."""
+
+
+class Outcome(NamedTuple):
+    state: State
+    usage_state: UsageState
+    error_type: str | None
+
+
+UNFINISHED = {
+    Ending.COMPLETE: (State.UPSTREAM_FAILED, ErrorType.UPSTREAM_CUT),
+    Ending.CUT: (State.UPSTREAM_FAILED, ErrorType.UPSTREAM_CUT),
+    Ending.NO_CONNECTION: (State.UPSTREAM_FAILED, ErrorType.CONNECT_FAILED),
+    Ending.NO_TLS: (State.UPSTREAM_FAILED, ErrorType.TLS_FAILED),
+    Ending.CLIENT_GONE: (State.CLIENT_CLOSED, ErrorType.CLIENT_CLOSED),
+    Ending.SHUTDOWN: (State.INTERRUPTED, None),
+}
+"""Of calls whose answer did not come to its end."""
+
+
+def outcome(
+    ending: Ending, status: int | None, usage: Usage, reading: Reading, *, event_stream: bool
+) -> Outcome:
+    """The row of the table. `status` is the upstream's; `event_stream` tells how the answer is framed.
+
+    A format that ends with an event of its own (`[DONE]`) is not finished before it, even if its framing is.
+    """
+    if ending is Ending.REFUSED:
+        return Outcome(State.REFUSED, UsageState.NOT_APPLICABLE, reading.error_type)
+    known = usage.state or (UsageState.PARTIAL if reading.counted else UsageState.ABSENT)
+    if status is not None and status >= 400:
+        known = UsageState.NOT_APPLICABLE
+    elif reading.failed:
+        return Outcome(State.UPSTREAM_FAILED, known, reading.error_type)
+    needs_event = event_stream and usage.reader is not None and usage.reader.ends_with_event
+    whole = ending is Ending.COMPLETE and not (needs_event and reading.finish_reason is None)
+    if whole or reading.terminal:
+        final = UsageState.FINAL if known is UsageState.PARTIAL else known
+        return Outcome(State.DONE, final, reading.error_type)
+    state, error_type = UNFINISHED[ending]
+    return Outcome(state, known, reading.error_type or error_type)

@@ -1,0 +1,235 @@
+"""The URL grammar of Vertex AI, the Gemini API and OpenAI: `parse` and `build`, and which host answers.
+
+One table, `TEMPLATES`, serves both directions. In a template `{name}` is a field of one segment, `{name:kind}`
+a field of that kind (`KINDS`), and `[...]` is optional. Any template may stand behind a base path such as
+`/vertex`. The first template that matches wins.
+
+Sources: Google's discovery documents of aiplatform v1 and v1beta1, the paths that google-genai and
+anthropic[vertex] send, OpenAI's API reference.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field
+from functools import cache
+from functools import lru_cache
+from typing import Literal
+from typing import NamedTuple
+from urllib.parse import quote
+from urllib.parse import unquote
+
+Api = Literal["vertex", "gemini", "openai"]
+
+
+class Template(NamedTuple):
+    api: Api
+    surface: str
+    operation: str
+    """The operation, or a field that names it; "models." is a resource, whose verb the method gives."""
+    path: str
+
+
+_PARENT = "/{version}/projects/{project}/locations/{location}"
+_ANYWHERE = "/{version}[/projects/{project}/locations/{location}]"
+_PUBLISHER = "[/{version}][/projects/{project}/locations/{location}]/publishers/{publisher}"
+_GEMINI = "/{version:gemini}"
+_LIVE = "{slashes:slashes}ws/google."
+
+TEMPLATES = (
+    Template("vertex", "vertex", "{action}", _PUBLISHER + "/models/{model:model}:{action:name}"),
+    Template("vertex", "vertex", "{action}", _ANYWHERE + "/endpoints/{endpoint}:{action:name}"),
+    Template("vertex", "vertex", "{action}", _PARENT + "/models/{model:model}:{action:name}"),
+    Template("vertex", "vertex", "{action}", "/{version:v1beta1}/models/{model:model}:{action:name}"),
+    Template("vertex", "vertex", "invoke", _PUBLISHER + "/models/{model}/invoke/{rest:rest}"),
+    Template(
+        "vertex",
+        "vertex",
+        "invoke",
+        _ANYWHERE + "/endpoints/{endpoint}[/deployedModels/{id}]/invoke/{rest:rest}",
+    ),
+    Template("vertex", "vertex-openai", "{openai}", _ANYWHERE + "/endpoints/{endpoint}/{openai:openai}"),
+    Template("vertex", "vertex-openai", "{openai}", _PUBLISHER + "/v1/{openai:openai}"),
+    Template("vertex", "vertex", "models.", _PUBLISHER + "/models[/{model}]"),
+    Template("vertex", "vertex", "models.", _PARENT + "/models[/{model}]"),
+    Template(
+        "vertex", "vertex", "operations.", _PUBLISHER + "/models/{model}/operations[/{id}][:{verb:name}]"
+    ),
+    Template("vertex", "vertex", "operations.", _PARENT + "/{owner}/{owned}/operations[/{id}][:{verb:name}]"),
+    Template("vertex", "vertex", "operations.", "/{version:v1beta1}/operations[/{id}][:{verb:name}]"),
+    Template("vertex", "vertex", "{resource}.", _PARENT + "/{resource:resource}[/{id}][:{verb:name}]"),
+    Template("vertex", "vertex", "interactions.", _PARENT + "/interactionsHttp[/{id}][/{verb:name}]"),
+    Template(
+        "vertex", "vertex-live", "{rpc}", _LIVE + "cloud.aiplatform.{version}.LlmBidiService/{rpc:live}"
+    ),
+    Template("vertex", "vertex", "{rpc}", "/google.cloud.aiplatform.{version}.{rpc_service:name}/{rpc:name}"),
+    Template(
+        "gemini", "gemini", "{action}", _GEMINI + "/{collection:collection}/{model:model}:{action:name}"
+    ),
+    Template("openai", "openai", "models", "/v1/models[/{model:rest}]"),
+    Template("openai", "openai", "{openai}", "/v1/{openai:openai}"),
+    Template("gemini", "gemini", "models.", _GEMINI + "/{collection:collection}[/{model}]"),
+    Template(
+        "gemini", "gemini", "operations.", _GEMINI + "/{collection:collection}/{model}/operations[/{id}]"
+    ),
+    Template("gemini", "gemini", "{resource}.", _GEMINI + "/{resource:resource}[/{id}][:{verb:name}]"),
+    Template("gemini", "openai", "{openai}", _GEMINI + "/openai/{openai:openai}"),
+    Template(
+        "gemini", "gemini", "{rpc}", _LIVE + "ai.generativelanguage.{version}.GenerativeService.{rpc:live}"
+    ),
+)
+"""`/v1/models` and `/v1/files` are OpenAI's, unless the host says otherwise: so its templates come first."""
+
+KINDS = {
+    "": r"[^/:?#]+",
+    "version": r"v\d[a-z0-9]*",
+    "v1beta1": r"v1beta1",
+    "gemini": r"v1(?:beta|alpha)?",
+    "model": r"[^/?#]+?",
+    "rest": r"[^?#]+",
+    "name": r"[A-Za-z]+",
+    "live": r"BidiGenerateContent",
+    "slashes": r"//?",
+    "collection": r"models|tunedModels",
+    "resource": r"cachedContents|operations|batchPredictionJobs|endpoints|tuningJobs|interactions|batches|files",
+    "openai": r"(?:chat|completions|responses|conversations|embeddings|images|audio|videos|moderations|realtime"
+    r"|batches|files|uploads|fine_tuning|vector_stores|assistants|threads|containers)(?:/[^/?#]+)*",
+}
+
+OPENAI_WORDS = frozenset(
+    "chat completions responses cancel compact input_tokens input_items conversations items embeddings images"
+    " generations edits variations audio speech transcriptions translations videos content remix moderations"
+    " realtime client_secrets sessions batches files uploads parts complete fine_tuning jobs events checkpoints"
+    " vector_stores search file_batches assistants threads messages runs steps containers".split()
+)
+"""The segments of OpenAI's paths that are words; all others are ids, which an operation leaves out."""
+
+VERBS = {
+    ("POST", False): "create",
+    ("GET", False): "list",
+    ("GET", True): "get",
+    ("PATCH", True): "update",
+    ("PUT", True): "update",
+    ("DELETE", True): "delete",
+}
+"""(method, whether one of them is named) -> the verb of a resource."""
+
+PUBLISHER_ALIASES = {"googleVertexAI": "google"}
+"""Publisher names of other gateways -> Google's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A parsed path."""
+
+    api: Api
+    surface: str
+    operation: str
+    template: str
+    base: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """The fields of the template, percent-decoded; those that the path leaves out are missing."""
+
+    @property
+    def publisher(self) -> str | None:
+        publisher = self.fields.get("publisher")
+        return PUBLISHER_ALIASES.get(publisher, publisher) if publisher else None
+
+
+def parse(method: str, path: str, api: Api | None = None) -> Target | None:
+    """What a path (without its query) asks for, or None. `api` narrows the search to one API's templates."""
+    return _parse(method, path, api)
+
+
+def build(template: str, base: str = "", **fields: str) -> str:
+    """The path that `template` makes of `fields`; parts in brackets whose fields are missing are left out."""
+
+    def fill(match: re.Match[str]) -> str:
+        if option := match["option"]:
+            names = _FIELD.findall(option)
+            return _TOKEN.sub(fill, option) if all(name in fields for name, _ in names) else ""
+        safe = "/@:" if match["kind"] in ("rest", "openai", "slashes") else "@:"
+        return quote(fields[match["name"]], safe=safe)
+
+    return base + _TOKEN.sub(fill, template)
+
+
+_FIELD = re.compile(r"\{(\w+)(?::(\w+))?\}")
+_TOKEN = re.compile(r"\[(?P<option>[^\]]*)\]|\{(?P<name>\w+)(?::(?P<kind>\w+))?\}")
+
+
+@cache
+def _compiled(template: str) -> re.Pattern[str]:
+    def token(match: re.Match[str]) -> str:
+        if option := match["option"]:
+            return f"(?:{_regex(option)})?"
+        kind = match["kind"] or ("version" if match["name"] == "version" else "")
+        return f"(?P<{match['name']}>{KINDS[kind]})"
+
+    def _regex(part: str) -> str:
+        out, end = "", 0
+        for match in _TOKEN.finditer(part):
+            out += re.escape(part[end : match.start()]) + token(match)
+            end = match.end()
+        return out + re.escape(part[end:])
+
+    return re.compile(r"(?P<base>(?:/[^/?#]+)*?)" + _regex(template))
+
+
+@lru_cache(maxsize=1024)
+def _parse(method: str, path: str, api: Api | None) -> Target | None:
+    for template in TEMPLATES:
+        if api in (None, template.api) and (match := _compiled(template.path).fullmatch(path)):
+            fields = {name: unquote(value) for name, value in match.groupdict().items() if value is not None}
+            base = fields.pop("base")
+            operation = _operation(method, template.operation, fields)
+            return Target(template.api, template.surface, operation, template.path, base, fields)
+    return None
+
+
+def _operation(method: str, operation: str, fields: dict[str, str]) -> str:
+    operation = operation.format_map(fields)
+    if operation.endswith("."):
+        named = "id" in fields or ("model" in fields and operation == "models.")
+        return operation + (fields.get("verb") or VERBS.get((method, named), method.lower()))
+    if "openai" in fields:
+        return "/".join(part for part in operation.split("/") if part in OPENAI_WORDS)
+    if "rpc" in fields and "rpc_service" in fields:
+        return operation[0].lower() + operation[1:]
+    return operation
+
+
+# Hosts
+
+
+def vertex_host(location: str | None) -> str:
+    """The host of a Vertex location. Raises ValueError for what cannot be one (it becomes part of a host).
+
+    Regional, `global` and multi-region hosts as google-genai 3.4.0 builds them; "global-aiplatform" answers
+    an HTML 404.
+    """
+    if location is None or location == "global":
+        return "aiplatform.googleapis.com"
+    if not _LOCATION.fullmatch(location):
+        raise ValueError(f"not a Google Cloud location: {location!r}")
+    if location in ("us", "eu"):
+        return f"aiplatform.{location}.rep.googleapis.com"
+    return f"{location}-aiplatform.googleapis.com"
+
+
+GEMINI_HOST = "generativelanguage.googleapis.com"
+_LOCATION = re.compile(r"[a-z][a-z0-9-]{0,40}")
+_HOSTS: tuple[tuple[Api, re.Pattern[str]], ...] = (
+    ("vertex", re.compile(r"(?:[a-z0-9-]+-)?aiplatform(?:\.mtls)?\.googleapis\.com")),
+    ("vertex", re.compile(r"aiplatform\.[a-z0-9-]+\.rep(?:\.mtls)?\.googleapis\.com")),
+    ("vertex", re.compile(r"[a-z0-9.-]+\.prediction\.vertexai\.goog")),
+    ("gemini", re.compile(r"generativelanguage(?:\.mtls)?\.googleapis\.com")),
+    ("openai", re.compile(r"(?:[a-z]{2}\.)?api\.openai\.com")),
+)
+
+
+@lru_cache(maxsize=1024)
+def api_of(host: str) -> Api | None:
+    """Which API a host serves, None for all other hosts."""
+    host = host.lower().rstrip(".")
+    return next((api for api, pattern in _HOSTS if pattern.fullmatch(host)), None)

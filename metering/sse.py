@@ -1,0 +1,120 @@
+"""Server-sent events, taken apart as the bytes arrive (WHATWG HTML, section 9.2).
+
+Strategy: `feed(bytes)` returns the events that these bytes completed, wherever the pieces were cut and
+whichever of LF, CR and CRLF ends the lines; `flush()` returns an event that was not ended by a blank line.
+Nothing raises. The data of an event goes into a document as it arrives, so that an event of any size need
+not be held; by default a document is the plain bytes.
+"""
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+from typing import Protocol
+
+
+class Document(Protocol):
+    def feed(self, data: bytes) -> None: ...
+    def close(self) -> object: ...
+
+
+class Event(NamedTuple):
+    type: str
+    """The `event` field; empty where there was none."""
+    data: object
+    """What the document made of the data."""
+
+
+class Bytes:
+    """The document that keeps everything."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+
+    def feed(self, data: bytes) -> None:
+        self._data += data
+
+    def close(self) -> bytes:
+        return bytes(self._data)
+
+
+_END_OF_LINE = re.compile(rb"\r\n|\n|\r")
+_BOM = b"\xef\xbb\xbf"
+_LONGEST_NAME = 64
+"""No field has a longer name; what is longer is a field to ignore and need not be kept."""
+
+
+class EventDecoder:
+    def __init__(self, document: Callable[[], Document] = Bytes) -> None:
+        self._new_document = document
+        self._document: Document | None = None
+        self._type = b""
+        self._at_start = True
+        self._after_cr = False
+        self._name: bytes | None = None
+        """The field of the current line; None until its colon has come."""
+        self._head = b""
+        """The current line up to its colon, or the value of its `event` field."""
+        self._trim = False
+        """Whether the next byte of the value is dropped if it is a space."""
+
+    def feed(self, data: bytes) -> list[Event]:
+        events: list[Event] = []
+        start = 1 if self._after_cr and data.startswith(b"\n") else 0
+        self._after_cr = self._after_cr and not data
+        for end in _END_OF_LINE.finditer(data, start):
+            self._text(data[start : end.start()])
+            self._end_line(events)
+            start = end.end()
+            self._after_cr = end.group() == b"\r" and start == len(data)
+        self._text(data[start:])
+        return events
+
+    def flush(self) -> list[Event]:
+        events: list[Event] = []
+        self._end_line(events)
+        self._end_event(events)
+        return events
+
+    def _text(self, text: bytes) -> None:
+        if self._name is None and text:
+            self._head += text
+            if self._at_start and _BOM.startswith(self._head[:3]) and len(self._head) < 3:
+                return
+            if self._at_start:
+                self._head = self._head.removeprefix(_BOM)
+                self._at_start = False
+            name, colon, text = self._head.partition(b":")
+            if not colon:
+                self._head = self._head[: _LONGEST_NAME + 1]
+                return
+            self._start_value(name)
+        if self._trim and text:
+            self._trim = False
+            text = text.removeprefix(b" ")
+        if self._name == b"data" and text:
+            assert self._document
+            self._document.feed(text)
+        elif self._name == b"event":
+            self._head = (self._head + text)[:_LONGEST_NAME]
+
+    def _start_value(self, name: bytes) -> None:
+        self._name, self._head, self._trim = name, b"", True
+        if name == b"data":
+            if self._document is None:
+                self._document = self._new_document()
+            else:
+                self._document.feed(b"\n")
+
+    def _end_line(self, events: list[Event]) -> None:
+        if self._name is None and not self._head:
+            self._end_event(events)
+        elif self._name is None and self._head == b"data":
+            self._start_value(b"data")
+        elif self._name == b"event":
+            self._type = self._head
+        self._name, self._head, self._trim = None, b"", False
+
+    def _end_event(self, events: list[Event]) -> None:
+        if self._document is not None:
+            events.append(Event(self._type.decode(errors="replace"), self._document.close()))
+        self._document, self._type = None, b""

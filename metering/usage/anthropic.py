@@ -1,0 +1,78 @@
+"""Claude: rawPredict and streamRawPredict on Vertex, which answer in Anthropic's Messages format.
+
+`input_tokens` leaves out both cache fields, the ledger's does not. In a stream `message_start` carries the input
+and a placeholder for the output; the `output_tokens` of `message_delta` are cumulative and authoritative.
+"""
+
+from metering.call import Reading
+from metering.call import count
+from metering.call import word
+from metering.usage import raw
+from metering.usage.errors import take_error
+from metering.usage.google import member
+
+
+class AnthropicReader:
+    wanted = frozenset(
+        "type message id model usage delta stop_reason error content_block input_tokens cache_creation_input_tokens"
+        " cache_read_input_tokens cache_creation ephemeral_5m_input_tokens ephemeral_1h_input_tokens output_tokens"
+        " output_tokens_details thinking_tokens server_tool_use web_search_requests web_fetch_requests"
+        " service_tier".split()
+    )
+    ends_with_event = True
+
+    def __init__(self) -> None:
+        self.reading = Reading()
+        self._usage: dict[str, object] = {}
+
+    def read(self, event: object) -> None:
+        if take_error(self.reading, event):
+            return
+        reading = self.reading
+        kind = member(event, "type")
+        if kind == "message":
+            self._message(event)
+            self._take_usage(member(event, "usage"))
+        elif kind == "message_start":
+            self._message(member(event, "message"))
+            usage = member(member(event, "message"), "usage")
+            self._take_usage({**usage, "output_tokens": None} if isinstance(usage, dict) else None)
+        elif kind == "content_block_start" or kind == "content_block_delta":
+            reading.content = True
+        elif kind == "message_delta":
+            reading.finish_reason = (
+                word(member(member(event, "delta"), "stop_reason")) or reading.finish_reason
+            )
+            self._take_usage(member(event, "usage"))
+        elif kind == "message_stop":
+            reading.terminal = True
+
+    def _message(self, message: object) -> None:
+        self.reading.model_served = word(member(message, "model"), 128)
+        self.reading.response_id = word(member(message, "id"), 128)
+        self.reading.finish_reason = word(member(message, "stop_reason"))
+
+    def _take_usage(self, usage: object) -> None:
+        if not isinstance(usage, dict):
+            return
+        self._usage |= {name: value for name, value in usage.items() if value is not None}
+        reading = self.reading
+        fresh, written, cached, output = (
+            count(self._usage.get(name))
+            for name in (
+                "input_tokens",
+                "cache_creation_input_tokens",
+                "cache_read_input_tokens",
+                "output_tokens",
+            )
+        )
+        reading.input_tokens = None if fresh is None else fresh + (written or 0) + (cached or 0)
+        reading.input_cache_write_tokens = written
+        reading.input_cached_tokens = cached
+        reading.output_tokens = output
+        reading.output_thought_tokens = count(
+            member(self._usage.get("output_tokens_details"), "thinking_tokens")
+        )
+        reading.search_queries = count(member(self._usage.get("server_tool_use"), "web_search_requests"))
+        reading.traffic_type = word(self._usage.get("service_tier"))
+        reading.usage_raw = raw.allowed(self._usage)

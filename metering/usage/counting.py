@@ -1,0 +1,25 @@
+"""Answers that count tokens and use none: Gemini's countTokens and computeTokens, Anthropic's and OpenAI's."""
+
+from metering.call import Reading
+from metering.call import count
+from metering.usage.errors import take_error
+from metering.usage.google import both
+from metering.usage.google import items
+from metering.usage.google import member
+
+
+class CountReader:
+    wanted = both("totalTokens inputTokens tokensInfo tokenIds error status code type")
+
+    ends_with_event = False
+
+    def __init__(self) -> None:
+        self.reading = Reading()
+
+    def read(self, event: object) -> None:
+        if take_error(self.reading, event):
+            return
+        totals = (count(member(event, name)) for name in ("totalTokens", "inputTokens"))
+        self.reading.counted_tokens = next((total for total in totals if total is not None), None)
+        if texts := items(member(event, "tokensInfo")):
+            self.reading.counted_tokens = sum(len(items(member(text, "tokenIds"))) for text in texts)

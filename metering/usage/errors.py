@@ -1,0 +1,52 @@
+"""Errors of every dialect: their code, never their message, which may quote a prompt."""
+
+from metering.call import Reading
+from metering.call import count
+from metering.call import word
+
+RPC_CODES = (
+    "OK CANCELLED UNKNOWN INVALID_ARGUMENT DEADLINE_EXCEEDED NOT_FOUND ALREADY_EXISTS PERMISSION_DENIED"
+    " RESOURCE_EXHAUSTED FAILED_PRECONDITION ABORTED OUT_OF_RANGE UNIMPLEMENTED INTERNAL UNAVAILABLE DATA_LOSS"
+    " UNAUTHENTICATED".split()
+)
+"""google.rpc.Code, by number: in operations, and in the trailers of gRPC."""
+
+
+class ErrorReader:
+    """The body of a 4xx or 5xx answer, in an array (streamGenerateContent) or not."""
+
+    wanted = frozenset({"error", "status", "type", "code"})
+
+    ends_with_event = False
+
+    def __init__(self) -> None:
+        self.reading = Reading()
+
+    def read(self, event: object) -> None:
+        take_error(self.reading, event)
+
+
+def take_error(reading: Reading, event: object) -> bool:
+    """Whether `event` is an error; its code goes into the reading.
+
+    Google: `{"error": {"code": 429, "status": "RESOURCE_EXHAUSTED"}}`; OpenAI: `{"error": {"type", "code"}}`;
+    Anthropic: `{"type": "error", "error": {"type"}}`; OpenAI Responses and Mistral: the code at the top.
+    """
+    if not isinstance(event, dict):
+        return False
+    error = event.get("error")
+    if error is None and (event.get("type") == "error" or event.get("object") == "error"):
+        error = {**event, "type": None if event.get("type") == "error" else event.get("type")}
+    if not error:
+        return False
+    reading.failed = True
+    if isinstance(error, dict):
+        names = (word(error.get(name)) for name in ("status", "type", "code"))
+        reading.error_type = next(filter(None, names), reading.error_type)
+    return True
+
+
+def rpc_code(number: object) -> str:
+    """The name of a google.rpc.Code."""
+    code = count(number)
+    return RPC_CODES[code] if code is not None and code < len(RPC_CODES) else "UNKNOWN"

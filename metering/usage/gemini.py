@@ -1,0 +1,177 @@
+"""Gemini: generateContent, streamGenerateContent, embedContent, batchEmbedContents, and the Live API.
+
+One rule fits every stream that Google has served (metering notes, 1.2): per field the last value that is
+present wins; nothing is summed and an absent field erases nothing. Vertex sends chunks with only a
+`trafficType` first; AI Studio sends running totals. `totalTokenCount` = prompt + candidates + toolUsePrompt +
+thoughts (discovery document of aiplatform v1).
+"""
+
+from metering.call import Reading
+from metering.call import count
+from metering.call import word
+from metering.usage import raw
+from metering.usage.errors import take_error
+from metering.usage.google import both
+from metering.usage.google import items
+from metering.usage.google import member
+
+COUNTS = (
+    "promptTokenCount",
+    "cachedContentTokenCount",
+    "candidatesTokenCount",
+    "responseTokenCount",
+    "thoughtsTokenCount",
+    "toolUsePromptTokenCount",
+    "totalTokenCount",
+)
+DETAILS = {
+    "promptTokensDetails": "input",
+    "toolUsePromptTokensDetails": "input",
+    "candidatesTokensDetails": "output",
+    "responseTokensDetails": "output",
+}
+
+
+class GeminiReader:
+    wanted = both(
+        "usageMetadata trafficType modelVersion responseId candidates index content parts text thought inlineData"
+        " mimeType functionCall finishReason groundingMetadata webSearchQueries promptFeedback blockReason"
+        " embedding embeddings cacheTokensDetails modality tokenCount error status code type"
+        f" {' '.join(COUNTS)} {' '.join(DETAILS)}"
+    )
+    ends_with_event = False
+
+    def __init__(self) -> None:
+        self.reading = Reading()
+        self._usage: dict[str, object] = {}
+        self._unfinished: dict[int, bool] = {}
+        self._searches: dict[int, int] = {}
+
+    def read(self, event: object) -> None:
+        if take_error(self.reading, event):
+            return
+        reading = self.reading
+        reading.model_served = word(member(event, "modelVersion"), 128) or reading.model_served
+        reading.response_id = word(member(event, "responseId"), 128) or reading.response_id
+        for position, candidate in enumerate(items(member(event, "candidates"))):
+            self._candidate(position, candidate)
+        blocked = word(member(member(event, "promptFeedback"), "blockReason"))
+        reading.finish_reason = reading.finish_reason or blocked
+        if member(event, "embedding") is not None:
+            reading.input_items = 1
+        elif embeddings := items(member(event, "embeddings")):
+            reading.input_items = len(embeddings)
+        if isinstance(usage := member(event, "usageMetadata"), dict):
+            merge(self._usage, usage)
+            take_usage(reading, self._usage)
+        finished = bool(blocked) or (bool(self._unfinished) and not any(self._unfinished.values()))
+        reading.terminal = reading.terminal or (finished and reading.counted)
+
+    def _candidate(self, position: int, candidate: object) -> None:
+        reading = self.reading
+        index = count(member(candidate, "index"))
+        index = position if index is None else index
+        reason = word(member(candidate, "finishReason"))
+        self._unfinished[index] = self._unfinished.get(index, True) and reason is None
+        if index == 0 and reason:
+            reading.finish_reason = reason
+        parts = items(member(member(candidate, "content"), "parts"))
+        reading.content = reading.content or bool(parts)
+        if made := sum(_is_image(part) for part in parts):
+            reading.images = (reading.images or 0) + made
+        queries = member(member(candidate, "groundingMetadata"), "webSearchQueries")
+        if isinstance(queries, list):
+            self._searches[index] = len(queries)
+            reading.search_queries = sum(self._searches.values())
+
+
+class LiveReader:
+    """Server messages of one WebSocket connection. Usage comes once a turn, for that turn: it adds up."""
+
+    wanted = both(
+        f"usageMetadata trafficType modality tokenCount serverContent modelTurn parts groundingMetadata"
+        f" webSearchQueries error status code type {' '.join(COUNTS)} {' '.join(DETAILS)}"
+    )
+    ends_with_event = False
+
+    def __init__(self) -> None:
+        self.reading = Reading()
+
+    def read(self, event: object) -> None:
+        if take_error(self.reading, event):
+            return
+        content = member(event, "serverContent")
+        self.reading.content = self.reading.content or member(content, "modelTurn") is not None
+        queries = member(member(content, "groundingMetadata"), "webSearchQueries")
+        if isinstance(queries, list):
+            self.reading.search_queries = (self.reading.search_queries or 0) + len(queries)
+        if isinstance(usage := member(event, "usageMetadata"), dict):
+            self._add(usage)
+
+    def _add(self, usage: dict[str, object]) -> None:
+        turn = Reading()
+        take_usage(turn, merge({}, usage))
+        for name in SUMMED:
+            if (more := getattr(turn, name)) is not None:
+                setattr(self.reading, name, (getattr(self.reading, name) or 0) + more)
+        for name in ("input_by_modality", "output_by_modality"):
+            if more := getattr(turn, name):
+                sums = getattr(self.reading, name) or {}
+                setattr(self.reading, name, {k: sums.get(k, 0) + more.get(k, 0) for k in sums | more})
+        self.reading.traffic_type = turn.traffic_type or self.reading.traffic_type
+        self.reading.usage_raw = turn.usage_raw
+
+
+SUMMED = (
+    "input_tokens",
+    "input_cached_tokens",
+    "input_tool_tokens",
+    "output_tokens",
+    "output_thought_tokens",
+    "total_tokens",
+)
+
+
+def merge(usage: dict[str, object], new: dict[str, object]) -> dict[str, object]:
+    """`usage`, with what is present in `new` on top, in camelCase."""
+    for name in (*COUNTS, *DETAILS, "cacheTokensDetails", "trafficType"):
+        if (value := member(new, name)) is not None:
+            usage[name] = value
+    return usage
+
+
+def take_usage(reading: Reading, usage: dict[str, object]) -> None:
+    """Put a usageMetadata object (camelCase) into the columns."""
+    prompt, cached, candidates, response, thoughts, tool, total = (count(usage.get(name)) for name in COUNTS)
+    visible = response if candidates is None else candidates
+    reading.traffic_type = word(usage.get("trafficType")) or reading.traffic_type
+    reading.usage_raw = raw.allowed(usage) or reading.usage_raw
+    reading.total_tokens = total
+    reading.input_cached_tokens = cached
+    reading.input_tool_tokens = tool
+    reading.output_thought_tokens = thoughts
+    reading.input_tokens = None if prompt is None else prompt + (tool or 0)
+    reading.output_tokens = _output(reading.input_tokens, visible, thoughts, total)
+    modalities: dict[str, dict[str, int]] = {"input": {}, "output": {}}
+    for name, side in DETAILS.items():
+        for detail in items(usage.get(name)):
+            modality, tokens = word(member(detail, "modality")), count(member(detail, "tokenCount"))
+            if modality and tokens is not None:
+                modality = "text" if modality == "MODALITY_UNSPECIFIED" else modality.lower()
+                modalities[side][modality] = modalities[side].get(modality, 0) + tokens
+    reading.input_by_modality = modalities["input"] or reading.input_by_modality
+    reading.output_by_modality = modalities["output"] or reading.output_by_modality
+
+
+def _output(inputs: int | None, visible: int | None, thoughts: int | None, total: int | None) -> int | None:
+    """All output tokens. Most surfaces leave thoughts out of the candidates, some count them in: the total
+    tells. It also tells the output where the field is missing, as proto3 JSON leaves out zeros."""
+    if visible is None:
+        return None if total is None or inputs is None or total < inputs else total - inputs
+    inclusive = bool(thoughts) and inputs is not None and total == inputs + visible
+    return visible if inclusive else visible + (thoughts or 0)
+
+
+def _is_image(part: object) -> bool:
+    mime_type = member(member(part, "inlineData"), "mimeType")
+    return isinstance(mime_type, str) and mime_type.startswith("image/") and not member(part, "thought")

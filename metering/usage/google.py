@@ -1,0 +1,28 @@
+"""Google's JSON: camelCase by the book, snake_case from its own SDKs, often both in one body."""
+
+import re
+from functools import cache
+
+_HUMP = re.compile(r"(?<!^)(?=[A-Z])")
+
+
+@cache
+def snake(name: str) -> str:
+    return _HUMP.sub("_", name).lower()
+
+
+def both(names: str) -> frozenset[str]:
+    """The names (separated by spaces), in both spellings."""
+    return frozenset(names.split()) | frozenset(map(snake, names.split()))
+
+
+def member(value: object, name: str) -> object:
+    """The member `name` of an object in either spelling, camelCase first; None if there is none."""
+    if not isinstance(value, dict):
+        return None
+    return value[name] if name in value else value.get(snake(name))
+
+
+def items(value: object) -> list[object]:
+    """`value` if it is a list, else an empty one."""
+    return value if isinstance(value, list) else []

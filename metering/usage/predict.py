@@ -1,0 +1,54 @@
+"""`:predict`: text embeddings and Imagen, told apart by what the predictions hold.
+
+Embeddings report tokens (`embeddings.statistics.token_count`, typed float); Imagen reports none, its quantity
+is the images, and a filtered image is a prediction without bytes or is missing.
+"""
+
+from metering.call import Reading
+from metering.call import count
+from metering.call import word
+from metering.usage import raw
+from metering.usage.errors import take_error
+from metering.usage.google import both
+from metering.usage.google import items
+from metering.usage.google import member
+
+IMAGE_MODELS = ("imagen", "imagegeneration", "imagetext", "virtual-try-on")
+
+
+class PredictReader:
+    wanted = both(
+        "predictions embeddings statistics tokenCount bytesBase64Encoded gcsUri mimeType raiFilteredReason metadata"
+        " billableCharacterCount modelDisplayName textEmbedding imageEmbedding videoEmbeddings error status code type"
+    )
+    ends_with_event = False
+
+    def __init__(self, model: str | None) -> None:
+        self.reading = Reading()
+        self._makes_images = bool(model) and str(model).startswith(IMAGE_MODELS)
+
+    def read(self, event: object) -> None:
+        if take_error(self.reading, event):
+            return
+        reading = self.reading
+        predictions = items(member(event, "predictions"))
+        tokens = [
+            count(member(member(member(prediction, "embeddings"), "statistics"), "tokenCount"))
+            for prediction in predictions
+        ]
+        images = sum(_is_image(prediction) for prediction in predictions)
+        if images or self._makes_images:
+            reading.images = images
+        else:
+            reading.input_items = len(predictions) if predictions else None
+        if tokens and None not in tokens:
+            reading.input_tokens = sum(t for t in tokens if t is not None)
+        if isinstance(metadata := member(event, "metadata"), dict):
+            reading.usage_raw = raw.allowed(metadata)
+        reading.model_served = word(member(event, "modelDisplayName"), 128)
+
+
+def _is_image(prediction: object) -> bool:
+    made = member(prediction, "bytesBase64Encoded") or member(prediction, "gcsUri")
+    mime_type = member(prediction, "mimeType")
+    return bool(made) and (not isinstance(mime_type, str) or mime_type.startswith("image/"))

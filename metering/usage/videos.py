@@ -1,0 +1,72 @@
+"""Veo: a submission that names an operation, and polls that see it done, again and again.
+
+The quantity is video seconds: the duration that was asked for times the videos that were made. The row of the
+submission is settled by the first poll that sees it done (`Settlement`); polls themselves use nothing.
+"""
+
+from dataclasses import dataclass
+
+from metering.call import Reading
+from metering.call import word
+from metering.usage.errors import rpc_code
+from metering.usage.errors import take_error
+from metering.usage.google import both
+from metering.usage.google import items
+from metering.usage.google import member
+
+LONGEST_NAME = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What a finished operation was, for the row of its submission."""
+
+    operation: str
+    videos: int | None = None
+    error_type: str | None = None
+
+
+class SubmissionReader:
+    """`:predictLongRunning` -> `{"name": "projects/.../operations/..."}`."""
+
+    wanted = frozenset({"name", "error", "status", "code", "type"})
+
+    ends_with_event = False
+
+    def __init__(self) -> None:
+        self.reading = Reading()
+
+    def read(self, event: object) -> None:
+        if not take_error(self.reading, event):
+            self.reading.response_id = word(member(event, "name"), LONGEST_NAME)
+
+
+class PollReader:
+    """`:fetchPredictOperation` and `operations.get`. A failed operation is no failure of the poll."""
+
+    wanted = both(
+        "name done response videos gcsUri bytesBase64Encoded generateVideoResponse generatedSamples"
+        " error code status"
+    )
+    ends_with_event = False
+
+    def __init__(self) -> None:
+        self.reading = Reading()
+        self.settlement: Settlement | None = None
+
+    def read(self, event: object) -> None:
+        name = word(member(event, "name"), LONGEST_NAME)
+        self.reading.response_id = name
+        if not name or member(event, "done") is not True:
+            return
+        if error := member(event, "error"):
+            self.settlement = Settlement(name, error_type=_rpc_code(error))
+            return
+        response = member(event, "response")
+        gemini_api = member(response, "generateVideoResponse")
+        videos = items(member(response, "videos")) or items(member(gemini_api, "generatedSamples"))
+        self.settlement = Settlement(name, videos=len(videos))
+
+
+def _rpc_code(error: object) -> str:
+    return word(member(error, "status")) or rpc_code(member(error, "code"))

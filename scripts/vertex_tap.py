@@ -1,0 +1,278 @@
+"""The `vertex-tap` command line: the proxy, and what reads its ledger."""
+
+import csv
+import glob
+import itertools
+import json
+import sys
+from collections import deque
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import ExitStack
+from contextlib import contextmanager
+from datetime import UTC
+from datetime import datetime
+from datetime import tzinfo
+from functools import partial
+from pathlib import Path
+from sqlite3 import Connection
+from typing import TextIO
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from metering import ledger
+from metering import reports
+from metering.call import COLUMNS
+
+KINDS = ("usage", "latency", "errors", "calls")
+FORMATS = ("table", "json", "csv")
+SHOWN_CALLS = 50
+WIDTH = 200
+"""Of tables that do not go to a terminal."""
+
+Row = dict[str, object]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="vertex-tap")
+def main() -> None:
+    """Sits between AI clients and Google Vertex AI, and keeps a ledger of every call."""
+
+
+@main.command()
+@click.option("--host", show_default="127.0.0.1", help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), show_default="8080", help="Port to listen on.")
+@click.option(
+    "--set", "options", multiple=True, metavar="NAME=VALUE", help="Set an option; may be given often."
+)
+def serve(host: str | None, port: int | None, options: tuple[str, ...]) -> None:
+    """Run the proxy until it is told to stop."""
+    # mitmproxy takes half a second to import, which the other commands need not pay.
+    from addons.launch import serve
+
+    serve(host, port, options)
+
+
+since_option = click.option("--since", metavar="WHEN", help="First moment: 7d, 24h, or an ISO date or time.")
+until_option = click.option("--until", metavar="WHEN", help="First moment after: the same.")
+zone_option = click.option("--tz", default="UTC", show_default=True, metavar="ZONE", help="IANA time zone.")
+ledgers_argument = click.argument("ledgers", nargs=-1, metavar="[LEDGER]...")
+
+
+@main.command()
+@click.argument("arguments", nargs=-1, metavar=f"[{'|'.join(KINDS)}] [LEDGER]...")
+@click.option(
+    "--by", metavar="KEYS", help=f"Comma list of {', '.join(reports.KEYS)}, tag:NAME.  [default: model]"
+)
+@since_option
+@until_option
+@zone_option
+@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+def report(
+    arguments: tuple[str, ...], by: str | None, since: str | None, until: str | None, tz: str, form: str
+) -> None:
+    """Sums, percentiles, errors or rows of LEDGER (usage.db; globs are taken)."""
+    kind, names = (
+        (arguments[0], arguments[1:]) if arguments[:1] and arguments[0] in KINDS else ("usage", arguments)
+    )
+    with _problems(), _opened(names) as opened:
+        zone = reports.time_zone(tz)
+        span = reports.span(since, until, zone, datetime.now(UTC))
+        default = "" if kind == "errors" else "model"
+        grouping = reports.Grouping(reports.keys(default if by is None else by), zone)
+        columns = reports.columns(kind, grouping)
+        if kind == "calls":
+            if by is not None:
+                raise reports.ReportError("calls lists rows and takes no --by")
+            _write(form, reports.calls(opened, span), columns, lambda rows: _show_calls(rows, zone))
+        else:
+            make = {"usage": reports.usage, "latency": reports.latency, "errors": reports.errors}[kind]
+            _write(form, make(opened, grouping, span), columns, lambda rows: _show(kind, list(rows)))
+
+
+@main.command()
+@ledgers_argument
+@since_option
+@until_option
+@zone_option
+@click.option("--format", "form", type=click.Choice(FORMATS[1:]), default="csv", show_default=True)
+def export(ledgers: tuple[str, ...], since: str | None, until: str | None, tz: str, form: str) -> None:
+    """Write all columns of all rows to standard output."""
+    with _problems(), _opened(ledgers) as opened:
+        span = reports.span(since, until, reports.time_zone(tz), datetime.now(UTC))
+        _write(form, reports.calls(opened, span), COLUMNS, None)
+
+
+@main.command()
+@ledgers_argument
+@click.option("--older-than", required=True, metavar="AGE", help="Such as 90d or 12h.")
+def prune(ledgers: tuple[str, ...], older_than: str) -> None:
+    """Delete the rows of old calls. Their sums stay in the usage report."""
+    with _problems():
+        before = reports.ago(older_than, datetime.now(UTC))
+        if before is None:
+            raise reports.ReportError(f"--older-than {older_than!r} is no age; write 90d or 12h")
+        for path in _paths(ledgers):
+            deleted = ledger.prune(path, reports.microseconds(before))
+            click.echo(f"{path}: {deleted} rows deleted")
+
+
+@main.command()
+@ledgers_argument
+def verify(ledgers: tuple[str, ...]) -> None:
+    """Check that ledgers are sound. Exits with 1 if one is not."""
+    with _problems(), _opened(ledgers) as opened:
+        broken = False
+        for path, db in zip(_paths(ledgers), opened, strict=True):
+            for invariant, times in reports.verify(db, partial(ledger.is_alive, path)).items():
+                click.echo(f"{path}: {'ok' if not times else f'BROKEN ({times} times)'}: {invariant}")
+                broken = broken or bool(times)
+    sys.exit(1 if broken else 0)
+
+
+@contextmanager
+def _problems() -> Iterator[None]:
+    try:
+        yield
+    except (reports.ReportError, ledger.LedgerError) as e:
+        raise click.ClickException(str(e)) from e
+
+
+def _paths(names: tuple[str, ...]) -> list[Path]:
+    """The ledgers that are named, globs expanded, each once."""
+    found = itertools.chain.from_iterable(
+        sorted(glob.glob(name)) or [name] for name in names or ("usage.db",)
+    )
+    return list(dict.fromkeys(map(Path, found)))
+
+
+@contextmanager
+def _opened(names: tuple[str, ...]) -> Iterator[list[Connection]]:
+    with ExitStack() as stack:
+        opened = [ledger.open_for_reading(path) for path in _paths(names)]
+        for db in opened:
+            stack.callback(db.close)
+        yield opened
+
+
+def _write(
+    form: str, rows: Iterable[Row], columns: Iterable[str], show: Callable[[Iterable[Row]], None] | None
+) -> None:
+    if form == "json":
+        _write_json(rows, sys.stdout)
+    elif form == "csv":
+        writer = csv.DictWriter(sys.stdout, list(columns), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    elif show:
+        show(rows)
+
+
+def _write_json(rows: Iterable[Row], out: TextIO) -> None:
+    """One row a line, as they come: a ledger may hold millions."""
+    before = "[\n"
+    for row in rows:
+        out.write(before + json.dumps(row))
+        before = ",\n"
+    out.write("\n]\n" if before != "[\n" else "[]\n")
+
+
+# Tables for people
+
+HEADINGS = {
+    "covered_calls": "covered",
+    "input_tokens": "input",
+    "input_cached_tokens": "cached",
+    "input_cache_write_tokens": "cache write",
+    "input_tool_tokens": "tool",
+    "output_tokens": "output",
+    "output_thought_tokens": "thoughts",
+    "total_tokens": "total",
+    "video_seconds": "video s",
+    "input_items": "items",
+    "search_queries": "searches",
+    "started_at": "started",
+    "duration_us": "ms",
+    "ttft_us": "ttft ms",
+}
+ALWAYS = {"input_tokens", "output_tokens"}
+"""Sums that are shown even if unknown in every line; others are left out then."""
+CALL_COLUMNS = (
+    "started_at",
+    "operation",
+    "model",
+    "status",
+    "state",
+    "usage_state",
+    "error_type",
+    "input_tokens",
+    "output_tokens",
+    "ttft_us",
+    "duration_us",
+)
+NOTHING = "[dim]-[/]"
+UNKNOWN = "[dim]unknown[/]"
+
+
+def _show(kind: str, rows: list[Row]) -> None:
+    if not rows:
+        click.echo("No calls.")
+        return
+    measured = [name for name in rows[0] if name not in reports.KEYS and not name.startswith("tag:")]
+    shown = [
+        name
+        for name in rows[0]
+        if name not in measured or name in ALWAYS or any(row[name] is not None for row in rows)
+    ]
+    table = Table()
+    for name in shown:
+        heading = HEADINGS.get(name, name.removesuffix("_us").replace("_", " "))
+        is_number = name in measured and name not in ("error_type",)
+        table.add_column(heading, justify="right" if is_number else "left")
+    for row in rows:
+        table.add_row(*(_cell(name, row[name], UNKNOWN if name in measured else NOTHING) for name in shown))
+    console = _console()
+    console.print(table)
+    if kind == "usage":
+        calls, covered = (sum(int(str(row[name])) for row in rows) for name in ("calls", "covered_calls"))
+        console.print(f"The sums cover {covered:,} of {calls:,} calls, those whose usage is known in full.")
+    if kind == "latency":
+        console.print("In milliseconds.")
+
+
+def _show_calls(rows: Iterable[Row], zone: tzinfo) -> None:
+    numbered = enumerate(rows, 1)
+    last = deque(numbered, maxlen=SHOWN_CALLS)
+    if not last:
+        click.echo("No calls.")
+        return
+    table = Table()
+    for name in CALL_COLUMNS:
+        table.add_column(HEADINGS.get(name, name.replace("_", " ")))
+    for _, row in last:
+        started = datetime.fromtimestamp(int(str(row["started_at"])) / 1_000_000, zone)
+        row = row | {"started_at": started.strftime("%Y-%m-%d %H:%M:%S")}
+        table.add_row(*(_cell(name, row[name], NOTHING) for name in CALL_COLUMNS))
+    console = _console()
+    console.print(table)
+    if last[0][0] > 1:
+        console.print(f"The last {len(last)} of {last[-1][0]:,} calls; --format csv gives all.")
+
+
+def _cell(name: str, value: object, missing: str) -> str:
+    if value is None:
+        return missing
+    if name.endswith("_us") and isinstance(value, int):
+        return f"{value / 1000:,.1f}"
+    return f"{value:,}" if isinstance(value, int) and name != "status" else str(value)
+
+
+def _console() -> Console:
+    return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=WIDTH)
+
+
+if __name__ == "__main__":
+    main()
