@@ -160,12 +160,11 @@ _READ = tuple(f.name for f in fields(Reading) if f.name in COLUMNS)
 
 
 def uuid7() -> str:
-    """A time-ordered identifier (RFC 9562, version 7)."""
-    millis = time.time_ns() // 1_000_000
-    value = millis << 80 | int.from_bytes(os.urandom(10))
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    return str(uuid.UUID(int=value))
+    """A time-ordered identifier (RFC 9562, version 7, with the fraction of the millisecond in `rand_a`)."""
+    millis, nanos = divmod(time.time_ns(), 1_000_000)
+    fraction = nanos * 4096 // 1_000_000
+    random = int.from_bytes(os.urandom(8)) >> 2
+    return str(uuid.UUID(int=millis << 80 | 0x7 << 76 | fraction << 64 | 0x2 << 62 | random))
 
 
 _WORD = re.compile(r"[\w@][\w@./:+=~-]*")

@@ -108,6 +108,8 @@ class Ledger:
 
     def close(self) -> None:
         """Let go of the ledger. What is still spilled then is folded at the next start."""
+        if self._closing.is_set():
+            return
         self._closing.set()
         if folder := self._folder:
             folder.join()
@@ -174,7 +176,9 @@ def open_for_reading(path: str | os.PathLike[str]) -> sqlite3.Connection:
 
 
 def _open_for_reading(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=START_PATIENCE_S)
+    # Not mode=ro: that would leave the files of the write-ahead log behind.
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=START_PATIENCE_S)
+    db.execute("PRAGMA query_only = ON")
     try:
         _version(db, path)
     except (sqlite3.Error, LedgerError) as e:
@@ -194,14 +198,12 @@ def prune(path: str | os.PathLike[str], before: int) -> int:
     try:
         with closing(_connect(Path(path), START_PATIENCE_S)) as db:
             with _transaction(db):
-                db.execute(
-                    "INSERT INTO meta VALUES ('pruned_before', ?)"
-                    " ON CONFLICT (key) DO UPDATE SET value = max(cast(value AS INTEGER), excluded.value)",
-                    (str(before),),
-                )
+                pruned_before = max(before, int(_meta(db, "pruned_before") or 0))
+                db.execute("INSERT OR REPLACE INTO meta VALUES ('pruned_before', ?)", (str(pruned_before),))
             while rows := db.execute(_PRUNE, (before,)).rowcount:
                 deleted += rows
-            db.execute("PRAGMA incremental_vacuum").fetchall()
+            # `execute` would take a single step of it.
+            db.executescript("PRAGMA incremental_vacuum")
     except sqlite3.Error as e:
         raise LedgerError(f"{path} cannot be pruned ({e})") from e
     return deleted

@@ -60,7 +60,7 @@ UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 
 def ago(text: str, now: datetime) -> datetime | None:
     """The instant that `90d`, `24h` or `30m` is before now; None if `text` is not of this kind."""
-    if match := re.fullmatch(r"(\d{1,6})([dhm])", text):
+    if match := re.fullmatch(r"(\d{1,5})([dhm])", text):
         return now - timedelta(**{UNITS[match[2]]: int(match[1])})
     return None
 

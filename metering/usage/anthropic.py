@@ -8,13 +8,14 @@ from metering.call import Reading
 from metering.call import count
 from metering.call import word
 from metering.usage import raw
+from metering.usage.errors import ERROR_NAMES
 from metering.usage.errors import take_error
 from metering.usage.google import member
 
 
 class AnthropicReader:
-    wanted = frozenset(
-        "type message id model usage delta stop_reason error content_block input_tokens cache_creation_input_tokens"
+    wanted = ERROR_NAMES | frozenset(
+        "type message id model usage delta stop_reason content_block input_tokens cache_creation_input_tokens"
         " cache_read_input_tokens cache_creation ephemeral_5m_input_tokens ephemeral_1h_input_tokens output_tokens"
         " output_tokens_details thinking_tokens server_tool_use web_search_requests web_fetch_requests"
         " service_tier".split()

@@ -2,6 +2,7 @@
 
 from metering.call import Reading
 from metering.call import count
+from metering.usage.errors import ERROR_NAMES
 from metering.usage.errors import take_error
 from metering.usage.google import both
 from metering.usage.google import items
@@ -9,7 +10,7 @@ from metering.usage.google import member
 
 
 class CountReader:
-    wanted = both("totalTokens inputTokens tokensInfo tokenIds error status code type")
+    wanted = ERROR_NAMES | both("totalTokens inputTokens tokensInfo tokenIds")
 
     ends_with_event = False
 

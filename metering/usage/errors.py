@@ -12,10 +12,14 @@ RPC_CODES = (
 """google.rpc.Code, by number: in operations, and in the trailers of gRPC."""
 
 
+ERROR_NAMES = frozenset({"error", "status", "type", "code", "object"})
+"""The members of an answer that `take_error` looks at."""
+
+
 class ErrorReader:
     """The body of a 4xx or 5xx answer, in an array (streamGenerateContent) or not."""
 
-    wanted = frozenset({"error", "status", "type", "code"})
+    wanted = ERROR_NAMES
 
     ends_with_event = False
 

@@ -10,6 +10,7 @@ from metering.call import Reading
 from metering.call import count
 from metering.call import word
 from metering.usage import raw
+from metering.usage.errors import ERROR_NAMES
 from metering.usage.errors import take_error
 from metering.usage.google import both
 from metering.usage.google import items
@@ -33,10 +34,10 @@ DETAILS = {
 
 
 class GeminiReader:
-    wanted = both(
+    wanted = ERROR_NAMES | both(
         "usageMetadata trafficType modelVersion responseId candidates index content parts text thought inlineData"
         " mimeType functionCall finishReason groundingMetadata webSearchQueries promptFeedback blockReason"
-        " embedding embeddings cacheTokensDetails modality tokenCount error status code type"
+        " embedding embeddings cacheTokensDetails modality tokenCount"
         f" {' '.join(COUNTS)} {' '.join(DETAILS)}"
     )
     ends_with_event = False
@@ -88,9 +89,9 @@ class GeminiReader:
 class LiveReader:
     """Server messages of one WebSocket connection. Usage comes once a turn, for that turn: it adds up."""
 
-    wanted = both(
+    wanted = ERROR_NAMES | both(
         f"usageMetadata trafficType modality tokenCount serverContent modelTurn parts groundingMetadata"
-        f" webSearchQueries error status code type {' '.join(COUNTS)} {' '.join(DETAILS)}"
+        f" webSearchQueries {' '.join(COUNTS)} {' '.join(DETAILS)}"
     )
     ends_with_event = False
 

@@ -8,6 +8,7 @@ from metering.call import Reading
 from metering.call import count
 from metering.call import word
 from metering.usage import raw
+from metering.usage.errors import ERROR_NAMES
 from metering.usage.errors import take_error
 from metering.usage.google import items
 from metering.usage.google import member
@@ -24,9 +25,13 @@ MODALITIES = {"text_tokens": "text", "image_tokens": "image", "audio_tokens": "a
 class ChatReader:
     """chat/completions, completions, embeddings. A stream ends with `[DONE]`."""
 
-    wanted = USAGE_NAMES | frozenset(
-        "id model choices index finish_reason delta text data error status type code object content message"
-        " tool_calls reasoning_content".split()
+    wanted = (
+        ERROR_NAMES
+        | USAGE_NAMES
+        | frozenset(
+            "id model choices index finish_reason delta text data content message"
+            " tool_calls reasoning_content".split()
+        )
     )
     ends_with_event = True
 
@@ -57,8 +62,10 @@ class ChatReader:
 class ResponsesReader:
     """responses. A stream ends with `response.completed`, `.incomplete` or `.failed`, which carry the whole."""
 
-    wanted = USAGE_NAMES | frozenset(
-        "id model type object response status incomplete_details reason error code output".split()
+    wanted = (
+        ERROR_NAMES
+        | USAGE_NAMES
+        | frozenset("id model type object response status incomplete_details reason output".split())
     )
     ends_with_event = True
 
@@ -91,7 +98,7 @@ class ResponsesReader:
 class ImagesReader:
     """images/generations, edits, variations. A stream has one `.completed` event an image."""
 
-    wanted = USAGE_NAMES | frozenset("data type error status code model".split())
+    wanted = ERROR_NAMES | USAGE_NAMES | frozenset("data model".split())
 
     ends_with_event = True
 

@@ -8,6 +8,7 @@ from metering.call import Reading
 from metering.call import count
 from metering.call import word
 from metering.usage import raw
+from metering.usage.errors import ERROR_NAMES
 from metering.usage.errors import take_error
 from metering.usage.google import both
 from metering.usage.google import items
@@ -17,9 +18,9 @@ IMAGE_MODELS = ("imagen", "imagegeneration", "imagetext", "virtual-try-on")
 
 
 class PredictReader:
-    wanted = both(
+    wanted = ERROR_NAMES | both(
         "predictions embeddings statistics tokenCount bytesBase64Encoded gcsUri mimeType raiFilteredReason metadata"
-        " billableCharacterCount modelDisplayName textEmbedding imageEmbedding videoEmbeddings error status code type"
+        " billableCharacterCount modelDisplayName textEmbedding imageEmbedding videoEmbeddings"
     )
     ends_with_event = False
 

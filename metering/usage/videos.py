@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from metering.call import Reading
 from metering.call import word
+from metering.usage.errors import ERROR_NAMES
 from metering.usage.errors import rpc_code
 from metering.usage.errors import take_error
 from metering.usage.google import both
@@ -29,7 +30,7 @@ class Settlement:
 class SubmissionReader:
     """`:predictLongRunning` -> `{"name": "projects/.../operations/..."}`."""
 
-    wanted = frozenset({"name", "error", "status", "code", "type"})
+    wanted = ERROR_NAMES | {"name"}
 
     ends_with_event = False
 
@@ -44,9 +45,8 @@ class SubmissionReader:
 class PollReader:
     """`:fetchPredictOperation` and `operations.get`. A failed operation is no failure of the poll."""
 
-    wanted = both(
+    wanted = ERROR_NAMES | both(
         "name done response videos gcsUri bytesBase64Encoded generateVideoResponse generatedSamples"
-        " error code status"
     )
     ends_with_event = False
 

@@ -1,0 +1,215 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from metering.paths import GEMINI_HOST
+from metering.paths import TEMPLATES
+from metering.paths import Api
+from metering.paths import Template
+from metering.paths import api_of
+from metering.paths import build
+from metering.paths import parse
+from metering.paths import vertex_host
+
+P = "/v1/projects/p/locations/us-central1"
+
+PATHS = [
+    # method, path, surface, operation, publisher, model
+    (
+        "POST",
+        "/v1beta1/publishers/google/models/g:generateContent",
+        "vertex",
+        "generateContent",
+        "google",
+        "g",
+    ),
+    ("POST", f"{P}/publishers/google/models/g:countTokens", "vertex", "countTokens", "google", "g"),
+    (
+        "POST",
+        f"{P}/publishers/anthropic/models/c@2024:rawPredict",
+        "vertex",
+        "rawPredict",
+        "anthropic",
+        "c@2024",
+    ),
+    ("POST", "/publishers/google/models/g:generateContent", "vertex", "generateContent", "google", "g"),
+    ("POST", "/v1/publishers/googleVertexAI/models/g:predict", "vertex", "predict", "google", "g"),
+    ("POST", f"{P}/endpoints/123:generateContent", "vertex", "generateContent", None, None),
+    ("POST", f"{P}/models/tuned:generateContent", "vertex", "generateContent", None, "tuned"),
+    ("POST", "/v1beta1/models/g:generateContent", "vertex", "generateContent", None, "g"),
+    ("POST", f"{P}/publishers/x/models/m/invoke/v1/chat", "vertex", "invoke", "x", "m"),
+    ("POST", f"{P}/endpoints/openapi/chat/completions", "vertex-openai", "chat/completions", None, None),
+    ("POST", f"{P}/endpoints/123/chat/completions", "vertex-openai", "chat/completions", None, None),
+    ("POST", f"{P}/endpoints/openapi/responses", "vertex-openai", "responses", None, None),
+    ("POST", f"{P}/publishers/xai/v1/responses/compact", "vertex-openai", "responses/compact", "xai", None),
+    ("POST", f"{P}/cachedContents", "vertex", "cachedContents.create", None, None),
+    ("GET", f"{P}/cachedContents", "vertex", "cachedContents.list", None, None),
+    ("GET", f"{P}/cachedContents/7", "vertex", "cachedContents.get", None, None),
+    ("PATCH", f"{P}/cachedContents/7", "vertex", "cachedContents.update", None, None),
+    ("DELETE", f"{P}/cachedContents/7", "vertex", "cachedContents.delete", None, None),
+    ("GET", "/v1beta1/publishers/google/models", "vertex", "models.list", "google", None),
+    ("GET", "/v1beta1/publishers/google/models/g", "vertex", "models.get", "google", "g"),
+    ("GET", f"{P}/models", "vertex", "models.list", None, None),
+    ("GET", f"{P}/operations/77", "vertex", "operations.get", None, None),
+    ("GET", f"{P}/publishers/google/models/veo/operations/7-7", "vertex", "operations.get", "google", "veo"),
+    ("POST", f"{P}/operations/77:cancel", "vertex", "operations.cancel", None, None),
+    ("GET", "/v1beta1/operations/77", "vertex", "operations.get", None, None),
+    ("POST", f"{P}/endpoints/9/deployedModels/3/invoke/x/y", "vertex", "invoke", None, None),
+    ("GET", f"{P}/endpoints/9/operations/77", "vertex", "operations.get", None, None),
+    ("POST", f"{P}/batchPredictionJobs", "vertex", "batchPredictionJobs.create", None, None),
+    ("POST", f"{P}/interactionsHttp", "vertex", "interactions.create", None, None),
+    ("POST", f"{P}/interactions:createStream", "vertex", "interactions.createStream", None, None),
+    (
+        "POST",
+        "/google.cloud.aiplatform.v1.PredictionService/StreamGenerateContent",
+        "vertex",
+        "streamGenerateContent",
+        None,
+        None,
+    ),
+    (
+        "GET",
+        "/ws/google.cloud.aiplatform.v1beta1.LlmBidiService/BidiGenerateContent",
+        "vertex-live",
+        "BidiGenerateContent",
+        None,
+        None,
+    ),
+    (
+        "GET",
+        "//ws/google.cloud.aiplatform.v1.LlmBidiService/BidiGenerateContent",
+        "vertex-live",
+        "BidiGenerateContent",
+        None,
+        None,
+    ),
+    ("POST", "/v1beta/models/g:streamGenerateContent", "gemini", "streamGenerateContent", None, "g"),
+    ("POST", "/v1/models/g:generateContent", "gemini", "generateContent", None, "g"),
+    ("GET", "/v1beta/models", "gemini", "models.list", None, None),
+    ("GET", "/v1beta/models/g", "gemini", "models.get", None, "g"),
+    ("GET", "/v1beta/models/veo/operations/1", "gemini", "operations.get", None, "veo"),
+    ("POST", "/v1beta/cachedContents", "gemini", "cachedContents.create", None, None),
+    (
+        "GET",
+        "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent",
+        "gemini",
+        "BidiGenerateContent",
+        None,
+        None,
+    ),
+    ("POST", "/v1beta/openai/chat/completions", "openai", "chat/completions", None, None),
+    ("POST", "/v1/chat/completions", "openai", "chat/completions", None, None),
+    ("POST", "/v1/responses", "openai", "responses", None, None),
+    ("GET", "/v1/responses/resp_1/input_items", "openai", "responses/input_items", None, None),
+    ("POST", "/v1/images/edits", "openai", "images/edits", None, None),
+    ("GET", "/v1/videos/video_1", "openai", "videos", None, None),
+    ("GET", "/v1/videos/video_1/content", "openai", "videos/content", None, None),
+    ("GET", "/v1/models", "openai", "models", None, None),
+    ("GET", "/v1/models/gpt-4o", "openai", "models", None, "gpt-4o"),
+    ("POST", "/v1/files", "openai", "files", None, None),
+]
+
+
+@pytest.mark.parametrize("base", ["", "/vertex", "/api/vertex-ai"])
+@pytest.mark.parametrize(("method", "path", "surface", "operation", "publisher", "model"), PATHS)
+def test_parse_and_build(
+    base: str, method: str, path: str, surface: str, operation: str, publisher: str | None, model: str | None
+) -> None:
+    target = parse(method, base + path)
+    assert target
+    assert (target.base, target.surface, target.operation) == (base, surface, operation)
+    assert (target.publisher, target.fields.get("model")) == (publisher, model)
+    assert build(target.template, target.base, **target.fields) == base + path
+
+
+def test_every_template_is_used() -> None:
+    parsed = {target.template for method, path, *_ in PATHS if (target := parse(method, path))}
+    assert parsed == {template.path for template in TEMPLATES}
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "", "*", "/favicon.ico", "/v1", "/v1/nothing", "/v1beta1/projects/p", "/-/health"]
+)
+def test_unknown_paths(path: str) -> None:
+    assert parse("GET", path) is None
+
+
+def test_a_host_narrows_the_search() -> None:
+    narrowed = parse("GET", "/v1/models", "gemini")
+    assert narrowed
+    assert narrowed.operation == "models.list"
+    assert parse("GET", "/v1/models", "vertex") is None
+
+
+_segment = st.text(st.characters(codec="utf-8", exclude_characters="/:?#%"), min_size=1, max_size=12)
+
+
+@given(template=st.sampled_from(TEMPLATES), segment=_segment)
+def test_what_was_built_parses_back(template: Template, segment: str) -> None:
+    fields = {
+        "publisher": segment,
+        "project": segment,
+        "endpoint": segment,
+        "id": segment,
+        "owner": "x",
+        "owned": "y",
+    }
+    fields |= {"location": "us-central1", "model": "m", "action": "predict", "verb": "cancel", "rest": "r"}
+    fields |= {
+        "openai": "chat/completions",
+        "resource": "cachedContents",
+        "collection": "models",
+        "slashes": "/",
+    }
+    fields |= {"rpc": "BidiGenerateContent", "rpc_service": "PredictionService"}
+    fields["version"] = "v1beta" if template.api == "gemini" else "v1beta1"
+    target = parse("GET", build(template.path, **fields), template.api)
+    assert target
+    assert {name: fields[name] for name in target.fields} == target.fields
+
+
+@given(st.text())
+def test_any_path(path: str) -> None:
+    parse("POST", path)
+
+
+@pytest.mark.parametrize(
+    ("location", "host"),
+    [
+        (None, "aiplatform.googleapis.com"),
+        ("global", "aiplatform.googleapis.com"),
+        ("us-central1", "us-central1-aiplatform.googleapis.com"),
+        ("europe-west4", "europe-west4-aiplatform.googleapis.com"),
+        ("us", "aiplatform.us.rep.googleapis.com"),
+        ("eu", "aiplatform.eu.rep.googleapis.com"),
+    ],
+)
+def test_vertex_host(location: str | None, host: str) -> None:
+    assert vertex_host(location) == host
+    assert api_of(host) == "vertex"
+
+
+@pytest.mark.parametrize(
+    "location", ["evil.com#", "us-central1.evil", "a/b", "", "-x", "US", "x" * 60, "us\n"]
+)
+def test_no_location(location: str) -> None:
+    with pytest.raises(ValueError, match="not a Google Cloud location"):
+        vertex_host(location)
+
+
+@pytest.mark.parametrize(
+    ("host", "api"),
+    [
+        (GEMINI_HOST, "gemini"),
+        ("api.openai.com", "openai"),
+        ("eu.api.openai.com", "openai"),
+        ("US-CENTRAL1-aiplatform.googleapis.com", "vertex"),
+        ("123.us-central1-456.prediction.vertexai.goog", "vertex"),
+        ("oauth2.googleapis.com", None),
+        ("aiplatform.googleapis.com.evil.com", None),
+        ("evilaiplatform.googleapis.com", None),
+        ("example.com", None),
+    ],
+)
+def test_api_of(host: str, api: Api | None) -> None:
+    assert api_of(host) == api

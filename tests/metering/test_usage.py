@@ -1,0 +1,61 @@
+import pytest
+
+from metering.paths import parse
+from metering.usage import usage_of
+
+P = "/v1/projects/p/locations/l"
+G = f"{P}/publishers/google/models"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "reader", "state"),
+    [
+        ("POST", f"{G}/gemini:generateContent", "GeminiReader", None),
+        ("POST", f"{G}/gemini:streamGenerateContent", "GeminiReader", None),
+        ("POST", f"{G}/gemini-embedding-001:embedContent", "GeminiReader", None),
+        ("POST", "/v1beta/models/gemini-embedding-001:batchEmbedContents", "GeminiReader", None),
+        ("POST", f"{G}/gemini:countTokens", "CountReader", "not_applicable"),
+        ("POST", f"{G}/gemini:computeTokens", "CountReader", "not_applicable"),
+        ("POST", f"{G}/imagen:predict", "PredictReader", None),
+        ("POST", f"{G}/veo:predictLongRunning", "SubmissionReader", None),
+        ("POST", f"{G}/veo:fetchPredictOperation", "PollReader", "not_applicable"),
+        ("GET", "/v1beta/models/veo/operations/1", "PollReader", "not_applicable"),
+        ("POST", f"{P}/publishers/anthropic/models/claude:rawPredict", "AnthropicReader", None),
+        ("POST", f"{P}/publishers/anthropic/models/claude:streamRawPredict", "AnthropicReader", None),
+        ("POST", f"{P}/publishers/anthropic/models/count-tokens:rawPredict", "CountReader", "not_applicable"),
+        ("POST", f"{P}/publishers/mistralai/models/mistral:rawPredict", "ChatReader", None),
+        ("POST", f"{P}/publishers/someone/models/x:rawPredict", None, "unsupported"),
+        ("POST", f"{P}/endpoints/openapi/chat/completions", "ChatReader", None),
+        ("POST", f"{P}/endpoints/openapi/responses", "ResponsesReader", None),
+        ("GET", f"{P}/endpoints/9/responses/resp_1", None, "not_applicable"),
+        ("POST", "/v1/chat/completions", "ChatReader", None),
+        ("POST", "/v1/embeddings", "ChatReader", None),
+        ("POST", "/v1/responses", "ResponsesReader", None),
+        ("GET", "/v1/responses/resp_1", None, "not_applicable"),
+        ("POST", "/v1/responses/input_tokens", "CountReader", "not_applicable"),
+        ("POST", "/v1/images/edits", "ImagesReader", None),
+        ("GET", "/v1/models", None, "not_applicable"),
+        ("POST", "/v1/audio/transcriptions", None, "unsupported"),
+        ("POST", "/v1/batches", None, "unsupported"),
+        ("GET", f"{P}/cachedContents", None, "not_applicable"),
+        ("POST", f"{P}/cachedContents", None, "not_applicable"),
+        ("GET", f"{G}", None, "not_applicable"),
+        ("POST", f"{P}/batchPredictionJobs", None, "unsupported"),
+        ("GET", f"{P}/batchPredictionJobs", None, "not_applicable"),
+        ("POST", f"{P}/interactionsHttp", None, "unsupported"),
+        ("POST", "/google.cloud.aiplatform.v1.PredictionService/GenerateContent", None, "unsupported"),
+        ("GET", "/ws/google.cloud.aiplatform.v1.LlmBidiService/BidiGenerateContent", "LiveReader", None),
+        ("GET", "/favicon.ico", None, "unsupported"),
+    ],
+)
+def test_what_reads_what(method: str, path: str, reader: str | None, state: str | None) -> None:
+    usage = usage_of(parse(method, path), method, model="m")
+    assert (usage.reader and type(usage.reader).__name__, usage.state) == (reader, state)
+
+
+def test_the_model_tells_what_a_prediction_is() -> None:
+    target = parse("POST", f"{G}/imagen-4.0:predict")
+    reader = usage_of(target, "POST", "imagen-4.0").reader
+    assert reader
+    reader.read({})
+    assert reader.reading.images == 0

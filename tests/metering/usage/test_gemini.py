@@ -1,0 +1,267 @@
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from metering.usage.gemini import GeminiReader
+from metering.usage.gemini import LiveReader
+from tests.metering.test_json_array import json_values
+from tests.metering.usage.told import ANYTHING
+from tests.metering.usage.told import counts
+from tests.metering.usage.told import pruned
+from tests.metering.usage.told import told
+
+Json = dict[str, Any]
+
+# Recorded on Vertex, March 2026.
+UNARY: Json = {
+    "candidates": [{"content": {"role": "model", "parts": [{"text": "Hi"}]}, "finishReason": "STOP"}],
+    "usageMetadata": {
+        "promptTokenCount": 9,
+        "candidatesTokenCount": 130,
+        "totalTokenCount": 857,
+        "trafficType": "ON_DEMAND",
+        "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 9}],
+        "candidatesTokensDetails": [{"modality": "TEXT", "tokenCount": 130}],
+        "thoughtsTokenCount": 718,
+    },
+    "modelVersion": "gemini-2.5-pro",
+    "createTime": "2026-03-12T18:06:06.323808Z",
+    "responseId": "jgCzaeDhE92Rt8gP1vXiYA",
+}
+STREAM: list[Json] = [
+    {
+        "candidates": [{"content": {"parts": [{"text": "Hel"}]}}],
+        "usageMetadata": {"trafficType": "ON_DEMAND"},
+        "modelVersion": "gemini-2.5-flash",
+    },
+    {
+        "candidates": [{"content": {"parts": [{"text": "lo"}]}, "finishReason": "STOP"}],
+        "usageMetadata": {
+            "promptTokenCount": 9,
+            "candidatesTokenCount": 9,
+            "totalTokenCount": 54,
+            "thoughtsTokenCount": 36,
+        },
+    },
+]
+
+
+def usage(**fields: object) -> Json:
+    return {"usageMetadata": fields}
+
+
+def test_recorded_unary() -> None:
+    assert counts(GeminiReader(), UNARY) == {
+        "model_served": "gemini-2.5-pro",
+        "response_id": "jgCzaeDhE92Rt8gP1vXiYA",
+        "finish_reason": "STOP",
+        "input_tokens": 9,
+        "output_tokens": 848,
+        "output_thought_tokens": 718,
+        "total_tokens": 857,
+        "input_by_modality": {"text": 9},
+        "output_by_modality": {"text": 130},
+        "traffic_type": "ON_DEMAND",
+    }
+
+
+def test_recorded_stream() -> None:
+    reader = GeminiReader()
+    assert counts(reader, STREAM[0]) == {"model_served": "gemini-2.5-flash", "traffic_type": "ON_DEMAND"}
+    assert (reader.reading.content, reader.reading.terminal) == (True, False)
+    known = counts(reader, STREAM[1])
+    assert (known["input_tokens"], known["output_tokens"], known["traffic_type"]) == (9, 45, "ON_DEMAND")
+    assert reader.reading.terminal
+
+
+@pytest.mark.parametrize(
+    ("events", "expected"),
+    [
+        ([{}], {}),
+        ([usage()], {}),
+        ([usage(trafficType="PROVISIONED_THROUGHPUT")], {"traffic_type": "PROVISIONED_THROUGHPUT"}),
+        # Running totals: the last one counts.
+        (
+            [usage(promptTokenCount=5, candidatesTokenCount=n, totalTokenCount=5 + n) for n in (1, 7, 20)],
+            {"input_tokens": 5, "output_tokens": 20, "total_tokens": 25},
+        ),
+        # An absent field erases nothing.
+        (
+            [
+                usage(promptTokenCount=5, candidatesTokenCount=2, totalTokenCount=7),
+                usage(trafficType="ON_DEMAND"),
+            ],
+            {"input_tokens": 5, "output_tokens": 2, "total_tokens": 7, "traffic_type": "ON_DEMAND"},
+        ),
+        # Thoughts inside of the candidates.
+        (
+            [usage(promptTokenCount=5, candidatesTokenCount=30, thoughtsTokenCount=20, totalTokenCount=35)],
+            {"input_tokens": 5, "output_tokens": 30, "output_thought_tokens": 20, "total_tokens": 35},
+        ),
+        # Tool tokens are input, and no reason to take thoughts for inclusive.
+        (
+            [
+                usage(
+                    promptTokenCount=5,
+                    toolUsePromptTokenCount=100,
+                    candidatesTokenCount=30,
+                    thoughtsTokenCount=20,
+                    totalTokenCount=155,
+                )
+            ],
+            {
+                "input_tokens": 105,
+                "input_tool_tokens": 100,
+                "output_tokens": 50,
+                "output_thought_tokens": 20,
+                "total_tokens": 155,
+            },
+        ),
+        # A blocked prompt made nothing: the total proves the zero.
+        (
+            [{"promptFeedback": {"blockReason": "SAFETY"}, **usage(promptTokenCount=8, totalTokenCount=8)}],
+            {"input_tokens": 8, "output_tokens": 0, "total_tokens": 8, "finish_reason": "SAFETY"},
+        ),
+        # Thinking took the whole budget.
+        (
+            [usage(promptTokenCount=8, thoughtsTokenCount=50, totalTokenCount=58)],
+            {"input_tokens": 8, "output_tokens": 50, "output_thought_tokens": 50, "total_tokens": 58},
+        ),
+        # Neither the output nor a total that would tell it.
+        ([usage(promptTokenCount=8)], {"input_tokens": 8}),
+        ([usage(promptTokenCount=0, candidatesTokenCount=0)], {"input_tokens": 0, "output_tokens": 0}),
+        ([usage(promptTokenCount="12", candidatesTokenCount=3.0)], {"input_tokens": 12, "output_tokens": 3}),
+        ([usage(promptTokenCount=-1, candidatesTokenCount=2**60)], {}),
+        (
+            [
+                usage(
+                    promptTokenCount=50,
+                    cachedContentTokenCount=40,
+                    candidatesTokenCount=1,
+                    totalTokenCount=51,
+                )
+            ],
+            {"input_tokens": 50, "input_cached_tokens": 40, "output_tokens": 1, "total_tokens": 51},
+        ),
+        # snake_case, and camelCase first where both are present.
+        (
+            [
+                {
+                    "usage_metadata": {"prompt_token_count": 3, "candidates_token_count": 4},
+                    "model_version": "g",
+                }
+            ],
+            {"input_tokens": 3, "output_tokens": 4, "model_served": "g"},
+        ),
+        ([usage(promptTokenCount=0, prompt_token_count=9)], {"input_tokens": 0}),
+        # Details need not sum up; what is not specified is text.
+        (
+            [
+                usage(
+                    promptTokenCount=300,
+                    promptTokensDetails=[
+                        {"modality": "TEXT", "tokenCount": 10},
+                        {"modality": "IMAGE", "tokenCount": 258},
+                        {"modality": "MODALITY_UNSPECIFIED", "tokenCount": 2},
+                    ],
+                )
+            ],
+            {"input_tokens": 300, "input_by_modality": {"text": 12, "image": 258}},
+        ),
+        (
+            [{"embedding": {"values": [1]}, **usage(promptTokenCount=4)}],
+            {"input_items": 1, "input_tokens": 4},
+        ),
+        ([{"embeddings": [{}, {}], **usage(promptTokenCount=8)}], {"input_items": 2, "input_tokens": 8}),
+    ],
+)
+def test_usage(events: list[object], expected: Json) -> None:
+    assert counts(GeminiReader(), *events) == expected
+
+
+def test_pictures_and_searches() -> None:
+    def event(*parts: Json, **candidate: object) -> Json:
+        return {"candidates": [{"content": {"parts": list(parts)}, **candidate}]}
+
+    picture = {"inlineData": {"mimeType": "image/png", "data": "AAAA"}}
+    thought = {**picture, "thought": True}
+    grounded = event({"text": "x"}, groundingMetadata={"webSearchQueries": ["a", "b"]})
+    known = counts(GeminiReader(), event(thought, picture), event(picture), grounded, grounded)
+    assert known == {"images": 2, "search_queries": 2}
+
+
+def test_several_candidates_finish_together() -> None:
+    reader = GeminiReader()
+    both = [{"index": 0, "finishReason": "STOP"}, {"index": 1, "finishReason": "MAX_TOKENS"}]
+    reader.read({"candidates": [{"index": 0}, {"index": 1}]})
+    reader.read({"candidates": [both[0]], **usage(promptTokenCount=1, candidatesTokenCount=1)})
+    assert not reader.reading.terminal
+    reader.read({"candidates": [both[1]]})
+    assert reader.reading.terminal
+    assert reader.reading.finish_reason == "STOP"
+
+
+def test_an_error_event() -> None:
+    error = {"error": {"code": 429, "message": "secret", "status": "RESOURCE_EXHAUSTED"}}
+    known = told(GeminiReader(), *STREAM[:1], error)
+    assert known["failed"]
+    assert known["error_type"] == "RESOURCE_EXHAUSTED"
+    assert "secret" not in str(known)
+
+
+def test_texts_do_not_get_through() -> None:
+    hostile = {
+        "modelVersion": "a prompt in the wrong place",
+        "responseId": "x" * 500,
+        "candidates": [{"finishReason": "because of the prompt"}],
+        **usage(
+            trafficType="free text",
+            promptTokenCount=1,
+            promptTokensDetails=[{"modality": "my text"}],
+            x="y z",
+        ),
+    }
+    known = told(GeminiReader(), hostile)
+    assert known == {"input_tokens": 1, "usage_raw": {"promptTokenCount": 1, "promptTokensDetails": [{}]}}
+
+
+@pytest.mark.parametrize("events", [[UNARY], STREAM])
+def test_pruning_leaves_all_that_is_read(events: list[Json]) -> None:
+    assert told(GeminiReader(), *pruned(GeminiReader(), *events)) == told(GeminiReader(), *events)
+
+
+@pytest.mark.parametrize("reader", [GeminiReader, LiveReader])
+@given(value=json_values)
+def test_any_shape(reader: type[GeminiReader | LiveReader], value: object) -> None:
+    for member in ("candidates", "usageMetadata", "promptFeedback", "serverContent", "error"):
+        told(reader(), value, {member: value}, {member: [value]}, *ANYTHING)
+
+
+class TestLive:
+    def test_turns_add_up(self) -> None:
+        def turn(prompt: int, answer: int) -> Json:
+            details = [{"modality": "AUDIO", "tokenCount": answer}]
+            total = prompt + answer
+            return usage(
+                promptTokenCount=prompt,
+                candidatesTokenCount=answer,
+                totalTokenCount=total,
+                candidatesTokensDetails=details,
+            )
+
+        assert counts(LiveReader(), turn(143, 19), {"serverContent": {}}, turn(181, 24)) == {
+            "input_tokens": 324,
+            "output_tokens": 43,
+            "total_tokens": 367,
+            "output_by_modality": {"audio": 43},
+        }
+
+    def test_the_other_spelling(self) -> None:
+        event = usage(promptTokenCount=3, responseTokenCount=4, totalTokenCount=7)
+        assert counts(LiveReader(), event) == {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}
+
+    def test_content(self) -> None:
+        reader = LiveReader()
+        assert not told(reader, {"setupComplete": {}})
+        assert told(reader, {"serverContent": {"modelTurn": {"parts": []}}}) == {"content": True}

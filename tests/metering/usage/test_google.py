@@ -1,0 +1,39 @@
+import pytest
+
+from metering.usage.google import both
+from metering.usage.google import items
+from metering.usage.google import member
+from metering.usage.google import snake
+
+
+@pytest.mark.parametrize(
+    ("camel", "expected"), [("usageMetadata", "usage_metadata"), ("name", "name"), ("gcsUri", "gcs_uri")]
+)
+def test_snake(camel: str, expected: str) -> None:
+    assert snake(camel) == expected
+
+
+def test_both() -> None:
+    assert both("gcsUri name") == {"gcsUri", "gcs_uri", "name"}
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"tokenCount": 1}, 1),
+        ({"token_count": 1}, 1),
+        ({"tokenCount": 0, "token_count": 1}, 0),
+        ({"tokenCount": None, "token_count": 1}, None),
+        ({}, None),
+        (None, None),
+        ([], None),
+        ("tokenCount", None),
+    ],
+)
+def test_member(value: object, expected: int | None) -> None:
+    assert member(value, "tokenCount") == expected
+
+
+def test_items() -> None:
+    assert items([1]) == [1]
+    assert items({"a": 1}) == items(None) == []

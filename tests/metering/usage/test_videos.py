@@ -1,0 +1,64 @@
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from metering.usage.videos import PollReader
+from metering.usage.videos import Settlement
+from metering.usage.videos import SubmissionReader
+from tests.metering.test_json_array import json_values
+from tests.metering.usage.told import ANYTHING
+from tests.metering.usage.told import counts
+from tests.metering.usage.told import pruned
+from tests.metering.usage.told import told
+
+Json = dict[str, Any]
+NAME = "projects/p/locations/us-central1/publishers/google/models/veo-3.0/operations/1-2"
+
+
+def test_submission() -> None:
+    assert counts(SubmissionReader(), {"name": NAME}) == {"response_id": NAME}
+
+
+@pytest.mark.parametrize(
+    ("answer", "settlement"),
+    [
+        ({"name": NAME}, None),
+        ({"name": NAME, "done": False}, None),
+        ({"done": True, "response": {"videos": []}}, None),
+        (
+            {"name": NAME, "done": True, "response": {"videos": [{"gcsUri": "x"}, {"gcsUri": "y"}]}},
+            Settlement(NAME, videos=2),
+        ),
+        ({"name": NAME, "done": True, "response": {"raiMediaFilteredCount": 1}}, Settlement(NAME, videos=0)),
+        (
+            {"name": NAME, "done": True, "response": {"generateVideoResponse": {"generatedSamples": [{}]}}},
+            Settlement(NAME, videos=1),
+        ),
+        (
+            {"name": NAME, "done": True, "error": {"code": 3, "message": "secret"}},
+            Settlement(NAME, error_type="INVALID_ARGUMENT"),
+        ),
+        ({"name": NAME, "done": True, "error": {"code": 999}}, Settlement(NAME, error_type="UNKNOWN")),
+    ],
+)
+def test_poll(answer: Json, settlement: Settlement | None) -> None:
+    reader = PollReader()
+    reader.read(answer)
+    assert reader.settlement == settlement
+    assert not reader.reading.failed
+    scanned = PollReader()
+    scanned.read(pruned(scanned, answer)[0])
+    assert scanned.settlement == settlement
+
+
+@given(value=json_values)
+def test_any_shape(value: object) -> None:
+    answers = [
+        value,
+        {"name": value},
+        {"name": NAME, "done": True, "response": value, "error": value},
+        *ANYTHING,
+    ]
+    told(SubmissionReader(), *answers)
+    told(PollReader(), *answers)

@@ -1,0 +1,46 @@
+"""What a reader makes of events."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from metering.json_array import JsonScanner
+from metering.usage import Reader
+
+
+def told(reader: Reader, *events: object) -> dict[str, Any]:
+    """All that the reader knows after the events."""
+    for event in events:
+        reader.read(event)
+    return {
+        name: value
+        for name, value in asdict(reader.reading).items()
+        if value is not None and value is not False
+    }
+
+
+def counts(reader: Reader, *events: object) -> dict[str, Any]:
+    """The same, without flags and the stored raw object."""
+    hidden = ("usage_raw", "content", "terminal", "failed")
+    return {name: value for name, value in told(reader, *events).items() if name not in hidden}
+
+
+def pruned(reader: Reader, *events: object) -> list[object]:
+    """The events as `JsonScanner` leaves them: a reader must see all that it needs in them."""
+    scanner = JsonScanner(reader.wanted)
+    return scanner.feed(json.dumps(events).encode())
+
+
+ANYTHING: list[object] = [
+    None,
+    [],
+    {},
+    5,
+    "text",
+    b"[DONE]",
+    [1],
+    {"error": None},
+    {"usage": 5},
+    {"usageMetadata": []},
+]
+"""Shapes that no reader may raise on."""

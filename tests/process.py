@@ -1,0 +1,129 @@
+"""A real vertex-tap in a process of its own: mitmdump with the gateway script, or `vertex-tap serve`."""
+
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent
+START_S = 30.0
+_DIRECTIONS = re.compile(r"vertex-tap: .*?(?P<url>http://[\d.]+:\d+)")
+
+Row = dict[str, Any]
+
+
+class Proxy:
+    """Starts in `folder`, where its ledger `usage.db` and its output will be."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *options: str,
+        mode: str = "reverse:https://aiplatform.googleapis.com",
+        confdir: Path,
+        serve: bool = False,
+        arguments: tuple[str, ...] = (),
+        env: dict[str, str] | None = None,
+    ) -> None:
+        self.folder = folder
+        self.ledger = folder / "usage.db"
+        sets = [part for option in (f"confdir={confdir}", *options) for part in ("--set", option)]
+        if serve:
+            command = [BIN / "vertex-tap", "serve", "--port", "0", "--set", f"mode={mode}", *sets]
+        else:
+            script = ROOT / "addons" / "gateway.py"
+            command = [
+                BIN / "mitmdump",
+                "-s",
+                script,
+                "--mode",
+                mode,
+                "--listen-host",
+                "127.0.0.1",
+                "-p",
+                "0",
+                *sets,
+            ]
+        with (folder / "stdout.txt").open("wb") as stdout, (folder / "stderr.txt").open("wb") as stderr:
+            self.process = subprocess.Popen(
+                [*map(str, command), *arguments],
+                cwd=folder,
+                stdout=stdout,
+                stderr=stderr,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})},
+            )
+        self._last_id = ""
+        self.url = self._wait_for_directions()
+        self.port = int(self.url.rpartition(":")[2])
+
+    def __enter__(self) -> "Proxy":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.stop()
+
+    @property
+    def output(self) -> str:
+        return self.stdout + self.stderr
+
+    @property
+    def stdout(self) -> str:
+        return (self.folder / "stdout.txt").read_text(errors="replace")
+
+    @property
+    def stderr(self) -> str:
+        return (self.folder / "stderr.txt").read_text(errors="replace")
+
+    def rows(self, where: str = "1") -> list[Row]:
+        """The rows of the ledger, oldest first."""
+        with closing(sqlite3.connect(f"file:{self.ledger}?mode=ro", uri=True)) as db:
+            db.row_factory = sqlite3.Row
+            return [dict(row) for row in db.execute(f"SELECT * FROM calls WHERE {where} ORDER BY id")]
+
+    def new_rows(self) -> list[Row]:
+        """The rows since this was last asked."""
+        rows = self.rows(f"id > '{self._last_id}'")
+        self._last_id = rows[-1]["id"] if rows else self._last_id
+        return rows
+
+    def new_row(self) -> Row:
+        """The only row since this was last asked."""
+        (row,) = self.new_rows()
+        return row
+
+    def stop(self, signum: int = signal.SIGTERM) -> int:
+        """Ends it as a user would; its exit status."""
+        self.process.send_signal(signum)
+        return self.process.wait(timeout=30)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(timeout=30)
+
+    def _wait_for_directions(self) -> str:
+        deadline = time.monotonic() + START_S
+        while time.monotonic() < deadline:
+            if match := _DIRECTIONS.search(self.output):
+                return match["url"]
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.02)
+        self.process.kill()
+        raise AssertionError(f"the proxy did not start:\n{self.output}")
+
+
+def until(condition: Any, seconds: float = 10.0) -> Any:
+    """Waits for what happens soon; the value that was waited for."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "did not happen in time"
+        time.sleep(0.01)
+    return value

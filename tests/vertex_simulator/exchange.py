@@ -1,0 +1,92 @@
+"""What the simulator gets and gives, and how it is told to behave."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import field
+from typing import Any
+
+
+@dataclass
+class Plan:
+    """How an answer is to be sent and to fail. Told as JSON in the request header `x-simulator`."""
+
+    status: int = 200
+    """An error status is answered instead."""
+    error: str = "google"
+    """Its body: google, array, html, empty."""
+    usage: str = "final"
+    """In streams: final (only in the last event, as on Vertex), cumulative, none, traffic."""
+    newline: str = "\r\n"
+    encoding: str | None = None
+    """The content coding; by default gzip for unary answers where it is accepted, as on Vertex."""
+    split: int = 0
+    """Bytes of a piece; 0 is one piece an event."""
+    pause: float = 0.0
+    """Seconds before each piece."""
+    gate: str = ""
+    """Wait at the gate of this name (`Simulator.gates`) before each piece but the first."""
+    cut: int | None = None
+    """Close the connection after so many pieces."""
+    cut_end: bool = False
+    """Close the connection after the last piece, without the end of the framing."""
+    error_after: int | None = None
+    """Send an error event after so many events."""
+    stop_after: int | None = None
+    """End the answer as if it were whole after so many pieces."""
+    linger: float = 0.0
+    """Seconds before the end of the framing."""
+    chunked: bool = False
+    """Of unary answers."""
+    events: int = 3
+    words: int = 4
+    """Of an answer's text."""
+    padding: int = 0
+    """Bytes of base64 that a unary answer carries."""
+    hang: bool = False
+    """Never answer."""
+    thoughts: int = 0
+
+    @classmethod
+    def of(cls, headers: dict[str, str]) -> "Plan":
+        return cls(**json.loads(headers.get("x-simulator", "{}")))
+
+
+@dataclass
+class Request:
+    method: str
+    path: str
+    query: dict[str, list[str]]
+    raw_headers: Sequence[tuple[bytes, bytes]]
+    body: bytes
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {name.decode().lower(): value.decode() for name, value in self.raw_headers}
+
+    def json(self) -> Any:
+        return json.loads(self.body or b"null")
+
+
+@dataclass
+class Answer:
+    status: int = 200
+    content_type: str = "application/json; charset=UTF-8"
+    pieces: list[bytes] = field(default_factory=list)
+    streamed: bool = False
+    reported: dict[str, int | None] = field(default_factory=dict)
+    """The usage that this answer reports, under the ledger's names: what a row must hold."""
+
+    @classmethod
+    def json(
+        cls, value: object, status: int = 200, reported: dict[str, int | None] | None = None
+    ) -> "Answer":
+        return cls(status, pieces=[json.dumps(value, indent=1).encode()], reported=reported or {})
+
+
+@dataclass
+class Seen:
+    """A request as it arrived, and what was answered."""
+
+    request: Request
+    answer: Answer | None = None
