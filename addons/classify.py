@@ -52,9 +52,7 @@ class Classify:
     def is_ai_host(self, host: str) -> bool:
         """Whether forward mode looks into connections to this host: Google's, OpenAI's, and those in options."""
         settings = self._options.settings
-        named = (
-            endpoint.host for endpoint in (settings.vertex_endpoint, settings.openai_endpoint) if endpoint
-        )
+        named = (endpoint.host for endpoint in (settings.vertex_endpoint, settings.openai_endpoint) if endpoint)
         return api_of(host) is not None or host in named
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:

@@ -49,11 +49,12 @@ class Drain:
         proxyserver = ctx.master.addons.get("proxyserver")
         await _until(lambda: not self._meter.calls_under_way and not _unsent(proxyserver), PATIENCE_S)
         self._meter.interrupt()
-        # What is left would be cancelled with a traceback.
-        for handler in list(proxyserver.connections.values()):
-            handler.close_connection(handler.client)
-        await _until(lambda: not proxyserver.connections, CLOSING_S)
         self._meter.close()
+        # What is still connected would be cancelled with a traceback.
+        for handler in list(proxyserver.connections.values()):
+            if handler.client in handler.transports:
+                handler.close_connection(handler.client)
+        await _until(lambda: not proxyserver.connections, CLOSING_S)
 
 
 async def _until(condition: Callable[[], bool], seconds: float) -> None:

@@ -26,6 +26,7 @@ from mitmproxy.master import Master
 
 from addons.gateway import chain
 from addons.options import OPTIONS
+from addons.options import PREFIXES
 from addons.options import Options
 
 MODE = "reverse:https://aiplatform.googleapis.com"
@@ -45,11 +46,14 @@ def serve(host: str | None, port: int | None, set_options: tuple[str, ...]) -> N
 async def _serve(host: str | None, port: int | None, set_options: tuple[str, ...]) -> None:
     opts = options.Options(mode=[MODE], listen_host=HOST, listen_port=PORT)
     master = Master(opts, with_termlog=True)
+    opts.set(*set_options, defer=True)
+    given = set(opts.deferred)
     confdir = Path(opts.confdir).expanduser()
     optmanager.load_paths(opts, confdir / "config.yaml", confdir / "config.yml")
-    others = set(opts.deferred)
-    opts.update(listen_host=host or opts.listen_host, listen_port=opts.listen_port if port is None else port)
+    # config.yaml is mitmproxy's, which has more options than there are here.
+    others = {name for name in opts.deferred if name not in given and not name.startswith(PREFIXES)}
     opts.set(*set_options, defer=True)
+    opts.update(listen_host=host or opts.listen_host, listen_port=opts.listen_port if port is None else port)
     master.addons.add(
         core.Core(),
         block.Block(),
@@ -63,7 +67,6 @@ async def _serve(host: str | None, port: int | None, set_options: tuple[str, ...
         errorcheck.ErrorCheck(),
     )
     for name in others:
-        # config.yaml is mitmproxy's, which has more options than there are here.
         opts.deferred.pop(name, None)
     _set_log_levels(opts.termlog_verbosity)
     master.addons.trigger(hooks.ConfigureHook({"confdir", "mode", *OPTIONS}))

@@ -87,9 +87,7 @@ class Meter:
         self._exchanges = classify.exchanges
         self._ledger: Ledger | None = None
         self._under_way: MutableMapping[http.HTTPFlow, Metered] = WeakKeyDictionary()
-        self._connect_errors: MutableMapping[connection.Client, dict[str | None, Ending]] = (
-            WeakKeyDictionary()
-        )
+        self._connect_errors: MutableMapping[connection.Client, dict[str | None, Ending]] = WeakKeyDictionary()
         """By client: what mitmproxy says of connections that failed, and what it means."""
 
     @property
@@ -137,9 +135,7 @@ class Meter:
             exchange.call.request_bytes = len(body)
         if body and exchange.target and not metered.refused:
             content = flow.request.get_content(strict=False) or b""
-            self._take_names(
-                metered, asked(exchange.target, flow.request.headers.get("content-type", ""), content)
-            )
+            self._take_names(metered, asked(exchange.target, flow.request.headers.get("content-type", ""), content))
         if not metered.refused:
             self._open(metered)
         metered.released, metered.released_at = time.perf_counter_ns(), time.time()

@@ -43,9 +43,7 @@ def _endpoint(text: str) -> Endpoint | None:
         raise ValueError("write a URL such as https://example.com/v1")
     if url.query or url.fragment or url.username is not None:
         raise ValueError("write a URL without user, query and fragment")
-    return Endpoint(
-        url.scheme, url.hostname, port or {"http": 80, "https": 443}[url.scheme], url.path.rstrip("/")
-    )
+    return Endpoint(url.scheme, url.hostname, port or {"http": 80, "https": 443}[url.scheme], url.path.rstrip("/"))
 
 
 def _comma_list(text: str) -> tuple[str, ...]:

@@ -18,10 +18,9 @@ class Redact:
 
     def __init__(self, classify: Classify) -> None:
         self._exchanges = classify.exchanges
-        self._make_record = logging.getLogRecordFactory()
 
     def running(self) -> None:
-        logging.setLogRecordFactory(self._redacted_record)
+        logging.setLogRecordFactory(_redacted_record)
 
     def response(self, flow: http.HTTPFlow) -> None:
         self._redact(flow)
@@ -52,24 +51,13 @@ class Redact:
             if response and response.stream:
                 response.content = None
 
-    def _redacted_record(self, *args: object, **kwargs: object) -> logging.LogRecord:
-        record = self._make_record(*args, **kwargs)
-        text = record.getMessage()
-        if record.exc_info and record.exc_info[0]:
-            text += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
-            record.exc_info = None
-        record.msg, record.args = redacted(text), None
-        return record
-
 
 HEADERS = CREDENTIAL_HEADERS | {"sec-websocket-protocol"}
 """OpenAI's browser clients put the key into `sec-websocket-protocol`."""
 
 _SECRETS = (
     # mitmproxy quotes what it could not parse: request lines, headers, answers.
-    re.compile(
-        r"""(?<!\w)(?:b|bytearray\(b)?(?P<quote>['"])(?:\\.|(?!(?P=quote)).)*(?P=quote)\)?""", re.DOTALL
-    ),
+    re.compile(r"""(?<!\w)(?:b|bytearray\(b)?(?P<quote>['"])(?:\\.|(?!(?P=quote)).)*(?P=quote)\)?""", re.DOTALL),
     re.compile(r"(?<=\?)[^\s'\"]+"),
     re.compile(r"(?<=Bearer )\S+|\bya29\.\S+|\bAIza\S+|\bAQ\.\S+|\bsk-\S+|\beyJ\S+"),
 )
@@ -80,6 +68,19 @@ def redacted(text: str) -> str:
     for pattern in _SECRETS:
         text = pattern.sub("…", text)
     return text
+
+
+_make_record = logging.getLogRecordFactory()
+
+
+def _redacted_record(*args: object, **kwargs: object) -> logging.LogRecord:
+    record: logging.LogRecord = _make_record(*args, **kwargs)
+    text = record.getMessage()
+    if record.exc_info and record.exc_info[0]:
+        text += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
+        record.exc_info = None
+    record.msg, record.args = redacted(text), None
+    return record
 
 
 def _redact_headers(headers: http.Headers) -> None:

@@ -34,9 +34,7 @@ class Tap:
         self.last_byte: int | None = None
         self.complete = False
         """Whether the framing of the answer is complete."""
-        self.event_stream = (
-            response.headers.get("content-type", "").strip().lower().startswith("text/event-stream")
-        )
+        self.event_stream = response.headers.get("content-type", "").strip().lower().startswith("text/event-stream")
         self._on_end = on_end
         self._length = _content_length(response)
         try:
@@ -75,12 +73,10 @@ class Tap:
         reader = self.usage.reader
         if not reader:
             return
-        data = self._decoder.decode(piece)
-        values = (
-            [event.data for event in self._events.feed(data)] if self.event_stream else self._json.feed(data)
-        )
-        for value in values:
-            reader.read(value)
+        for data in self._decoder.decode(piece):
+            values = [event.data for event in self._events.feed(data)] if self.event_stream else self._json.feed(data)
+            for value in values:
+                reader.read(value)
         if self.first_content is None and reader.reading.content:
             self.first_content = self.last_byte
 

@@ -1,15 +1,21 @@
 """Content codings, undone as the bytes arrive.
 
-Strategy: a decoder has `decode(bytes) -> bytes`, which returns all that can be told by now, and `flush()`
-for the end. Both raise `DecodingError` for what is not in their coding; after that a decoder is of no use.
+Strategy: `decode(bytes)` yields all that can be told by now, in pieces, as a few bytes may stand for very many.
+It raises `DecodingError` for what is not in the coding; after that a decoder is of no use.
 """
 
 import zlib
 from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Protocol
 
 import brotli
 import zstandard
+
+LARGEST = 1024 * 1024
+"""Bytes of a decoded piece, where the library can be told."""
+SLICE = 4096
+"""Bytes that are decoded at once, where it cannot."""
 
 
 class DecodingError(ValueError):
@@ -17,73 +23,50 @@ class DecodingError(ValueError):
 
 
 class Decoder(Protocol):
-    def decode(self, data: bytes) -> bytes: ...
-    def flush(self) -> bytes: ...
+    def decode(self, data: bytes) -> Iterator[bytes]: ...
 
 
 class IdentityDecoder:
-    def decode(self, data: bytes) -> bytes:
-        return data
-
-    def flush(self) -> bytes:
-        return b""
+    def decode(self, data: bytes) -> Iterator[bytes]:
+        yield data
 
 
-class GzipDecoder:
-    """RFC 1952; several members may follow each other."""
+class ZlibDecoder:
+    """gzip (RFC 1952), where several members may follow each other, and deflate (RFC 9110, 8.4.1.2), which some
+    servers send without the zlib header."""
 
-    def __init__(self) -> None:
-        self._member = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    def __init__(self, *formats: int) -> None:
+        """`formats` are the values of zlib's `wbits` to try."""
+        self._formats = list(formats)
+        self._stream = zlib.decompressobj(self._formats[0])
 
-    def decode(self, data: bytes) -> bytes:
-        out = b""
-        try:
-            while data:
-                out += self._member.decompress(data)
-                data = self._member.unused_data
-                if self._member.eof:
-                    self._member = zlib.decompressobj(zlib.MAX_WBITS | 16)
-        except zlib.error as e:
-            raise DecodingError(str(e)) from e
-        return out
-
-    def flush(self) -> bytes:
-        return self._member.flush()
-
-
-class DeflateDecoder:
-    """RFC 9110 8.4.1.2: zlib's format; some servers send it without the zlib header."""
-
-    def __init__(self) -> None:
-        self._first = True
-        self._stream = zlib.decompressobj()
-
-    def decode(self, data: bytes) -> bytes:
-        first, self._first = self._first and bool(data), self._first and not data
-        try:
-            return self._stream.decompress(data)
-        except zlib.error as e:
-            if not first:
-                raise DecodingError(str(e)) from e
-            self._stream = zlib.decompressobj(-zlib.MAX_WBITS)
-            return self.decode(data)
-
-    def flush(self) -> bytes:
-        return self._stream.flush()
+    def decode(self, data: bytes) -> Iterator[bytes]:
+        while data:
+            try:
+                piece = self._stream.decompress(data, LARGEST)
+            except zlib.error as e:
+                if len(self._formats) == 1:
+                    raise DecodingError(str(e)) from e
+                self._stream = zlib.decompressobj(self._formats.pop())
+                continue
+            del self._formats[1:]
+            data = self._stream.unconsumed_tail
+            if self._stream.eof:
+                data = self._stream.unused_data
+                self._stream = zlib.decompressobj(self._formats[0])
+            yield piece
 
 
 class BrotliDecoder:
     def __init__(self) -> None:
         self._stream = brotli.Decompressor()
 
-    def decode(self, data: bytes) -> bytes:
+    def decode(self, data: bytes) -> Iterator[bytes]:
         try:
-            return bytes(self._stream.process(data)) if data else b""
+            for start in range(0, len(data), SLICE):
+                yield self._stream.process(data[start : start + SLICE])
         except brotli.error as e:
             raise DecodingError(str(e)) from e
-
-    def flush(self) -> bytes:
-        return b""
 
 
 class ZstandardDecoder:
@@ -92,45 +75,35 @@ class ZstandardDecoder:
     def __init__(self) -> None:
         self._frame = zstandard.ZstdDecompressor().decompressobj()
 
-    def decode(self, data: bytes) -> bytes:
-        out = b""
+    def decode(self, data: bytes) -> Iterator[bytes]:
         try:
-            while data:
-                out += self._frame.decompress(data)
-                data = self._frame.unused_data
-                if self._frame.eof:
-                    self._frame = zstandard.ZstdDecompressor().decompressobj()
+            for start in range(0, len(data), SLICE):
+                part = data[start : start + SLICE]
+                while part:
+                    yield self._frame.decompress(part)
+                    part = self._frame.unused_data
+                    if self._frame.eof:
+                        self._frame = zstandard.ZstdDecompressor().decompressobj()
         except zstandard.ZstdError as e:
             raise DecodingError(str(e)) from e
-        return out
-
-    def flush(self) -> bytes:
-        return b""
 
 
 class MultiDecoder:
     """Codings that were applied one after the other, undone in reverse."""
 
-    def __init__(self, decoders: list[Decoder]) -> None:
-        self._decoders = decoders
+    def __init__(self, first: Decoder, then: Decoder) -> None:
+        self._first, self._then = first, then
 
-    def decode(self, data: bytes) -> bytes:
-        for decoder in self._decoders:
-            data = decoder.decode(data)
-        return data
-
-    def flush(self) -> bytes:
-        data = b""
-        for decoder in self._decoders:
-            data = decoder.decode(data) + decoder.flush()
-        return data
+    def decode(self, data: bytes) -> Iterator[bytes]:
+        for piece in self._first.decode(data):
+            yield from self._then.decode(piece)
 
 
 CODINGS: dict[str, Callable[[], Decoder]] = {
     "identity": IdentityDecoder,
-    "gzip": GzipDecoder,
-    "x-gzip": GzipDecoder,
-    "deflate": DeflateDecoder,
+    "gzip": lambda: ZlibDecoder(zlib.MAX_WBITS | 16),
+    "x-gzip": lambda: ZlibDecoder(zlib.MAX_WBITS | 16),
+    "deflate": lambda: ZlibDecoder(zlib.MAX_WBITS, -zlib.MAX_WBITS),
     "br": BrotliDecoder,
     "zstd": ZstandardDecoder,
 }
@@ -138,9 +111,10 @@ CODINGS: dict[str, Callable[[], Decoder]] = {
 
 def decoder_for(content_encoding: str) -> Decoder:
     """The decoder for a Content-Encoding header. Raises DecodingError for a coding that is not known."""
-    names = [name.strip().lower() for name in content_encoding.split(",") if name.strip()]
-    try:
-        decoders = [CODINGS[name]() for name in reversed(names)]
-    except KeyError as e:
-        raise DecodingError(f"unknown coding {e.args[0]!r}") from None
-    return decoders[0] if len(decoders) == 1 else MultiDecoder(decoders)
+    decoder: Decoder | None = None
+    for name in content_encoding.lower().split(","):
+        if coding := name.strip():
+            if coding not in CODINGS:
+                raise DecodingError(f"unknown coding {coding!r}")
+            decoder = MultiDecoder(CODINGS[coding](), decoder) if decoder else CODINGS[coding]()
+    return decoder or IdentityDecoder()

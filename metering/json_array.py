@@ -117,11 +117,7 @@ class JsonScanner:
         sign = data[pos : pos + 1]
         if sign == b'"':
             self._in_string = True
-            is_key = (
-                bool(self._stack)
-                and isinstance(self._stack[-1].container, dict)
-                and self._stack[-1].key is None
-            )
+            is_key = bool(self._stack) and isinstance(self._stack[-1].container, dict) and self._stack[-1].key is None
             self._text = bytearray() if is_key or self._is_wanted() else None
         elif sign == b"{" or sign == b"[":
             if self._is_wanted() and len(self._stack) < DEEPEST:

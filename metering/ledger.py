@@ -256,9 +256,7 @@ def check(path: Path) -> None:
     if not path.absolute().parent.is_dir():
         raise LedgerError(f"there is no directory {path.parent}; make it or name another file")
     if not os.access(path.absolute().parent, os.W_OK | os.X_OK):
-        raise LedgerError(
-            f"no files can be made in {path.absolute().parent}; change its rights or name another file"
-        )
+        raise LedgerError(f"no files can be made in {path.absolute().parent}; change its rights or name another file")
     if path.exists():
         if not os.access(path, os.R_OK | os.W_OK):
             raise LedgerError(f"{path} cannot be read and written; change its rights or name another file")
@@ -321,9 +319,7 @@ def _repair(db: sqlite3.Connection, path: Path) -> None:
     """Fold what dead instances spilled, and mark their open rows as lost."""
     open_rows = db.execute("SELECT DISTINCT instance FROM calls WHERE state = 'open'")
     instances = {row[0] for row in open_rows}
-    instances |= {
-        file.name.removeprefix(f"{path.name}.spill-") for file in path.parent.glob(f"{path.name}.spill-*")
-    }
+    instances |= {file.name.removeprefix(f"{path.name}.spill-") for file in path.parent.glob(f"{path.name}.spill-*")}
     instances |= {file.name[len(path.name) + 1 : -5] for file in path.parent.glob(f"{path.name}.*.lock")}
     for instance in instances:
         try:
@@ -371,8 +367,7 @@ _row_values = operator.attrgetter(*COLUMNS)
 
 def _row(call: Call) -> tuple[object, ...]:
     return tuple(
-        json.dumps(value, separators=(",", ":")) if isinstance(value, dict) else value
-        for value in _row_values(call)
+        json.dumps(value, separators=(",", ":")) if isinstance(value, dict) else value for value in _row_values(call)
     )
 
 

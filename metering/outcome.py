@@ -42,9 +42,7 @@ UNFINISHED = {
 """Of calls whose answer did not come to its end."""
 
 
-def outcome(
-    ending: Ending, status: int | None, usage: Usage, reading: Reading, *, event_stream: bool
-) -> Outcome:
+def outcome(ending: Ending, status: int | None, usage: Usage, reading: Reading, *, event_stream: bool) -> Outcome:
     """The row of the table. `status` is the upstream's; `event_stream` tells how the answer is framed.
 
     A format that ends with an event of its own (`[DONE]`) is not finished before it, even if its framing is.

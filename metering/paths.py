@@ -52,31 +52,21 @@ TEMPLATES = (
     Template("vertex", "vertex-openai", "{openai}", _PUBLISHER + "/v1/{openai:openai}"),
     Template("vertex", "vertex", "models.", _PUBLISHER + "/models[/{model}]"),
     Template("vertex", "vertex", "models.", _PARENT + "/models[/{model}]"),
-    Template(
-        "vertex", "vertex", "operations.", _PUBLISHER + "/models/{model}/operations[/{id}][:{verb:name}]"
-    ),
+    Template("vertex", "vertex", "operations.", _PUBLISHER + "/models/{model}/operations[/{id}][:{verb:name}]"),
     Template("vertex", "vertex", "operations.", _PARENT + "/{owner}/{owned}/operations[/{id}][:{verb:name}]"),
     Template("vertex", "vertex", "operations.", "/{version:v1beta1}/operations[/{id}][:{verb:name}]"),
     Template("vertex", "vertex", "{resource}.", _PARENT + "/{resource:resource}[/{id}][:{verb:name}]"),
     Template("vertex", "vertex", "interactions.", _PARENT + "/interactionsHttp[/{id}][/{verb:name}]"),
-    Template(
-        "vertex", "vertex-live", "{rpc}", _LIVE + "cloud.aiplatform.{version}.LlmBidiService/{rpc:live}"
-    ),
+    Template("vertex", "vertex-live", "{rpc}", _LIVE + "cloud.aiplatform.{version}.LlmBidiService/{rpc:live}"),
     Template("vertex", "vertex", "{rpc}", "/google.cloud.aiplatform.{version}.{rpc_service:name}/{rpc:name}"),
-    Template(
-        "gemini", "gemini", "{action}", _GEMINI + "/{collection:collection}/{model:model}:{action:name}"
-    ),
+    Template("gemini", "gemini", "{action}", _GEMINI + "/{collection:collection}/{model:model}:{action:name}"),
     Template("openai", "openai", "models", "/v1/models[/{model:rest}]"),
     Template("openai", "openai", "{openai}", "/v1/{openai:openai}"),
     Template("gemini", "gemini", "models.", _GEMINI + "/{collection:collection}[/{model}]"),
-    Template(
-        "gemini", "gemini", "operations.", _GEMINI + "/{collection:collection}/{model}/operations[/{id}]"
-    ),
+    Template("gemini", "gemini", "operations.", _GEMINI + "/{collection:collection}/{model}/operations[/{id}]"),
     Template("gemini", "gemini", "{resource}.", _GEMINI + "/{resource:resource}[/{id}][:{verb:name}]"),
     Template("gemini", "openai", "{openai}", _GEMINI + "/openai/{openai:openai}"),
-    Template(
-        "gemini", "gemini", "{rpc}", _LIVE + "ai.generativelanguage.{version}.GenerativeService.{rpc:live}"
-    ),
+    Template("gemini", "gemini", "{rpc}", _LIVE + "ai.generativelanguage.{version}.GenerativeService.{rpc:live}"),
 )
 """`/v1/models` and `/v1/files` are OpenAI's, unless the host says otherwise: so its templates come first."""
 

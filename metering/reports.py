@@ -161,18 +161,14 @@ def _sums(db: sqlite3.Connection, grouping: Grouping, span: Span) -> Iterator[tu
     by_bucket = f"{rollup.bucket()}{keys}"
     of_rows = f"SELECT {by_bucket}, {', '.join(f'sum({value})' for value in rollup.values())} FROM calls"
     if grouping.tagged:
-        yield from db.execute(
-            f"{of_rows} WHERE started_at >= ? AND started_at < ? GROUP BY {by_bucket}", span
-        )
+        yield from db.execute(f"{of_rows} WHERE started_at >= ? AND started_at < ? GROUP BY {by_bucket}", span)
         return
     size = rollup.BUCKET_US
     first, last = -(-span.since // size) * size, span.until // size * size
     if first >= last:
         first = last = span.until
     of_buckets = f"SELECT bucket{keys}, {', '.join(f'sum({name})' for name in rollup.SUMS)} FROM rollup"
-    yield from db.execute(
-        f"{of_buckets} WHERE bucket >= ? AND bucket < ? GROUP BY bucket{keys}", (first, last)
-    )
+    yield from db.execute(f"{of_buckets} WHERE bucket >= ? AND bucket < ? GROUP BY bucket{keys}", (first, last))
     yield from db.execute(
         f"{of_rows} WHERE started_at >= :since AND started_at < :until"
         f" AND (started_at < :first OR started_at >= :last OR state = 'open') GROUP BY {by_bucket}",
@@ -267,9 +263,7 @@ INVARIANTS = {
 
 def verify(db: sqlite3.Connection, is_alive: Callable[[str], bool]) -> dict[str, int]:
     """Each invariant, and how often it is broken. `is_alive` tells whether an instance still runs."""
-    pruned_before = db.execute(
-        "SELECT ifnull(max(value), 0) FROM meta WHERE key = 'pruned_before'"
-    ).fetchone()[0]
+    pruned_before = db.execute("SELECT ifnull(max(value), 0) FROM meta WHERE key = 'pruned_before'").fetchone()[0]
     sound = {"the file is whole": sum(row[0] != "ok" for row in db.execute("PRAGMA quick_check(10)"))}
     for name, broken in INVARIANTS.items():
         sound[name] = db.execute(f"SELECT count(*) FROM calls WHERE {broken}").fetchone()[0]

@@ -40,8 +40,7 @@ COUNTS = (
 
 CALLS = {
     "calls": "1",
-    "errors": "({row}state NOT IN ('open', 'done') OR coalesce({row}status, 0) >= 400"
-    " OR {row}error_type IS NOT NULL)",
+    "errors": "({row}state NOT IN ('open', 'done') OR coalesce({row}status, 0) >= 400 OR {row}error_type IS NOT NULL)",
     "covered_calls": "({row}usage_state IS 'final')",
 }
 """Kinds of calls, as SQL over a row of `calls`."""
@@ -66,13 +65,9 @@ def create(db: sqlite3.Connection) -> None:
     """The table `rollup` and its triggers, filled from `calls`."""
     columns = [f"{name} {'INTEGER' if name == 'status' else 'TEXT'}" for name in KEYS]
     columns += [f"{name} INTEGER NOT NULL" for name in CALLS] + [f"{name} INTEGER" for name in COUNTS]
-    db.execute(
-        f"CREATE TABLE rollup (key TEXT PRIMARY KEY, bucket INTEGER NOT NULL, {', '.join(columns)}) STRICT"
-    )
+    db.execute(f"CREATE TABLE rollup (key TEXT PRIMARY KEY, bucket INTEGER NOT NULL, {', '.join(columns)}) STRICT")
     db.execute("CREATE INDEX rollup_bucket ON rollup (bucket)")
-    db.execute(
-        f"CREATE TRIGGER rollup_insert AFTER INSERT ON calls WHEN NEW.state <> 'open' BEGIN {_ADD_NEW}; END"
-    )
+    db.execute(f"CREATE TRIGGER rollup_insert AFTER INSERT ON calls WHEN NEW.state <> 'open' BEGIN {_ADD_NEW}; END")
     db.execute(
         f"CREATE TRIGGER rollup_close AFTER UPDATE ON calls WHEN OLD.state = 'open' AND NEW.state <> 'open'"
         f" BEGIN {_ADD_NEW}; END"
@@ -99,16 +94,11 @@ _ADD_NEW = (
     " ON CONFLICT (key) DO UPDATE SET "
     + ", ".join(f"{name} = {name} + excluded.{name}" for name in CALLS)
     + ", "
-    + ", ".join(
-        f"{n} = CASE WHEN excluded.{n} IS NULL THEN {n} ELSE ifnull({n}, 0) + excluded.{n} END"
-        for n in COUNTS
-    )
+    + ", ".join(f"{n} = CASE WHEN excluded.{n} IS NULL THEN {n} ELSE ifnull({n}, 0) + excluded.{n} END" for n in COUNTS)
 )
 _SUBTRACT_OLD = (
     "UPDATE rollup SET "
-    + ", ".join(
-        f"{name} = {name} - ifnull({value}, 0)" for name, value in zip(SUMS, values("OLD."), strict=True)
-    )
+    + ", ".join(f"{name} = {name} - ifnull({value}, 0)" for name, value in zip(SUMS, values("OLD."), strict=True))
     + f" WHERE key = {key('OLD.')}"
 )
 _RECOMPUTE_LEFT = (

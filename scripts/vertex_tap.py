@@ -45,9 +45,7 @@ def main() -> None:
 @main.command()
 @click.option("--host", show_default="127.0.0.1", help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), show_default="8080", help="Port to listen on.")
-@click.option(
-    "--set", "options", multiple=True, metavar="NAME=VALUE", help="Set an option; may be given often."
-)
+@click.option("--set", "options", multiple=True, metavar="NAME=VALUE", help="Set an option; may be given often.")
 def serve(host: str | None, port: int | None, options: tuple[str, ...]) -> None:
     """Run the proxy until it is told to stop."""
     # mitmproxy takes half a second to import, which the other commands need not pay.
@@ -64,9 +62,7 @@ ledgers_argument = click.argument("ledgers", nargs=-1, metavar="[LEDGER]...")
 
 @main.command()
 @click.argument("arguments", nargs=-1, metavar=f"[{'|'.join(KINDS)}] [LEDGER]...")
-@click.option(
-    "--by", metavar="KEYS", help=f"Comma list of {', '.join(reports.KEYS)}, tag:NAME.  [default: model]"
-)
+@click.option("--by", metavar="KEYS", help=f"Comma list of {', '.join(reports.KEYS)}, tag:NAME.  [default: model]")
 @since_option
 @until_option
 @zone_option
@@ -75,9 +71,7 @@ def report(
     arguments: tuple[str, ...], by: str | None, since: str | None, until: str | None, tz: str, form: str
 ) -> None:
     """Sums, percentiles, errors or rows of LEDGER (usage.db; globs are taken)."""
-    kind, names = (
-        (arguments[0], arguments[1:]) if arguments[:1] and arguments[0] in KINDS else ("usage", arguments)
-    )
+    kind, names = (arguments[0], arguments[1:]) if arguments[:1] and arguments[0] in KINDS else ("usage", arguments)
     with _problems(), _opened(names) as opened:
         zone = reports.time_zone(tz)
         span = reports.span(since, until, zone, datetime.now(UTC))
@@ -143,9 +137,7 @@ def _problems() -> Iterator[None]:
 
 def _paths(names: tuple[str, ...]) -> list[Path]:
     """The ledgers that are named, globs expanded, each once."""
-    found = itertools.chain.from_iterable(
-        sorted(glob.glob(name)) or [name] for name in names or ("usage.db",)
-    )
+    found = itertools.chain.from_iterable(sorted(glob.glob(name)) or [name] for name in names or ("usage.db",))
     return list(dict.fromkeys(map(Path, found)))
 
 
@@ -223,9 +215,7 @@ def _show(kind: str, rows: list[Row]) -> None:
         return
     measured = [name for name in rows[0] if name not in reports.KEYS and not name.startswith("tag:")]
     shown = [
-        name
-        for name in rows[0]
-        if name not in measured or name in ALWAYS or any(row[name] is not None for row in rows)
+        name for name in rows[0] if name not in measured or name in ALWAYS or any(row[name] is not None for row in rows)
     ]
     table = Table()
     for name in shown:

@@ -1,17 +1,26 @@
 import json
+import warnings
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import trustme
 from hypothesis import HealthCheck
 from hypothesis import settings
 
 from metering.ledger import Ledger
+from tests.loopback import GOOGLE
+from tests.loopback import server_context
 from tests.process import Proxy
+from tests.vertex_simulator import Credentials
 from tests.vertex_simulator import Simulator
 
+with warnings.catch_warnings():
+    # What mitmproxy imports is not ours to mend.
+    warnings.simplefilter("ignore")
+    import mitmproxy.addons  # noqa: F401
 # The machine may be slow; how fast inputs are made is not what is tested.
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("default")
@@ -24,8 +33,14 @@ def confdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def simulator() -> Iterator[Simulator]:
-    with Simulator() as running:
+def credentials() -> Credentials:
+    """One Google for all simulators: what is minted at one holds at the others."""
+    return Credentials()
+
+
+@pytest.fixture(scope="session")
+def simulator(credentials: Credentials) -> Iterator[Simulator]:
+    with Simulator(credentials=credentials) as running:
         yield running
 
 
@@ -46,7 +61,8 @@ def start_proxy(tmp_path: Path, confdir: Path) -> Iterator[StartProxy]:
     with ExitStack() as stack:
 
         def start(*options: str, **settings: object) -> Proxy:
-            proxy = Proxy(tmp_path, *options, confdir=confdir, **settings)  # type: ignore[arg-type]
+            defaults = {"folder": tmp_path, "confdir": confdir}
+            proxy = Proxy(*options, **defaults | settings)  # type: ignore[arg-type]
             return stack.enter_context(proxy)
 
         yield start
@@ -63,3 +79,23 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
     opened = Ledger(tmp_path / "usage.db")
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def ca(tmp_path_factory: pytest.TempPathFactory) -> trustme.CA:
+    """Stands for the CA of Google's hosts."""
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def ca_file(ca: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("ca") / "google-ca.pem"
+    ca.cert_pem.write_to_path(file)
+    return file
+
+
+@pytest.fixture(scope="session")
+def google(ca: trustme.CA, credentials: Credentials) -> Iterator[Simulator]:
+    """The simulator under the names of Google's hosts (and of OpenAI's), with TLS."""
+    with Simulator(tls=server_context(ca, GOOGLE), credentials=credentials) as running:
+        yield running

@@ -63,9 +63,7 @@ def request(
     if plan:
         given["x-simulator"] = json.dumps(plan)
     data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-    client.request(
-        method or ("GET" if data is None else "POST"), path, data, {k: v for k, v in given.items() if v}
-    )
+    client.request(method or ("GET" if data is None else "POST"), path, data, {k: v for k, v in given.items() if v})
 
 
 def send(client: http.client.HTTPConnection, path: str, body: object = None, **options: Any) -> Response:

@@ -3,13 +3,14 @@
 import os
 import re
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+
+from metering.ledger import open_for_reading
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
@@ -24,8 +25,8 @@ class Proxy:
 
     def __init__(
         self,
-        folder: Path,
         *options: str,
+        folder: Path,
         mode: str = "reverse:https://aiplatform.googleapis.com",
         confdir: Path,
         serve: bool = False,
@@ -84,8 +85,7 @@ class Proxy:
 
     def rows(self, where: str = "1") -> list[Row]:
         """The rows of the ledger, oldest first."""
-        with closing(sqlite3.connect(f"file:{self.ledger}?mode=ro", uri=True)) as db:
-            db.row_factory = sqlite3.Row
+        with closing(open_for_reading(self.ledger)) as db:
             return [dict(row) for row in db.execute(f"SELECT * FROM calls WHERE {where} ORDER BY id")]
 
     def new_rows(self) -> list[Row]:
@@ -103,6 +103,12 @@ class Proxy:
         """Ends it as a user would; its exit status."""
         self.process.send_signal(signum)
         return self.process.wait(timeout=30)
+
+    def touch_script(self) -> Path:
+        """Makes mitmdump load its script anew."""
+        script = ROOT / "addons" / "gateway.py"
+        script.touch()
+        return script
 
     def kill(self) -> None:
         self.process.kill()

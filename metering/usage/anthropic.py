@@ -41,9 +41,7 @@ class AnthropicReader:
         elif kind == "content_block_start" or kind == "content_block_delta":
             reading.content = True
         elif kind == "message_delta":
-            reading.finish_reason = (
-                word(member(member(event, "delta"), "stop_reason")) or reading.finish_reason
-            )
+            reading.finish_reason = word(member(member(event, "delta"), "stop_reason")) or reading.finish_reason
             self._take_usage(member(event, "usage"))
         elif kind == "message_stop":
             reading.terminal = True
@@ -71,9 +69,7 @@ class AnthropicReader:
         reading.input_cache_write_tokens = written
         reading.input_cached_tokens = cached
         reading.output_tokens = output
-        reading.output_thought_tokens = count(
-            member(self._usage.get("output_tokens_details"), "thinking_tokens")
-        )
+        reading.output_thought_tokens = count(member(self._usage.get("output_tokens_details"), "thinking_tokens"))
         reading.search_queries = count(member(self._usage.get("server_tool_use"), "web_search_requests"))
         reading.traffic_type = word(self._usage.get("service_tier"))
         reading.usage_raw = raw.allowed(self._usage)

@@ -29,8 +29,7 @@ class ChatReader:
         ERROR_NAMES
         | USAGE_NAMES
         | frozenset(
-            "id model choices index finish_reason delta text data content message"
-            " tool_calls reasoning_content".split()
+            "id model choices index finish_reason delta text data content message tool_calls reasoning_content".split()
         )
     )
     ends_with_event = True
@@ -75,9 +74,7 @@ class ResponsesReader:
     def read(self, event: object) -> None:
         reading = self.reading
         kind = member(event, "type")
-        response = (
-            member(event, "response") if isinstance(kind, str) and kind.startswith("response.") else event
-        )
+        response = member(event, "response") if isinstance(kind, str) and kind.startswith("response.") else event
         take_error(reading, response)
         if isinstance(kind, str) and kind.endswith(".delta"):
             reading.content = True

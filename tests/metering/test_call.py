@@ -59,9 +59,7 @@ def test_count(value: object, known: int | None) -> None:
     assert count(value) == known
 
 
-@pytest.mark.parametrize(
-    "text", ["gemini-2.5-flash", "claude@20241022", "projects/p/operations/1", "STOP", "a:b"]
-)
+@pytest.mark.parametrize("text", ["gemini-2.5-flash", "claude@20241022", "projects/p/operations/1", "STOP", "a:b"])
 def test_word_takes_names(text: str) -> None:
     assert word(text) == text
 

@@ -9,6 +9,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from metering.decoding import LARGEST
 from metering.decoding import DecodingError
 from metering.decoding import decoder_for
 
@@ -28,7 +29,7 @@ CODINGS: dict[str, Callable[[bytes], bytes]] = {
 
 def decode(coding: str, pieces: list[bytes]) -> bytes:
     decoder = decoder_for(coding)
-    return b"".join(map(decoder.decode, pieces)) + decoder.flush()
+    return b"".join(part for piece in pieces for part in decoder.decode(piece))
 
 
 @pytest.mark.parametrize("coding", CODINGS)
@@ -52,7 +53,7 @@ def test_deflate_without_its_header() -> None:
 def test_what_was_flushed_is_there_at_once() -> None:
     compressor = zlib.compressobj(wbits=31)
     event = compressor.compress(b"data: 1\n\n") + compressor.flush(zlib.Z_SYNC_FLUSH)
-    assert decoder_for("gzip").decode(event) == b"data: 1\n\n"
+    assert decode("gzip", [event]) == b"data: 1\n\n"
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
@@ -60,6 +61,14 @@ def test_what_was_flushed_is_there_at_once() -> None:
 def test_garbage_raises_nothing_else(coding: str, data: bytes) -> None:
     with suppress(DecodingError):
         decode(coding, [data[:3], data[3:]])
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+def test_a_few_bytes_that_stand_for_many(coding: str) -> None:
+    packed = CODINGS[coding](b"\0" * 50 * LARGEST)
+    sizes = [len(piece) for piece in decoder_for(coding).decode(packed)]
+    assert sum(sizes) == 50 * LARGEST
+    assert max(sizes) <= LARGEST
 
 
 def test_unknown_coding() -> None:

@@ -32,14 +32,9 @@ def prune(value: Any) -> Any:
 
 
 json_values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**53), 2**53)
-    | st.floats(allow_nan=False)
-    | st.text(max_size=20),
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(max_size=20),
     lambda inner: (
-        st.lists(inner, max_size=4)
-        | st.dictionaries(st.sampled_from([*WANTED, "x", "é", ""]), inner, max_size=4)
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from([*WANTED, "x", "é", ""]), inner, max_size=4)
     ),
     max_leaves=20,
 )
@@ -51,9 +46,7 @@ json_values = st.recursive(
     ascii_only=st.booleans(),
     indent=st.sampled_from([None, 1]),
 )
-def test_a_value_cut_anywhere(
-    value: dict[str, Any], cuts: list[int], ascii_only: bool, indent: int | None
-) -> None:
+def test_a_value_cut_anywhere(value: dict[str, Any], cuts: list[int], ascii_only: bool, indent: int | None) -> None:
     data = json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode()
     assert scan(data, cuts) == [prune(value)]
 

@@ -40,22 +40,19 @@ def spills(path: Path) -> list[Path]:
 
 
 def call(**fields: Any) -> Call:
-    return Call(**{"started_at": time.time_ns() // 1000, "model": "g"} | fields)
+    defaults: dict[str, Any] = {"started_at": time.time_ns() // 1000, "model": "g"}
+    return Call(**defaults | fields)
 
 
 def done(call: Call, **fields: Any) -> Call:
-    for name, value in (
-        {"state": "done", "usage_state": "final", "input_tokens": 5, "ended_at": 1} | fields
-    ).items():
+    for name, value in ({"state": "done", "usage_state": "final", "input_tokens": 5, "ended_at": 1} | fields).items():
         setattr(call, name, value)
     return call
 
 
 def broken_invariants(path: Path) -> list[str]:
     with closing(open_for_reading(path)) as db:
-        return [
-            name for name, times in verify(db, lambda instance: is_alive(path, instance)).items() if times
-        ]
+        return [name for name, times in verify(db, lambda instance: is_alive(path, instance)).items() if times]
 
 
 @contextmanager
@@ -73,9 +70,7 @@ def test_a_row_and_its_end(ledger: Ledger) -> None:
     assert rows(ledger.path) == [(one.id, "open", None, None)]
     ledger.commit(done(one))
     assert rows(ledger.path) == [(one.id, "done", "final", 5)]
-    assert rows(ledger.path, "instance, tags, input_by_modality") == [
-        (ledger.instance, '{"x-team":"a"}', '{"text":5}')
-    ]
+    assert rows(ledger.path, "instance, tags, input_by_modality") == [(ledger.instance, '{"x-team":"a"}', '{"text":5}')]
 
 
 def test_files_are_private(ledger: Ledger) -> None:
@@ -187,9 +182,7 @@ class TestBusy:
         Ledger(ledger.path).close()
         assert (one.id, "done", "final", None) in rows(ledger.path)
         with closing(sqlite3.connect(ledger.path)) as db:
-            assert db.execute(
-                "SELECT value FROM meta WHERE key = ?", (f"spilled:{instance}",)
-            ).fetchone() == ("1",)
+            assert db.execute("SELECT value FROM meta WHERE key = ?", (f"spilled:{instance}",)).fetchone() == ("1",)
 
     def test_a_line_that_was_cut_short(self, tmp_path: Path) -> None:
         ledger = Ledger(tmp_path / "usage.db")
@@ -308,9 +301,7 @@ class TestSettlement:
     ) -> None:
         ledger.commit(self.submission(usage_raw=ordered))
         for _ in range(5):
-            ledger.commit(
-                done(call(operation="fetchPredictOperation"), usage_state="not_applicable"), settlement
-            )
+            ledger.commit(done(call(operation="fetchPredictOperation"), usage_state="not_applicable"), settlement)
         submitted = rows(ledger.path, "usage_state, video_seconds, error_type, operation")
         assert [row[:3] for row in submitted if row[3] == "predictLongRunning"] == [expected]
         assert broken_invariants(ledger.path) == []

@@ -77,7 +77,5 @@ def test_the_table(
         (GEMINI, Reading(input_tokens=1), True, "done"),
     ],
 )
-def test_a_stream_that_must_end_with_an_event(
-    usage: Usage, reading: Reading, event_stream: bool, state: str
-) -> None:
+def test_a_stream_that_must_end_with_an_event(usage: Usage, reading: Reading, event_stream: bool, state: str) -> None:
     assert outcome(Ending.COMPLETE, 200, usage, reading, event_stream=event_stream).state == state

@@ -189,9 +189,7 @@ def test_vertex_host(location: str | None, host: str) -> None:
     assert api_of(host) == "vertex"
 
 
-@pytest.mark.parametrize(
-    "location", ["evil.com#", "us-central1.evil", "a/b", "", "-x", "US", "x" * 60, "us\n"]
-)
+@pytest.mark.parametrize("location", ["evil.com#", "us-central1.evil", "a/b", "", "-x", "US", "x" * 60, "us\n"])
 def test_no_location(location: str) -> None:
     with pytest.raises(ValueError, match="not a Google Cloud location"):
         vertex_host(location)

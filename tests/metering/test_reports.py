@@ -108,7 +108,7 @@ def test_sums_are_exact_at_any_edge(starts: list[int], edges: tuple[int, int], t
             )
         span = Span(*edges)
         within = [start for start in starts if span.since <= start < span.until]
-        rows = reports.usage([db], by("tag:x") if tagged else by(), span)
+        rows: list[Row] = reports.usage([db], by("tag:x") if tagged else by(), span)
         assert sum(row["calls"] for row in rows) == len(within)
         assert sum(row["input_tokens"] or 0 for row in rows) == sum(within)
 

@@ -43,9 +43,7 @@ def put(db: sqlite3.Connection, id: str, **columns: object) -> None:
 
 
 def sums(db: sqlite3.Connection) -> list[tuple[object, ...]]:
-    rows = db.execute(
-        "SELECT model, state, calls, errors, covered_calls, input_tokens FROM rollup ORDER BY key"
-    )
+    rows = db.execute("SELECT model, state, calls, errors, covered_calls, input_tokens FROM rollup ORDER BY key")
     return rows.fetchall()
 
 

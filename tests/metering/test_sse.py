@@ -37,9 +37,7 @@ def test_streams(stream: bytes, events: list[Event]) -> None:
 
 @pytest.mark.parametrize("newline", [b"\n", b"\r", b"\r\n"])
 def test_every_newline_cut_at_every_byte(newline: bytes) -> None:
-    stream = newline.join(
-        [b"\xef\xbb\xbfevent: e", b"data: one", b"data: two", b"", b": c", b"data:three", b"", b""]
-    )
+    stream = newline.join([b"\xef\xbb\xbfevent: e", b"data: one", b"data: two", b"", b": c", b"data:three", b"", b""])
     assert decode(*(bytes([byte]) for byte in stream)) == [("e", b"one\ntwo"), ("", b"three")]
 
 
@@ -48,9 +46,7 @@ def test_an_event_does_not_wait_for_the_next(newline: bytes) -> None:
     assert EventDecoder().feed(b"data: 1" + 2 * newline) == [("", b"1")]
 
 
-_lines = st.lists(
-    st.sampled_from([b"data: x", b"data:", b"event: e", b": c", b"", b"data: y:z", b"junk", b"\xff"])
-)
+_lines = st.lists(st.sampled_from([b"data: x", b"data:", b"event: e", b": c", b"", b"data: y:z", b"junk", b"\xff"]))
 
 
 @given(lines=_lines, newline=st.sampled_from([b"\n", b"\r", b"\r\n"]), cuts=st.lists(st.integers(0, 200)))

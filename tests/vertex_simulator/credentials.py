@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+AUDIENCE = "https://oauth2.googleapis.com/token"
+"""What google-auth signs for, wherever it sends the assertion."""
 GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 
@@ -67,7 +69,7 @@ class Credentials:
             key.verify(_unpad(signature), f"{header}.{payload}".encode(), padding.PKCS1v15(), hashes.SHA256())
         except InvalidSignature:
             raise Denied(400, "invalid_grant", "Invalid JWT Signature.") from None
-        if claims["aud"] != audience or SCOPE not in claims["scope"] or claims["exp"] < time.time():
+        if claims["aud"] not in (audience, AUDIENCE) or SCOPE not in claims["scope"] or claims["exp"] < time.time():
             raise Denied(400, "invalid_grant", "Invalid JWT: audience, scope or expiry")
         self.minted += 1
         return {"access_token": self.token(), "expires_in": self.expires_in, "token_type": "Bearer"}

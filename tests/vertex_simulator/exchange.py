@@ -22,6 +22,8 @@ class Plan:
     """The content coding; by default gzip for unary answers where it is accepted, as on Vertex."""
     split: int = 0
     """Bytes of a piece; 0 is one piece an event."""
+    delay: float = 0.0
+    """Seconds before the head of the answer."""
     pause: float = 0.0
     """Seconds before each piece."""
     gate: str = ""
@@ -78,9 +80,7 @@ class Answer:
     """The usage that this answer reports, under the ledger's names: what a row must hold."""
 
     @classmethod
-    def json(
-        cls, value: object, status: int = 200, reported: dict[str, int | None] | None = None
-    ) -> "Answer":
+    def json(cls, value: object, status: int = 200, reported: dict[str, int | None] | None = None) -> "Answer":
         return cls(status, pieces=[json.dumps(value, indent=1).encode()], reported=reported or {})
 
 

@@ -37,10 +37,14 @@ class Live:
             self.closed = True
             return self.connection.send(event.response())
         if isinstance(event, TextMessage | BytesMessage):
-            self._text += event.data if isinstance(event.data, str) else bytes(event.data).decode()
+            self._text += event.data if isinstance(event.data, str) else bytes(event.data).decode(errors="replace")
             if event.message_finished:
-                message, self._text = json.loads(self._text), ""
-                return self._answer(message)
+                text, self._text = self._text, ""
+                try:
+                    return self._answer(json.loads(text))
+                except ValueError:
+                    self.closed = True
+                    return self.connection.send(CloseConnection(1007, "Invalid JSON payload received."))
         return b""
 
     def _answer(self, message: dict[str, Any]) -> bytes:

@@ -19,9 +19,7 @@ def openai_answer(request: Request) -> Answer:
         raise Denied(401, "invalid_api_key", "Incorrect API key provided.")
     plan = Plan.of(request.headers)
     if plan.status >= 400:
-        raise Denied(
-            plan.status, "rate_limit_exceeded" if plan.status == 429 else "server_error", "Simulated."
-        )
+        raise Denied(plan.status, "rate_limit_exceeded" if plan.status == 429 else "server_error", "Simulated.")
     if request.path == "/v1/models":
         model = {"id": "gpt-4o", "object": "model", "created": 1, "owned_by": "openai"}
         return Answer.json({"object": "list", "data": [model]})
@@ -40,9 +38,7 @@ def openai_answer(request: Request) -> Answer:
 
 def chat(body: dict[str, Any], plan: Plan, *, gemini: bool = False) -> Answer:
     if gemini and "/" not in body["model"]:
-        raise Denied(
-            400, "INVALID_ARGUMENT", "Malformed publisher model name: expected format '<publisher>/<model>'"
-        )
+        raise Denied(400, "INVALID_ARGUMENT", "Malformed publisher model name: expected format '<publisher>/<model>'")
     prompt = sum(len(json.dumps(message["content"]).split()) for message in body["messages"])
     reasoning = plan.thoughts
     usage: dict[str, Any] = {

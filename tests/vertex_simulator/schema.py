@@ -47,15 +47,13 @@ def _methods(version: str) -> list[tuple[str, re.Pattern[str], dict[str, Any]]]:
 
 def check_request(method: str, path: str, body: object) -> None:
     """Raises UnknownMethod or SchemaError."""
+    # In express mode publisher models take the same actions as behind a project, whatever the document lists.
+    path = re.sub(r"^(/v\w+)(/publishers/.*:)", r"\1/projects/p/locations/l\2", path)
     version = path.split("/")[1]
     if version not in ("v1", "v1beta1"):
         raise UnknownMethod(path)
     described = next(
-        (
-            m
-            for http_method, pattern, m in _methods(version)
-            if http_method == method and pattern.fullmatch(path)
-        ),
+        (m for http_method, pattern, m in _methods(version) if http_method == method and pattern.fullmatch(path)),
         None,
     )
     if described is None:

@@ -31,9 +31,7 @@ class _Encoder:
     def __init__(self, coding: str) -> None:
         if coding == "br":
             compressor = brotli.Compressor()
-            self.encode: Callable[[bytes], bytes] = lambda piece: (
-                compressor.process(piece) + compressor.flush()
-            )
+            self.encode: Callable[[bytes], bytes] = lambda piece: compressor.process(piece) + compressor.flush()
             self.end: Callable[[], bytes] = compressor.finish
         elif coding == "zstd":
             frame = zstandard.ZstdCompressor().compressobj()
@@ -54,8 +52,14 @@ class Simulator:
     `seen` lists the requests that arrived, with what was answered. `host` and `port` 0 choose an address.
     """
 
-    def __init__(self, port: int = 0, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
-        self.credentials = Credentials()
+    def __init__(
+        self,
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
+        host: str = "127.0.0.1",
+        credentials: Credentials | None = None,
+    ) -> None:
+        self.credentials = credentials or Credentials()
         self.seen: list[Seen] = []
         self.gates: defaultdict[str, threading.Semaphore] = defaultdict(lambda: threading.Semaphore(0))
         self.sent = 0
@@ -134,18 +138,14 @@ class Simulator:
         try:
             if request.path == "/token":
                 return Answer.json(self.credentials.mint(request.body, self.token_uri))
-            if request.path.startswith("/v1/") and not request.path.startswith(
-                ("/v1/publishers", "/v1/projects")
-            ):
+            if request.path.startswith("/v1/") and not request.path.startswith(("/v1/publishers", "/v1/projects")):
                 return openai_answer(request)
             return self._vertex.answer(request)
         except Denied as e:
             error = {"code": e.status, "message": e.message, "status": e.word, "type": e.word}
             return Answer.json({"error": error}, e.status)
 
-    async def _live(
-        self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    async def _live(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.credentials.check(request.headers, request.query)
         head = [f"{request.method} {request.path} HTTP/1.1".encode()]
         head += [name + b": " + value for name, value in request.raw_headers]
@@ -155,13 +155,12 @@ class Simulator:
             writer.write(live.feed(data))
             await writer.drain()
 
-    async def _send(
-        self, http: h11.Connection, writer: asyncio.StreamWriter, request: Request, answer: Answer
-    ) -> bool:
+    async def _send(self, http: h11.Connection, writer: asyncio.StreamWriter, request: Request, answer: Answer) -> bool:
         """Whether the answer was sent to its end, and the connection may go on."""
         plan = Plan.of(request.headers)
         if plan.hang:
             await asyncio.sleep(3600)
+        await asyncio.sleep(plan.delay)
         coding = _coding(plan, request, answer)
         pieces = _pieces(answer, plan, coding)[: plan.stop_after]
         chunked = answer.streamed or plan.chunked
@@ -208,9 +207,7 @@ async def _read_request(http: h11.Connection, reader: asyncio.StreamReader) -> R
         elif isinstance(event, h11.EndOfMessage):
             assert head
             target, _, query = head.target.decode().partition("?")
-            return Request(
-                head.method.decode(), target, parse_qs(query), list(head.headers.raw_items()), body
-            )
+            return Request(head.method.decode(), target, parse_qs(query), list(head.headers.raw_items()), body)
         elif isinstance(event, h11.ConnectionClosed):
             return None
 

@@ -30,12 +30,7 @@ def png(width: int = 2, height: int = 2) -> bytes:
 
     rows = b"".join(b"\0" + b"\x80\x40\x20" * width for _ in range(height))
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(rows))
-        + chunk(b"IEND", b"")
-    )
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 class Vertex:
@@ -68,8 +63,8 @@ class Vertex:
 
     def _body(self, request: Request) -> Any:
         try:
-            body = request.json()
-        except ValueError:
+            body = request.json() or {}
+        except (ValueError, RecursionError):
             raise Denied(400, "INVALID_ARGUMENT", "Invalid JSON payload received.") from None
         try:
             check_request(request.method, request.path, body)
@@ -161,15 +156,11 @@ class Vertex:
     def _models(self, path: str) -> Answer:
         names = ["gemini-2.5-flash", "gemini-2.5-pro"]
         if path.endswith("/models") and "publishers" in path:
-            described = [
-                {"name": f"publishers/google/models/{name}", "versionId": "default"} for name in names
-            ]
+            described = [{"name": f"publishers/google/models/{name}", "versionId": "default"} for name in names]
             return Answer.json({"publisherModels": described})
         if path.endswith("/models"):
             parent = path.split("/", 2)[2]
-            return Answer.json(
-                {"models": [{"name": f"{parent}/77", "displayName": "tuned", "versionId": "1"}]}
-            )
+            return Answer.json({"models": [{"name": f"{parent}/77", "displayName": "tuned", "versionId": "1"}]})
         return Answer.json({"name": path.split("/", 2)[2], "versionId": "default"})
 
 
@@ -260,9 +251,7 @@ def _answer_parts(body: dict[str, Any], config: dict[str, Any], plan: Plan) -> l
         for tool in body.get("tools", [])
         for function in _member(tool, "functionDeclarations", "function_declarations") or []
     ]
-    answered = any(
-        "functionResponse" in p or "function_response" in p for c in body["contents"] for p in c["parts"]
-    )
+    answered = any("functionResponse" in p or "function_response" in p for c in body["contents"] for p in c["parts"])
     if declared and not answered:
         return [{"functionCall": {"name": declared[0]["name"], "args": {"city": "Paris"}}}]
     if _member(config, "responseMimeType", "response_mime_type") == "application/json":
@@ -308,10 +297,7 @@ def _sse(events: list[dict[str, Any]], plan: Plan) -> Answer:
 def _json_array(events: list[dict[str, Any]], plan: Plan) -> Answer:
     if plan.error_after is not None:
         events = [*events[: plan.error_after], ERROR_EVENT]
-    pieces = [
-        (b"[" if n == 0 else b",\r\n") + json.dumps(event, indent=1).encode()
-        for n, event in enumerate(events)
-    ]
+    pieces = [(b"[" if n == 0 else b",\r\n") + json.dumps(event, indent=1).encode() for n, event in enumerate(events)]
     pieces[-1] += b"\n]\n"
     usage = events[-1].get("usageMetadata")
     return Answer(200, pieces=pieces, streamed=True, reported=_reported(usage))
@@ -337,8 +323,8 @@ def _predict(model: str, body: dict[str, Any]) -> Answer:
 
 
 def _claude(model: str, body: dict[str, Any], plan: Plan) -> Answer:
-    if body.get("anthropic_version") != "vertex-2023-10-16":
-        raise Denied(400, "INVALID_ARGUMENT", "anthropic_version: must be vertex-2023-10-16")
+    if "anthropic_version" not in body:
+        raise Denied(400, "INVALID_ARGUMENT", "anthropic_version: Field required")
     words = [word for m in body["messages"] for word in json.dumps(m["content"]).split()]
     if model == "count-tokens":
         return Answer.json({"input_tokens": len(words)}, reported={"counted_tokens": len(words)})

@@ -8,12 +8,10 @@ from tests.vertex_simulator import Simulator
 
 
 @pytest.fixture(scope="module")
-def shared_proxy(
-    tmp_path_factory: pytest.TempPathFactory, confdir: Path, simulator: Simulator
-) -> Iterator[Proxy]:
+def shared_proxy(tmp_path_factory: pytest.TempPathFactory, confdir: Path, simulator: Simulator) -> Iterator[Proxy]:
     """One proxy in front of the simulator for all tests of a module."""
     folder = tmp_path_factory.mktemp("proxy")
-    with Proxy(folder, confdir=confdir, mode=f"reverse:{simulator.url}") as running:
+    with Proxy(folder=folder, confdir=confdir, mode=f"reverse:{simulator.url}") as running:
         yield running
 
 

@@ -87,8 +87,7 @@ class TestComplete:
         assert outcome(submission) == ("done", "absent", None, 200)
         assert (submission["response_id"], submission["video_seconds"]) == (name, None)
         done = [
-            call(tap.url, f"{veo}:fetchPredictOperation", {"operationName": name}).json().get("done")
-            for _ in "1234"
+            call(tap.url, f"{veo}:fetchPredictOperation", {"operationName": name}).json().get("done") for _ in "1234"
         ]
         assert done == [None, True, True, True]
         polls = tap.new_rows()
@@ -131,9 +130,7 @@ class TestComplete:
                 request(client, path, body)
                 upstream, _ = server.accept()
                 upstream.recv(65536)
-                upstream.sendall(
-                    b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nhi"
-                )
+                upstream.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nhi")
                 assert client.getresponse().read() == b"hi"
                 upstream.close()
             assert outcome(proxy.new_row()) == ("done", "unsupported", None, 200)
@@ -147,18 +144,14 @@ class TestComplete:
             (500, "empty", None),
         ],
     )
-    def test_an_error_of_the_upstream(
-        self, tap: Proxy, status: int, error: str, error_type: str | None
-    ) -> None:
+    def test_an_error_of_the_upstream(self, tap: Proxy, status: int, error: str, error_type: str | None) -> None:
         assert call(tap.url, STREAM, HELLO, plan={"status": status, "error": error}).status == status
         row = tap.new_row()
         assert outcome(row) == ("done", "not_applicable", error_type, status)
         assert row["upstream_status"] == status
 
     def test_an_error_of_openai(self, tap: Proxy) -> None:
-        call(
-            tap.url, "/v1/chat/completions", CHAT_BODY, headers=OPENAI | {"authorization": "Bearer sk-wrong"}
-        )
+        call(tap.url, "/v1/chat/completions", CHAT_BODY, headers=OPENAI | {"authorization": "Bearer sk-wrong"})
         assert outcome(tap.new_row()) == ("done", "not_applicable", "invalid_api_key", 401)
 
 
@@ -305,9 +298,7 @@ class TestClientClosed:
             (CLAUDE, CLAUDE_BODY, {}, "partial"),
         ],
     )
-    def test_in_a_stream(
-        self, tap: Proxy, path: str, body: object, plan: dict[str, Any], usage_state: str
-    ) -> None:
+    def test_in_a_stream(self, tap: Proxy, path: str, body: object, plan: dict[str, Any], usage_state: str) -> None:
         hang_up_after(tap.url, path, b"data: ", body, plan={"pause": 0.3, **plan})
         until(lambda: not tap.rows("state = 'open'"))
         row = tap.new_row()

@@ -20,9 +20,7 @@ def chunk(delta: Json, **fields: object) -> Json:
     return {"id": "chatcmpl-1", "model": "gpt-4o-2024", "choices": [choice], **fields}
 
 
-def usage(
-    prompt: int, completion: int | None, total: int | None, reasoning: int | None = None, **more: object
-) -> Json:
+def usage(prompt: int, completion: int | None, total: int | None, reasoning: int | None = None, **more: object) -> Json:
     known: Json = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": total, **more}
     if reasoning is not None:
         known["completion_tokens_details"] = {"reasoning_tokens": reasoning}

@@ -12,11 +12,7 @@ def told(reader: Reader, *events: object) -> dict[str, Any]:
     """All that the reader knows after the events."""
     for event in events:
         reader.read(event)
-    return {
-        name: value
-        for name, value in asdict(reader.reading).items()
-        if value is not None and value is not False
-    }
+    return {name: value for name, value in asdict(reader.reading).items() if value is not None and value is not False}
 
 
 def counts(reader: Reader, *events: object) -> dict[str, Any]:

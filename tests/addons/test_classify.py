@@ -1,0 +1,157 @@
+import base64
+import json
+
+import pytest
+from mitmproxy import http
+from mitmproxy.proxy import mode_specs
+from mitmproxy.test import tflow
+
+from addons.classify import Classify
+from addons.classify import Exchange
+from addons.classify import credential_of
+from addons.classify import sdk_of
+from addons.options import Options
+from addons.options import read
+from tests.addons.test_options import DEFAULTS
+
+REVERSE = mode_specs.ProxyMode.parse("reverse:https://aiplatform.googleapis.com")
+FORWARD = mode_specs.ProxyMode.parse("regular")
+Given = dict[str | bytes, str | bytes]
+
+
+def classified(
+    method: str,
+    url: str,
+    mode: mode_specs.ProxyMode = REVERSE,
+    headers: Given | None = None,
+    **options: str,
+) -> Exchange | None:
+    settings = Options()
+    settings.settings = read({**DEFAULTS, "usage_db": "/tmp/usage.db", **options}, [])
+    classify = Classify(settings)
+    flow = tflow.tflow(req=http.Request.make(method, url, headers=headers or {}))
+    flow.client_conn.proxy_mode = mode
+    classify.requestheaders(flow)
+    return classify.exchanges.get(flow)
+
+
+def test_a_vertex_call() -> None:
+    exchange = classified(
+        "POST",
+        "http://x/vertex/v1/projects/p/locations/us-east1/publishers/google/models/g:predict?key=secret",
+        gateway_base_path="/vertex",
+    )
+    assert exchange
+    assert exchange.path == "/v1/projects/p/locations/us-east1/publishers/google/models/g:predict"
+    call = exchange.call
+    assert (call.surface, call.operation, call.method, call.path) == (
+        "vertex",
+        "predict",
+        "POST",
+        exchange.path,
+    )
+    assert (call.project, call.location, call.publisher, call.model) == ("p", "us-east1", "google", "g")
+
+
+@pytest.mark.parametrize(
+    ("path", "stripped"),
+    [
+        ("/vertex/v1/models", "/v1/models"),
+        ("/vertex/eu/v1/models", "/v1/models"),
+        ("/vertexes/v1/models", "/vertexes/v1/models"),
+        ("/vertex", ""),
+        ("/v1/models", "/v1/models"),
+    ],
+)
+def test_the_longest_base_path_is_stripped(path: str, stripped: str) -> None:
+    exchange = classified("GET", f"http://x{path}", gateway_base_path="/vertex,/vertex/eu")
+    assert exchange
+    assert exchange.path == stripped
+
+
+def test_a_base_path_that_is_not_configured_stays_in_the_request_only() -> None:
+    exchange = classified("POST", "http://x/api/vertex-ai/v1/publishers/google/models/g:generateContent")
+    assert exchange
+    assert exchange.path.startswith("/api/vertex-ai/")
+    assert exchange.call.path == "/v1/publishers/google/models/g:generateContent"
+
+
+@pytest.mark.parametrize(("endpoint", "model"), [("1234567890", "1234567890"), ("openapi", None)])
+def test_endpoints_are_models(endpoint: str, model: str | None) -> None:
+    exchange = classified("POST", f"http://x/v1/projects/p/locations/l/endpoints/{endpoint}/chat/completions")
+    assert exchange
+    assert exchange.call.model == model
+
+
+@pytest.mark.parametrize(
+    ("url", "surface"),
+    [
+        ("https://aiplatform.googleapis.com/v1/publishers/google/models/g:predict", "vertex"),
+        ("https://us-east1-aiplatform.googleapis.com/v1/unknown", None),
+        ("https://generativelanguage.googleapis.com/v1/models", "gemini"),
+        ("https://api.openai.com/v1/models", "openai"),
+        ("https://own.example/v1/models", "openai"),
+    ],
+)
+def test_known_hosts_of_forward_mode(url: str, surface: str | None) -> None:
+    exchange = classified("GET", url, FORWARD, vertex_endpoint="https://own.example")
+    assert exchange
+    assert exchange.call.surface == surface
+
+
+@pytest.mark.parametrize("url", ["https://example.com/v1/models", "https://oauth2.googleapis.com/token"])
+def test_other_hosts_of_forward_mode(url: str) -> None:
+    assert classified("POST", url, FORWARD) is None
+
+
+def test_tags() -> None:
+    headers: Given = {"X-Team": "red", "x-other": "x", "x-long": "y" * 500}
+    exchange = classified("GET", "http://x/v1/models", headers=headers, usage_tags="x-team,x-missing,x-long")
+    assert exchange
+    assert exchange.call.tags == {"x-team": "red", "x-long": "y" * 128}
+
+
+@pytest.mark.parametrize(
+    ("headers", "sdk"),
+    [
+        (
+            {
+                "x-goog-api-client": "google-genai-sdk/3.4.0 gl-python/3.11.7",
+                "user-agent": "google-genai-sdk/3.4.0 x",
+            },
+            "google-genai-sdk/3.4.0",
+        ),
+        ({"user-agent": "OpenAI/Python 3.52.0"}, "openai/3.52.0"),
+        ({"user-agent": "AsyncOpenAI/JS 7.55.0"}, "openai/7.55.0"),
+        ({"user-agent": "AnthropicVertex/Python 2.11.0"}, "anthropicvertex/2.11.0"),
+        ({"user-agent": "curl/8.5.0"}, "curl/8.5.0"),
+        ({"user-agent": "my prompt in a strange place"}, None),
+        ({}, None),
+    ],
+)
+def test_sdk(headers: Given, sdk: str | None) -> None:
+    assert sdk_of(http.Request.make("GET", "http://x", headers=headers).headers) == sdk
+
+
+def token(**claims: str) -> str:
+    payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+    return f"eyJhbGciOiJSUzI1NiJ9.{payload}.signature"
+
+
+@pytest.mark.parametrize(
+    ("url", "headers", "credential"),
+    [
+        ("http://x", {"authorization": "Bearer sk-1"}, "sk-1"),
+        ("http://x", {"authorization": f"Bearer {token(sub='a@b')}"}, "a@b"),
+        ("http://x", {"authorization": f"bearer {token(iss='c@d')}"}, "c@d"),
+        ("http://x", {"authorization": "Bearer a.b.c"}, "a.b.c"),
+        ("http://x", {"authorization": "Basic xyz"}, None),
+        ("http://x", {"x-goog-api-key": "AIza1"}, "AIza1"),
+        ("http://x", {"api-key": "k"}, "k"),
+        ("http://x?alt=sse&key=AIza2", {}, "AIza2"),
+        ("http://x?monkey=1", {}, None),
+        ("http://x", {}, None),
+    ],
+)
+def test_credential(url: str, headers: Given, credential: str | None) -> None:
+    assert credential_of(http.Request.make("GET", url, headers=headers)) == credential

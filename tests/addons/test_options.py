@@ -1,0 +1,177 @@
+import asyncio
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from mitmproxy import exceptions
+from mitmproxy.test import taddons
+
+from addons.options import OPTIONS
+from addons.options import Endpoint
+from addons.options import Options
+from addons.options import Settings
+from addons.options import read
+from tests.process import BIN
+from tests.process import ROOT
+
+DEFAULTS = {name: default for name, (default, _) in OPTIONS.items()}
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_table_and_the_model_are_one() -> None:
+    assert tuple(OPTIONS) == tuple(Settings.model_fields)
+
+
+def test_defaults() -> None:
+    settings = read(DEFAULTS, [])
+    assert settings.openai_endpoint == Endpoint("https", "api.openai.com", 443, "/v1")
+    assert not settings.names_openai_endpoint
+    assert (settings.vertex_endpoint, settings.gateway_base_path, settings.usage_tags) == (None, (), ())
+    assert settings.usage_db == Path("usage.db")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("vertex_endpoint", "http://127.0.0.1:9000", Endpoint("http", "127.0.0.1", 9000, "")),
+        ("vertex_endpoint", "https://gw.example/vertex/", Endpoint("https", "gw.example", 443, "/vertex")),
+        (
+            "openai_endpoint",
+            "https://x.example/compatible/v1",
+            Endpoint("https", "x.example", 443, "/compatible/v1"),
+        ),
+        ("gateway_base_path", "/vertex, /api/vertex-ai,/gemini/", ("/api/vertex-ai", "/vertex", "/gemini")),
+        ("usage_tags", "x-team, X-App", ("x-team", "x-app")),
+        ("usage_db", "~/usage.db", Path("~/usage.db").expanduser()),
+    ],
+)
+def test_values(name: str, text: str, value: object) -> None:
+    assert getattr(read(DEFAULTS | {name: text}, []), name) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "help"),
+    [
+        ("vertex_endpoint", "127.0.0.1:9000", "write a URL such as https://example.com/v1"),
+        ("vertex_endpoint", "ftp://x", "write a URL such as"),
+        ("vertex_endpoint", "https://", "write a URL such as"),
+        ("vertex_endpoint", "https://x:port", "write a URL such as"),
+        ("vertex_endpoint", "https://user:secret@x", "write a URL without user, query and fragment"),
+        ("openai_endpoint", "", "write"),
+        ("openai_endpoint", "https://x?key=secret", "write a URL without user, query and fragment"),
+        ("gateway_base_path", "vertex", "write paths that begin with a slash, such as /vertex"),
+        ("gateway_base_path", "/a b", "write paths"),
+        ("gateway_base_path", "/", "write paths"),
+        ("usage_tags", "x team", "write names of request headers"),
+        ("usage_tags", "X-Goog-Api-Key", "holds a credential, which is never stored"),
+        ("usage_db", "/nowhere/usage.db", "there is no directory /nowhere; make it or name another file"),
+        ("usage_db", ".", "is a directory; name a file in it"),
+        ("vertex_auth", "sevice_account", "write 'passthrough'"),
+        ("openai_mode", "convrt", "write 'observe'"),
+    ],
+)
+def test_bad_values(name: str, text: str, help: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        read(DEFAULTS | {name: text}, [])
+    first, problem = str(ended.value).splitlines()
+    assert first == "vertex-tap cannot start:"
+    assert problem.startswith(f"  {name}: ")
+    assert help in problem
+    assert "secret" not in problem
+
+
+def test_all_problems_at_once() -> None:
+    with pytest.raises(SystemExit) as ended:
+        read(DEFAULTS | {"vertex_endpoint": "x", "usage_tags": "a b"}, ["usage_dv", "gateway_quux"])
+    _, *problems = str(ended.value).splitlines()
+    assert [problem.strip().partition(":")[0] for problem in problems] == [
+        "gateway_quux",
+        "usage_dv",
+        "vertex_endpoint",
+        "usage_tags",
+    ]
+    assert "did you mean usage_db?" in problems[1]
+
+
+def test_a_later_change_is_refused() -> None:
+    async def change() -> None:
+        options = Options()
+        with taddons.context(options) as context:
+            context.configure(options, **DEFAULTS)
+            with pytest.raises(exceptions.OptionsError, match="usage_db: read at start only; restart"):
+                context.configure(options, usage_db="other.db")
+
+    asyncio.run(change())
+
+
+def newer(path: Path) -> Path:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE calls (id)")
+        db.execute("PRAGMA user_version = 99")
+    return path
+
+
+COMMANDS = {
+    "mitmdump": [BIN / "mitmdump", "-s", ROOT / "addons" / "gateway.py", "-p", "0"],
+    "serve": [BIN / "vertex-tap", "serve", "--port", "0"],
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_it_does_not_start(command: str, tmp_path: Path) -> None:
+    """One message on stderr, a status that is not 0, no listener, no traceback, no files."""
+    options = [
+        "usage_tag=x",
+        "gateway_base_path=x",
+        f"usage_db={newer(tmp_path / 'newer.db')}",
+        f"confdir={tmp_path}",
+    ]
+    sets = [part for option in options for part in ("--set", option)]
+    ended = subprocess.run(
+        [*map(str, COMMANDS[command]), *sets], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert ended.returncode == 1
+    _, *problems = ended.stderr.splitlines()
+    assert [problem.strip().partition(":")[0] for problem in problems] == [
+        "usage_tag",
+        "gateway_base_path",
+        "usage_db",
+    ]
+    assert "newer vertex-tap" in problems[2]
+    assert "Traceback" not in ended.stdout + ended.stderr
+    assert "listening" not in ended.stdout
+    assert not list(tmp_path.glob("usage.db*"))
+
+
+def test_serve_knows_all_its_options(tmp_path: Path) -> None:
+    """What mitmdump has and `serve` has not is no silence, but in config.yaml it is mitmproxy's own affair."""
+    (tmp_path / "config.yaml").write_text("save_stream_file: flows\nflow_detail: 2\n")
+    command = [
+        BIN / "vertex-tap",
+        "serve",
+        "--port",
+        "0",
+        "--set",
+        f"confdir={tmp_path}",
+        "--set",
+        "flow_detail=0",
+    ]
+    ended = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=30, check=False)
+    assert ended.returncode == 1
+    assert "flow_detail: there is no such option" in ended.stderr
+    assert "save_stream_file" not in ended.stderr
+
+
+def test_options_may_stand_in_config_yaml(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("usage_tags: authorization\n")
+    for command in COMMANDS.values():
+        full = [*map(str, command), "--set", f"confdir={tmp_path}"]
+        ended = subprocess.run(full, capture_output=True, text=True, timeout=30, check=False)
+        assert (ended.returncode, "usage_tags: authorization holds" in ended.stderr) == (1, True), sys.argv

@@ -1,0 +1,113 @@
+import gzip
+import json
+import logging
+
+import pytest
+from mitmproxy import http
+
+from addons.tap import Tap
+from metering.call import UsageState
+from metering.usage import Usage
+from metering.usage.gemini import GeminiReader
+from metering.usage.openai import ChatReader
+
+ANSWER = json.dumps({"candidates": [{"finishReason": "STOP"}], "usageMetadata": {"promptTokenCount": 3}}).encode()
+EVENT = b"data: " + ANSWER + b"\r\n\r\n"
+
+
+def tap(usage: Usage, ends: list[int], **headers: str) -> Tap:
+    response = http.Response.make()
+    response.headers = http.Headers([(n.replace("_", "-").encode(), v.encode()) for n, v in headers.items()])
+    made = Tap(response, usage, lambda: ends.append(made.bytes))
+    return made
+
+
+def test_pieces_pass_as_they_are() -> None:
+    made = tap(Usage(GeminiReader(), None), [], content_type="text/event-stream")
+    assert [made(piece) for piece in (EVENT[:5], EVENT[5:], b"")] == [EVENT[:5], EVENT[5:], []]
+
+
+def test_the_end_is_told_before_the_last_counted_byte() -> None:
+    ends: list[int] = []
+    reader = GeminiReader()
+    made = tap(Usage(reader, None), ends, content_type="application/json", content_length=str(len(ANSWER)))
+    made(ANSWER[:-1])
+    assert ends == []
+    made(ANSWER[-1:])
+    assert (ends, made.complete, reader.reading.input_tokens) == ([len(ANSWER)], True, 3)
+    made(b"")
+    assert ends == [len(ANSWER)]
+
+
+def test_the_end_is_told_in_the_final_call() -> None:
+    ends: list[int] = []
+    made = tap(Usage(GeminiReader(), None), ends, content_type="text/event-stream")
+    made(EVENT)
+    assert ends == []
+    made(b"")
+    assert ends == [len(EVENT)]
+    # mitmproxy 11 may call twice at the end.
+    made(b"")
+    assert ends == [len(EVENT)]
+
+
+def test_the_end_is_told_with_the_event_that_ends_it() -> None:
+    ends: list[int] = []
+    made = tap(Usage(ChatReader(), None), ends, content_type="text/event-stream; charset=utf-8")
+    made(b'data: {"choices": []}\n\n')
+    assert ends == []
+    made(b"data: [DONE]\n\n")
+    assert len(ends) == 1
+
+
+def test_content_is_timed() -> None:
+    made = tap(Usage(GeminiReader(), None), [], content_type="text/event-stream")
+    made(b'data: {"usageMetadata": {"trafficType": "ON_DEMAND"}}\n\n')
+    assert made.first_content is None
+    made(b'data: {"candidates": [{"content": {"parts": [{"text": "Hi"}]}}]}\n\n')
+    assert made.first_content is not None
+    assert made.first_content == made.last_byte
+
+
+def test_a_cut_answer_still_tells() -> None:
+    reader = GeminiReader()
+    made = tap(Usage(reader, None), [], content_type="application/json")
+    made(b'{"usageMetadata": {"promptTokenCount": 3, "cand')
+    made.flush()
+    assert reader.reading.input_tokens == 3
+
+
+@pytest.mark.parametrize("headers", [{"content_encoding": "gzip"}, {"content_encoding": "made-up"}])
+def test_what_cannot_be_decoded_passes(headers: dict[str, str]) -> None:
+    ends: list[int] = []
+    made = tap(Usage(GeminiReader(), None), ends, content_type="application/json", **headers)
+    assert made(ANSWER) == ANSWER
+    assert made(b"") == []
+    assert (made.usage.state, ends) == (UsageState.UNSUPPORTED, [len(ANSWER)])
+
+
+def test_a_gzip_that_breaks_off() -> None:
+    reader = GeminiReader()
+    made = tap(Usage(reader, None), [], content_type="application/json", content_encoding="gzip")
+    packed = gzip.compress(ANSWER)
+    made(packed[: len(packed) // 2])
+    made(b"\0" * 50)
+    made(b"")
+    assert made.complete
+
+
+class BrokenReader(GeminiReader):
+    def read(self, event: object) -> None:
+        raise ValueError("the prompt says: secret")
+
+
+def test_trouble_with_reading_does_not_touch_traffic(caplog: pytest.LogCaptureFixture) -> None:
+    ends: list[int] = []
+    made = tap(Usage(BrokenReader(), None), ends, content_type="text/event-stream")
+    with caplog.at_level(logging.ERROR):
+        assert made(EVENT) == EVENT
+        assert made(b"") == []
+    assert ends == [len(EVENT)]
+    assert made.usage.state == UsageState.UNSUPPORTED
+    assert "ValueError" in caplog.text
+    assert "secret" not in caplog.text

@@ -1,0 +1,163 @@
+"""The Live API: one row a WebSocket connection, kept current, and no message kept."""
+
+import json
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import wsproto
+from wsproto.events import AcceptConnection
+from wsproto.events import BytesMessage
+from wsproto.events import CloseConnection
+from wsproto.events import RejectConnection
+from wsproto.events import TextMessage
+
+from tests.http import API_KEY
+from tests.process import Proxy
+from tests.process import until
+
+PATH = "//ws/google.cloud.aiplatform.v1beta1.LlmBidiService/BidiGenerateContent"
+SETUP = {"setup": {"model": "projects/p/locations/us-central1/publishers/google/models/gemini-live-2.5-flash"}}
+
+
+class Client:
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.connection = wsproto.WSConnection(wsproto.ConnectionType.CLIENT)
+
+    def say(self, message: object, *, binary: bool = False) -> None:
+        text = json.dumps(message)
+        event = BytesMessage(text.encode()) if binary else TextMessage(text)
+        self.sock.sendall(self.connection.send(event))
+
+    def hear(self) -> Any:
+        """The next message, or the event that is none."""
+        while True:
+            for event in self.connection.events():
+                if isinstance(event, TextMessage | BytesMessage):
+                    return json.loads(event.data)
+                if isinstance(event, AcceptConnection | RejectConnection | CloseConnection):
+                    return event
+            self.connection.receive_data(self.sock.recv(65536) or None)
+
+    def turn(self, text: str = "Hello") -> None:
+        self.say({"client_content": {"turns": [{"parts": [{"text": text}]}], "turnComplete": True}})
+
+    def close(self) -> None:
+        self.sock.sendall(self.connection.send(CloseConnection(1000)))
+        assert isinstance(self.hear(), CloseConnection)
+
+
+@contextmanager
+def live(proxy: Proxy) -> Iterator[Client]:
+    with socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as sock:
+        client = Client(sock)
+        headers = [(b"x-goog-api-key", API_KEY.encode())]
+        request = wsproto.events.Request(host="x", target=PATH, extra_headers=headers)
+        sock.sendall(client.connection.send(request))
+        assert isinstance(client.hear(), AcceptConnection)
+        client.say(SETUP)
+        assert client.hear() == {"setupComplete": {}}
+        yield client
+
+
+def state(proxy: Proxy) -> tuple[Any, ...]:
+    row = proxy.rows()[-1]
+    return row["state"], row["usage_state"], row["error_type"], row["input_tokens"], row["output_tokens"]
+
+
+def test_turns_are_counted_as_they_come(tap: Proxy) -> None:
+    with live(tap) as client:
+        assert state(tap) == ("open", None, None, None, None)
+        for turn in (1, 2, 3):
+            client.turn()
+            assert "modelTurn" in client.hear()["serverContent"]
+            assert "usageMetadata" in client.hear()
+            assert state(tap) == ("open", None, None, 10 * turn, 4 * turn)
+        client.close()
+    until(lambda: state(tap) == ("done", "final", None, 30, 12))
+    row = tap.new_row()
+    assert (row["surface"], row["operation"], row["status"]) == ("vertex-live", "BidiGenerateContent", 101)
+    assert (row["model"], row["publisher"]) == ("gemini-live-2.5-flash", "google")
+    assert (row["project"], row["location"], row["streamed"]) == ("p", "us-central1", 1)
+    assert row["total_tokens"] == 42
+    assert row["ttft_us"] > 0
+    assert row["request_bytes"] > 100
+    assert row["response_bytes"] > 100
+
+
+def test_no_turn(tap: Proxy) -> None:
+    with live(tap) as client:
+        client.close()
+    until(lambda: state(tap) == ("done", "absent", None, None, None))
+
+
+def test_an_upstream_that_fails(tap: Proxy) -> None:
+    with live(tap) as client:
+        client.turn()
+        client.hear(), client.hear()
+        client.turn("fail")
+        closed = client.hear()
+        assert (closed.code, closed.reason) == (1011, "Internal error")
+    until(lambda: state(tap) == ("upstream_failed", "partial", "websocket_1011", 10, 4))
+    assert "Internal error" not in tap.output
+
+
+def test_an_upstream_that_is_cut(tap: Proxy) -> None:
+    with live(tap) as client:
+        client.turn("drop")
+        assert isinstance(client.hear(), CloseConnection)
+    until(lambda: state(tap) == ("upstream_failed", "absent", "upstream_cut", None, None))
+
+
+def test_a_client_that_is_gone(tap: Proxy) -> None:
+    with live(tap) as client:
+        client.turn()
+        client.hear(), client.hear()
+    until(lambda: state(tap) == ("client_closed", "partial", "client_closed", 10, 4))
+
+
+def test_a_refused_connection(tap: Proxy) -> None:
+    with socket.create_connection(("127.0.0.1", tap.port), timeout=10) as sock:
+        client = Client(sock)
+        sock.sendall(client.connection.send(wsproto.events.Request(host="x", target="/")))
+        answer = client.hear()
+        assert (type(answer), answer.status_code) == (RejectConnection, 400)
+    assert tap.rows()[-1]["state"] == "refused"
+
+
+def test_binary_frames_and_frames_that_are_no_json(tap: Proxy) -> None:
+    with live(tap) as client:
+        client.say({"client_content": {"turns": [{"parts": [{"text": "Hi"}]}], "turnComplete": True}}, binary=True)
+        client.hear(), client.hear()
+        client.sock.sendall(client.connection.send(BytesMessage(b"\xff no json", message_finished=True)))
+        client.close()
+    until(lambda: state(tap)[0] != "open")
+    assert state(tap)[3:] == (10, 4)
+
+
+def test_nothing_is_kept(tap: Proxy) -> None:
+    """Memory stays as it is over many large messages."""
+    with live(tap) as client:
+        message = {"realtime_input": {"audio": {"data": "A" * 1_000_000, "mime_type": "audio/pcm"}}}
+        for _ in range(5):
+            client.say(message)
+        client.turn()
+        client.hear(), client.hear()
+        before = resident(tap)
+        for _ in range(60):
+            client.say(message)
+        client.turn()
+        client.hear(), client.hear()
+        assert resident(tap) - before < 20
+        client.close()
+    until(lambda: state(tap)[0] == "done")
+
+
+def resident(proxy: Proxy) -> int:
+    with open(f"/proc/{proxy.process.pid}/status") as status:
+        match = re.search(r"VmRSS:\s+(\d+) kB", status.read())
+    assert match
+    return int(match[1]) // 1024
