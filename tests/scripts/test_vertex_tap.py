@@ -176,7 +176,7 @@ def test_what_cannot_be_done(folder: Path, arguments: tuple[str, ...], help: str
 
 def test_misspelt_words(folder: Path) -> None:
     assert "Invalid value for '--format'" in run(folder, "report", "--format", "xml", status=2)
-    assert "No such option: --bye" in run(folder, "report", "--bye", "x", status=2)
+    assert "No such option '--bye'" in run(folder, "report", "--bye", "x", status=2)
     assert "No such command 'reprot'" in run(folder, "reprot", status=2)
     # A word that is no report is taken for a ledger.
     assert "there is no ledger useage" in run(folder, "report", "useage", status=1)

@@ -105,6 +105,8 @@ class Simulator:
         task = asyncio.current_task()
         assert task
         self._tasks.add(task)
+        # asyncio does so for sockets that it makes itself only.
+        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.connections += 1
         try:
             await self._connection(reader, writer)

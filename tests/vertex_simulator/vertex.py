@@ -76,6 +76,8 @@ class Vertex:
 
     def _act(self, action: str, parent: str, request: Request, body: Any, plan: Plan) -> Answer:
         model = parent.rpartition("/")[2]
+        if "unknown" in model:
+            raise Denied(404, "NOT_FOUND", f"Publisher Model `{parent}` was not found.")
         if action in ("generateContent", "streamGenerateContent"):
             if not body.get("contents"):
                 raise Denied(400, "INVALID_ARGUMENT", "contents is not specified")
