@@ -33,6 +33,7 @@ class Load:
     calls: int
     at_once: int = 16
     name: str = "run"
+    paths: tuple[str, ...] = PATHS
     ended: set[str] = field(default_factory=set)
     """The calls of which a client saw the end."""
     slowest: float = 0.0
@@ -58,7 +59,7 @@ class Load:
                     return
                 name = f"{self.name}-{number}"
                 started = time.monotonic()
-                path = PATHS[number % len(PATHS)]
+                path = self.paths[number % len(self.paths)]
                 plan = {"pause": 0.001} if "stream" in path else None
                 request(client, path, HELLO, headers={"x-call": name}, plan=plan)
                 answer = client.getresponse()
