@@ -16,7 +16,7 @@ def test_it_runs_from_a_checkout(tmp_path: Path) -> None:
     script = ROOT / "addons" / "gateway.py"
     code = f"""
 import sys
-sys.path[:] = [{str(script.parent)!r}] + [p for p in sys.path if {str(ROOT)!r} not in p]
+sys.path[:] = [{str(script.parent)!r}] + [p for p in sys.path if p not in {(str(ROOT), str(ROOT / "scripts"))!r}]
 import importlib.machinery
 loader = importlib.machinery.SourceFileLoader("__mitmproxy_script__.gateway", {str(script)!r})
 import types
