@@ -43,7 +43,8 @@ class Exchange:
 
 
 class Classify:
-    """Makes an `Exchange` of every flow that is an AI call. In reverse mode all flows are."""
+    """Makes an `Exchange` of every flow that is an AI call. In reverse mode all flows are; others are passed on as
+    they come."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
@@ -64,6 +65,7 @@ class Classify:
         elif self.is_ai_host(request.host):
             api = api_of(request.host)
         else:
+            request.stream = True
             return
         target = parse(request.method, path, api)
         call = Call(
@@ -81,6 +83,10 @@ class Classify:
             call.publisher = word(target.publisher)
             call.model = word(target.fields.get("model") or _endpoint_id(target), 256)
         self.exchanges[flow] = Exchange(call, target, path, credential_of(request))
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        if flow.response and flow not in self.exchanges:
+            flow.response.stream = True
 
     def _without_base(self, path: str) -> str:
         for base in self._options.settings.gateway_base_path:

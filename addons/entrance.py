@@ -18,8 +18,6 @@ from addons.classify import Classify
 from addons.options import Options
 
 BUNDLE = "vertex-tap-ca-bundle.pem"
-LARGEST_HELD = "64m"
-"""Bodies beyond this are passed on as they come."""
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +33,8 @@ class Entrance:
     def running(self) -> None:
         # Eager connections would go to the `reverse:` target, which need not be where a call goes.
         ctx.options.update(connection_strategy="lazy")
-        if ctx.options.stream_large_bodies is None:
-            ctx.options.update(stream_large_bodies=LARGEST_HELD)
+        # Streaming is decided by flow, in meter.py: a call that is refused must not be streamed.
+        ctx.options.update(stream_large_bodies=None)
         _raise_file_limit()
         for line in self._directions():
             logger.info("vertex-tap: %s", line)

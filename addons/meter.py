@@ -41,6 +41,8 @@ logger = logging.getLogger(__name__)
 CLOSED_WELL = (1000, 1001, 1005)
 """WebSocket close codes of RFC 6455 that are no error (1005: none was given)."""
 CLOSED_ABRUPTLY = 1006
+LARGEST_HELD = 64 * 1024 * 1024
+"""Bytes of a request beyond which it is passed on as it comes, and nothing is read of it."""
 _LIVE_WORDS = (b"usageMetadata", b"usage_metadata", b"groundingMetadata", b"error")
 """Of Live messages, those without any of these need not be parsed."""
 
@@ -114,13 +116,10 @@ class Meter:
         metered.refused = bool(flow.response or flow.error)
         if metered.refused:
             return
-        if _is_grpc(request):
-            request.stream = True
-        if request.stream:
+        if _is_grpc(request) or _is_too_large(request, exchange):
             call.request_bytes = 0
             request.stream = functools.partial(_count_request, metered)
-        if request.stream or "content-length" not in request.headers:
-            # Its body may go upstream before the request hook: see stream_large_bodies in entrance.py.
+            # Its head goes upstream before the request hook.
             self._open(metered)
 
     @_harmless
@@ -345,6 +344,15 @@ def _count_request(metered: Metered, piece: bytes) -> bytes | list[bytes]:
     call = metered.exchange.call
     call.request_bytes = (call.request_bytes or 0) + len(piece)
     return piece or []
+
+
+def _is_too_large(request: http.Request, exchange: Exchange) -> bool:
+    """Whether the body may not be held. One whose size is not announced is held only for what nothing else tells."""
+    length = request.headers.get("content-length", "")
+    if length.isdecimal():
+        return int(length) > LARGEST_HELD
+    needed = exchange.target and (exchange.call.model is None or exchange.target.operation == "predictLongRunning")
+    return "transfer-encoding" in request.headers and not needed
 
 
 def _is_grpc(message: http.Message) -> bool:

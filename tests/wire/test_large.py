@@ -93,3 +93,10 @@ def test_a_picture_in_a_request(proxy: Proxy, simulator: Simulator) -> None:
     assert call(proxy.url, UNARY, body).status == 200
     assert simulator.seen[-1].request.json() == body
     assert proxy.new_row()["input_tokens"] == 3 + 258
+
+
+def test_a_large_request_that_is_refused(start_proxy: StartProxy) -> None:
+    proxy = start_proxy()
+    assert call(proxy.url, "/", b" " * 70 * MB).status == 400
+    assert proxy.new_row()["state"] == "refused"
+    assert "Traceback" not in proxy.output
