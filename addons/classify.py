@@ -62,8 +62,11 @@ class Classify:
         api: Api | None = None
         if isinstance(flow.client_conn.proxy_mode, mode_specs.ReverseMode):
             path = self._without_base(path)
-        elif self.is_ai_host(request.host):
-            api = api_of(request.host)
+            api = _told_api(request, path)
+        elif host := next(
+            (name for name in (request.host, flow.client_conn.sni) if name and self.is_ai_host(name)), None
+        ):
+            api = api_of(host)
         else:
             request.stream = True
             return
@@ -91,12 +94,22 @@ class Classify:
     def _without_base(self, path: str) -> str:
         for base in self._options.settings.gateway_base_path:
             if path == base or path.startswith(base + "/"):
-                return path[len(base) :]
+                return path[len(base) :] or "/"
         return path
 
     def _tags(self, headers: http.Headers) -> dict[str, str] | None:
         names = (name for name in self._options.settings.usage_tags if name in headers)
         return {name: headers[name][:LONGEST_TAG] for name in names} or None
+
+
+def _told_api(request: http.Request, path: str) -> Api | None:
+    """Of a path that Google's API and OpenAI's share (`/v1/models`, `/v1/files`): Google's, if the client speaks as
+    only Google's do. Nobody's key goes to the other."""
+    speaks_google = {"x-goog-api-key", "x-goog-api-client"} & {name.lower() for name in request.headers}
+    if (speaks_google or "key" in request.query) and parse(request.method, path, "gemini"):
+        target = parse(request.method, path)
+        return "gemini" if target and target.api == "openai" else None
+    return None
 
 
 def _endpoint_id(target: Target) -> str | None:

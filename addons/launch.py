@@ -64,7 +64,7 @@ async def _serve(host: str | None, port: int | None, set_options: tuple[str, ...
         next_layer.NextLayer(),
         tlsconfig.TlsConfig(),
         upstream_auth.UpstreamAuth(),
-        errorcheck.ErrorCheck(),
+        errorcheck.ErrorCheck(repeat_errors_on_stderr=True),
     )
     for name in others:
         opts.deferred.pop(name, None)

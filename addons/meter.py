@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 from mitmproxy import connection
 from mitmproxy import http
 from mitmproxy import tls
+from mitmproxy import websocket
 from mitmproxy.proxy import server_hooks
 
 from addons.classify import Classify
@@ -65,6 +66,22 @@ class Metered:
     tap: Tap | None = None
     settled_at: int | None = None
     """The length of the answer when its row was last settled."""
+
+
+class LiveSession(websocket.WebSocketData):
+    """Calls `on_close` as soon as mitmproxy notes why a connection ends, which it does just before it sends the
+    closing frames; its hook comes after."""
+
+    def __init__(self, on_close: Callable[[websocket.WebSocketData], None]) -> None:
+        self._on_close: Callable[[websocket.WebSocketData], None] | None = None
+        super().__init__()
+        self._on_close = on_close
+
+    def __setattr__(self, name: str, value: object) -> None:
+        super().__setattr__(name, value)
+        if name == "close_reason" and self._on_close:
+            on_close, self._on_close = self._on_close, None
+            on_close(self)
 
 
 P = ParamSpec("P")
@@ -181,6 +198,8 @@ class Meter:
         if message.from_client:
             if call.model is None and metered.exchange.target:
                 self._take_names(metered, asked(metered.exchange.target, "", message.content))
+                if call.model and self._ledger:
+                    self._ledger.commit(call)
             call.request_bytes = (call.request_bytes or 0) + len(message.content)
             return
         call.response_bytes = (call.response_bytes or 0) + len(message.content)
@@ -190,23 +209,25 @@ class Meter:
     def websocket_end(self, flow: http.HTTPFlow) -> None:
         assert flow.websocket
         flow.websocket.messages.clear()
-        metered = self._under_way.pop(flow, None)
-        if not metered:
-            return
-        code, by_client = flow.websocket.close_code, flow.websocket.closed_by_client
-        if code in CLOSED_WELL:
+        self._under_way.pop(flow, None)
+
+    @_harmless
+    def _end_live(self, metered: Metered, session: websocket.WebSocketData) -> None:
+        if session.close_code in CLOSED_WELL:
             ending = Ending.COMPLETE
-        elif by_client:
+        elif session.closed_by_client:
             ending = Ending.CLIENT_GONE
         else:
             ending = Ending.CUT
-            if code != CLOSED_ABRUPTLY and metered.usage.reader:
-                metered.usage.reader.reading.error_type = f"websocket_{code}"
+            if session.close_code != CLOSED_ABRUPTLY and metered.usage.reader:
+                metered.usage.reader.reading.error_type = f"websocket_{session.close_code}"
         self._settle(metered, ending)
 
     @_harmless
     def response(self, flow: http.HTTPFlow) -> None:
         if flow.websocket:
+            if live := self._under_way.get(flow):
+                flow.websocket = LiveSession(functools.partial(self._end_live, live))
             return
         metered = self._under_way.pop(flow, None)
         if not metered or not flow.response:
@@ -223,6 +244,10 @@ class Meter:
                 tap(b"")
             if _is_grpc(flow.response):
                 self._take_grpc_status(call, flow.response)
+        else:
+            # Some other protocol takes over.
+            metered.usage = Usage(None, UsageState.UNSUPPORTED)
+            self._settle(metered, Ending.COMPLETE)
 
     @_harmless
     def error(self, flow: http.HTTPFlow) -> None:
@@ -230,7 +255,7 @@ class Meter:
         if not metered or not flow.error:
             return
         call, ending = metered.exchange.call, self._ending(flow)
-        if metered.refused or (ending is not Ending.CLIENT_GONE and metered.received is None):
+        if metered.refused or (ending is not Ending.CLIENT_GONE and not call.attempts):
             # A malformed request, which mitmproxy answers.
             call.status, call.error_type, ending = (
                 400,

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 from typing import Literal
@@ -39,11 +40,22 @@ def _endpoint(text: str) -> Endpoint | None:
         port = url.port
     except ValueError:
         port = -1
-    if url.scheme not in ("http", "https") or not url.hostname or port == -1:
+    host = url.hostname or ""
+    if url.scheme not in ("http", "https") or not _HOST.fullmatch(host) or port == -1:
         raise ValueError("write a URL such as https://example.com/v1")
     if url.query or url.fragment or url.username is not None:
         raise ValueError("write a URL without user, query and fragment")
-    return Endpoint(url.scheme, url.hostname, port or {"http": 80, "https": 443}[url.scheme], url.path.rstrip("/"))
+    return Endpoint(url.scheme, host, port or {"http": 80, "https": 443}[url.scheme], url.path.rstrip("/"))
+
+
+_HOST = re.compile(r"[A-Za-z0-9._:-]+")
+
+
+def _named_endpoint(text: str) -> Endpoint:
+    endpoint = _endpoint(text)
+    if endpoint is None:
+        raise ValueError("write a URL such as https://example.com/v1")
+    return endpoint
 
 
 def _comma_list(text: str) -> tuple[str, ...]:
@@ -62,23 +74,33 @@ def _tags(names: tuple[str, ...]) -> tuple[str, ...]:
     for name in names:
         if not re.fullmatch(r"[A-Za-z0-9-]+", name):
             raise ValueError("write names of request headers, such as x-team,x-app")
-        if name.lower() in CREDENTIAL_HEADERS:
+        if holds_credential(name):
             raise ValueError(f"{name} holds a credential, which is never stored; name another header")
     return tuple(name.lower() for name in names)
 
 
 def _ledger(text: str) -> Path:
-    path = Path(text).expanduser()
     try:
+        path = Path(text).expanduser()
         ledger.check(path)
     except ledger.LedgerError as e:
         raise ValueError(str(e)) from e
+    except RuntimeError:
+        raise ValueError(f"{text} names the home of nobody; write another path") from None
+    except OSError as e:
+        raise ValueError(f"{text} cannot be a file ({e.strerror}); write another path") from e
     return path
 
 
-CREDENTIAL_HEADERS = frozenset(
-    {"authorization", "proxy-authorization", "x-goog-api-key", "api-key", "x-api-key", "cookie", "set-cookie"}
+_CREDENTIAL = re.compile(
+    r"(?:^|-)(?:auth|authorization|tokens?|(?:api)?keys?|secrets?|cookie|jwt|credentials?|password|assertion)(?:-|$)"
 )
+
+
+def holds_credential(header: str) -> bool:
+    """Whether the value of a header of this name may be a secret."""
+    return _CREDENTIAL.search(header.lower()) is not None
+
 
 CommaList = Annotated[tuple[str, ...], BeforeValidator(_comma_list)]
 
@@ -113,7 +135,7 @@ class Settings(BaseModel):
     vertex_auth: Literal["passthrough"]
     vertex_endpoint: Annotated[Endpoint | None, BeforeValidator(_endpoint)]
     openai_mode: Literal["observe"]
-    openai_endpoint: Annotated[Endpoint, BeforeValidator(_endpoint)]
+    openai_endpoint: Annotated[Endpoint, BeforeValidator(_named_endpoint)]
     gateway_base_path: Annotated[CommaList, AfterValidator(_base_paths)]
     usage_db: Annotated[Path, BeforeValidator(_ledger)]
     usage_tags: Annotated[CommaList, AfterValidator(_tags)]
@@ -133,15 +155,24 @@ class Options:
         """`prefixes` are those of names that no other addon may have; an unknown one is a misspelling."""
         self._prefixes = prefixes
         self._started = False
+        self._unusable: list[str] = []
+        """What is wrong with values that never were one text."""
 
     def load(self, loader: Loader) -> None:
+        # mitmproxy would drop the script over a value that is no text, and go on without it.
+        for name in OPTIONS.keys() & ctx.options.deferred.keys():
+            value = ctx.options.deferred[name]
+            texts = getattr(value, "val", [value])
+            if len(texts) != 1 or not isinstance(texts[0], str):
+                self._unusable.append(f"{name}: {'set it once' if len(texts) > 1 else 'write it as text'}")
+                del ctx.options.deferred[name]
         for name, (default, help) in OPTIONS.items():
             loader.add_option(name, str, default, help)
 
     def configure(self, updated: set[str]) -> None:
         if is_start(updated) and not self._started:
             unknown = [name for name in ctx.options.deferred if name.startswith(self._prefixes)]
-            self.settings = read({name: getattr(ctx.options, name) for name in OPTIONS}, unknown)
+            self.settings = read({name: getattr(ctx.options, name) for name in OPTIONS}, unknown, self._unusable)
             self._started = True
         elif self._started and (changed := sorted(updated & OPTIONS.keys())):
             raise exceptions.OptionsError(f"{', '.join(changed)}: read at start only; restart to change it")
@@ -152,10 +183,12 @@ def is_start(updated: set[str]) -> bool:
     return OPTIONS.keys() <= updated
 
 
-def read(values: dict[str, str], unknown: list[str]) -> Settings:
-    """Parse the options. Raises SystemExit with one message that names every problem: mitmproxy then ends with
-    status 1, with this on stderr, without a listener and without a traceback."""
+def read(values: dict[str, str], unknown: list[str], unusable: Sequence[str] = ()) -> Settings:
+    """Parse the options; `unusable` are problems that are known already. Raises SystemExit with one message that
+    names every problem: mitmproxy then ends with status 1, with this on stderr, without a listener and without a
+    traceback."""
     problems = [f"{name}: there is no such option{_suggestion(name)}" for name in sorted(unknown)]
+    problems += unusable
     try:
         settings = Settings.model_validate(values)
     except ValidationError as e:

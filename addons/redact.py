@@ -5,9 +5,11 @@ import re
 import traceback
 
 from mitmproxy import http
+from mitmproxy import tcp
+from mitmproxy.net.http import status_codes
 
 from addons.classify import Classify
-from addons.options import CREDENTIAL_HEADERS
+from addons.options import holds_credential
 
 REDACTED = "redacted"
 
@@ -32,6 +34,16 @@ class Redact:
         if flow.websocket:
             flow.websocket.close_reason = None
 
+    def tcp_message(self, flow: tcp.TCPFlow) -> None:
+        # What is no HTTP on a connection to an AI host. It goes on all the same.
+        del flow.messages[:-1]
+
+    def tcp_end(self, flow: tcp.TCPFlow) -> None:
+        flow.messages.clear()
+
+    def tcp_error(self, flow: tcp.TCPFlow) -> None:
+        flow.messages.clear()
+
     def done(self) -> None:
         # mitmproxy saves what is still under way when it ends.
         for flow in list(self._exchanges):
@@ -46,19 +58,18 @@ class Redact:
         # An answer that is not streamed is sent after this hook, so it must stay as it is.
         if response and response.stream:
             _redact_headers(response.headers)
+            response.reason = status_codes.RESPONSES.get(response.status_code, "")
         if flow in self._exchanges:
             request.content = None
             if response and response.stream:
                 response.content = None
 
 
-HEADERS = CREDENTIAL_HEADERS | {"sec-websocket-protocol"}
-"""OpenAI's browser clients put the key into `sec-websocket-protocol`."""
-
+_QUERY = re.compile(r"(?<=\?)[^\s'\"]+")
 _SECRETS = (
     # mitmproxy quotes what it could not parse: request lines, headers, answers.
     re.compile(r"""(?<!\w)(?:b|bytearray\(b)?(?P<quote>['"])(?:\\.|(?!(?P=quote)).)*(?P=quote)\)?""", re.DOTALL),
-    re.compile(r"(?<=\?)[^\s'\"]+"),
+    _QUERY,
     re.compile(r"(?<=Bearer )\S+|\bya29\.\S+|\bAIza\S+|\bAQ\.\S+|\bsk-\S+|\beyJ\S+"),
 )
 
@@ -84,5 +95,9 @@ def _redacted_record(*args: object, **kwargs: object) -> logging.LogRecord:
 
 
 def _redact_headers(headers: http.Headers) -> None:
-    for name in HEADERS & {key.lower() for key in headers}:
-        headers[name] = REDACTED
+    for name, value in list(headers.items()):
+        # OpenAI's browser clients put the key into `sec-websocket-protocol`.
+        if holds_credential(name) or name.lower() == "sec-websocket-protocol":
+            headers[name] = REDACTED
+        elif "?" in value:
+            headers[name] = _QUERY.sub("…", value)

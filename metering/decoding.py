@@ -39,9 +39,16 @@ class ZlibDecoder:
         """`formats` are the values of zlib's `wbits` to try."""
         self._formats = list(formats)
         self._stream = zlib.decompressobj(self._formats[0])
+        self._at_start = False
+        """Whether a member has ended, so that another one may begin."""
 
     def decode(self, data: bytes) -> Iterator[bytes]:
         while data:
+            if self._at_start:
+                # Zeros may follow a member (RFC 1952 leaves it open, gzip(1) takes them).
+                data = data.lstrip(b"\0")
+                self._at_start = not data
+                continue
             try:
                 piece = self._stream.decompress(data, LARGEST)
             except zlib.error as e:
@@ -52,7 +59,7 @@ class ZlibDecoder:
             del self._formats[1:]
             data = self._stream.unconsumed_tail
             if self._stream.eof:
-                data = self._stream.unused_data
+                data, self._at_start = self._stream.unused_data, True
                 self._stream = zlib.decompressobj(self._formats[0])
             yield piece
 

@@ -11,12 +11,14 @@ several may write one ledger.
 """
 
 import fcntl
+import glob
 import hashlib
 import hmac
 import json
 import logging
 import operator
 import os
+import re
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -38,6 +40,8 @@ from metering.rollup import BUCKET_US
 from metering.rollup import COUNTS
 from metering.usage.videos import Settlement
 
+COMPANION = re.compile(r"-(?:wal|shm|journal)$|\.[0-9a-f-]{36}\.lock$|\.spill-[0-9a-f-]{36}$")
+"""Names of the files that stand beside a ledger."""
 PATIENCE_MS = 50
 """How long a commit may wait; the event loop waits with it."""
 START_PATIENCE_S = 30.0
@@ -74,8 +78,11 @@ class Ledger:
         self._closing = threading.Event()
         check(self.path)
         # SQLite gives its other files the mode of this one.
-        os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-        self._lock = _lock(_lock_path(self.path, self.instance))
+        try:
+            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+            self._lock = _lock(_lock_path(self.path, self.instance), wait=True)
+        except OSError as e:
+            raise LedgerError(f"{self.path} cannot be made ({e.strerror}); name another file") from e
         try:
             self._db = _connect(self.path, START_PATIENCE_S)
             _migrate(self._db, self.path)
@@ -177,12 +184,14 @@ def open_for_reading(path: str | os.PathLike[str]) -> sqlite3.Connection:
 
 def _open_for_reading(path: Path) -> sqlite3.Connection:
     # Not mode=ro: that would leave the files of the write-ahead log behind.
-    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=START_PATIENCE_S)
-    db.execute("PRAGMA query_only = ON")
+    db: sqlite3.Connection | None = None
     try:
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=START_PATIENCE_S)
+        db.execute("PRAGMA query_only = ON")
         _version(db, path)
     except (sqlite3.Error, LedgerError) as e:
-        db.close()
+        if db:
+            db.close()
         if isinstance(e, LedgerError):
             raise
         raise LedgerError(f"{path} is not a ledger ({e}); name another file") from e
@@ -238,15 +247,26 @@ def _spill_path(path: Path, instance: str) -> Path:
     return Path(f"{path}.spill-{instance}")
 
 
-def _lock(path: Path) -> int:
+def _lock(path: Path, wait: bool = False) -> int:
     """The open and locked file. Raises BlockingIOError if another process (or object) has it."""
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    while True:
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            os.close(descriptor)
+            raise
+        # Before it was locked a sweep may have taken it for a dead one's, and removed it.
+        if _is_at(path, descriptor):
+            return descriptor
         os.close(descriptor)
-        raise
-    return descriptor
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def check(path: Path) -> None:
@@ -258,6 +278,8 @@ def check(path: Path) -> None:
     if not os.access(path.absolute().parent, os.W_OK | os.X_OK):
         raise LedgerError(f"no files can be made in {path.absolute().parent}; change its rights or name another file")
     if path.exists():
+        if not path.is_file():
+            raise LedgerError(f"{path} is no file; name another one")
         if not os.access(path, os.R_OK | os.W_OK):
             raise LedgerError(f"{path} cannot be read and written; change its rights or name another file")
         with closing(_open_for_reading(path)):
@@ -319,8 +341,10 @@ def _repair(db: sqlite3.Connection, path: Path) -> None:
     """Fold what dead instances spilled, and mark their open rows as lost."""
     open_rows = db.execute("SELECT DISTINCT instance FROM calls WHERE state = 'open'")
     instances = {row[0] for row in open_rows}
-    instances |= {file.name.removeprefix(f"{path.name}.spill-") for file in path.parent.glob(f"{path.name}.spill-*")}
-    instances |= {file.name[len(path.name) + 1 : -5] for file in path.parent.glob(f"{path.name}.*.lock")}
+    instances |= {
+        file.name.removeprefix(f"{path.name}.spill-") for file in path.parent.glob(f"{glob.escape(path.name)}.spill-*")
+    }
+    instances |= {file.name[len(path.name) + 1 : -5] for file in path.parent.glob(f"{glob.escape(path.name)}.*.lock")}
     for instance in instances:
         try:
             lock = _lock(_lock_path(path, instance))

@@ -26,8 +26,11 @@ class Template(NamedTuple):
     api: Api
     surface: str
     operation: str
-    """The operation, or a field that names it; "models." is a resource, whose verb the method gives."""
+    """The operation, or a field that names it; "models." is a resource, whose verb the method gives; empty if it
+    is not known."""
     path: str
+    method: str | None = None
+    """The only one that this is for."""
 
 
 _PARENT = "/{version}/projects/{project}/locations/{location}"
@@ -55,11 +58,13 @@ TEMPLATES = (
     Template("vertex", "vertex", "operations.", _PUBLISHER + "/models/{model}/operations[/{id}][:{verb:name}]"),
     Template("vertex", "vertex", "operations.", _PARENT + "/{owner}/{owned}/operations[/{id}][:{verb:name}]"),
     Template("vertex", "vertex", "operations.", "/{version:v1beta1}/operations[/{id}][:{verb:name}]"),
+    Template("vertex", "vertex", "models.", "/{version:v1beta1}/models[/{model}]"),
     Template("vertex", "vertex", "{resource}.", _PARENT + "/{resource:resource}[/{id}][:{verb:name}]"),
+    Template("vertex", "vertex", "{resource}.", "/{version:v1beta1}/{resource:resource}[/{id}][:{verb:name}]"),
     Template("vertex", "vertex", "interactions.", _PARENT + "/interactionsHttp[/{id}][/{verb:name}]"),
     Template("vertex", "vertex-live", "{rpc}", _LIVE + "cloud.aiplatform.{version}.LlmBidiService/{rpc:live}"),
     Template("vertex", "vertex", "{rpc}", "/google.cloud.aiplatform.{version}.{rpc_service:name}/{rpc:name}"),
-    Template("gemini", "gemini", "{action}", _GEMINI + "/{collection:collection}/{model:model}:{action:name}"),
+    Template("gemini", "gemini", "{action}", _GEMINI + "/{collection:collection}/{model:model}:{action:name}", "POST"),
     Template("openai", "openai", "models", "/v1/models[/{model:rest}]"),
     Template("openai", "openai", "{openai}", "/v1/{openai:openai}"),
     Template("gemini", "gemini", "models.", _GEMINI + "/{collection:collection}[/{model}]"),
@@ -67,6 +72,9 @@ TEMPLATES = (
     Template("gemini", "gemini", "{resource}.", _GEMINI + "/{resource:resource}[/{id}][:{verb:name}]"),
     Template("gemini", "openai", "{openai}", _GEMINI + "/openai/{openai:openai}"),
     Template("gemini", "gemini", "{rpc}", _LIVE + "ai.generativelanguage.{version}.GenerativeService.{rpc:live}"),
+    # What else there is, so that at least its host is right.
+    Template("vertex", "vertex", "", _PARENT + "[:{verb:name}][/{rest:rest}]"),
+    Template("gemini", "gemini", "", "/{version:beta}/{rest:rest}"),
 )
 """`/v1/models` and `/v1/files` are OpenAI's, unless the host says otherwise: so its templates come first."""
 
@@ -75,6 +83,7 @@ KINDS = {
     "version": r"v\d[a-z0-9]*",
     "v1beta1": r"v1beta1",
     "gemini": r"v1(?:beta|alpha)?",
+    "beta": r"v1(?:beta|alpha)",
     "model": r"[^/?#]+?",
     "rest": r"[^?#]+",
     "name": r"[A-Za-z]+",
@@ -114,7 +123,7 @@ class Target:
 
     api: Api
     surface: str
-    operation: str
+    operation: str | None
     template: str
     base: str = ""
     fields: Mapping[str, str] = field(default_factory=dict)
@@ -128,7 +137,11 @@ class Target:
 
 def parse(method: str, path: str, api: Api | None = None) -> Target | None:
     """What a path (without its query) asks for, or None. `api` narrows the search to one API's templates."""
-    return _parse(method, path, api)
+    return _parse(method, path, api) if len(path) <= LONGEST_PATH else None
+
+
+LONGEST_PATH = 2048
+"""Longer than any that names a resource; matching takes time that grows with the square."""
 
 
 def build(template: str, base: str = "", **fields: str) -> str:
@@ -169,7 +182,9 @@ def _compiled(template: str) -> re.Pattern[str]:
 @lru_cache(maxsize=1024)
 def _parse(method: str, path: str, api: Api | None) -> Target | None:
     for template in TEMPLATES:
-        if api in (None, template.api) and (match := _compiled(template.path).fullmatch(path)):
+        if api not in (None, template.api) or template.method not in (None, method):
+            continue
+        if match := _compiled(template.path).fullmatch(path):
             fields = {name: unquote(value) for name, value in match.groupdict().items() if value is not None}
             base = fields.pop("base")
             operation = _operation(method, template.operation, fields)
@@ -177,7 +192,9 @@ def _parse(method: str, path: str, api: Api | None) -> Target | None:
     return None
 
 
-def _operation(method: str, operation: str, fields: dict[str, str]) -> str:
+def _operation(method: str, operation: str, fields: dict[str, str]) -> str | None:
+    if not operation:
+        return None
     operation = operation.format_map(fields)
     if operation.endswith("."):
         named = "id" in fields or ("model" in fields and operation == "models.")

@@ -263,10 +263,15 @@ INVARIANTS = {
 
 def verify(db: sqlite3.Connection, is_alive: Callable[[str], bool]) -> dict[str, int]:
     """Each invariant, and how often it is broken. `is_alive` tells whether an instance still runs."""
-    pruned_before = db.execute("SELECT ifnull(max(value), 0) FROM meta WHERE key = 'pruned_before'").fetchone()[0]
-    sound = {"the file is whole": sum(row[0] != "ok" for row in db.execute("PRAGMA quick_check(10)"))}
+    try:
+        sound = {"the file is whole": sum(row[0] != "ok" for row in db.execute("PRAGMA quick_check(10)"))}
+    except sqlite3.DatabaseError:
+        sound = {"the file is whole": 1}
+    if sound["the file is whole"]:
+        return sound
     for name, broken in INVARIANTS.items():
         sound[name] = db.execute(f"SELECT count(*) FROM calls WHERE {broken}").fetchone()[0]
+    pruned_before = db.execute("SELECT ifnull(max(value), 0) FROM meta WHERE key = 'pruned_before'").fetchone()[0]
     instances = db.execute("SELECT instance, count(*) FROM calls WHERE state = 'open' GROUP BY 1").fetchall()
     sound["open calls are of running proxies"] = sum(n for instance, n in instances if not is_alive(instance))
     kept = f"SELECT * FROM rollup WHERE bucket >= {int(pruned_before)}"

@@ -17,6 +17,7 @@ from datetime import tzinfo
 from functools import partial
 from pathlib import Path
 from sqlite3 import Connection
+from sqlite3 import DatabaseError
 from typing import TextIO
 
 import click
@@ -133,12 +134,19 @@ def _problems() -> Iterator[None]:
         yield
     except (reports.ReportError, ledger.LedgerError) as e:
         raise click.ClickException(str(e)) from e
+    except DatabaseError as e:
+        raise click.ClickException(f"the ledger cannot be read: {e}") from e
 
 
 def _paths(names: tuple[str, ...]) -> list[Path]:
-    """The ledgers that are named, globs expanded, each once."""
-    found = itertools.chain.from_iterable(sorted(glob.glob(name)) or [name] for name in names or ("usage.db",))
-    return list(dict.fromkeys(map(Path, found)))
+    """The ledgers that are named, globs expanded, each once; a glob leaves out the files that belong to one."""
+    found = itertools.chain.from_iterable(_expanded(name) or [name] for name in names or ("usage.db",))
+    return list({path.resolve(): path for path in reversed([*map(Path, found)])}.values())[::-1]
+
+
+def _expanded(name: str) -> list[str]:
+    found = sorted(glob.glob(name))
+    return found if len(found) == 1 else [path for path in found if not ledger.COMPANION.search(path)]
 
 
 @contextmanager

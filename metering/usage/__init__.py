@@ -87,7 +87,7 @@ NOT_APPLICABLE = re.compile(
 
 def usage_of(target: Target | None, method: str, model: str | None) -> Usage:
     """The reader for what a call asks, and the `usage_state` of its complete answer."""
-    if target is None or "rpc_service" in target.fields:
+    if target is None or target.operation is None or "rpc_service" in target.fields:
         return Usage(None, UsageState.UNSUPPORTED)
     reader: Reader | None = None
     operation = target.operation

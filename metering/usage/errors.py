@@ -46,8 +46,29 @@ def take_error(reading: Reading, event: object) -> bool:
     reading.failed = True
     if isinstance(error, dict):
         names = (word(error.get(name)) for name in ("status", "type", "code"))
-        reading.error_type = next(filter(None, names), reading.error_type)
+        reading.error_type = next(filter(None, names), reading.error_type or http_code(error.get("code")))
     return True
+
+
+HTTP_CODES = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    409: "ABORTED",
+    429: "RESOURCE_EXHAUSTED",
+    499: "CANCELLED",
+    500: "INTERNAL",
+    501: "UNIMPLEMENTED",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+"""HTTP status -> google.rpc.Code, as in Google's errors."""
+
+
+def http_code(status: object) -> str | None:
+    """Google's word for an HTTP status in an error that has no other."""
+    return HTTP_CODES.get(count(status) or 0)
 
 
 def rpc_code(number: object) -> str:

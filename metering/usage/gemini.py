@@ -66,7 +66,7 @@ class GeminiReader:
             merge(self._usage, usage)
             take_usage(reading, self._usage)
         finished = bool(blocked) or (bool(self._unfinished) and not any(self._unfinished.values()))
-        reading.terminal = reading.terminal or (finished and reading.counted)
+        reading.terminal = finished and reading.counted
 
     def _candidate(self, position: int, candidate: object) -> None:
         reading = self.reading

@@ -128,7 +128,7 @@ def take_names(reading: Reading, answer: object) -> None:
 
 def take_usage(reading: Reading, usage: object) -> None:
     """Put a `usage` object of any of these formats into the columns."""
-    if not isinstance(usage, dict):
+    if not isinstance(usage, dict) or not usage:
         return
 
     def either(*names: str) -> object:

@@ -59,7 +59,7 @@ def test_a_vertex_call() -> None:
         ("/vertex/v1/models", "/v1/models"),
         ("/vertex/eu/v1/models", "/v1/models"),
         ("/vertexes/v1/models", "/vertexes/v1/models"),
-        ("/vertex", ""),
+        ("/vertex", "/"),
         ("/v1/models", "/v1/models"),
     ],
 )
@@ -95,6 +95,24 @@ def test_endpoints_are_models(endpoint: str, model: str | None) -> None:
 )
 def test_known_hosts_of_forward_mode(url: str, surface: str | None) -> None:
     exchange = classified("GET", url, FORWARD, vertex_endpoint="https://own.example")
+    assert exchange
+    assert exchange.call.surface == surface
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "surface"),
+    [
+        ("/v1/models", {}, "openai"),
+        ("/v1/models", {"authorization": "Bearer sk-1"}, "openai"),
+        ("/v1/models", {"x-goog-api-key": "AIza1"}, "gemini"),
+        ("/v1/files", {"x-goog-api-client": "google-genai-sdk/3.4.0"}, "gemini"),
+        ("/v1/files?key=AIza1", {}, "gemini"),
+        ("/v1/chat/completions", {"x-goog-api-key": "AIza1"}, "openai"),
+        ("/v1beta1/publishers/google/models", {"x-goog-api-key": "AIza1"}, "vertex"),
+    ],
+)
+def test_a_key_of_google_is_for_google(path: str, headers: Given, surface: str) -> None:
+    exchange = classified("GET", f"http://x{path}", headers=headers)
     assert exchange
     assert exchange.call.surface == surface
 

@@ -121,6 +121,18 @@ class TestForward:
             client.post(f"http://aiplatform.googleapis.com{UNARY}", json=HELLO, headers=KEY)
         assert forward.new_row()["upstream_host"] == "aiplatform.googleapis.com"
 
+    def test_a_google_host_behind_another_address(self, forward: Proxy, confdir: Path) -> None:
+        """What is decrypted is recorded."""
+        forward.new_rows()
+        context = client_context(confdir / BUNDLE)
+        with socket.create_connection(("127.0.0.1", forward.port), timeout=10) as tunnel:
+            tunnel.sendall(b"CONNECT example.com:443 HTTP/1.1\r\n\r\n")
+            assert b" 200 " in tunnel.recv(1000)
+            with context.wrap_socket(tunnel, server_hostname="aiplatform.googleapis.com") as client:
+                client.sendall(b"GET /v1/x HTTP/1.1\r\nHost: aiplatform.googleapis.com\r\n\r\n")
+                assert client.recv(1000)
+        assert forward.new_row()["path"] == "/v1/x"
+
     def test_an_upstream_that_we_do_not_trust(self, forward: Proxy, confdir: Path) -> None:
         forward.new_rows()
         with through(forward, confdir / BUNDLE) as client:
@@ -155,10 +167,14 @@ class TestReverse:
             "/v1/projects/p/locations/us-central1/models": "us-central1-aiplatform.googleapis.com",
             "/v1/projects/p/locations/eu/models": "aiplatform.eu.rep.googleapis.com",
             "/v1/projects/p/locations/global/models": "aiplatform.googleapis.com",
+            "/v1/projects/p/locations/us-central1/reasoningEngines/5": "us-central1-aiplatform.googleapis.com",
+            "/v1beta/fileSearchStores": "generativelanguage.googleapis.com",
             "/v1/models": "api.openai.com",
+            "/v1/models/ft:gpt-4o:acme::Abc": "api.openai.com",
         }
         for path, host in paths.items():
-            call(proxy.url, path, HELLO if path == UNARY else None)
+            headers = {"x-goog-api-key": ""} if host == "api.openai.com" else {}
+            call(proxy.url, path, HELLO if path == UNARY else None, headers=headers)
             row = proxy.new_row()
             assert (row["upstream_host"], row["upstream_path"]) == (host, path)
             assert google.seen[-1].request.headers["host"] == host
@@ -170,6 +186,12 @@ class TestReverse:
         assert f"point clients at {proxy.url}/longer/path (base_url)" in line
         assert BUNDLE in line
         assert "usage.db" in line
+
+    def test_the_bare_base_path(self, start_proxy: StartProxy, simulator: Simulator) -> None:
+        proxy = start_proxy("gateway_base_path=/vertex", mode=f"reverse:{simulator.url}")
+        call(proxy.url, "/vertex?x=1")
+        row = proxy.new_row()
+        assert (row["path"], row["upstream_path"]) == ("/", "/")
 
     def test_both_ways_at_once(self, start_proxy: StartProxy, simulator: Simulator) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:

@@ -64,7 +64,8 @@ def test_values(name: str, text: str, value: object) -> None:
         ("vertex_endpoint", "https://", "write a URL such as"),
         ("vertex_endpoint", "https://x:port", "write a URL such as"),
         ("vertex_endpoint", "https://user:secret@x", "write a URL without user, query and fragment"),
-        ("openai_endpoint", "", "write"),
+        ("openai_endpoint", "", "write a URL such as"),
+        ("vertex_endpoint", "http://a b/", "write a URL such as"),
         ("openai_endpoint", "https://x?key=secret", "write a URL without user, query and fragment"),
         ("gateway_base_path", "vertex", "write paths that begin with a slash, such as /vertex"),
         ("gateway_base_path", "/a b", "write paths"),
@@ -73,6 +74,10 @@ def test_values(name: str, text: str, value: object) -> None:
         ("usage_tags", "X-Goog-Api-Key", "holds a credential, which is never stored"),
         ("usage_db", "/nowhere/usage.db", "there is no directory /nowhere; make it or name another file"),
         ("usage_db", ".", "is a directory; name a file in it"),
+        ("usage_db", "~nosuchuser/x.db", "names the home of nobody"),
+        ("usage_db", "x" * 300, "cannot be a file"),
+        ("usage_db", "/dev/null", "is no file"),
+        ("usage_tags", "x-auth-token", "holds a credential"),
         ("vertex_auth", "sevice_account", "write 'passthrough'"),
         ("openai_mode", "convrt", "write 'observe'"),
     ],
@@ -148,6 +153,27 @@ def test_it_does_not_start(command: str, tmp_path: Path) -> None:
     assert "Traceback" not in ended.stdout + ended.stderr
     assert "listening" not in ended.stdout
     assert not list(tmp_path.glob("usage.db*"))
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    ("sets", "config", "problem"),
+    [
+        (("usage_tags=x-a", "usage_tags=x-b"), "", "usage_tags: set it once"),
+        (("vertex_auth",), "", "vertex_auth: write it as text"),
+        ((), "usage_db: 5\n", "usage_db: write it as text"),
+        ((), "gateway_base_path: [/a, /b]\n", "gateway_base_path: write it as text"),
+    ],
+)
+def test_values_that_are_no_text(
+    command: str, sets: tuple[str, ...], config: str, problem: str, tmp_path: Path
+) -> None:
+    (tmp_path / "config.yaml").write_text(config)
+    options = [part for option in (f"confdir={tmp_path}", *sets) for part in ("--set", option)]
+    full = [*map(str, COMMANDS[command]), *options]
+    ended = subprocess.run(full, capture_output=True, text=True, timeout=30, check=False)
+    assert (ended.returncode, problem in ended.stderr) == (1, True), ended.stderr
+    assert "Traceback" not in ended.stdout + ended.stderr
 
 
 def test_serve_knows_all_its_options(tmp_path: Path) -> None:

@@ -1,7 +1,10 @@
 """What the user's screen and files may show: nothing that was marked."""
 
+import contextlib
 import json
+import socket
 import sqlite3
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +113,42 @@ def test_the_listing_is_still_of_use(start_proxy: StartProxy, simulator: Simulat
     call(proxy.url, f"{MODEL}:generateContent?alt=json", HELLO)
     until(lambda: "200" in proxy.stdout)
     assert f"POST {simulator.url}{MODEL}:generateContent\n" in proxy.stdout
+
+
+def test_saved_flows(start_proxy: StartProxy) -> None:
+    """What the simulator does not send: a reason in words, links with queries; and what is no HTTP."""
+    answer = f"HTTP/1.1 400 {MARK}\r\nLocation: /x?{MARK}\r\nX-Auth-Token: {MARK}\r\nContent-Length: 2\r\n\r\n{{}}"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=_answer, args=(server, answer.encode()), daemon=True).start()
+        upstream = f"127.0.0.1:{server.getsockname()[1]}"
+        proxy = start_proxy(
+            f"vertex_endpoint=http://{upstream}",
+            mode="regular",
+            arguments=("-w", "flows"),
+            env={"COLUMNS": "500"},
+        )
+        headers = f"Host: {upstream}\r\nReferer: http://x/?{MARK}\r\nX-Goog-Iam-Authorization-Token: {MARK}\r\n"
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as client:
+            client.sendall(f"GET http://{upstream}/v1/x HTTP/1.1\r\n{headers}\r\n".encode())
+            assert client.recv(1000).startswith(f"HTTP/1.1 400 {MARK}".encode())
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as client:
+            client.sendall(f"CONNECT {upstream} HTTP/1.1\r\n\r\n".encode())
+            assert b" 200 " in client.recv(1000)
+            client.sendall(f"\0\1{MARK}".encode())
+            assert MARK.encode() in client.recv(1000)
+        until(lambda: proxy.rows("state = 'done'"))
+        assert proxy.stop() == 0
+    assert (proxy.folder / "flows").read_bytes()
+    assert_clean(proxy)
+
+
+def _answer(server: socket.socket, answer: bytes) -> None:
+    with contextlib.suppress(OSError):
+        while True:
+            client, _ = server.accept()
+            with client:
+                client.recv(65536)
+                client.sendall(answer)
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,11 @@ def test_members_and_frames_that_follow_each_other() -> None:
     assert decode("zstd", [zstandard.compress(b"a") + zstandard.compress(b"b")]) == b"ab"
 
 
+@pytest.mark.parametrize("pieces", [[b"\0\0"], [b"\0", b"\0\0"], [b"\0", gzip.compress(b"b")]])
+def test_zeros_after_a_member(pieces: list[bytes]) -> None:
+    assert decode("gzip", [gzip.compress(b"a"), *pieces]) in (b"a", b"ab")
+
+
 def test_deflate_without_its_header() -> None:
     compressor = zlib.compressobj(wbits=-15)
     raw = compressor.compress(TEXT) + compressor.flush()

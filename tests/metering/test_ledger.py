@@ -1,3 +1,4 @@
+import fcntl
 import json
 import logging
 import os
@@ -269,6 +270,41 @@ ledger.commit(Call(started_at=1))
         Ledger(path).close()
         assert sorted(row[1:] for row in rows(path)) == [("done", "final", 7), ("lost", "absent", None)]
         assert spills(path) == []
+
+    def test_a_spill_beside_a_name_with_brackets(self, tmp_path: Path) -> None:
+        path = tmp_path / "led[1].db"
+        self.killed(
+            path,
+            """
+lock = sqlite3.connect(ledger.path, isolation_level=None)
+lock.execute("BEGIN IMMEDIATE")
+one.state, one.usage_state, one.ended_at = "done", "absent", 2
+ledger.commit(one)
+""",
+        )
+        Ledger(path).close()
+        assert [row[1] for row in rows(path)] == ["done"]
+        assert [file.name for file in tmp_path.iterdir()] == ["led[1].db"]
+
+    def test_a_sweep_in_the_middle_of_a_start(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The lock file is there, not yet locked: a sweep takes it for a dead one's and removes it."""
+        path = tmp_path / "usage.db"
+        Ledger(path).close()
+        flock = fcntl.flock
+        swept: list[bool] = []
+
+        def sweep_first(descriptor: int, how: int) -> None:
+            if not swept:
+                swept.append(True)
+                Ledger(path).close()
+            flock(descriptor, how)
+
+        monkeypatch.setattr("metering.ledger.fcntl.flock", sweep_first)
+        started = Ledger(path)
+        started.commit(call())
+        Ledger(path).close()
+        assert [row[1] for row in rows(path)] == ["open"]
+        started.close()
 
 
 class TestSettlement:

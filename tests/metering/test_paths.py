@@ -107,13 +107,20 @@ PATHS = [
     ("GET", "/v1/models", "openai", "models", None, None),
     ("GET", "/v1/models/gpt-4o", "openai", "models", None, "gpt-4o"),
     ("POST", "/v1/files", "openai", "files", None, None),
+    ("GET", "/v1/models/ft:gpt-4o:acme::Abc", "openai", "models", None, "ft:gpt-4o:acme::Abc"),
+    ("POST", "/v1beta1/cachedContents", "vertex", "cachedContents.create", None, None),
+    ("GET", "/v1beta1/tuningJobs/7", "vertex", "tuningJobs.get", None, None),
+    ("GET", "/v1beta1/models", "vertex", "models.list", None, None),
+    ("POST", f"{P}/reasoningEngines/5:query", "vertex", None, None, None),
+    ("POST", f"{P}:retrieveContexts", "vertex", None, None, None),
+    ("GET", "/v1beta/fileSearchStores", "gemini", None, None, None),
 ]
 
 
 @pytest.mark.parametrize("base", ["", "/vertex", "/api/vertex-ai"])
 @pytest.mark.parametrize(("method", "path", "surface", "operation", "publisher", "model"), PATHS)
 def test_parse_and_build(
-    base: str, method: str, path: str, surface: str, operation: str, publisher: str | None, model: str | None
+    base: str, method: str, path: str, surface: str, operation: str | None, publisher: str | None, model: str | None
 ) -> None:
     target = parse(method, base + path)
     assert target
@@ -163,9 +170,13 @@ def test_what_was_built_parses_back(template: Template, segment: str) -> None:
     }
     fields |= {"rpc": "BidiGenerateContent", "rpc_service": "PredictionService"}
     fields["version"] = "v1beta" if template.api == "gemini" else "v1beta1"
-    target = parse("GET", build(template.path, **fields), template.api)
+    target = parse(template.method or "GET", build(template.path, **fields), template.api)
     assert target
     assert {name: fields[name] for name in target.fields} == target.fields
+
+
+def test_a_very_long_path() -> None:
+    assert parse("GET", "/v1/chat" * 7500 + "//") is None
 
 
 @given(st.text())

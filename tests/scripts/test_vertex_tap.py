@@ -7,6 +7,7 @@ import re
 import sqlite3
 import subprocess
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,24 @@ def test_verify(folder: Path) -> None:
         db.execute("UPDATE rollup SET calls = 9 WHERE model = 'gemini-2.5-flash'")
     db.close()
     assert "BROKEN" in run(folder, "verify", status=1)
+
+
+def test_a_damaged_ledger(folder: Path) -> None:
+    with (folder / "usage.db").open("r+b") as file:
+        file.seek(24576)
+        file.write(b"\xff" * 4000)
+    assert "BROKEN (1 times): the file is whole" in run(folder, "verify", status=1)
+    assert run(folder, "export", status=1).splitlines()[-1].startswith("Error: the ledger cannot be read")
+
+
+def test_globs_and_names(folder: Path) -> None:
+    """What stands beside a ledger is none; the same file counts once."""
+    (folder / "other.db").write_bytes((folder / "usage.db").read_bytes())
+    for companion in ("usage.db-wal", f"usage.db.spill-{uuid.uuid4()}", f"usage.db.{uuid.uuid4()}.lock"):
+        (folder / companion).touch()
+    once = sum(row["calls"] for row in rows(folder, "report", "usage"))
+    assert sum(row["calls"] for row in rows(folder, "report", "usage", "*.db*")) == 2 * once
+    assert sum(row["calls"] for row in rows(folder, "report", "usage", "usage.db", str(folder / "usage.db"))) == once
 
 
 @pytest.mark.parametrize(

@@ -370,3 +370,30 @@ def test_a_malformed_request(tap: Proxy) -> None:
         client.endheaders(b"x")
         assert client.getresponse().status == 400
     assert outcome(tap.new_row()) == ("refused", "not_applicable", "bad_request", 400)
+
+
+def test_another_protocol_takes_over(start_proxy: StartProxy) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        proxy = start_proxy(mode=f"reverse:http://127.0.0.1:{server.getsockname()[1]}")
+        with socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as client:
+            client.sendall(b"GET /v1/x HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: foo\r\n\r\n")
+            upstream, _ = server.accept()
+            with upstream:
+                upstream.recv(65536)
+                upstream.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: foo\r\n\r\n")
+                assert client.recv(1000).startswith(b"HTTP/1.1 101")
+                assert outcome(proxy.new_row()) == ("done", "unsupported", None, 101)
+
+
+def test_a_large_request_to_nobody(start_proxy: StartProxy) -> None:
+    """It is passed on as it comes, so it never was complete."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    proxy = start_proxy(mode=f"reverse:http://127.0.0.1:{port}")
+    with connection(proxy.url) as client:
+        client.putrequest("POST", UNARY)
+        client.putheader("content-length", str(65 * 1024 * 1024))
+        client.endheaders()
+        assert client.getresponse().status == 502
+    row = proxy.new_row()
+    assert (*outcome(row), row["attempts"]) == ("upstream_failed", "absent", "connect_failed", 502, 1)

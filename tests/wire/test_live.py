@@ -71,13 +71,15 @@ def state(proxy: Proxy) -> tuple[Any, ...]:
 def test_turns_are_counted_as_they_come(tap: Proxy) -> None:
     with live(tap) as client:
         assert state(tap) == ("open", None, None, None, None)
+        assert (tap.rows()[-1]["model"], tap.rows()[-1]["status"]) == ("gemini-live-2.5-flash", 101)
         for turn in (1, 2, 3):
             client.turn()
             assert "modelTurn" in client.hear()["serverContent"]
             assert "usageMetadata" in client.hear()
             assert state(tap) == ("open", None, None, 10 * turn, 4 * turn)
         client.close()
-    until(lambda: state(tap) == ("done", "final", None, 30, 12))
+    # Before the closing frame could be seen.
+    assert state(tap) == ("done", "final", None, 30, 12)
     row = tap.new_row()
     assert (row["surface"], row["operation"], row["status"]) == ("vertex-live", "BidiGenerateContent", 101)
     assert (row["model"], row["publisher"]) == ("gemini-live-2.5-flash", "google")
@@ -91,7 +93,7 @@ def test_turns_are_counted_as_they_come(tap: Proxy) -> None:
 def test_no_turn(tap: Proxy) -> None:
     with live(tap) as client:
         client.close()
-    until(lambda: state(tap) == ("done", "absent", None, None, None))
+    assert state(tap) == ("done", "absent", None, None, None)
 
 
 def test_an_upstream_that_fails(tap: Proxy) -> None:

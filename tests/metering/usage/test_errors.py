@@ -20,6 +20,8 @@ from tests.metering.usage.told import told
         ({"error": {"type": None, "code": "model_not_found"}}, "model_not_found"),
         ({"object": "error", "type": "invalid_request", "message": "secret"}, "invalid_request"),
         ({"error": {"status": "a text that quotes the prompt"}}, None),
+        ({"error": {"code": 503, "message": "secret"}}, "UNAVAILABLE"),
+        ({"error": {"code": 299}}, None),
         ({"error": "secret"}, None),
         ({"detail": "secret"}, None),
     ],

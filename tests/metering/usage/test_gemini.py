@@ -200,6 +200,8 @@ def test_several_candidates_finish_together() -> None:
     reader.read({"candidates": [both[1]]})
     assert reader.reading.terminal
     assert reader.reading.finish_reason == "STOP"
+    reader.read({"candidates": [{"index": 2}]})
+    assert not reader.reading.terminal
 
 
 def test_an_error_event() -> None:

@@ -242,3 +242,9 @@ def test_pruning_leaves_all_that_is_read(
 def test_any_shape(reader: type[ChatReader | ResponsesReader | ImagesReader], value: object) -> None:
     for member in ("choices", "usage", "response", "data", "error", "output"):
         told(reader(), value, {member: value, "type": "response.completed"}, {member: [value]}, *ANYTHING)
+
+
+def test_an_empty_usage_erases_nothing() -> None:
+    usage = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
+    known = counts(ChatReader(), {"choices": [], "usage": usage}, {"choices": [], "usage": {}}, b"[DONE]")
+    assert known == {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}
