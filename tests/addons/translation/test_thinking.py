@@ -1,0 +1,117 @@
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from addons.translation.conversation import Thinking
+from addons.translation.thinking import FAMILIES
+from addons.translation.thinking import Family
+from addons.translation.thinking import family_of
+from addons.translation.thinking import thinking_config
+
+Json = dict[str, Any]
+
+
+@pytest.mark.parametrize(
+    ("model", "generation"),
+    [
+        ("gemini-1.5-pro-002", 2),
+        ("gemini-2.0-flash-001", 2),
+        ("gemini-2.5-pro", 2),
+        ("gemini-2.5-flash-lite-preview-09-2025", 2),
+        ("gemini-live-2.5-flash-preview", 2),
+        ("gemini-3-pro-preview", 3),
+        ("gemini-3.1-pro-preview", 3),
+        ("gemini-3.5-flash-lite", 3),
+        ("gemini-4-ultra", 3),
+        ("gemini-10-pro", 3),
+        ("gemini-flash-latest", 3),
+        ("4611686018427387904", 0),
+        ("somebodys-model", 0),
+        # The name has to begin like this.
+        ("not-gemini-3-pro", 0),
+    ],
+)
+def test_generations(model: str, generation: int) -> None:
+    assert family_of(model).generation == generation
+
+
+def budget(tokens: int, include: bool | None = None) -> Json:
+    return {"thinkingBudget": tokens} | ({} if include is None else {"includeThoughts": include})
+
+
+def level(name: str, include: bool | None = None) -> Json:
+    return {"thinkingLevel": name} | ({} if include is None else {"includeThoughts": include})
+
+
+@pytest.mark.parametrize(
+    ("model", "thinking", "expected"),
+    [
+        # Budgets: as Google's own OpenAI endpoint has them, held in the range of the model.
+        ("gemini-2.5-flash", Thinking("low"), budget(1024, True)),
+        ("gemini-2.5-flash", Thinking("medium"), budget(8192, True)),
+        ("gemini-2.5-flash", Thinking("high"), budget(24576, True)),
+        ("gemini-2.5-flash", Thinking(budget=100_000), budget(24576, True)),
+        ("gemini-2.5-flash", Thinking(budget=7), budget(7, True)),
+        ("gemini-2.5-flash", Thinking(budget=-1), budget(-1, True)),
+        ("gemini-2.5-flash-lite", Thinking(budget=7), budget(512, True)),
+        ("gemini-2.5-pro", Thinking(budget=7), budget(128, True)),
+        ("gemini-2.5-pro", Thinking(budget=100_000), budget(32768, True)),
+        # Off: "include_thoughts is only enabled when thinking is enabled".
+        ("gemini-2.5-flash", Thinking("none"), budget(0)),
+        ("gemini-2.5-flash-lite", Thinking("none"), budget(0)),
+        ("gemini-2.5-flash", Thinking(budget=0, include=True), budget(0)),
+        # Pro cannot stop.
+        ("gemini-2.5-pro", Thinking("none"), budget(128)),
+        # Levels.
+        ("gemini-3-pro-preview", Thinking("low"), level("LOW", True)),
+        ("gemini-3-pro-preview", Thinking("high"), level("HIGH", True)),
+        ("gemini-3-pro-preview", Thinking("medium"), level("HIGH", True)),
+        ("gemini-3-pro-preview", Thinking("minimal"), level("LOW", True)),
+        ("gemini-3.1-pro-preview", Thinking("medium"), level("MEDIUM", True)),
+        ("gemini-3-flash-preview", Thinking("minimal"), level("MINIMAL", True)),
+        ("gemini-3.7-flash", Thinking("minimal"), level("LOW", True)),
+        # Not a budget of 0, which also suppresses the use of tools.
+        ("gemini-3-pro-preview", Thinking("none"), level("LOW")),
+        ("gemini-3-flash-preview", Thinking("none"), level("MINIMAL")),
+        ("gemini-3-flash-preview", Thinking(budget=0), level("MINIMAL")),
+        # A budget where there are levels.
+        ("gemini-3-flash-preview", Thinking(budget=1024), level("LOW", True)),
+        ("gemini-3-flash-preview", Thinking(budget=5000), level("MEDIUM", True)),
+        ("gemini-3-flash-preview", Thinking(budget=20_000), level("HIGH", True)),
+        ("gemini-3-flash-preview", Thinking(budget=-1), {"includeThoughts": True}),
+        # Whether thoughts are told.
+        ("gemini-2.5-flash", Thinking("low", include=False), budget(1024, False)),
+        ("gemini-2.5-flash", Thinking(include=True), {"includeThoughts": True}),
+        ("gemini-3-pro-preview", Thinking(include=False), {"includeThoughts": False}),
+        ("gemini-2.5-flash", Thinking(), None),
+        # Models that do not think, or of which that is not known.
+        ("gemini-2.0-flash", Thinking("high"), None),
+        ("gemini-2.5-flash-image", Thinking("high"), None),
+        ("4611686018427387904", Thinking("high"), None),
+    ],
+)
+def test_configs(model: str, thinking: Thinking, expected: Json | None) -> None:
+    assert thinking_config(thinking, family_of(model)) == expected
+
+
+thinkings = st.builds(
+    Thinking,
+    st.sampled_from([None, "none", "minimal", "low", "medium", "high"]),
+    st.none() | st.integers(-5, 100_000),
+    st.sampled_from([None, True, False]),
+)
+
+
+@given(thinking=thinkings, family=st.sampled_from(FAMILIES))
+def test_what_no_family_takes(thinking: Thinking, family: Family) -> None:
+    config = thinking_config(thinking, family) or {}
+    assert not {"thinkingBudget", "thinkingLevel"} <= config.keys()
+    assert config.get("thinkingBudget") != 0 or not config.get("includeThoughts")
+    if isinstance(tokens := config.get("thinkingBudget"), int):
+        assert family.budgets
+        least, most = family.budgets
+        assert least <= tokens <= most or tokens == -1 or (tokens == 0 and family.can_stop)
+    assert config.get("thinkingLevel") in (None, *family.levels)
+    assert family.budgets or family.levels or not config
