@@ -1,16 +1,22 @@
 """Which flows are AI calls, and what is known of each before it goes anywhere."""
 
 import base64
+import functools
 import json
+import logging
 import re
+from collections.abc import Callable
 from collections.abc import MutableMapping
 from dataclasses import dataclass
+from typing import ParamSpec
 from weakref import WeakKeyDictionary
 
 from mitmproxy import http
 from mitmproxy.proxy import mode_specs
 
+from addons.error_pages import error_response
 from addons.options import Options
+from addons.services import Service
 from metering.call import Call
 from metering.call import ErrorType
 from metering.call import word
@@ -19,8 +25,33 @@ from metering.paths import Target
 from metering.paths import api_of
 from metering.paths import parse
 
+logger = logging.getLogger(__name__)
+
 LONGEST_PATH = 1024
 LONGEST_TAG = 128
+
+
+P = ParamSpec("P")
+
+
+def fails_closed(hook: Callable[P, None]) -> Callable[P, None]:
+    """An exception in a hook keeps mitmproxy from calling those after it, and the call goes on as it is. Where that
+    could send a credential to somebody, or a call unconverted, it is answered instead."""
+
+    @functools.wraps(hook)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            hook(*args, **kwargs)
+        except Exception as e:
+            logger.error("vertex-tap: a call was not sent (%s in %s)", type(e).__name__, hook.__qualname__)
+            addon, flow = args
+            response = error_response(500, "The proxy could not send this call on.")
+            if exchange := addon.exchanges.get(flow):  # type: ignore[attr-defined]
+                exchange.refuse(flow, response, None)
+            else:
+                flow.response = response  # type: ignore[attr-defined]
+
+    return guarded
 
 
 @dataclass(slots=True, weakref_slot=True)
@@ -35,10 +66,20 @@ class Exchange:
     """The path without query and configured base path."""
     credential: str | None
     """What tells its client from others. A secret: only its fingerprint is kept."""
+    service: Service | None = None
+    """What answers it, if that is one of ours."""
+    is_rewritten: bool = False
+    """Whether it becomes a call of another dialect, once its body is here."""
+    answered_by: Target | None = None
+    """What it then asks."""
+    refused: bool = False
+    repeated: http.Response | None = None
+    """The answer to its repetition, which is held."""
 
     def refuse(self, flow: http.HTTPFlow, response: http.Response, error_type: ErrorType | None) -> None:
         """Answer the call ourselves."""
         flow.response = response
+        self.refused = True
         self.call.error_type = error_type
 
 
@@ -56,6 +97,7 @@ class Classify:
         named = (endpoint.host for endpoint in (settings.vertex_endpoint, settings.openai_endpoint) if endpoint)
         return api_of(host) is not None or host in named
 
+    @fails_closed
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         request = flow.request
         path = request.path.partition("?")[0]

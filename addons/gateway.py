@@ -11,12 +11,16 @@ from pathlib import Path
 _here = Path(__file__).resolve().parent
 sys.path[:] = [str(_here.parent), *(entry for entry in sys.path if Path(entry or ".").resolve() != _here)]
 
+from addons.access import Access  # noqa: E402
 from addons.classify import Classify  # noqa: E402
+from addons.credentials import Credentials  # noqa: E402
 from addons.drain import Drain  # noqa: E402
 from addons.entrance import Entrance  # noqa: E402
+from addons.error_pages import ErrorPages  # noqa: E402
 from addons.meter import Meter  # noqa: E402
 from addons.options import Options  # noqa: E402
 from addons.redact import Redact  # noqa: E402
+from addons.rewrite import Rewrite  # noqa: E402
 from addons.route import Route  # noqa: E402
 
 
@@ -25,11 +29,15 @@ def chain(options: Options) -> list[object]:
     meter = Meter(options, classify)
     return [
         options,
+        ErrorPages(),
         Entrance(options, classify),
         classify,
         Drain(classify, meter),
+        Access(options, classify),
         Route(options, classify),
+        Credentials(options, classify),
         meter,
+        Rewrite(options, classify, meter),
         Redact(classify),
     ]
 

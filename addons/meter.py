@@ -23,6 +23,7 @@ from addons.tap import Tap
 from metering.call import Call
 from metering.call import ErrorType
 from metering.call import Reading
+from metering.call import State
 from metering.call import UsageState
 from metering.json_array import JsonDocument
 from metering.ledger import Ledger
@@ -62,7 +63,6 @@ class Metered:
     released_at: float = 0.0
     connecting: int = 0
     """How long it then waited for a connection."""
-    refused: bool = False
     tap: Tap | None = None
     settled_at: int | None = None
     """The length of the answer when its row was last settled."""
@@ -130,8 +130,9 @@ class Meter:
         metered = self._under_way[flow] = Metered(exchange, usage, started=time.perf_counter_ns())
         if exchange.credential and self._ledger:
             call.client = self._ledger.fingerprint(exchange.credential)
-        metered.refused = bool(flow.response or flow.error)
-        if metered.refused:
+        # A malformed request is refused by mitmproxy.
+        exchange.refused = exchange.refused or bool(flow.error)
+        if exchange.refused or exchange.is_rewritten:
             return
         if _is_grpc(request) or _is_too_large(request, exchange):
             call.request_bytes = 0
@@ -144,17 +145,22 @@ class Meter:
         metered = self._under_way.get(flow)
         if not metered:
             return
-        metered.received = time.perf_counter_ns()
+        since = time.time() - (flow.request.timestamp_end or time.time())
+        metered.received = time.perf_counter_ns() - int(since * 1e9)
         exchange, body = metered.exchange, flow.request.raw_content
-        metered.refused = metered.refused or flow.response is not None
         if body is not None:
             exchange.call.request_bytes = len(body)
-        if body and exchange.target and not metered.refused:
+        if body and exchange.target and not exchange.refused:
             content = flow.request.get_content(strict=False) or b""
             self._take_names(metered, asked(exchange.target, flow.request.headers.get("content-type", ""), content))
-        if not metered.refused:
+        if not exchange.refused:
             self._open(metered)
-        metered.released, metered.released_at = time.perf_counter_ns(), time.time()
+        self.let_go(flow)
+
+    def let_go(self, flow: http.HTTPFlow) -> None:
+        """The request goes upstream now, for all that we have to do with it."""
+        if metered := self._under_way.get(flow):
+            metered.released, metered.released_at = time.perf_counter_ns(), time.time()
 
     @_harmless
     def server_connect_error(self, data: server_hooks.ServerConnectionHookData) -> None:
@@ -167,9 +173,12 @@ class Meter:
     @_harmless
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         metered = self._under_way.get(flow)
-        if not metered or metered.refused or not flow.response:
+        if not metered or metered.exchange.refused or not flow.response:
             return
-        call, response = metered.exchange.call, flow.response
+        exchange, response = metered.exchange, flow.response
+        call = exchange.call
+        if exchange.answered_by:
+            metered.usage = usage_of(exchange.answered_by, "POST", call.model)
         call.status = call.upstream_status = response.status_code
         connected = flow.server_conn.timestamp_tls_setup or flow.server_conn.timestamp_tcp_setup or 0.0
         if metered.released:
@@ -182,8 +191,11 @@ class Meter:
         elif response.status_code >= 400:
             metered.usage = Usage(ErrorReader(), metered.usage.state)
         on_end = functools.partial(self._settle, metered, Ending.COMPLETE)
-        metered.tap = response.stream = Tap(response, metered.usage, on_end)
-        in_array = call.operation == "streamGenerateContent" and response.status_code < 400
+        metered.tap = Tap(response, metered.usage, on_end)
+        if not exchange.repeated:
+            response.stream = metered.tap
+        answered = exchange.answered_by or exchange.target
+        in_array = getattr(answered, "operation", None) == "streamGenerateContent" and response.status_code < 400
         call.streamed = metered.tap.event_stream or in_array
 
     @_harmless
@@ -233,8 +245,8 @@ class Meter:
         if not metered or not flow.response:
             return
         call = metered.exchange.call
-        if metered.refused:
-            call.status = flow.response.status_code
+        if metered.exchange.refused:
+            call.status, call.attempts = flow.response.status_code, 0
             call.response_bytes = len(flow.response.raw_content or b"")
             self._settle(metered, Ending.REFUSED)
         elif tap := metered.tap:
@@ -255,18 +267,28 @@ class Meter:
         if not metered or not flow.error:
             return
         call, ending = metered.exchange.call, self._ending(flow)
-        if metered.refused or (ending is not Ending.CLIENT_GONE and not call.attempts):
+        if metered.exchange.refused or (ending is not Ending.CLIENT_GONE and not call.attempts):
             # A malformed request, which mitmproxy answers.
             call.status, call.error_type, ending = (
                 400,
                 call.error_type or ErrorType.BAD_REQUEST,
                 Ending.REFUSED,
             )
-        elif ending is not Ending.CLIENT_GONE and not flow.response:
+        elif ending is not Ending.CLIENT_GONE and not (flow.response and flow.response.stream):
+            # Nothing has gone out yet.
             call.status = 502
         if metered.tap:
             metered.tap.flush()
         self._settle(metered, ending)
+
+    @_harmless
+    def correct(self, flow: http.HTTPFlow, status: int) -> None:
+        """The client is told an error, with this status, where the upstream's framing told of none."""
+        call = self._exchanges[flow].call
+        call.status, call.state = status, State.UPSTREAM_FAILED
+        call.error_type = call.error_type or ErrorType.UPSTREAM_CUT
+        if self._ledger:
+            self._ledger.commit(call)
 
     def interrupt(self) -> None:
         """Settle what is under way: the process ends."""
@@ -361,7 +383,7 @@ def _time(metered: Metered) -> None:
         call.upstream_us = upstream // 1000
     if call.streamed and tap and tap.first_content:
         call.ttft_us = (tap.first_content - sent) // 1000
-    if call.upstream_status is not None or metered.refused:
+    if call.upstream_status is not None or metered.exchange.refused:
         call.overhead_us = max(0, metered.released - metered.received + now - sent - upstream) // 1000
 
 

@@ -1,24 +1,32 @@
 """Every option: declared as text, parsed once, all problems reported together."""
 
 import difflib
+import ipaddress
+import os
 import re
+from collections.abc import Iterator
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
-from typing import Literal
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from mitmproxy import ctx
 from mitmproxy import exceptions
 from mitmproxy.addonmanager import Loader
+from mitmproxy.proxy import mode_specs
 from pydantic import AfterValidator
 from pydantic import BaseModel
 from pydantic import BeforeValidator
 from pydantic import ConfigDict
+from pydantic import Field
 from pydantic import ValidationError
 
+from addons import services
+from addons.services import Auth
+from addons.services import Mode
 from metering import ledger
+from metering.paths import api_of
 
 PREFIXES = ("vertex_", "openai_", "gateway_", "usage_")
 """Of our options; no other addon's begin like this."""
@@ -92,6 +100,14 @@ def _ledger(text: str) -> Path:
     return path
 
 
+def _key(text: str) -> services.Key | None:
+    return services.key(Path(text).expanduser()) if text else None
+
+
+def _project(text: str) -> str | None:
+    return services.project(text) if text else None
+
+
 _CREDENTIAL = re.compile(
     r"(?:^|-)(?:auth|authorization|tokens?|(?:api)?keys?|secrets?|cookie|jwt|credentials?|password|assertion)(?:-|$)"
 )
@@ -106,11 +122,20 @@ CommaList = Annotated[tuple[str, ...], BeforeValidator(_comma_list)]
 
 
 OPTIONS = {
-    "vertex_auth": ("passthrough", "Whose credentials Vertex AI sees: passthrough, the client's own."),
+    "vertex_auth": (
+        "passthrough",
+        "Whose credentials Vertex AI sees: passthrough, the client's own; service_account; adc, application"
+        " default credentials; express, an API key.",
+    ),
+    "vertex_credentials": ("", "Key file of the service account; else GOOGLE_APPLICATION_CREDENTIALS."),
+    "vertex_api_key": ("", "API key for express; better from the environment: VERTEX_API_KEY."),
+    "vertex_project": ("", "Google Cloud project; else that of the credentials."),
+    "vertex_location": ("global", "Location of calls that name none."),
     "vertex_endpoint": ("", "Send Vertex calls to this URL instead (a private endpoint, a simulator)."),
     "openai_mode": (
         "observe",
-        "What becomes of OpenAI calls: observe, they go to openai_endpoint as they are.",
+        "What becomes of OpenAI calls: observe, they go to openai_endpoint as they are; convert, Vertex's native"
+        " API answers; compatible, Vertex's own OpenAI endpoint answers.",
     ),
     "openai_endpoint": (
         "https://api.openai.com/v1",
@@ -126,15 +151,26 @@ OPTIONS = {
 }
 """Name -> default and help."""
 
+ENVIRONMENT = {"vertex_credentials": "GOOGLE_APPLICATION_CREDENTIALS", "vertex_api_key": "VERTEX_API_KEY"}
+"""What is used where an option is not set, if `vertex_auth` asks for it."""
+INJECTING = ("service_account", "adc", "express")
+"""Values of `vertex_auth` with which calls get credentials that the client does not have."""
+NEEDS = {"service_account": "vertex_credentials", "express": "vertex_api_key"}
+"""`vertex_auth` -> the option that it cannot do without."""
+
 
 class Settings(BaseModel):
     """The options, parsed."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
-    vertex_auth: Literal["passthrough"]
+    vertex_auth: Auth
+    vertex_credentials: Annotated[services.Key | None, BeforeValidator(_key)]
+    vertex_api_key: Annotated[str, Field(repr=False)]
+    vertex_project: Annotated[str | None, BeforeValidator(_project)]
+    vertex_location: Annotated[str, AfterValidator(services.location)]
     vertex_endpoint: Annotated[Endpoint | None, BeforeValidator(_endpoint)]
-    openai_mode: Literal["observe"]
+    openai_mode: Mode
     openai_endpoint: Annotated[Endpoint, BeforeValidator(_named_endpoint)]
     gateway_base_path: Annotated[CommaList, AfterValidator(_base_paths)]
     usage_db: Annotated[Path, BeforeValidator(_ledger)]
@@ -146,10 +182,30 @@ class Settings(BaseModel):
         return self.openai_endpoint != _endpoint(OPTIONS["openai_endpoint"][0])
 
 
+class Listening(NamedTuple):
+    """What mitmproxy's own options say of who may come in, and whom we trust."""
+
+    modes: Sequence[mode_specs.ProxyMode]
+    host: str
+    insecure: bool
+
+
+NOBODY = Listening((), "", False)
+LISTENING = {"mode", "listen_host", "ssl_insecure"}
+"""The options of mitmproxy's that `Listening` is made of."""
+
+
+def _listening() -> Listening:
+    modes = [mode_specs.ProxyMode.parse(mode) for mode in ctx.options.mode]
+    return Listening(modes, ctx.options.listen_host, ctx.options.ssl_insecure)
+
+
 class Options:
     """Declares the options and holds them as `settings`. They are read once: a later change is refused."""
 
     settings: Settings
+    service: services.Service
+    """What answers calls of Vertex."""
 
     def __init__(self, prefixes: tuple[str, ...] = PREFIXES) -> None:
         """`prefixes` are those of names that no other addon may have; an unknown one is a misspelling."""
@@ -170,12 +226,25 @@ class Options:
             loader.add_option(name, str, default, help)
 
     def configure(self, updated: set[str]) -> None:
+        values = {name: getattr(ctx.options, name) for name in OPTIONS if name in ctx.options}
         if is_start(updated) and not self._started:
             unknown = [name for name in ctx.options.deferred if name.startswith(self._prefixes)]
-            self.settings = read({name: getattr(ctx.options, name) for name in OPTIONS}, unknown, self._unusable)
+            if values["vertex_auth"] in INJECTING and not ctx.options.listen_host:
+                ctx.options.update(listen_host="127.0.0.1")
+            self.take(read(values, unknown, _listening(), self._unusable))
             self._started = True
         elif self._started and (changed := sorted(updated & OPTIONS.keys())):
             raise exceptions.OptionsError(f"{', '.join(changed)}: read at start only; restart to change it")
+        elif self._started and updated & LISTENING and (problems := list(_contradictions(values, _listening()))):
+            raise exceptions.OptionsError("; ".join(problems))
+
+    def take(self, settings: Settings) -> None:
+        """Raises SystemExit where there are no application default credentials."""
+        self.settings = settings
+        try:
+            self.service = services.from_settings(settings)
+        except ValueError as e:
+            raise SystemExit(f"vertex-tap cannot start:\n  vertex_auth: {e}") from e
 
 
 def is_start(updated: set[str]) -> bool:
@@ -183,19 +252,56 @@ def is_start(updated: set[str]) -> bool:
     return OPTIONS.keys() <= updated
 
 
-def read(values: dict[str, str], unknown: list[str], unusable: Sequence[str] = ()) -> Settings:
+def read(
+    values: dict[str, str], unknown: Sequence[str], listening: Listening = NOBODY, unusable: Sequence[str] = ()
+) -> Settings:
     """Parse the options; `unusable` are problems that are known already. Raises SystemExit with one message that
     names every problem: mitmproxy then ends with status 1, with this on stderr, without a listener and without a
     traceback."""
+    for name, variable in ENVIRONMENT.items():
+        if not values[name] and NEEDS.get(values["vertex_auth"]) == name:
+            values = values | {name: os.environ.get(variable, "")}
     problems = [f"{name}: there is no such option{_suggestion(name)}" for name in sorted(unknown)]
     problems += unusable
     try:
         settings = Settings.model_validate(values)
     except ValidationError as e:
         problems += [f"{error['loc'][0]}: {_problem(error['msg'])}" for error in e.errors()]
+    problems += _contradictions(values, listening)
     if problems:
         raise SystemExit("\n  ".join(["vertex-tap cannot start:", *problems]))
     return settings
+
+
+def _contradictions(values: dict[str, str], listening: Listening) -> Iterator[str]:
+    """What is wrong with options that are right by themselves."""
+    auth = values["vertex_auth"]
+    if (needed := NEEDS.get(auth)) and not (values[needed] or os.environ.get(ENVIRONMENT[needed])):
+        yield f"{needed}: vertex_auth={auth} needs it; set it, or {ENVIRONMENT[needed]} in the environment"
+    if auth == "express" and values["openai_mode"] == "compatible":
+        yield "openai_mode: Vertex's OpenAI endpoint takes no API keys; write convert, or another vertex_auth"
+    named = [mode for mode in listening.modes if isinstance(mode, mode_specs.ReverseMode)]
+    if listening.modes and not named and values["openai_mode"] in ("convert", "compatible"):
+        yield "openai_mode: calls are rewritten in reverse mode only; write observe, or --mode reverse:..."
+    if auth not in INJECTING:
+        return
+    if listening.modes and not named:
+        yield "vertex_auth: credentials are added in reverse mode only; write passthrough, or --mode reverse:..."
+    if any(mode.scheme == "http" and api_of(mode.address[0]) for mode in named):
+        yield "mode: credentials go to Google over TLS only; write reverse:https://..."
+    hosts = (mode.listen_host(listening.host) for mode in listening.modes)
+    if host := next((host for host in hosts if not is_loopback(host)), None):
+        yield f"listen_host: whoever reaches {host} could use your credentials; write 127.0.0.1"
+    if listening.insecure:
+        yield "ssl_insecure: credentials go to verified hosts only; leave it out"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host can only be this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _suggestion(name: str) -> str:

@@ -3,13 +3,18 @@
 import logging
 import re
 import traceback
+from dataclasses import fields
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from typing import Any
 
 from mitmproxy import http
 from mitmproxy import tcp
-from mitmproxy.net.http import status_codes
 
-from addons.classify import Classify
 from addons.options import holds_credential
+
+if TYPE_CHECKING:
+    from addons.classify import Classify
 
 REDACTED = "redacted"
 
@@ -18,7 +23,7 @@ class Redact:
     """Edits a flow once it has gone out unchanged: in `response` and `error`, the last hooks before mitmproxy's
     listing and its saved flows. Log records are edited as they are made, wherever they come from."""
 
-    def __init__(self, classify: Classify) -> None:
+    def __init__(self, classify: "Classify") -> None:
         self._exchanges = classify.exchanges
 
     def running(self) -> None:
@@ -58,11 +63,21 @@ class Redact:
         # An answer that is not streamed is sent after this hook, so it must stay as it is.
         if response and response.stream:
             _redact_headers(response.headers)
-            response.reason = status_codes.RESPONSES.get(response.status_code, "")
+            response.reason = reason_of(response.status_code)
         if flow in self._exchanges:
             request.content = None
             if response and response.stream:
                 response.content = None
+            elif response:
+                flow.response = Unsaved(**{f.name: getattr(response.data, f.name) for f in fields(response.data)})
+
+
+class Unsaved(http.Response):
+    """An answer that is yet to be sent, and saved by whoever saves flows: without its body."""
+
+    def get_state(self) -> Any:
+        state: Any = super().get_state()  # type: ignore[no-untyped-call]
+        return state | {"content": None}
 
 
 _QUERY = re.compile(r"(?<=\?)[^\s'\"]+")
@@ -92,6 +107,14 @@ def _redacted_record(*args: object, **kwargs: object) -> logging.LogRecord:
         record.exc_info = None
     record.msg, record.args = redacted(text), None
     return record
+
+
+def reason_of(status: int) -> str:
+    """The phrase of an HTTP status."""
+    return HTTPStatus(status).phrase if status in _STATUSES else ""
+
+
+_STATUSES = frozenset(HTTPStatus)
 
 
 def _redact_headers(headers: http.Headers) -> None:

@@ -1,10 +1,13 @@
-"""What tests are too short for, and what is judged as ratios: python -m tests.bench [kill|lock|overhead]...
+"""What tests are too short for, and what is judged as ratios: python -m tests.bench [kill|lock|overhead|chats|picture]
 
 kill: 2,000 calls, streamed and not, 16 at a time, `kill -9` at a random moment, ten times over.
 lock: the same calls while another process holds the write lock for 3 seconds now and then.
 overhead: CPU time and calls a second, against mitmdump without addons, in rotation.
+chats: 100,000 generated chat requests, each refused or within Google's schema.
+picture: converting a chat with an inline image of 20 MB, against what reading its JSON costs.
 """
 
+import json
 import os
 import socket
 import subprocess
@@ -12,12 +15,24 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
+from typing import Any
 from typing import NamedTuple
 
+from hypothesis import Phase
+from hypothesis import given
+from hypothesis import settings
+from pydantic_core import from_json
+from pydantic_core import to_json
+
+from addons.translation import gemini
+from addons.translation import openai_chat
+from addons.translation.conversation import InvalidRequest
+from tests.addons.translation import chats as generated
 from tests.crash import Load
 from tests.crash import check
 from tests.crash import locked_now_and_then
@@ -33,6 +48,8 @@ from tests.vertex_simulator import Simulator
 
 CALLS = 2_000
 KILLS = 10
+CHATS = 100_000
+PICTURE = 20 * 1024 * 1024
 LOCKED_S = 3.0
 ROUNDS = 5
 ROUND_CALLS = 400
@@ -158,7 +175,49 @@ def answers(url: str) -> bool:
     return bool(load.ended)
 
 
-BENCHES: dict[str, Callable[[Path, Simulator], None]] = {"kill": kill, "lock": lock, "overhead": overhead}
+def chats(folder: Path, simulator: Simulator) -> None:
+    outcomes: Counter[str] = Counter()
+
+    @settings(max_examples=CHATS, database=None, deadline=None, phases=[Phase.generate])
+    @given(generated.chats | generated.half_valid())
+    def convert(chat: dict[str, Any]) -> None:
+        try:
+            body = gemini.write_request(openai_chat.read_request(chat)).body
+        except InvalidRequest:
+            outcomes["refused"] += 1
+            return
+        generated.check(body)
+        outcomes["converted"] += 1
+
+    convert()
+    print("chats:", dict(outcomes))
+
+
+def picture(folder: Path, simulator: Simulator) -> None:
+    url = f"data:image/png;base64,{'AAAA' * (PICTURE // 3)}"
+    content = [{"type": "text", "text": "What is it?"}, {"type": "image_url", "image_url": {"url": url}}]
+    body = json.dumps({"model": "gemini-2.5-flash", "messages": [{"role": "user", "content": content}]}).encode()
+
+    def convert() -> None:
+        to_json(gemini.write_request(openai_chat.read_request(from_json(body))).body)
+
+    reading, converting = (min(timed(step) for _ in range(ROUNDS)) for step in (lambda: json.loads(body), convert))
+    print(f"picture: converting costs {converting / reading:.1f} times what json.loads does ({reading * 1000:.0f} ms)")
+
+
+def timed(step: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    step()
+    return time.perf_counter() - began
+
+
+BENCHES: dict[str, Callable[[Path, Simulator], None]] = {
+    "kill": kill,
+    "lock": lock,
+    "overhead": overhead,
+    "chats": chats,
+    "picture": picture,
+}
 
 
 def main() -> None:

@@ -8,7 +8,19 @@ from tests.process import ROOT
 
 def test_the_chain_in_the_order_of_a_call() -> None:
     names = [type(addon).__name__ for addon in addons]
-    assert names == ["Options", "Entrance", "Classify", "Drain", "Route", "Meter", "Redact"]
+    assert names == [
+        "Options",
+        "ErrorPages",
+        "Entrance",
+        "Classify",
+        "Drain",
+        "Access",
+        "Route",
+        "Credentials",
+        "Meter",
+        "Rewrite",
+        "Redact",
+    ]
 
 
 def test_it_runs_from_a_checkout(tmp_path: Path) -> None:

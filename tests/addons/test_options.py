@@ -1,4 +1,5 @@
 import asyncio
+import os
 import sqlite3
 import subprocess
 import sys
@@ -7,10 +8,13 @@ from pathlib import Path
 
 import pytest
 from mitmproxy import exceptions
+from mitmproxy.proxy import mode_specs
 from mitmproxy.test import taddons
 
+from addons.options import ENVIRONMENT
 from addons.options import OPTIONS
 from addons.options import Endpoint
+from addons.options import Listening
 from addons.options import Options
 from addons.options import Settings
 from addons.options import read
@@ -79,6 +83,9 @@ def test_values(name: str, text: str, value: object) -> None:
         ("usage_db", "/dev/null", "is no file"),
         ("usage_tags", "x-auth-token", "holds a credential"),
         ("vertex_auth", "sevice_account", "write 'passthrough'"),
+        ("vertex_credentials", "/nowhere/key.json", "cannot be read"),
+        ("vertex_project", "p/../q", "write the id of a Google Cloud project"),
+        ("vertex_location", "evil.com#", "write a location of Vertex AI, such as global"),
         ("openai_mode", "convrt", "write 'observe'"),
     ],
 )
@@ -90,6 +97,64 @@ def test_bad_values(name: str, text: str, help: str) -> None:
     assert problem.startswith(f"  {name}: ")
     assert help in problem
     assert "secret" not in problem
+
+
+REVERSE = mode_specs.ProxyMode.parse("reverse:https://aiplatform.googleapis.com")
+FORWARD = mode_specs.ProxyMode.parse("regular")
+EVERYWHERE = mode_specs.ProxyMode.parse("reverse:https://aiplatform.googleapis.com@0.0.0.0:8080")
+CLEAR = mode_specs.ProxyMode.parse("reverse:http://aiplatform.googleapis.com")
+EXPRESS = {"vertex_auth": "express", "vertex_api_key": "AIzaSecret"}
+
+
+@pytest.mark.parametrize(
+    ("options", "listening", "problem"),
+    [
+        ({"vertex_auth": "express"}, Listening([REVERSE], "127.0.0.1", False), "vertex_api_key: vertex_auth=express"),
+        ({"vertex_auth": "service_account"}, Listening([REVERSE], "::1", False), "vertex_credentials: vertex_auth"),
+        (EXPRESS | {"openai_mode": "compatible"}, Listening([REVERSE], "localhost", False), "openai_mode: Vertex's"),
+        ({"openai_mode": "convert"}, Listening([FORWARD], "", False), "openai_mode: calls are rewritten in reverse"),
+        (EXPRESS, Listening([FORWARD], "127.0.0.1", False), "vertex_auth: credentials are added in reverse mode only"),
+        (EXPRESS, Listening([REVERSE], "0.0.0.0", False), "listen_host: whoever reaches 0.0.0.0"),
+        (EXPRESS, Listening([REVERSE], "192.0.2.1", False), "listen_host: whoever reaches 192.0.2.1"),
+        (EXPRESS, Listening([REVERSE, EVERYWHERE], "127.0.0.1", False), "listen_host: whoever reaches 0.0.0.0"),
+        (EXPRESS, Listening([REVERSE], "127.0.0.1", True), "ssl_insecure: credentials go to verified hosts only"),
+        (EXPRESS, Listening([CLEAR], "127.0.0.1", False), "mode: credentials go to Google over TLS only"),
+    ],
+)
+def test_contradictions(
+    options: dict[str, str], listening: Listening, problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ENVIRONMENT.values():
+        monkeypatch.delenv(variable, raising=False)
+    with pytest.raises(SystemExit) as ended:
+        read(DEFAULTS | options, [], listening)
+    _, told = str(ended.value).splitlines()
+    assert told.strip().startswith(problem)
+    assert "Secret" not in told
+
+
+def test_credentials_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VERTEX_API_KEY", "AIzaFromThere")
+    assert read(DEFAULTS | {"vertex_auth": "express"}, []).vertex_api_key == "AIzaFromThere"
+    assert read(DEFAULTS, []).vertex_api_key == ""
+
+
+@pytest.mark.parametrize("command", ["mitmdump", "serve"])
+@pytest.mark.parametrize(
+    "options",
+    [("listen_host=0.0.0.0",), ("mode=regular",), ("mode=reverse:https://aiplatform.googleapis.com@0.0.0.0:0",)],
+)
+def test_no_open_relay(command: str, options: tuple[str, ...], tmp_path: Path) -> None:
+    sets = ["vertex_auth=express", f"confdir={tmp_path}", *options]
+    if not any(option.startswith("mode=") for option in sets):
+        sets.append("mode=reverse:https://aiplatform.googleapis.com")
+    full = [*map(str, COMMANDS[command]), *(part for option in sets for part in ("--set", option))]
+    env = {**os.environ, "VERTEX_API_KEY": "AIzaSecret"}
+    ended = subprocess.run(full, capture_output=True, text=True, timeout=30, check=False, env=env)
+    assert ended.returncode == 1
+    assert "vertex-tap cannot start" in ended.stderr
+    assert "listening" not in ended.stdout
+    assert "Secret" not in ended.stdout + ended.stderr
 
 
 def test_all_problems_at_once() -> None:
@@ -114,6 +179,22 @@ def test_a_later_change_is_refused() -> None:
                 context.configure(options, usage_db="other.db")
 
     asyncio.run(change())
+
+
+@pytest.mark.parametrize("change", [{"listen_host": "0.0.0.0"}, {"mode": ["regular"]}, {"ssl_insecure": True}])
+def test_no_open_relay_later(change: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VERTEX_API_KEY", "AIzaSecret")
+
+    async def change_it() -> None:
+        options = Options()
+        with taddons.context(options) as context:
+            context.options.update(mode=["reverse:https://aiplatform.googleapis.com"])
+            context.configure(options, **DEFAULTS | {"vertex_auth": "express"})
+            assert context.options.listen_host == "127.0.0.1"
+            with pytest.raises(exceptions.OptionsError, match=r"write|leave"):
+                context.configure(options, **change)
+
+    asyncio.run(change_it())
 
 
 def newer(path: Path) -> Path:

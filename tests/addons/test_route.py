@@ -17,7 +17,7 @@ LIVE = "//ws/google.cloud.aiplatform.v1.LlmBidiService/BidiGenerateContent"
 
 def routed(path: str, target: str = GOOGLE, method: str = "POST", mode: str = "", **options: str) -> http.HTTPFlow:
     settings = Options()
-    settings.settings = read({**DEFAULTS, "usage_db": "/tmp/usage.db", **options}, [])
+    settings.take(read({**DEFAULTS, "usage_db": "/tmp/usage.db", **options}, []))
     classify = Classify(settings)
     route = Route(settings, classify)
     flow = tflow.tflow(req=http.Request.make(method, "http://127.0.0.1:8080", headers=[(b"host", b"127.0.0.1:8080")]))
@@ -136,7 +136,7 @@ def test_options(path: str, target: str, options: dict[str, str], url: str) -> N
 
 def test_what_the_row_says() -> None:
     settings = Options()
-    settings.settings = read({**DEFAULTS, "usage_db": "/tmp/usage.db"}, [])
+    settings.take(read({**DEFAULTS, "usage_db": "/tmp/usage.db"}, []))
     classify = Classify(settings)
     flow = tflow.tflow(req=http.Request.make("POST", "http://127.0.0.1/v1/chat/completions?key=secret"))
     flow.client_conn.proxy_mode = mode_specs.ProxyMode.parse(f"reverse:{GOOGLE}")

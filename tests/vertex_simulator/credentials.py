@@ -79,6 +79,10 @@ class Credentials:
         self._tokens[token] = time.time() + self.expires_in
         return token
 
+    def revoke(self) -> None:
+        """No token that was minted holds any longer."""
+        self._tokens.clear()
+
     def check(self, headers: dict[str, str], query: dict[str, list[str]]) -> None:
         """Raises Denied unless exactly one credential came and it holds."""
         places = [headers.get("authorization"), headers.get("x-goog-api-key"), *query.get("key", [])]

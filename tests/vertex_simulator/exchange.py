@@ -48,6 +48,8 @@ class Plan:
     hang: bool = False
     """Never answer."""
     thoughts: int = 0
+    calls: int = 1
+    """Function calls in an answer to a request that declares functions."""
 
     @classmethod
     def of(cls, headers: dict[str, str]) -> "Plan":

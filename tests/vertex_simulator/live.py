@@ -18,7 +18,9 @@ class Live:
     """Sans-IO: feed what came, send what is returned. A turn that says "fail" is closed with 1011, one that
     says "drop" ends the connection without a word."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, in_project: bool) -> None:
+        """`in_project` is how models are named for clients with access tokens."""
+        self._in_project = in_project
         self.connection = wsproto.WSConnection(wsproto.ConnectionType.SERVER)
         self.closed = False
         self.turns = 0
@@ -49,7 +51,8 @@ class Live:
 
     def _answer(self, message: dict[str, Any]) -> bytes:
         if "setup" in message:
-            if not message["setup"].get("model", "").count("/"):
+            model = message["setup"].get("model", "")
+            if not model.count("/") or (self._in_project and not model.startswith("projects/")):
                 return self.connection.send(CloseConnection(1007, "setup.model is missing"))
             return self._send({"setupComplete": {}})
         content = message.get("client_content") or message.get("clientContent")

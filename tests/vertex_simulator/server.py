@@ -144,6 +144,9 @@ class Simulator:
                 return openai_answer(request)
             return self._vertex.answer(request)
         except Denied as e:
+            if request.path == "/token":
+                # RFC 6749, section 5.2
+                return Answer.json({"error": e.word, "error_description": e.message}, e.status)
             error = {"code": e.status, "message": e.message, "status": e.word, "type": e.word}
             return Answer.json({"error": error}, e.status)
 
@@ -151,7 +154,7 @@ class Simulator:
         self.credentials.check(request.headers, request.query)
         head = [f"{request.method} {request.path} HTTP/1.1".encode()]
         head += [name + b": " + value for name, value in request.raw_headers]
-        live = Live()
+        live = Live(in_project="authorization" in request.headers)
         writer.write(live.feed(b"\r\n".join(head) + b"\r\n\r\n"))
         while not live.closed and (data := await reader.read(65536)):
             writer.write(live.feed(data))

@@ -79,8 +79,7 @@ class Vertex:
         if "unknown" in model:
             raise Denied(404, "NOT_FOUND", f"Publisher Model `{parent}` was not found.")
         if action in ("generateContent", "streamGenerateContent"):
-            if not body.get("contents"):
-                raise Denied(400, "INVALID_ARGUMENT", "contents is not specified")
+            check_conversation(model, body)
             events = list(_generate(model, body, plan))
             if action == "generateContent":
                 return _unary(events, plan)
@@ -202,7 +201,7 @@ def _generate(model: str, body: dict[str, Any], plan: Plan) -> Iterator[dict[str
     thinking = _member(config, "thinkingConfig", "thinking_config") or {}
     thoughts = plan.thoughts or (7 if thinking else 0)
     modalities = _member(config, "responseModalities", "response_modalities") or []
-    parts = _answer_parts(body, config, plan)
+    parts = _answer_parts(model, body, config, plan)
     if "IMAGE" in modalities:
         parts.append({"inlineData": {"mimeType": "image/png", "data": base64.b64encode(png()).decode()}})
     if thoughts and _member(thinking, "includeThoughts", "include_thoughts"):
@@ -236,6 +235,8 @@ def _generate(model: str, body: dict[str, Any], plan: Plan) -> Iterator[dict[str
                 candidate["index"] = index
             if last:
                 candidate["finishReason"] = "STOP"
+                if _member(config, "responseLogprobs", "response_logprobs"):
+                    candidate["logprobsResult"] = _logprobs(config.get("logprobs") or 0)
             listed.append(candidate)
         event: dict[str, Any] = {"candidates": listed, **common}
         if plan.usage == "cumulative":
@@ -247,7 +248,7 @@ def _generate(model: str, body: dict[str, Any], plan: Plan) -> Iterator[dict[str
         yield event
 
 
-def _answer_parts(body: dict[str, Any], config: dict[str, Any], plan: Plan) -> list[dict[str, Any]]:
+def _answer_parts(model: str, body: dict[str, Any], config: dict[str, Any], plan: Plan) -> list[dict[str, Any]]:
     declared = [
         function
         for tool in body.get("tools", [])
@@ -255,12 +256,63 @@ def _answer_parts(body: dict[str, Any], config: dict[str, Any], plan: Plan) -> l
     ]
     answered = any("functionResponse" in p or "function_response" in p for c in body["contents"] for p in c["parts"])
     if declared and not answered:
-        return [{"functionCall": {"name": declared[0]["name"], "args": {"city": "Paris"}}}]
+        return [_call(model, declared[0]["name"], number) for number in range(plan.calls)]
     if _member(config, "responseMimeType", "response_mime_type") == "application/json":
         return [{"text": '{"answer": '}, {"text": "42}"}]
     words = [WORDS[n % len(WORDS)] for n in range(plan.words)]
     size = -(-len(words) // plan.events)
     return [{"text": " ".join(words[n : n + size]) + " "} for n in range(0, len(words), size)]
+
+
+CITIES = ("Paris", "Oslo", "Rome", "Bern")
+SIGNATURE = base64.b64encode(b"a thought of the simulator").decode()
+
+
+def _call(model: str, name: str, number: int) -> dict[str, Any]:
+    """Gemini 3 numbers its calls, and signs the first of a turn."""
+    call: dict[str, Any] = {"functionCall": {"name": name, "args": {"city": CITIES[number % len(CITIES)]}}}
+    if is_gemini_3(model):
+        call["functionCall"]["id"] = f"call-{number}"
+        if number == 0:
+            call["thoughtSignature"] = SIGNATURE
+    return call
+
+
+def _logprobs(top: int) -> dict[str, Any]:
+    tokens = [{"token": "Hé", "logProbability": -0.25, "tokenId": 7}, {"token": "llo", "logProbability": -1.5}]
+    tops = [{"candidates": [{"token": f"t{n}", "logProbability": -0.5 * n} for n in range(top)]} for _ in tokens]
+    return {"chosenCandidates": tokens, "topCandidates": tops}
+
+
+def is_gemini_3(model: str) -> bool:
+    return re.match(r"gemini-[3-9]", model) is not None
+
+
+def check_conversation(model: str, body: dict[str, Any]) -> None:
+    """What Google checks beyond the schema. Raises Denied."""
+    contents = body.get("contents")
+    if not contents:
+        raise Denied(400, "INVALID_ARGUMENT", "contents is not specified")
+    config = _member(body, "generationConfig", "generation_config") or {}
+    thinking = _member(config, "thinkingConfig", "thinking_config") or {}
+    level, budget = _member(thinking, "thinkingLevel", "thinking_level"), thinking.get("thinkingBudget")
+    if level and (budget is not None or not is_gemini_3(model)):
+        raise Denied(400, "INVALID_ARGUMENT", "thinking_level is not supported by this model.")
+    calls: list[dict[str, Any]] = []
+    for content in contents:
+        if not content.get("parts"):
+            raise Denied(400, "INVALID_ARGUMENT", "contents.parts must not be empty.")
+        results = [p for p in content["parts"] if _member(p, "functionResponse", "function_response")]
+        if len(results) not in (0, len(content["parts"])) or len(results) != len(calls):
+            raise Denied(400, "INVALID_ARGUMENT", "Function response parts must equal function call parts.")
+        calls = [p for p in content["parts"] if _member(p, "functionCall", "function_call")]
+        for part in (*calls, *results):
+            function = next(value for name, value in part.items() if name.startswith("function"))
+            if "id" in function and not is_gemini_3(model):
+                raise Denied(400, "INVALID_ARGUMENT", 'Unknown name "id" at function_call')
+        signed = calls and _member(calls[0], "thoughtSignature", "thought_signature")
+        if calls and is_gemini_3(model) and signed not in (SIGNATURE, "skip_thought_signature_validator"):
+            raise Denied(400, "INVALID_ARGUMENT", "Function call is missing a thought_signature.")
 
 
 def _reported(usage: dict[str, Any] | None) -> dict[str, int | None]:

@@ -1,0 +1,278 @@
+"""Google credentials: tokens minted off the event loop, refreshed ahead, and put into calls to Google only."""
+
+import asyncio
+import functools
+import logging
+import re
+import time
+from collections.abc import MutableMapping
+from datetime import UTC
+from datetime import datetime
+from urllib.parse import unquote_plus
+from weakref import WeakKeyDictionary
+
+import google.auth.credentials
+import requests
+from google.auth import exceptions
+from google.auth.transport.requests import Request as Transport
+from mitmproxy import ctx
+from mitmproxy import http
+from mitmproxy.proxy import mode_specs
+
+from addons.classify import Classify
+from addons.classify import Exchange
+from addons.error_pages import error_response
+from addons.options import Options
+from addons.options import Settings
+from addons.services import Service
+from metering.call import ErrorType
+from metering.paths import api_of
+
+logger = logging.getLogger(__name__)
+
+MINT_TIMEOUT_S = 10
+REPEAT_TIMEOUT_S = 600
+LIFETIME_S = 3600.0
+"""Of a token that does not tell it."""
+AHEAD_S = 300.0
+"""How long before its end a token is minted anew, at most a quarter of its life."""
+PAUSE_S = 5.0
+"""After minting ahead has failed; the old token still serves."""
+
+
+class TokenError(Exception):
+    """No token can be had now. The message quotes nothing."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class TokenSource:
+    """The access tokens of one identity. One is minted at a time, whoever waits for it."""
+
+    def __init__(self, credentials: google.auth.credentials.Credentials) -> None:
+        self._credentials = credentials
+        self._transport = functools.partial(Transport(), timeout=MINT_TIMEOUT_S)
+        self._token = ""
+        self._stale_at = 0.0
+        """When it is time to mint anew, by `time.monotonic`, and `_dead_at` when the token has ended."""
+        self._dead_at = 0.0
+        self._minting: asyncio.Task[None] | None = None
+
+    async def token(self) -> str:
+        """Raises TokenError."""
+        now = time.monotonic()
+        if now >= self._dead_at:
+            # Not this call's own: another may wait for it as well.
+            await asyncio.shield(self._mint())
+        elif now >= self._stale_at:
+            self._mint()
+        return self._token
+
+    def reject(self, token: str) -> None:
+        """Google does not take this token."""
+        if token == self._token:
+            self._dead_at = 0.0
+
+    def _mint(self) -> "asyncio.Task[None]":
+        if self._minting is None:
+            self._minting = asyncio.get_running_loop().create_task(self._refresh())
+            self._minting.add_done_callback(self._minted)
+        return self._minting
+
+    async def _refresh(self) -> None:
+        began = time.monotonic()
+        try:
+            await asyncio.to_thread(self._credentials.refresh, self._transport)
+        except exceptions.GoogleAuthError as e:
+            raise _token_error(e) from e
+        life = LIFETIME_S
+        if expiry := self._credentials.expiry:
+            # google-auth gives UTC without a zone; what the request took is lost.
+            life = (expiry.replace(tzinfo=UTC) - datetime.now(UTC)).total_seconds() - (time.monotonic() - began)
+        self._token = str(self._credentials.token)
+        self._dead_at = began + max(life - min(5.0, life / 10), 0.0)
+        self._stale_at = began + life - min(AHEAD_S, life / 4)
+
+    def _minted(self, task: "asyncio.Task[None]") -> None:
+        self._minting = None
+        if not task.cancelled() and (error := task.exception()):
+            logger.warning("vertex-tap: %s", error)
+            self._stale_at = time.monotonic() + PAUSE_S
+
+
+_WORD = re.compile(r"[a-z_]{1,40}")
+
+
+def _token_error(error: exceptions.GoogleAuthError) -> TokenError:
+    reason = str(error.args[0]).partition(":")[0] if error.args else ""
+    if isinstance(error, exceptions.RefreshError) and not error.retryable and _WORD.fullmatch(reason):
+        return TokenError(502, f"Google gives no access token for the proxy's credentials ({reason}).")
+    return TokenError(503, "Google's token endpoint gives no access token now; the proxy will ask it again.")
+
+
+class Credentials:
+    """Takes a client's credentials out of calls that get others, and puts exactly one in.
+
+    Native calls get it as soon as their head is here, as a large body is passed on as it comes; those that are
+    rewritten when the body is.
+    """
+
+    def __init__(self, options: Options, classify: Classify) -> None:
+        self._options = options
+        self._exchanges = classify.exchanges
+        self._source: TokenSource | None = None
+        self._injected: MutableMapping[http.HTTPFlow, str] = WeakKeyDictionary()
+        """The token that a call went with."""
+
+    def running(self) -> None:
+        if credentials := self._options.service.credentials:
+            self._source = TokenSource(credentials)
+
+    async def requestheaders(self, flow: http.HTTPFlow) -> None:
+        exchange = self._exchanges.get(flow)
+        if exchange and exchange.service and not exchange.is_rewritten:
+            await self._inject(flow, exchange, exchange.service)
+
+    async def request(self, flow: http.HTTPFlow) -> None:
+        exchange = self._exchanges.get(flow)
+        if exchange and exchange.service and exchange.is_rewritten:
+            await self._inject(flow, exchange, exchange.service)
+
+    async def responseheaders(self, flow: http.HTTPFlow) -> None:
+        """A token that Google does not take is minted anew, and the call repeated once."""
+        token = self._injected.pop(flow, None)
+        if not token or not self._source or not flow.response or flow.response.status_code != 401:
+            return
+        exchange, request = self._exchanges[flow], flow.request
+        if request.raw_content is None:
+            return
+        self._source.reject(token)
+        try:
+            request.headers["authorization"] = f"Bearer {await self._source.token()}"
+            answer = await asyncio.to_thread(_send, request)
+        except (TokenError, requests.RequestException) as e:
+            logger.warning("vertex-tap: a call that got 401 could not be repeated (%s)", type(e).__name__)
+            return
+        exchange.call.attempts += 1
+        exchange.repeated = answer
+        flow.response.status_code, flow.response.reason = answer.status_code, answer.reason
+        flow.response.headers = answer.headers
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        exchange = self._exchanges.get(flow)
+        if exchange and exchange.repeated and flow.response:
+            flow.response.raw_content = exchange.repeated.raw_content
+
+    async def _inject(self, flow: http.HTTPFlow, exchange: Exchange, service: Service) -> None:
+        if flow.response or flow.error:
+            return
+        try:
+            await self._put_in(flow, exchange, service)
+        except Exception as e:
+            # An exception in a hook would let the call go on as it is.
+            logger.error("vertex-tap: a call was not sent (%s in Credentials)", type(e).__name__)
+            exchange.refuse(flow, error_response(500, "The proxy could not send this call on."), None)
+
+    async def _put_in(self, flow: http.HTTPFlow, exchange: Exchange, service: Service) -> None:
+        request = flow.request
+        if not service.injects:
+            if exchange.is_rewritten and not _pass_on(request):
+                exchange.refuse(flow, error_response(401, UNKNOWN_KEY), ErrorType.NO_CREDENTIALS)
+            return
+        strip(request)
+        if not exchange.is_rewritten and not may_have_credentials(flow, self._options.settings):
+            exchange.refuse(flow, error_response(502, NOT_TRUSTED), ErrorType.NO_CREDENTIALS)
+        elif service.api_key:
+            request.headers["x-goog-api-key"] = service.api_key
+        elif self._source:
+            try:
+                token = await self._source.token()
+            except TokenError as e:
+                exchange.refuse(flow, error_response(e.status, str(e)), ErrorType.NO_CREDENTIALS)
+                return
+            request.headers["authorization"] = f"Bearer {token}"
+            if service.quota_project:
+                request.headers["x-goog-user-project"] = service.quota_project
+            self._injected[flow] = token
+
+
+NOT_TRUSTED = "The upstream is no host of Google's with TLS, so nothing was sent there."
+UNKNOWN_KEY = (
+    "Vertex AI takes Google's access tokens and API keys. Send one of these, or set vertex_auth so that the proxy has"
+    " credentials of its own."
+)
+PLACES = ("authorization", "x-goog-api-key", "api-key", "x-api-key")
+"""Headers in which clients send credentials."""
+BESIDE = ("proxy-authorization", "cookie", "x-goog-user-project")
+"""Headers that are of no use with another's credentials."""
+QUERY = frozenset({"key", "api_key", "access_token"})
+_TOKEN = re.compile(r"ya29\.\S+|eyJ[\w-]+\.[\w-]+\.[\w-]*")
+_KEY = re.compile(r"(?:AIza|AQ\.)\S+")
+
+
+def strip(request: http.Request) -> list[str]:
+    """Take out all that is, or may be, a credential of the client; returns what it was."""
+    for name in BESIDE:
+        request.headers.pop(name, None)
+    found = [request.headers.pop(name, "") for name in PLACES]
+    found[0] = found[0].partition(" ")[2] if found[0].lower().startswith("bearer ") else ""
+    path, mark, query = request.path.partition("?")
+    if mark:
+        kept = []
+        for field in query.split("&"):
+            name, _, value = field.partition("=")
+            if unquote_plus(name).lower() in QUERY:
+                found.append(unquote_plus(value))
+            else:
+                kept.append(field)
+        request.path = path + "?" * bool(kept) + "&".join(kept)
+    return [credential for credential in found if credential]
+
+
+def _pass_on(request: http.Request) -> bool:
+    """Whether the client has a credential that is Google's; it then is in its place, alone."""
+    found = strip(request)
+    if token := next((one for one in found if _TOKEN.fullmatch(one)), None):
+        request.headers["authorization"] = f"Bearer {token}"
+        return True
+    if key := next((one for one in found if _KEY.fullmatch(one)), None):
+        request.headers["x-goog-api-key"] = key
+        return True
+    return False
+
+
+def may_have_credentials(flow: http.HTTPFlow, settings: Settings) -> bool:
+    """Whether a request goes to Vertex AI over TLS, or to where the user wants Vertex calls to go."""
+    request, mode = flow.request, flow.client_conn.proxy_mode
+    if api_of(request.host):
+        return request.scheme == "https" and api_of(request.host) == "vertex"
+    named = [settings.vertex_endpoint and settings.vertex_endpoint[1:3]]
+    named += [mode.address] if isinstance(mode, mode_specs.ReverseMode) else []
+    return (request.host, request.port) in named
+
+
+def _send(request: http.Request) -> http.Response:
+    """The same request once more, by a client of our own: mitmproxy sends one only once."""
+    options = ctx.options
+    trusted = options.ssl_verify_upstream_trusted_ca or options.ssl_verify_upstream_trusted_confdir
+    with requests.Session() as session:
+        session.trust_env = False
+        session.headers.clear()
+        answer = session.request(
+            request.method,
+            request.url,
+            headers={name: value for name, value in request.headers.items() if name.lower() not in _FRAMING},
+            data=request.raw_content,
+            timeout=REPEAT_TIMEOUT_S,
+            allow_redirects=False,
+            verify=trusted or True,
+        )
+        headers = {name: value for name, value in answer.headers.items() if name.lower() not in _FRAMING}
+        # requests has undone the coding.
+        headers.pop("Content-Encoding", None)
+        return http.Response.make(answer.status_code, answer.content, headers)
+
+
+_FRAMING = frozenset({"host", "content-length", "transfer-encoding", "connection"})

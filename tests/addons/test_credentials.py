@@ -1,0 +1,399 @@
+"""Credentials of ours: minted, refreshed, put into calls to Google, and nowhere else."""
+
+import asyncio
+import json
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.auth.exceptions import TransportError
+from google.oauth2 import service_account
+from mitmproxy import http
+
+from addons.credentials import TokenError
+from addons.credentials import TokenSource
+from addons.credentials import strip
+from addons.services import SCOPE
+from tests.conftest import StartProxy
+from tests.http import API_KEY
+from tests.http import HELLO
+from tests.http import MODEL
+from tests.http import call
+from tests.loopback import environment
+from tests.process import Proxy
+from tests.process import until
+from tests.vertex_simulator import Credentials
+from tests.vertex_simulator import Simulator
+
+UNARY = f"{MODEL}:generateContent"
+STREAM = f"{MODEL}:streamGenerateContent?alt=sse"
+CHAT = {"model": "gemini-2.5-flash", "messages": [{"role": "user", "content": "Hello"}]}
+NOBODY = {"x-goog-api-key": ""}
+
+
+@pytest.fixture
+def own() -> Iterator[Simulator]:
+    """A Google of this test's own, whose tokens it may revoke."""
+    with Simulator(credentials=Credentials()) as running:
+        yield running
+
+
+def key_for(simulator: Simulator, folder: Path, token_uri: str | None = None) -> Path:
+    file = folder / "key.json"
+    file.write_text(json.dumps(simulator.credentials.service_account(token_uri or simulator.token_uri)))
+    return file
+
+
+@pytest.fixture
+def injecting(start_proxy: StartProxy, own: Simulator, tmp_path: Path) -> Proxy:
+    return start_proxy(*options(key_for(own, tmp_path)), mode=f"reverse:{own.url}", serve=True)
+
+
+def options(key: Path, mode: str = "convert") -> tuple[str, ...]:
+    return "vertex_auth=service_account", f"vertex_credentials={key}", f"openai_mode={mode}"
+
+
+class TestPlaces:
+    @pytest.mark.parametrize(
+        ("url", "headers", "found", "left"),
+        [
+            ("/x?alt=sse&key=AIza&b=%2F", {}, ["AIza"], "/x?alt=sse&b=%2F"),
+            ("/x?key=AIza", {}, ["AIza"], "/x"),
+            ("/x?%6Bey=AIza&access_token=t", {}, ["AIza", "t"], "/x"),
+            ("/x?monkey=1", {}, [], "/x?monkey=1"),
+            ("/x", {"authorization": "Bearer t", "x-goog-api-key": "k", "api-key": "a"}, ["t", "k", "a"], "/x"),
+            ("/x", {"authorization": "Basic t", "x-api-key": "k"}, ["k"], "/x"),
+        ],
+    )
+    def test_all_are_stripped(self, url: str, headers: dict[str, str], found: list[str], left: str) -> None:
+        request = http.Request.make("GET", f"http://x{url}", headers=http.Headers([]))
+        request.headers.update({**headers, "x-other": "1"})
+        request.headers.pop("content-length", None)
+        assert strip(request) == found
+        assert (request.path, list(request.headers)) == (left, ["x-other"])
+
+    @pytest.mark.parametrize("path", [UNARY, STREAM, f"{UNARY}?key=AIzaOfTheClient"])
+    def test_exactly_one_goes_out(self, injecting: Proxy, own: Simulator, path: str) -> None:
+        clients = {"authorization": "Bearer ya29.ofTheClient", "x-goog-api-key": "AIzaOfTheClient", "api-key": "x"}
+        assert call(injecting.url, path, HELLO, headers=clients).status == 200
+        request = own.seen[-1].request
+        assert request.headers["authorization"].startswith("Bearer ya29.")
+        assert "fTheClient" not in str((request.headers, request.query))
+        row = injecting.new_row()
+        assert (row["project"], row["location"], row["attempts"]) == ("test-project", "global", 1)
+        assert row["upstream_path"].startswith("/v1beta1/projects/test-project/locations/global/publishers/google/")
+        assert row["path"].startswith("/v1beta1/publishers/google/")
+
+    def test_an_alias_is_google(self, injecting: Proxy, own: Simulator) -> None:
+        path = "/v1/publishers/googleVertexAI/models/gemini-2.5-flash:generateContent"
+        assert call(injecting.url, path, HELLO, headers=NOBODY).status == 200
+        assert "/publishers/google/models/" in own.seen[-1].request.path
+
+    def test_an_api_key(self, start_proxy: StartProxy, simulator: Simulator) -> None:
+        given = {"VERTEX_API_KEY": API_KEY}
+        proxy = start_proxy("vertex_auth=express", "openai_mode=convert", mode=f"reverse:{simulator.url}", env=given)
+        for path, body in ((UNARY, HELLO), ("/v1/chat/completions", CHAT)):
+            assert call(proxy.url, path, body, headers={"authorization": "Bearer sk-1"}).status == 200
+            request = simulator.seen[-1].request
+            assert (request.headers["x-goog-api-key"], "authorization" in request.headers) == (API_KEY, False)
+            assert "/projects/" not in request.path
+        assert API_KEY not in proxy.output
+
+
+class TestPassthrough:
+    @pytest.mark.parametrize(
+        ("headers", "header"),
+        [
+            ({"authorization": "Bearer {token}"}, "authorization"),
+            ({"authorization": f"Bearer {API_KEY}"}, "x-goog-api-key"),
+            ({"api-key": API_KEY}, "x-goog-api-key"),
+        ],
+    )
+    def test_what_is_googles_goes_on(
+        self, start_proxy: StartProxy, simulator: Simulator, headers: dict[str, str], header: str
+    ) -> None:
+        given = ("openai_mode=convert", "vertex_project=test-project")
+        proxy = start_proxy(*given, mode=f"reverse:{simulator.url}", serve=True)
+        token = simulator.credentials.token()
+        filled = {name: value.format(token=token) for name, value in headers.items()}
+        assert call(proxy.url, "/v1/chat/completions", CHAT, headers=NOBODY | filled).status == 200
+        sent = simulator.seen[-1].request.headers
+        assert [name for name in ("authorization", "x-goog-api-key", "api-key") if name in sent] == [header]
+
+    @pytest.mark.parametrize("headers", [{}, {"authorization": "Bearer sk-openai"}, {"authorization": "Basic x"}])
+    def test_anything_else_is_refused(
+        self, start_proxy: StartProxy, simulator: Simulator, headers: dict[str, str]
+    ) -> None:
+        proxy = start_proxy("openai_mode=convert", mode=f"reverse:{simulator.url}", serve=True)
+        before = len(simulator.seen)
+        answer = call(proxy.url, "/v1/chat/completions", CHAT, headers=NOBODY | headers)
+        assert (answer.status, answer.json()["error"]["type"]) == (401, "authentication_error")
+        assert simulator.seen[before:] == []
+        row = proxy.new_row()
+        assert (row["state"], row["error_type"], row["attempts"]) == ("refused", "no_credentials", 0)
+
+
+class TestElsewhere:
+    """A client cannot make the proxy send a credential to anybody but Google."""
+
+    @pytest.fixture
+    def to_google(self, start_proxy: StartProxy, google: Simulator, key_file: Path, ca_file: Path) -> Proxy:
+        trusted = f"ssl_verify_upstream_trusted_ca={ca_file}"
+        return start_proxy(*options(key_file), trusted, env=environment({443: google.port}))
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "/v1/projects/p/locations/evil.com%23/publishers/google/models/g:generateContent",
+            "/v1/projects/p/locations/evil.com/publishers/google/models/g:generateContent",
+            "/v1/projects/p/locations/x.evil/reasoningEngines/5:query",
+        ],
+    )
+    def test_hosts_in_the_location_of_a_path(self, to_google: Proxy, google: Simulator, path: str) -> None:
+        before = len(google.seen)
+        assert call(to_google.url, path, HELLO, headers=NOBODY).status == 400
+        assert google.seen[before:] == []
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"region": "evil.com#"},
+            {"region": "us-central1.evil"},
+            {"project_id": "p/../../evil"},
+            {"project_id": "p?x"},
+            {"model": "../../evil"},
+            {"model": "evil.com/x/y?z"},
+            {"model": "gemini-2.5-flash:predict#"},
+            {"region": 5},
+        ],
+    )
+    def test_hosts_in_a_body(self, to_google: Proxy, google: Simulator, change: dict[str, Any]) -> None:
+        before = len(google.seen)
+        answer = call(to_google.url, "/v1/chat/completions", CHAT | change, headers=NOBODY)
+        assert (answer.status, answer.json()["error"]["type"]) == (400, "invalid_request_error")
+        assert google.seen[before:] == []
+
+    @pytest.mark.parametrize(
+        "head",
+        [
+            f"POST {UNARY} HTTP/1.1\r\nHost: evil.com\r\n",
+            f"POST http://evil.com{UNARY} HTTP/1.1\r\nHost: evil.com\r\n",
+            f"POST https://evil.com:9{UNARY} HTTP/1.1\r\nHost: x\r\n",
+        ],
+    )
+    def test_other_targets(self, to_google: Proxy, google: Simulator, head: str) -> None:
+        body = json.dumps(HELLO)
+        with socket.create_connection(("127.0.0.1", to_google.port), timeout=10) as client:
+            client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+            assert client.recv(65536).startswith(b"HTTP/1.1 200")
+        request = google.seen[-1].request
+        assert request.headers["host"] == "aiplatform.googleapis.com"
+        assert to_google.new_row()["upstream_host"] == "aiplatform.googleapis.com"
+
+    def test_connect(self, to_google: Proxy, google: Simulator) -> None:
+        before = len(google.seen)
+        with socket.create_connection(("127.0.0.1", to_google.port), timeout=10) as client:
+            client.sendall(b"CONNECT evil.com:443 HTTP/1.1\r\nHost: evil.com:443\r\n\r\n")
+            assert not client.recv(65536).startswith(b"HTTP/1.1 2")
+        assert google.seen[before:] == []
+
+    def test_a_redirect_is_the_clients_affair(self, start_proxy: StartProxy, own: Simulator, tmp_path: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            threading.Thread(target=_redirect, args=(server,), daemon=True).start()
+            target = f"reverse:http://127.0.0.1:{server.getsockname()[1]}"
+            proxy = start_proxy(*options(key_for(own, tmp_path)), mode=target, serve=True)
+            answer = call(proxy.url, UNARY, HELLO, headers=NOBODY)
+        assert (answer.status, answer.header("location")) == (302, "http://127.0.0.1:1/elsewhere")
+        assert [seen.request.path for seen in own.seen] == ["/token"]
+
+    def test_openai_paths_that_are_not_rewritten_get_none(
+        self, start_proxy: StartProxy, own: Simulator, tmp_path: Path
+    ) -> None:
+        key = key_for(own, tmp_path)
+        proxy = start_proxy(*options(key, "observe"), f"openai_endpoint={own.url}/v1", mode=f"reverse:{own.url}")
+        call(proxy.url, "/v1/chat/completions", CHAT, headers=NOBODY)
+        assert "authorization" not in own.seen[-1].request.headers
+
+
+def _redirect(server: socket.socket) -> None:
+    client, _ = server.accept()
+    with client:
+        client.recv(65536)
+        location = b"http://127.0.0.1:1/elsewhere"
+        client.sendall(b"HTTP/1.1 302 Found\r\nLocation: " + location + b"\r\nContent-Length: 0\r\n\r\n")
+
+
+class TestRefresh:
+    def test_many_expiries_under_load(self, start_proxy: StartProxy, own: Simulator, tmp_path: Path) -> None:
+        own.credentials.expires_in = 1
+        proxy = start_proxy(*options(key_for(own, tmp_path)), mode=f"reverse:{own.url}", serve=True)
+        deadline = time.monotonic() + 6
+        statuses: list[int] = []
+
+        def load() -> None:
+            while time.monotonic() < deadline:
+                for path, body in ((UNARY, HELLO), ("/v1/chat/completions", CHAT)):
+                    statuses.append(call(proxy.url, path, body, headers=NOBODY).status)
+
+        with ThreadPoolExecutor(8) as threads:
+            for ended in [threads.submit(load) for _ in range(8)]:
+                ended.result()
+        assert set(statuses) == {200}
+        assert len(statuses) > 50
+        # A token lives for a second and is minted anew before its end.
+        assert 5 <= own.credentials.minted <= 14
+
+    @pytest.mark.parametrize(
+        ("path", "body"),
+        [
+            (UNARY, HELLO),
+            (STREAM, HELLO),
+            ("/v1/chat/completions", CHAT),
+            ("/v1/chat/completions", CHAT | {"stream": True}),
+        ],
+    )
+    def test_a_token_that_is_revoked(self, injecting: Proxy, own: Simulator, path: str, body: dict[str, Any]) -> None:
+        expected = call(injecting.url, path, body, headers=NOBODY)
+        own.credentials.revoke()
+        answer = call(injecting.url, path, body, headers=NOBODY)
+        assert (answer.status, answer.header("content-type")) == (200, expected.header("content-type"))
+        assert text_of(answer.body) == text_of(expected.body)
+        assert own.credentials.minted == 2
+        first, second = injecting.new_rows()
+        assert (first["attempts"], second["attempts"]) == (1, 2)
+        assert (second["state"], second["usage_state"], second["upstream_status"]) == ("done", "final", 200)
+        assert second["total_tokens"] == first["total_tokens"]
+
+    def test_a_token_that_is_not_taken_again(self, injecting: Proxy, own: Simulator) -> None:
+        answer = call(injecting.url, UNARY, HELLO, headers=NOBODY, plan={"status": 401})
+        assert answer.status == 401
+        row = injecting.new_row()
+        assert (row["attempts"], row["status"], row["error_type"]) == (2, 401, "UNAUTHENTICATED")
+
+    def test_a_token_endpoint_that_is_down_and_comes_back(
+        self, start_proxy: StartProxy, own: Simulator, tmp_path: Path
+    ) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        key = key_for(own, tmp_path, f"http://127.0.0.1:{port}/token")
+        proxy = start_proxy(*options(key), mode=f"reverse:{own.url}", serve=True)
+        for path, body in ((UNARY, HELLO), ("/v1/chat/completions", CHAT)):
+            answer = call(proxy.url, path, body, headers=NOBODY)
+            assert (answer.status, answer.json()["error"]["status"]) == (503, "UNAVAILABLE")
+        assert [row["error_type"] for row in proxy.new_rows()] == ["no_credentials"] * 2
+        with Simulator(port=port, credentials=own.credentials):
+            assert call(proxy.url, UNARY, HELLO, headers=NOBODY).status == 200
+
+    def test_an_account_that_google_does_not_know(
+        self, start_proxy: StartProxy, own: Simulator, tmp_path: Path
+    ) -> None:
+        key = tmp_path / "key.json"
+        key.write_text(json.dumps(Credentials().service_account(own.token_uri)))
+        proxy = start_proxy(*options(key), mode=f"reverse:{own.url}", serve=True)
+        answer = call(proxy.url, UNARY, HELLO, headers=NOBODY)
+        assert answer.status == 502
+        assert "(invalid_grant)" in answer.json()["error"]["message"]
+        assert "Traceback" not in proxy.output
+
+
+def text_of(body: bytes) -> list[str]:
+    """The texts of an answer, without what differs from call to call."""
+    return re.findall(r'"(?:text|content)": ?"[^"]*"', body.decode())
+
+
+class Account(service_account.Credentials):
+    """Counts how often it mints, and how often at once."""
+
+    def watch(self, mint: Callable[[], None]) -> "Account":
+        self.mint, self.minted, self.at_once, self._now = mint, 0, 0, 0
+        return self
+
+    def refresh(self, request: object) -> None:
+        self._now += 1
+        self.at_once = max(self.at_once, self._now)
+        self.minted += 1
+        time.sleep(0.05)
+        self.mint()
+        self.token, self.expiry = f"token-{self.minted}", None
+        self._now -= 1
+
+
+def account(info: dict[str, str], mint: Callable[[], None] = lambda: None) -> Account:
+    made: Account = Account.from_service_account_info(info, scopes=[SCOPE])  # type: ignore[no-untyped-call]
+    return made.watch(mint)
+
+
+class TestTokenSource:
+    INFO = Credentials().service_account("https://oauth2.googleapis.com/token")
+
+    def test_one_mints_for_all(self) -> None:
+        made = account(self.INFO)
+
+        async def ask() -> list[str]:
+            source = TokenSource(made)
+            return await asyncio.gather(*[source.token() for _ in range(20)])
+
+        assert asyncio.run(ask()) == ["token-1"] * 20
+        assert (made.minted, made.at_once) == (1, 1)
+
+    def test_a_rejected_token_is_minted_anew_once(self) -> None:
+        made = account(self.INFO)
+
+        async def ask() -> list[str]:
+            source = TokenSource(made)
+            token = await source.token()
+            for _ in range(20):
+                source.reject(token)
+            first = await asyncio.gather(*[source.token() for _ in range(5)])
+            source.reject(token)
+            return [*first, await source.token()]
+
+        assert asyncio.run(ask()) == ["token-2"] * 6
+
+    def test_one_that_gives_up_waiting_leaves_the_others(self) -> None:
+        made = account(self.INFO)
+
+        async def ask() -> str:
+            source = TokenSource(made)
+            impatient = asyncio.create_task(source.token())
+            patient = asyncio.create_task(source.token())
+            await asyncio.sleep(0.01)
+            impatient.cancel()
+            return await patient
+
+        assert asyncio.run(ask()) == "token-1"
+
+    def test_trouble_is_told_and_ends(self) -> None:
+        failing = [True]
+
+        def mint() -> None:
+            if failing:
+                failing.clear()
+                raise TransportError("a secret")
+
+        made = account(self.INFO, mint)
+
+        async def ask() -> str:
+            source = TokenSource(made)
+            with pytest.raises(TokenError, match="no access token now") as told:
+                await source.token()
+            assert told.value.status == 503
+            assert "secret" not in str(told.value)
+            return await source.token()
+
+        assert asyncio.run(ask()) == "token-2"
+
+
+def test_what_is_put_in_is_shown_nowhere(injecting: Proxy, own: Simulator) -> None:
+    call(injecting.url, UNARY, HELLO, headers=NOBODY)
+    token = own.seen[-1].request.headers["authorization"].removeprefix("Bearer ")
+    until(lambda: injecting.rows("state = 'done'"))
+    for file in injecting.folder.iterdir():
+        assert token.encode() not in file.read_bytes() or file.name == "key.json"
