@@ -35,8 +35,8 @@ P = ParamSpec("P")
 
 
 def fails_closed(hook: Callable[P, None]) -> Callable[P, None]:
-    """An exception in a hook keeps mitmproxy from calling those after it, and the call goes on as it is. Where that
-    could send a credential to somebody, or a call unconverted, it is answered instead."""
+    """After an exception in a hook mitmproxy lets a call go on as it is. Where that could send a credential to
+    somebody, or a call unconverted, it is answered instead."""
 
     @functools.wraps(hook)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:

@@ -1,13 +1,18 @@
 """Google credentials: tokens minted off the event loop, refreshed ahead, and put into calls to Google only."""
 
 import asyncio
+import contextlib
 import functools
 import logging
 import re
+import threading
 import time
+from collections.abc import Callable
 from collections.abc import MutableMapping
 from datetime import UTC
 from datetime import datetime
+from typing import ParamSpec
+from typing import TypeVar
 from urllib.parse import unquote_plus
 from weakref import WeakKeyDictionary
 
@@ -24,6 +29,7 @@ from addons.classify import Exchange
 from addons.error_pages import error_response
 from addons.options import Options
 from addons.options import Settings
+from addons.options import holds_credential
 from addons.services import Service
 from metering.call import ErrorType
 from metering.paths import api_of
@@ -31,13 +37,40 @@ from metering.paths import api_of
 logger = logging.getLogger(__name__)
 
 MINT_TIMEOUT_S = 10
-REPEAT_TIMEOUT_S = 600
+REPEAT_TIMEOUT_S = 300
 LIFETIME_S = 3600.0
 """Of a token that does not tell it."""
 AHEAD_S = 300.0
 """How long before its end a token is minted anew, at most a quarter of its life."""
 PAUSE_S = 5.0
 """After minting ahead has failed; the old token still serves."""
+
+
+R = TypeVar("R")
+A = ParamSpec("A")
+
+
+async def _in_thread(function: Callable[A, R], *args: A.args, **kwargs: A.kwargs) -> R:
+    """Runs what blocks. Not in asyncio's own threads: those are few, look up names, and are waited for at the end."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[R] = loop.create_future()
+
+    def tell(set_it: Callable[[], None]) -> None:
+        with contextlib.suppress(RuntimeError):
+            # The loop may be closed by then.
+            loop.call_soon_threadsafe(lambda: None if future.done() else set_it())
+
+    def run() -> None:
+        try:
+            result = function(*args, **kwargs)
+        except Exception as e:
+            error = e
+            tell(lambda: future.set_exception(error))
+        else:
+            tell(lambda: future.set_result(result))
+
+    threading.Thread(target=run, name="credentials", daemon=True).start()
+    return await future
 
 
 class TokenError(Exception):
@@ -84,8 +117,8 @@ class TokenSource:
     async def _refresh(self) -> None:
         began = time.monotonic()
         try:
-            await asyncio.to_thread(self._credentials.refresh, self._transport)
-        except exceptions.GoogleAuthError as e:
+            await _in_thread(self._credentials.refresh, self._transport)
+        except Exception as e:
             raise _token_error(e) from e
         life = LIFETIME_S
         if expiry := self._credentials.expiry:
@@ -105,7 +138,7 @@ class TokenSource:
 _WORD = re.compile(r"[a-z_]{1,40}")
 
 
-def _token_error(error: exceptions.GoogleAuthError) -> TokenError:
+def _token_error(error: Exception) -> TokenError:
     reason = str(error.args[0]).partition(":")[0] if error.args else ""
     if isinstance(error, exceptions.RefreshError) and not error.retryable and _WORD.fullmatch(reason):
         return TokenError(502, f"Google gives no access token for the proxy's credentials ({reason}).")
@@ -145,14 +178,15 @@ class Credentials:
         token = self._injected.pop(flow, None)
         if not token or not self._source or not flow.response or flow.response.status_code != 401:
             return
-        exchange, request = self._exchanges[flow], flow.request
-        if request.raw_content is None:
-            return
         self._source.reject(token)
+        exchange, request = self._exchanges[flow], flow.request
+        if request.raw_content is None or "upgrade" in request.headers:
+            return
         try:
             request.headers["authorization"] = f"Bearer {await self._source.token()}"
-            answer = await asyncio.to_thread(_send, request)
-        except (TokenError, requests.RequestException) as e:
+            answer = await _in_thread(_send, request)
+        except Exception as e:
+            # The client gets the 401.
             logger.warning("vertex-tap: a call that got 401 could not be repeated (%s)", type(e).__name__)
             return
         exchange.call.attempts += 1
@@ -182,11 +216,15 @@ class Credentials:
                 exchange.refuse(flow, error_response(401, UNKNOWN_KEY), ErrorType.NO_CREDENTIALS)
             return
         strip(request)
+        for name in BESIDE:
+            request.headers.pop(name, None)
         if not exchange.is_rewritten and not may_have_credentials(flow, self._options.settings):
             exchange.refuse(flow, error_response(502, NOT_TRUSTED), ErrorType.NO_CREDENTIALS)
         elif service.api_key:
             request.headers["x-goog-api-key"] = service.api_key
-        elif self._source:
+        else:
+            if self._source is None:
+                raise TypeError("no credentials before the start")
             try:
                 token = await self._source.token()
             except TokenError as e:
@@ -205,19 +243,21 @@ UNKNOWN_KEY = (
 )
 PLACES = ("authorization", "x-goog-api-key", "api-key", "x-api-key")
 """Headers in which clients send credentials."""
-BESIDE = ("proxy-authorization", "cookie", "x-goog-user-project")
+BESIDE = ("x-goog-user-project",)
 """Headers that are of no use with another's credentials."""
-QUERY = frozenset({"key", "api_key", "access_token"})
+QUERY = frozenset({"key", "api_key", "access_token", "oauth_token"})
 _TOKEN = re.compile(r"ya29\.\S+|eyJ[\w-]+\.[\w-]+\.[\w-]*")
 _KEY = re.compile(r"(?:AIza|AQ\.)\S+")
 
 
 def strip(request: http.Request) -> list[str]:
     """Take out all that is, or may be, a credential of the client; returns what it was."""
-    for name in BESIDE:
-        request.headers.pop(name, None)
     found = [request.headers.pop(name, "") for name in PLACES]
     found[0] = found[0].partition(" ")[2] if found[0].lower().startswith("bearer ") else ""
+    for name in {name.lower() for name in request.headers}:
+        # `sec-websocket-key` is no secret.
+        if holds_credential(name) and not name.startswith("sec-"):
+            del request.headers[name]
     path, mark, query = request.path.partition("?")
     if mark:
         kept = []
@@ -263,7 +303,9 @@ def _send(request: http.Request) -> http.Response:
         answer = session.request(
             request.method,
             request.url,
-            headers={name: value for name, value in request.headers.items() if name.lower() not in _FRAMING},
+            headers={
+                name.decode(): value for name, value in request.headers.fields if name.decode().lower() not in _FRAMING
+            },
             data=request.raw_content,
             timeout=REPEAT_TIMEOUT_S,
             allow_redirects=False,

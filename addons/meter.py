@@ -29,6 +29,7 @@ from metering.json_array import JsonDocument
 from metering.ledger import Ledger
 from metering.ledger import LedgerError
 from metering.outcome import Ending
+from metering.outcome import Outcome
 from metering.outcome import outcome
 from metering.request import Asked
 from metering.request import asked
@@ -66,6 +67,8 @@ class Metered:
     tap: Tap | None = None
     settled_at: int | None = None
     """The length of the answer when its row was last settled."""
+    told_error: bool = False
+    """Whether the client was told an error where the upstream's framing told of none."""
 
 
 class LiveSession(websocket.WebSocketData):
@@ -105,7 +108,9 @@ class Meter:
         self._options = options
         self._exchanges = classify.exchanges
         self._ledger: Ledger | None = None
+        self._metered: MutableMapping[http.HTTPFlow, Metered] = WeakKeyDictionary()
         self._under_way: MutableMapping[http.HTTPFlow, Metered] = WeakKeyDictionary()
+        """Of those the ones that have not ended."""
         self._connect_errors: MutableMapping[connection.Client, dict[str | None, Ending]] = WeakKeyDictionary()
         """By client: what mitmproxy says of connections that failed, and what it means."""
 
@@ -127,7 +132,8 @@ class Meter:
             return
         request, call = flow.request, exchange.call
         usage = usage_of(exchange.target, request.method, call.model)
-        metered = self._under_way[flow] = Metered(exchange, usage, started=time.perf_counter_ns())
+        started = _perf_counter_at(request.timestamp_start)
+        metered = self._under_way[flow] = self._metered[flow] = Metered(exchange, usage, started)
         if exchange.credential and self._ledger:
             call.client = self._ledger.fingerprint(exchange.credential)
         # A malformed request is refused by mitmproxy.
@@ -145,8 +151,7 @@ class Meter:
         metered = self._under_way.get(flow)
         if not metered:
             return
-        since = time.time() - (flow.request.timestamp_end or time.time())
-        metered.received = time.perf_counter_ns() - int(since * 1e9)
+        metered.received = _perf_counter_at(flow.request.timestamp_end or time.time())
         exchange, body = metered.exchange, flow.request.raw_content
         if body is not None:
             exchange.call.request_bytes = len(body)
@@ -284,11 +289,10 @@ class Meter:
     @_harmless
     def correct(self, flow: http.HTTPFlow, status: int) -> None:
         """The client is told an error, with this status, where the upstream's framing told of none."""
-        call = self._exchanges[flow].call
-        call.status, call.state = status, State.UPSTREAM_FAILED
-        call.error_type = call.error_type or ErrorType.UPSTREAM_CUT
-        if self._ledger:
-            self._ledger.commit(call)
+        metered = self._metered[flow]
+        metered.exchange.call.status = status
+        metered.told_error, metered.settled_at = True, None
+        self._settle(metered, Ending.CUT)
 
     def interrupt(self) -> None:
         """Settle what is under way: the process ends."""
@@ -319,6 +323,9 @@ class Meter:
         reading = usage.reader.reading if usage.reader else Reading()
         event_stream = metered.tap is not None and metered.tap.event_stream
         ended = outcome(ending, call.upstream_status, usage, reading, event_stream=event_stream)
+        if metered.told_error:
+            known = UsageState.PARTIAL if reading.counted else UsageState.ABSENT
+            ended = Outcome(State.UPSTREAM_FAILED, known, reading.error_type or ErrorType.UPSTREAM_CUT)
         call.take(reading)
         call.state, call.usage_state = ended.state, ended.usage_state
         call.error_type = ended.error_type or call.error_type
@@ -367,6 +374,11 @@ class Meter:
             by_client = "CANCEL" in message or server.alpn != b"h2"
             return Ending.CLIENT_GONE if by_client else Ending.CUT
         return self._connect_errors.get(client, {}).get(message, Ending.CUT)
+
+
+def _perf_counter_at(timestamp: float) -> int:
+    """What `time.perf_counter_ns` was at a time that mitmproxy has noted, in seconds since the epoch."""
+    return time.perf_counter_ns() - max(0, int((time.time() - timestamp) * 1e9))
 
 
 def _time(metered: Metered) -> None:

@@ -101,7 +101,10 @@ def _ledger(text: str) -> Path:
 
 
 def _key(text: str) -> services.Key | None:
-    return services.key(Path(text).expanduser()) if text else None
+    try:
+        return services.key(Path(text).expanduser()) if text else None
+    except RuntimeError:
+        raise ValueError(f"{text} names the home of nobody; write another path") from None
 
 
 def _project(text: str) -> str | None:

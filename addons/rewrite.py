@@ -1,6 +1,5 @@
 """A call of one dialect answered by a service of another. It fails closed: what cannot be rewritten is not sent."""
 
-import contextlib
 import functools
 import json
 import logging
@@ -40,24 +39,22 @@ from metering.call import ErrorType
 from metering.decoding import Decoder
 from metering.decoding import decoder_for
 from metering.paths import parse
+from metering.request import PREFIXES
 from metering.sse import EventDecoder
 
 logger = logging.getLogger(__name__)
-
-CLIENT_PREFIXES = ("vertex_ai/", "vertex/", "gemini/", "google/", "models/", "publishers/google/models/")
-"""What clients put before the name of a Gemini model."""
 
 
 class Family(NamedTuple):
     name: re.Pattern[str]
     publisher: str
-    action: str | None = None
-    """rawPredict where the publisher's own path is used, else None: Vertex's OpenAI endpoint."""
+    raw: bool = False
+    """Whether the publisher's own path (rawPredict) is used; else it is Vertex's OpenAI endpoint."""
 
 
 FAMILIES = (
-    Family(re.compile(r"(?:mistral|ministral|codestral|pixtral|magistral|devstral)"), "mistralai", "rawPredict"),
-    Family(re.compile(r"jamba"), "ai21", "rawPredict"),
+    Family(re.compile(r"(?:mistral|ministral|codestral|pixtral|magistral|devstral)"), "mistralai", raw=True),
+    Family(re.compile(r"jamba"), "ai21", raw=True),
     Family(re.compile(r"(?:meta-)?llama"), "meta"),
     Family(re.compile(r"deepseek"), "deepseek-ai"),
     Family(re.compile(r"qwen"), "qwen"),
@@ -69,8 +66,8 @@ FAMILIES = (
     Family(re.compile(r"grok"), "xai"),
 )
 """Models of others than Google's Gemini, by how their names begin; they speak OpenAI's dialect."""
-RAW_PUBLISHERS = {family.publisher: family.action for family in FAMILIES if family.action}
-_MODEL = re.compile(r"[A-Za-z0-9][\w.@-]{0,127}")
+RAW_PUBLISHERS = frozenset(family.publisher for family in FAMILIES if family.raw)
+_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,127}")
 _PUBLISHER = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 
 
@@ -83,10 +80,10 @@ class Model(NamedTuple):
 def model_of(text: str) -> Model:
     """Which model an OpenAI client means. Raises InvalidRequest: its parts become parts of a path."""
     name = text
-    while prefix := next((prefix for prefix in CLIENT_PREFIXES if name.startswith(prefix)), None):
+    while prefix := next((prefix for prefix in PREFIXES if name.startswith(prefix)), None):
         name = name.removeprefix(prefix)
     publisher, slash, rest = name.removeprefix("publishers/").replace("/models/", "/").partition("/")
-    if slash and publisher == "endpoints" and rest.isdecimal():
+    if slash and publisher == "endpoints" and rest.isdecimal() and rest.isascii():
         return Model(rest)
     if slash:
         if not _PUBLISHER.fullmatch(publisher) or not _MODEL.fullmatch(rest):
@@ -106,7 +103,7 @@ NOT_SERVED = (
 )
 NO_CLAUDE = "Claude is not served here yet; call its own path, publishers/anthropic/models/...:rawPredict."
 DROPPED_HEADERS = re.compile(
-    r"openai-.*|x-stainless-.*|sec-.*|cookie|origin|referer|accept|accept-encoding|content-type|content-encoding"
+    r"openai-.*|x-stainless-.*|sec-.*|origin|referer|accept|accept-encoding|content-type|content-encoding"
     r"|content-length|transfer-encoding|expect"
 )
 """Of a request: what speaks to OpenAI, of a browser, or of the body that is no more."""
@@ -148,7 +145,7 @@ class FromGemini:
     def __init__(self, request: Request) -> None:
         self.streams = request.stream
         self._model = request.model
-        self._reader = gemini.AnswerReader()
+        self._reader = gemini.AnswerReader(request.n or 1)
         self._writer = openai_chat.StreamWriter(request.model, request.include_usage)
 
     def feed(self, event: object) -> bytes:
@@ -173,6 +170,8 @@ class FromGemini:
 
     def whole(self, document: object) -> Json | Failure:
         answer = self._reader.read(document)
+        if not answer.choices and not answer.usage:
+            return self._reader.failure or UNREADABLE
         return self._reader.failure or openai_chat.write_answer(answer, self._model)
 
 
@@ -202,7 +201,7 @@ class Rewrite:
             # The message of an exception may quote the prompt; its type does not.
             logger.error("vertex-tap: a request could not be rewritten (%s)", type(e).__name__)
             failure = Failure(500, "The proxy could not rewrite this request; it was not sent.", "INTERNAL")
-            exchange.refuse(flow, _error(failure), ErrorType.BAD_REQUEST)
+            exchange.refuse(flow, _error(failure), None)
         self._meter.let_go(flow)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
@@ -237,7 +236,7 @@ class Rewrite:
         except Exception as e:
             logger.error("vertex-tap: an answer could not be rewritten (%s)", type(e).__name__)
             status, content_type, body = UNREADABLE.status, "application/json", UNREADABLE
-        if status != response.status_code:
+        if status != response.status_code or (rewriting.conversion and rewriting.conversion.failed):
             self._meter.correct(flow, status)
         retry_after = response.headers.get("retry-after")
         self._take_headers(flow, response, rewriting, content_type)
@@ -255,14 +254,17 @@ class Rewrite:
             return
         message = flow.websocket.messages[-1]
         if message.from_client and b'"setup"' in message.content[:64]:
-            with contextlib.suppress(ValueError, TypeError, KeyError):
+            try:
                 document = json.loads(message.content)
                 model = document["setup"]["model"]
-                if model.startswith("publishers/"):
+                if isinstance(model, str) and model.startswith("publishers/"):
                     model = model.replace("publishers/googleVertexAI/", "publishers/google/")
                     document["setup"]["model"] = f"{parent(exchange.service)}/{model}".removeprefix("/")
                     message.content = json.dumps(document).encode()
                     exchange.call.project, exchange.call.location = exchange.service.project, exchange.service.location
+            except Exception as e:
+                # Google will say what is wrong with it.
+                logger.warning("vertex-tap: a Live setup could not be read (%s)", type(e).__name__)
 
     def error(self, flow: http.HTTPFlow) -> None:
         rewriting, response = self._rewritings.get(flow), flow.response
@@ -285,12 +287,13 @@ class Rewrite:
         if service.openai == "compatible" or model.publisher:
             return self._redirect(flow, exchange, service, raw, body, model)
         chat = openai_chat.read_request(body)
-        chat.model = model.name
+        chat.model = exchange.call.model = model.name
         written = gemini.write_request(chat)
         action = "streamGenerateContent" if chat.stream else "generateContent"
         if "x-goog-api-key" in request.headers and not chat.project and not model.name.isdecimal():
             # A key is not of a location.
             path, location = f"/{VERSION}/publishers/google/models/{model.name}:{action}", "global"
+            written.notes.dropped += ["region"] if chat.location else []
         else:
             path, location = _gemini_path(service, chat, model, action), chat.location or service.location
         self._send(flow, exchange, path, location)
@@ -306,8 +309,8 @@ class Rewrite:
         """To what speaks OpenAI's dialect on Vertex: the model gets its publisher, the rest stays as it is."""
         project, location = (_text(body, name) for name in ("project_id", "region"))
         above = _checked(parent, service, project, location)
-        if action := RAW_PUBLISHERS.get(model.publisher or ""):
-            action = "streamRawPredict" if body.get("stream") is True else action
+        if model.publisher in RAW_PUBLISHERS:
+            action = "streamRawPredict" if body.get("stream") is True else "rawPredict"
             path = f"/{VERSION}{above}/publishers/{model.publisher}/models/{model.name}:{action}"
             name = model.name.partition("@")[0]
         elif model.publisher is None and model.name.isdecimal():
@@ -317,6 +320,7 @@ class Rewrite:
             path = f"/{VERSION}{above}/endpoints/openapi/chat/completions"
             name = f"{model.publisher or 'google'}/{model.name}"
         self._send(flow, exchange, path, location or service.location)
+        exchange.call.model, exchange.call.publisher = model.name, model.publisher or exchange.call.publisher
         _put(flow.request, openai_chat.redirected(raw, name, {"project_id", "region"}))
         return Rewriting(Notes(), None)
 

@@ -88,9 +88,10 @@ class Route:
         """The path with the project of our credentials, which paths that are meant for API keys leave out. Raises
         ValueError."""
         path = path.removeprefix(target.base).replace(*ALIAS)
-        for check in (services.location, services.project):
-            if (text := target.fields.get(check.__name__)) is not None:
-                check(text)
+        if "location" in target.fields:
+            services.location(target.fields["location"])
+        if "project" in target.fields:
+            services.project(target.fields["project"])
         if "rpc" in target.fields or "project" in target.fields or service.api_key or _is_catalogue(target):
             return path
         version = target.fields.get("version")

@@ -1,6 +1,7 @@
 """What can answer: a Vertex project with credentials of ours, or of the client's."""
 
 import json
+import os
 import re
 import warnings
 from dataclasses import dataclass
@@ -12,7 +13,6 @@ from typing import Literal
 import google.auth
 from google.auth import crypt
 from google.auth.credentials import Credentials
-from google.auth.exceptions import DefaultCredentialsError
 from google.oauth2 import service_account
 
 from metering.paths import vertex_host
@@ -76,7 +76,12 @@ def _default_credentials() -> tuple[Credentials, str | None]:
             # That they are a user's, which is what the user wants.
             warnings.simplefilter("ignore")
             found, project = google.auth.default(scopes=[SCOPE])
-    except DefaultCredentialsError:
+    except Exception:
+        # google-auth raises what it happens to meet in a file that is none of its own.
+        if file := os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"):
+            raise ValueError(
+                f"{file} (GOOGLE_APPLICATION_CREDENTIALS) holds no application default credentials"
+            ) from None
         raise ValueError(
             "there are no application default credentials here; run `gcloud auth application-default login`, or"
             " write service_account"

@@ -17,7 +17,7 @@ _RESOURCE = re.compile(
     r"(?:projects/(?P<project>[^/]+)/locations/(?P<location>[^/]+)/)?"
     r"(?:publishers/(?P<publisher>[^/]+)/)?(?:(?:models|endpoints)/)?(?P<model>[^/].*)"
 )
-PREFIXES = ("vertex_ai/", "vertex/", "gemini/", "google/", "models/")
+PREFIXES = ("vertex_ai/", "vertex/", "gemini/", "google/", "models/", "publishers/google/models/")
 """What OpenAI clients put before the name of a Gemini model."""
 
 

@@ -6,6 +6,7 @@ holds against that document; what an answer holds may be missing, in either case
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 from addons.translation import json_schema
@@ -57,10 +58,10 @@ SAMPLING = {
 MODES = {"none": "NONE", "auto": "AUTO", "required": "ANY"}
 RESOLUTIONS = ("low", "medium", "high", "ultra_high")
 """Details of media, in order."""
-TIERS = {"priority": "priority", "flex": "flex"}
-"""OpenAI's service_tier -> the header that asks for it (pages on Priority PayGo and Flex PayGo)."""
+TIERS = frozenset({"priority", "flex"})
 TIER_HEADER = "x-vertex-ai-llm-shared-request-type"
-DEFAULT_TIERS = ("auto", "default", "standard")
+"""What asks for one (Google's pages on Priority PayGo and Flex PayGo)."""
+DEFAULT_TIERS = frozenset({"auto", "default", "standard"})
 SEARCHES = frozenset({"googleSearch", "googleSearchRetrieval", "enterpriseWebSearch", "googleMaps", "urlContext"})
 MOST_CANDIDATES = 8
 
@@ -74,7 +75,9 @@ class Written(NamedTuple):
 def write_request(request: Request) -> Written:
     """A GenerateContentRequest. Raises InvalidRequest for what Gemini has no way to do."""
     family = family_of(request.model)
-    notes = request.notes
+    notes = Notes([*request.notes.dropped], [*request.notes.assumed])
+    # Written twice, for two services, it is not to be told twice.
+    request = replace(request, notes=notes)
     body: Json = {"contents": _contents(request, family)}
     if request.system and request.turns:
         body["systemInstruction"] = {"parts": [{"text": part.text} for part in request.system]}
@@ -95,8 +98,8 @@ def write_request(request: Request) -> Written:
             notes.dropped.append(f"google.thinking_config.{dropped}")
     if config:
         body["generationConfig"] = config
-    headers = {TIER_HEADER: tier} if (tier := TIERS.get(request.service_tier or "")) else {}
-    if request.service_tier and not headers and request.service_tier not in DEFAULT_TIERS:
+    headers = {TIER_HEADER: request.service_tier} if request.service_tier in TIERS else {}
+    if request.service_tier and request.service_tier not in TIERS | DEFAULT_TIERS:
         notes.dropped.append("service_tier")
     return Written(body, headers, notes)
 
@@ -130,7 +133,10 @@ def _generation_config(request: Request, family: Family) -> Json:
             config["thinkingConfig"] = thinking
         elif request.thinking.effort != "none":
             request.notes.dropped.append(request.thinking.param)
-    if family.generation == 2 and (details := _details(request.turns)):
+    details = _details(request.turns)
+    if details and family.generation == 0:
+        request.notes.dropped.append("detail")
+    if details and family.generation == 2:
         level = max(details, key=RESOLUTIONS.index).upper()
         config["mediaResolution"] = f"MEDIA_RESOLUTION_{'HIGH' if level == 'ULTRA_HIGH' else level}"
     return config
@@ -305,16 +311,20 @@ SERVED_TIERS = {
 class AnswerReader:
     """Reads the one document of an answer, or the many of a stream, each into an `Answer` of what is new."""
 
-    def __init__(self) -> None:
+    def __init__(self, candidates: int = 1) -> None:
+        """`candidates` is how many were asked for."""
+        self._wanted = candidates
         self.failure: Failure | None = None
         """The error that came instead of, or inside, the answer."""
+        self._blocked = False
         self._candidates: dict[int, _Candidate] = {}
         self._usage: Json = {}
 
     @property
     def finished(self) -> bool:
         """Whether every choice has come to an end."""
-        return bool(self._candidates) and all(candidate.finished for candidate in self._candidates.values())
+        finished = sum(candidate.finished for candidate in self._candidates.values())
+        return self._blocked or (finished == len(self._candidates) and finished >= self._wanted)
 
     def read(self, document: object) -> Answer:
         if member(document, "error"):
@@ -332,7 +342,7 @@ class AnswerReader:
         feedback = member(document, "promptFeedback")
         if not answer.choices and (reason := member(feedback, "blockReason")):
             why = _text(member(feedback, "blockReasonMessage")) or f"The prompt was blocked ({reason})."
-            self._candidate(0).finished = True
+            self._blocked = True
             answer.choices.append(Choice(0, finish=Finish.CONTENT_FILTER, refusal=why))
         return answer
 

@@ -5,15 +5,12 @@ is written differently here means the same: beside a `$ref` nothing but `$` name
 draft 7's `definitions` are no keywords (Google's reference of GenerationConfig).
 """
 
-from collections.abc import Callable
-
 from addons.translation.conversation import Json
 
 _SCHEMAS = frozenset("items additionalProperties not if then else contains propertyNames unevaluatedItems".split())
 """Keywords whose value is a schema, ..."""
 _LISTS = frozenset("anyOf oneOf allOf prefixItems".split())
 """... a list of schemas, ..."""
-_NEWER = {"definitions": "$defs"}
 _MAPS = frozenset("properties $defs definitions patternProperties dependentSchemas".split())
 """... schemas by name."""
 
@@ -22,7 +19,10 @@ def for_gemini(schema: object) -> object:
     """The same schema; what is no schema comes back as it is."""
     if not isinstance(schema, dict):
         return schema
-    out: Json = {_NEWER.get(str(name), str(name)): _inside(name, value, for_gemini) for name, value in schema.items()}
+    out: Json = {name: _inside(name, value) for name, value in schema.items()}
+    if isinstance(definitions := out.pop("definitions", None), dict):
+        newer = out.get("$defs")
+        out["$defs"] = definitions | (newer if isinstance(newer, dict) else {})
     if isinstance(reference := out.get("$ref"), str):
         out["$ref"] = reference.replace("#/definitions/", "#/$defs/")
     if len(_list(out.get("allOf"))) == 1 and "anyOf" not in out:
@@ -47,13 +47,13 @@ def is_empty(schema: Json | None) -> bool:
     return schema.keys() <= _OF_NOTHING and not schema.get("properties") and not schema.get("additionalProperties")
 
 
-def _inside(name: str, value: object, convert: Callable[[object], object]) -> object:
+def _inside(name: str, value: object) -> object:
     if name in _SCHEMAS:
-        return convert(value)
+        return for_gemini(value)
     if name in _LISTS:
-        return [convert(item) for item in _list(value)]
+        return [for_gemini(item) for item in _list(value)]
     if name in _MAPS and isinstance(value, dict):
-        return {key: convert(item) for key, item in value.items()}
+        return {key: for_gemini(item) for key, item in value.items()}
     return value
 
 

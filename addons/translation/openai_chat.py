@@ -534,9 +534,9 @@ def _read_tools(chat: ChatRequest, request: Request) -> None:
             request.server_tools.setdefault(_server_tool(tool, f"tools[{number}]"), f"tools[{number}]")
     if chat.web_search_options is not None:
         request.server_tools.setdefault("googleSearch", "web_search_options")
-    names = [definition.name for definition in definitions]
-    if doubled := next((name for name in names if names.count(name) > 1), None):
-        raise InvalidRequest(f"there are two functions {doubled}", "tools")
+    names = {definition.name for definition in definitions}
+    if len(names) < len(definitions):
+        raise InvalidRequest("two functions have the same name", "tools")
     for number, definition in enumerate(definitions):
         if not _is_finite(definition.parameters):
             raise InvalidRequest("a number is too large", f"tools[{number}].function.parameters")
@@ -718,29 +718,60 @@ def _space(text: str, place: int) -> int:
 
 def _read_messages(messages: list[Any], body: Json, request: Request) -> None:
     """Turns that alternate; instructions go together wherever they stand, as Gemini and Claude know one place."""
-    pending: list[ToolCall] = []
-    """Calls that wait for their results, in order."""
-    results: list[ToolResult] = []
+    waiting = _Waiting([])
     raw = body["messages"]
     assert isinstance(raw, list)
     for number, message in enumerate(messages):
         path = f"messages[{number}]"
         if isinstance(message, ToolMessage | FunctionMessage):
-            results.append(_tool_result(message, pending, results, path, request.notes))
+            waiting.take(message, path, request.notes)
             continue
-        _settle(pending, results, request.turns, path)
+        waiting.settle(request.turns, path)
         if isinstance(message, InstructionMessage):
             request.system += _instructions(message.content, path)
         elif isinstance(message, UserMessage):
             _add(request.turns, "user", _parts(message.content, f"{path}.content", request.notes))
         else:
             parts = _assistant_parts(message, raw[number], path, request.notes)
-            pending = [part for part in parts if isinstance(part, ToolCall)]
-            results = []
+            waiting = _Waiting([part for part in parts if isinstance(part, ToolCall)])
             _add(request.turns, "assistant", parts)
-    _settle(pending, results, request.turns, f"messages[{len(messages) - 1}]")
+    waiting.settle(request.turns, f"messages[{len(messages) - 1}]")
     if not request.turns and not request.system:
         raise InvalidRequest("there is nothing in the messages", "messages")
+
+
+class _Waiting:
+    """The calls of an assistant's turn, which wait for their results. Each gets one, and together they are a turn,
+    in the order of the calls."""
+
+    def __init__(self, calls: list[ToolCall]) -> None:
+        # A function that is called without an id (as OpenAI had it before tools) goes by its name.
+        self._calls = {call.id or call.name: call for call in calls}
+        self._results: dict[str, ToolResult] = {}
+
+    def take(self, message: ToolMessage | FunctionMessage, path: str, notes: Notes) -> None:
+        if isinstance(message, ToolMessage):
+            key, param = signatures.split_id(message.tool_call_id)[0], f"{path}.tool_call_id"
+        else:
+            key, param = message.name, f"{path}.name"
+        call = self._calls.get(key)
+        if call is None or (call.id is None) != isinstance(message, FunctionMessage):
+            raise InvalidRequest("the assistant message before it has no such call", param)
+        if key in self._results:
+            raise InvalidRequest("there is a result of this call already", param)
+        parts = _parts(message.content, f"{path}.content", notes) if message.content is not None else []
+        text = "".join(part.text for part in parts if isinstance(part, Text))
+        media = [part for part in parts if isinstance(part, Media)]
+        self._results[key] = ToolResult(call.id, call.name, _output(text), media)
+
+    def settle(self, turns: list[Turn], path: str) -> None:
+        if len(self._results) < len(self._calls):
+            raise InvalidRequest(
+                "an assistant message with tool_calls must be followed by a tool message for each of them", path
+            )
+        if self._results:
+            turns.append(Turn("user", [self._results[key] for key in self._calls]))
+        self._calls, self._results = {}, {}
 
 
 def _add(turns: list[Turn], role: Literal["user", "assistant"], parts: list[Part]) -> None:
@@ -750,43 +781,6 @@ def _add(turns: list[Turn], role: Literal["user", "assistant"], parts: list[Part
         turns[-1].parts += parts
     else:
         turns.append(Turn(role, parts))
-
-
-def _settle(pending: list[ToolCall], results: list[ToolResult], turns: list[Turn], path: str) -> None:
-    """The results of a turn's calls, in the order of the calls, as one turn."""
-    if pending and len(results) < len(pending):
-        raise InvalidRequest(
-            "an assistant message with tool_calls must be followed by a tool message for each of them", path
-        )
-    if results:
-        order = {id(call): place for place, call in enumerate(pending)}
-        turns.append(Turn("user", [*sorted(results, key=lambda result: order[id(_call_of(result, pending))])]))
-    pending.clear()
-    results.clear()
-
-
-def _call_of(result: ToolResult, pending: list[ToolCall]) -> ToolCall:
-    return next(call for call in pending if call.id == result.id and call.name == result.name)
-
-
-def _tool_result(
-    message: ToolMessage | FunctionMessage, pending: list[ToolCall], results: list[ToolResult], path: str, notes: Notes
-) -> ToolResult:
-    if isinstance(message, ToolMessage):
-        called, param = signatures.split_id(message.tool_call_id)[0], f"{path}.tool_call_id"
-        call = next((call for call in pending if call.id == called), None)
-        if call is None:
-            raise InvalidRequest("no call of the assistant message before it has this id", param)
-    else:
-        param = f"{path}.name"
-        call = next((call for call in pending if call.id is None and call.name == message.name), None)
-        if call is None:
-            raise InvalidRequest("the assistant message before it does not call this function", param)
-    if any(_call_of(result, pending) is call for result in results):
-        raise InvalidRequest("there is a result of this call already", param)
-    parts = _parts(message.content, f"{path}.content", notes) if message.content is not None else []
-    text = "".join(part.text for part in parts if isinstance(part, Text))
-    return ToolResult(call.id, call.name, _output(text), [part for part in parts if isinstance(part, Media)])
 
 
 def _output(text: str) -> object:

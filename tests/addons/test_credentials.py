@@ -16,16 +16,22 @@ import pytest
 from google.auth.exceptions import TransportError
 from google.oauth2 import service_account
 from mitmproxy import http
+from mitmproxy.proxy import mode_specs
+from mitmproxy.test import tflow
 
 from addons.credentials import TokenError
 from addons.credentials import TokenSource
+from addons.credentials import may_have_credentials
 from addons.credentials import strip
+from addons.options import read
 from addons.services import SCOPE
+from tests.addons.test_options import DEFAULTS
 from tests.conftest import StartProxy
 from tests.http import API_KEY
 from tests.http import HELLO
 from tests.http import MODEL
 from tests.http import call
+from tests.http import connection
 from tests.loopback import environment
 from tests.process import Proxy
 from tests.process import until
@@ -70,6 +76,7 @@ class TestPlaces:
             ("/x?monkey=1", {}, [], "/x?monkey=1"),
             ("/x", {"authorization": "Bearer t", "x-goog-api-key": "k", "api-key": "a"}, ["t", "k", "a"], "/x"),
             ("/x", {"authorization": "Basic t", "x-api-key": "k"}, ["k"], "/x"),
+            ("/x?oauth_token=t", {"cookie": "a", "helicone-auth": "b", "proxy-authorization": "c"}, ["t"], "/x"),
         ],
     )
     def test_all_are_stripped(self, url: str, headers: dict[str, str], found: list[str], left: str) -> None:
@@ -230,6 +237,31 @@ def _redirect(server: socket.socket) -> None:
         client.sendall(b"HTTP/1.1 302 Found\r\nLocation: " + location + b"\r\nContent-Length: 0\r\n\r\n")
 
 
+@pytest.mark.parametrize(
+    ("url", "mode", "endpoint", "may"),
+    [
+        ("https://us-central1-aiplatform.googleapis.com/x", "reverse:https://aiplatform.googleapis.com", "", True),
+        ("http://aiplatform.googleapis.com/x", "reverse:https://aiplatform.googleapis.com", "", False),
+        ("https://generativelanguage.googleapis.com/x", "reverse:https://aiplatform.googleapis.com", "", False),
+        ("https://evil.com/x", "reverse:https://aiplatform.googleapis.com", "", False),
+        ("https://private.example/x", "reverse:https://aiplatform.googleapis.com", "https://private.example", True),
+        (
+            "https://private.example:8443/x",
+            "reverse:https://aiplatform.googleapis.com",
+            "https://private.example",
+            False,
+        ),
+        ("http://127.0.0.1:9000/x", "reverse:http://127.0.0.1:9000", "", True),
+        ("http://127.0.0.1:9001/x", "reverse:http://127.0.0.1:9000", "", False),
+    ],
+)
+def test_who_may_have_credentials(url: str, mode: str, endpoint: str, may: bool, tmp_path: Path) -> None:
+    flow = tflow.tflow(req=http.Request.make("POST", url))
+    flow.client_conn.proxy_mode = mode_specs.ProxyMode.parse(mode)
+    given = {"usage_db": str(tmp_path / "usage.db"), "vertex_endpoint": endpoint}
+    assert may_have_credentials(flow, read(DEFAULTS | given, [])) == may
+
+
 class TestRefresh:
     def test_many_expiries_under_load(self, start_proxy: StartProxy, own: Simulator, tmp_path: Path) -> None:
         own.credentials.expires_in = 1
@@ -270,6 +302,29 @@ class TestRefresh:
         assert (first["attempts"], second["attempts"]) == (1, 2)
         assert (second["state"], second["usage_state"], second["upstream_status"]) == ("done", "final", 200)
         assert second["total_tokens"] == first["total_tokens"]
+
+    def test_a_token_that_a_large_request_was_refused_with(self, injecting: Proxy, own: Simulator) -> None:
+        """It cannot be repeated, but the next call has a new one."""
+        call(injecting.url, UNARY, HELLO, headers=NOBODY)
+        own.credentials.revoke()
+        with connection(injecting.url) as client:
+            client.putrequest("POST", UNARY)
+            client.putheader("transfer-encoding", "chunked")
+            client.endheaders()
+            client.send(b"2\r\n{}\r\n0\r\n\r\n")
+            assert client.getresponse().status == 401
+        assert (
+            call(injecting.url, UNARY, HELLO, headers=NOBODY | {"x-title": "Привет".encode().decode("latin-1")}).status
+            == 200
+        )
+        assert own.credentials.minted == 2
+
+    def test_a_header_that_is_no_ascii(self, injecting: Proxy, own: Simulator) -> None:
+        strange = NOBODY | {"x-title": "Привет".encode().decode("latin-1")}
+        call(injecting.url, UNARY, HELLO, headers=NOBODY)
+        own.credentials.revoke()
+        assert call(injecting.url, UNARY, HELLO, headers=strange).status == 200
+        assert injecting.new_rows()[-1]["attempts"] == 2
 
     def test_a_token_that_is_not_taken_again(self, injecting: Proxy, own: Simulator) -> None:
         answer = call(injecting.url, UNARY, HELLO, headers=NOBODY, plan={"status": 401})

@@ -84,6 +84,7 @@ def test_values(name: str, text: str, value: object) -> None:
         ("usage_tags", "x-auth-token", "holds a credential"),
         ("vertex_auth", "sevice_account", "write 'passthrough'"),
         ("vertex_credentials", "/nowhere/key.json", "cannot be read"),
+        ("vertex_credentials", "~nosuchuser/key.json", "names the home of nobody"),
         ("vertex_project", "p/../q", "write the id of a Google Cloud project"),
         ("vertex_location", "evil.com#", "write a location of Vertex AI, such as global"),
         ("openai_mode", "convrt", "write 'observe'"),

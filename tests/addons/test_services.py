@@ -97,7 +97,15 @@ def test_from_settings(tmp_path: Path, info: dict[str, str]) -> None:
 def test_no_application_default_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "nowhere.json"))
     settings = read(DEFAULTS | {"usage_db": str(tmp_path / "usage.db"), "vertex_auth": "adc"}, [])
-    with pytest.raises(ValueError, match="no application default credentials here"):
+    with pytest.raises(ValueError, match="holds no application default credentials"):
+        services.from_settings(settings)
+
+
+@pytest.mark.parametrize("content", ["[]", '"text"', "{", '{"type": "impersonated_service_account"}'])
+def test_files_that_are_no_default_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(written(tmp_path, content)))
+    settings = read(DEFAULTS | {"usage_db": str(tmp_path / "usage.db"), "vertex_auth": "adc"}, [])
+    with pytest.raises(ValueError, match=r"key\.json \(GOOGLE_APPLICATION_CREDENTIALS\) holds no"):
         services.from_settings(settings)
 
 
