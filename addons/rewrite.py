@@ -170,8 +170,6 @@ class FromGemini:
 
     def whole(self, document: object) -> Json | Failure:
         answer = self._reader.read(document)
-        if not answer.choices and not answer.usage:
-            return self._reader.failure or UNREADABLE
         return self._reader.failure or openai_chat.write_answer(answer, self._model)
 
 
