@@ -23,6 +23,8 @@ PATHS = (
     f"{MODEL}:streamGenerateContent",
     f"{MODEL}:countTokens",
 )
+CHAT = "/v1/chat/completions"
+"""Rewritten, and every other one streamed."""
 
 
 @dataclass
@@ -60,8 +62,10 @@ class Load:
                 name = f"{self.name}-{number}"
                 started = time.monotonic()
                 path = self.paths[number % len(self.paths)]
-                plan = {"pause": 0.001} if "stream" in path else None
-                request(client, path, HELLO, headers={"x-call": name}, plan=plan)
+                streams = "stream" in path or (path == CHAT and number % 2 == 1)
+                plan = {"pause": 0.001} if streams else None
+                body = chat(stream=streams) if path == CHAT else HELLO
+                request(client, path, body, headers={"x-call": name}, plan=plan)
                 answer = client.getresponse()
                 answer.read()
                 if answer.status == 200:
@@ -71,6 +75,11 @@ class Load:
             return
         finally:
             client.close()
+
+
+def chat(**fields: object) -> dict[str, object]:
+    """The same as HELLO, in OpenAI's words."""
+    return {"model": "gemini-2.5-flash", "messages": [{"role": "user", "content": "Hello, who are you?"}], **fields}
 
 
 @contextmanager

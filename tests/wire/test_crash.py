@@ -6,10 +6,14 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from metering.ledger import is_alive
 from metering.ledger import open_for_reading
 from metering.reports import verify
 from tests.conftest import StartProxy
+from tests.crash import CHAT
+from tests.crash import PATHS
 from tests.crash import Load
 from tests.crash import check
 from tests.crash import locked_now_and_then
@@ -30,12 +34,18 @@ def broken_invariants(path: Path) -> list[str]:
         return [name for name, times in verify(db, lambda instance: is_alive(path, instance)).items() if times]
 
 
-def test_killed_under_load(start_proxy: StartProxy, simulator: Simulator) -> None:
+@pytest.mark.parametrize("paths", [PATHS, (CHAT,)])
+def test_killed_under_load(
+    start_proxy: StartProxy, simulator: Simulator, key_file: Path, paths: tuple[str, ...]
+) -> None:
+    """Observed, and rewritten."""
+    credentials = ("vertex_auth=service_account", f"vertex_credentials={key_file}")
+    options = ("usage_tags=x-call", "openai_mode=convert", *credentials) if CHAT in paths else ("usage_tags=x-call",)
     ended: set[str] = set()
     came: set[str] = set()
     for run in range(3):
-        proxy = start_proxy("usage_tags=x-call", mode=f"reverse:{simulator.url}")
-        load = Load(proxy.url, CALLS, name=f"kill{run}")
+        proxy = start_proxy(*options, mode=f"reverse:{simulator.url}")
+        load = Load(proxy.url, CALLS, name=f"kill{run}-{len(paths)}", paths=paths)
         thread = threading.Thread(target=load.run)
         thread.start()
         until(lambda load=load: len(load.ended) > 10)
@@ -44,7 +54,7 @@ def test_killed_under_load(start_proxy: StartProxy, simulator: Simulator) -> Non
         thread.join()
         ended |= load.ended
         came |= arrived(simulator, load.name)
-    proxy = start_proxy("usage_tags=x-call", mode=f"reverse:{simulator.url}")
+    proxy = start_proxy(*options, mode=f"reverse:{simulator.url}")
     assert ended
     check(proxy.rows(), ended, came)
     assert broken_invariants(proxy.ledger) == []
