@@ -68,7 +68,7 @@ def _camel_or_snake(name: str) -> AliasChoices:
 
 
 class _GoogleModel(BaseModel):
-    """Google's own objects, in camelCase or snake_case. Google would refuse what it does not know, and so do we."""
+    """Google's own objects, in camelCase or snake_case. What Google would refuse is refused."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -135,7 +135,8 @@ class ImageConfig(_GoogleModel):
 
 
 class GoogleExtra(_GoogleModel):
-    """`google`, or `extra_body.google`: what Google's OpenAI endpoint takes there, and the rest of what chats use."""
+    """`google`, or `extra_body.google`: what Google's OpenAI endpoint takes there, and the rest of what chats use.
+    Other members go nowhere: they are named as dropped."""
 
     model_config = ConfigDict(extra="allow")
 
