@@ -1,14 +1,18 @@
 """Which flows are AI calls, and what is known of each before it goes anywhere."""
 
 import base64
+import contextlib
 import functools
+import inspect
 import json
 import logging
 import re
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import MutableMapping
 from dataclasses import dataclass
-from typing import ParamSpec
+from typing import Any
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from mitmproxy import http
@@ -31,27 +35,37 @@ LONGEST_PATH = 1024
 LONGEST_TAG = 128
 
 
-P = ParamSpec("P")
+Hook = TypeVar("Hook", bound=Callable[..., Any])
 
 
-def fails_closed(hook: Callable[P, None]) -> Callable[P, None]:
+def fails_closed(hook: Hook) -> Hook:
     """After an exception in a hook mitmproxy lets a call go on as it is. Where that could send a credential to
     somebody, or a call unconverted, it is answered instead."""
 
-    @functools.wraps(hook)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+    @contextlib.contextmanager
+    def guard(addon: Any, flow: http.HTTPFlow) -> Iterator[None]:
         try:
-            hook(*args, **kwargs)
+            yield
         except Exception as e:
+            # The message of an exception may quote the prompt; its type does not.
             logger.error("vertex-tap: a call was not sent (%s in %s)", type(e).__name__, hook.__qualname__)
-            addon, flow = args
             response = error_response(500, "The proxy could not send this call on.")
-            if exchange := addon.exchanges.get(flow):  # type: ignore[attr-defined]
+            if exchange := addon.exchanges.get(flow):
                 exchange.refuse(flow, response, None)
             else:
-                flow.response = response  # type: ignore[attr-defined]
+                flow.response = response
 
-    return guarded
+    @functools.wraps(hook)
+    def guarded(addon: Any, flow: http.HTTPFlow) -> None:
+        with guard(addon, flow):
+            hook(addon, flow)
+
+    @functools.wraps(hook)
+    async def guarded_async(addon: Any, flow: http.HTTPFlow) -> None:
+        with guard(addon, flow):
+            await hook(addon, flow)
+
+    return guarded_async if inspect.iscoroutinefunction(hook) else guarded  # type: ignore[return-value]
 
 
 @dataclass(slots=True, weakref_slot=True)

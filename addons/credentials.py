@@ -26,6 +26,7 @@ from mitmproxy.proxy import mode_specs
 
 from addons.classify import Classify
 from addons.classify import Exchange
+from addons.classify import fails_closed
 from addons.error_pages import error_response
 from addons.options import Options
 from addons.options import Settings
@@ -154,7 +155,7 @@ class Credentials:
 
     def __init__(self, options: Options, classify: Classify) -> None:
         self._options = options
-        self._exchanges = classify.exchanges
+        self.exchanges = classify.exchanges
         self._source: TokenSource | None = None
         self._injected: MutableMapping[http.HTTPFlow, str] = WeakKeyDictionary()
         """The token that a call went with."""
@@ -163,15 +164,17 @@ class Credentials:
         if credentials := self._options.service.credentials:
             self._source = TokenSource(credentials)
 
+    @fails_closed
     async def requestheaders(self, flow: http.HTTPFlow) -> None:
-        exchange = self._exchanges.get(flow)
+        exchange = self.exchanges.get(flow)
         if exchange and exchange.service and not exchange.is_rewritten:
-            await self._inject(flow, exchange, exchange.service)
+            await self._put_in(flow, exchange, exchange.service)
 
+    @fails_closed
     async def request(self, flow: http.HTTPFlow) -> None:
-        exchange = self._exchanges.get(flow)
+        exchange = self.exchanges.get(flow)
         if exchange and exchange.service and exchange.is_rewritten:
-            await self._inject(flow, exchange, exchange.service)
+            await self._put_in(flow, exchange, exchange.service)
 
     async def responseheaders(self, flow: http.HTTPFlow) -> None:
         """A token that Google does not take is minted anew, and the call repeated once."""
@@ -179,7 +182,7 @@ class Credentials:
         if not token or not self._source or not flow.response or flow.response.status_code != 401:
             return
         self._source.reject(token)
-        exchange, request = self._exchanges[flow], flow.request
+        exchange, request = self.exchanges[flow], flow.request
         if request.raw_content is None or "upgrade" in request.headers:
             return
         try:
@@ -195,22 +198,14 @@ class Credentials:
         flow.response.headers = answer.headers
 
     def response(self, flow: http.HTTPFlow) -> None:
-        exchange = self._exchanges.get(flow)
+        exchange = self.exchanges.get(flow)
         if exchange and exchange.repeated and flow.response:
             flow.response.raw_content = exchange.repeated.raw_content
 
-    async def _inject(self, flow: http.HTTPFlow, exchange: Exchange, service: Service) -> None:
-        if flow.response or flow.error:
-            return
-        try:
-            await self._put_in(flow, exchange, service)
-        except Exception as e:
-            # An exception in a hook would let the call go on as it is.
-            logger.error("vertex-tap: a call was not sent (%s in Credentials)", type(e).__name__)
-            exchange.refuse(flow, error_response(500, "The proxy could not send this call on."), None)
-
     async def _put_in(self, flow: http.HTTPFlow, exchange: Exchange, service: Service) -> None:
         request = flow.request
+        if flow.response or flow.error:
+            return
         if not service.injects:
             if exchange.is_rewritten and not _pass_on(request):
                 exchange.refuse(flow, error_response(401, UNKNOWN_KEY), ErrorType.NO_CREDENTIALS)

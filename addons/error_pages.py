@@ -17,7 +17,7 @@ from mitmproxy.proxy.layers.http import _http1
 
 from addons.redact import redacted
 from addons.translation.conversation import code_of
-from addons.translation.openai_chat import words_for
+from addons.translation.errors import words_for
 
 LAST_WORDS = "vertex-tap.last-words"
 """Key of `flow.metadata`: bytes that end a stream which its upstream has broken."""

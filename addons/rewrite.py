@@ -17,6 +17,8 @@ from pydantic_core import to_json
 
 from addons.classify import Classify
 from addons.classify import Exchange
+from addons.classify import fails_closed
+from addons.credentials import NOT_TRUSTED
 from addons.credentials import may_have_credentials
 from addons.error_pages import LAST_WORDS
 from addons.meter import Meter
@@ -35,6 +37,8 @@ from addons.translation.conversation import Json
 from addons.translation.conversation import Notes
 from addons.translation.conversation import Request
 from addons.translation.conversation import code_of
+from addons.translation.errors import openai_error
+from addons.translation.errors import read_error
 from metering.call import ErrorType
 from metering.decoding import Decoder
 from metering.decoding import decoder_for
@@ -182,24 +186,21 @@ class Rewriting(NamedTuple):
 class Rewrite:
     def __init__(self, options: Options, classify: Classify, meter: Meter) -> None:
         self._options = options
-        self._exchanges = classify.exchanges
+        self.exchanges = classify.exchanges
         self._meter = meter
         self._rewritings: MutableMapping[http.HTTPFlow, Rewriting] = WeakKeyDictionary()
 
+    @fails_closed
     def request(self, flow: http.HTTPFlow) -> None:
-        exchange = self._exchanges.get(flow)
+        exchange = self.exchanges.get(flow)
         if not exchange or not exchange.is_rewritten or not exchange.service or flow.response or flow.error:
             return
         try:
             self._rewritings[flow] = self._rewrite(flow, exchange, exchange.service)
         except InvalidRequest as e:
             failure = Failure(e.status, e.message, code_of(e.status))
-            exchange.refuse(flow, _error(failure, e.param), ErrorType.BAD_REQUEST)
-        except Exception as e:
-            # The message of an exception may quote the prompt; its type does not.
-            logger.error("vertex-tap: a request could not be rewritten (%s)", type(e).__name__)
-            failure = Failure(500, "The proxy could not rewrite this request; it was not sent.", "INTERNAL")
-            exchange.refuse(flow, _error(failure), None)
+            ours = ErrorType.BAD_REQUEST if e.status < 500 else ErrorType.NO_CREDENTIALS
+            exchange.refuse(flow, _error(failure, e.param), ours)
         self._meter.let_go(flow)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
@@ -209,7 +210,7 @@ class Rewrite:
         is_stream = response.headers.get("content-type", "").lower().startswith("text/event-stream")
         conversion = rewriting.conversion
         if response.status_code < 400 and conversion is None:
-            _take_notes(response, self._exchanges[flow], rewriting.notes)
+            _take_notes(response, self.exchanges[flow], rewriting.notes)
         elif (
             is_stream and response.status_code < 400 and conversion and conversion.streams and callable(response.stream)
         ):
@@ -242,12 +243,12 @@ class Rewrite:
         if isinstance(body, Failure):
             if body.retry_after is not None and retry_after is None:
                 response.headers["retry-after"] = str(body.retry_after)
-            body = to_json(openai_chat.write_error(body))
+            body = to_json(openai_error(body))
         response.content = body
 
     def websocket_message(self, flow: http.HTTPFlow) -> None:
         """A Live client that is meant for an API key names its model without a project."""
-        exchange = self._exchanges.get(flow)
+        exchange = self.exchanges.get(flow)
         if not exchange or not exchange.service or not exchange.service.credentials or not flow.websocket:
             return
         message = flow.websocket.messages[-1]
@@ -327,7 +328,7 @@ class Rewrite:
         upstream = vertex_upstream(flow, self._options.settings, location)
         go_to(request, upstream, path)
         if not may_have_credentials(flow, self._options.settings):
-            raise InvalidRequest("the upstream is no host of Google's with TLS; nothing was sent", status=502)
+            raise InvalidRequest(NOT_TRUSTED, status=502)
         call.rewritten, call.upstream_host, call.upstream_path = True, request.host, request.path
         exchange.answered_by = parse("POST", path)
         if exchange.answered_by:
@@ -343,7 +344,7 @@ class Rewrite:
         response.headers["content-type"] = content_type
         if content_type == "text/event-stream":
             response.headers["cache-control"] = "no-cache"
-        _take_notes(response, self._exchanges[flow], rewriting.notes)
+        _take_notes(response, self.exchanges[flow], rewriting.notes)
 
 
 class _Stream:
@@ -403,7 +404,7 @@ def _whole(response: http.Response, conversion: Conversion | None) -> tuple[int,
     if status >= 400:
         if conversion is None and _is_openai_error(document):
             return status, response.headers.get("content-type", "application/json"), content
-        return status, "application/json", gemini.read_error(status, document)
+        return status, "application/json", read_error(status, document)
     assert conversion
     if conversion.streams:
         return status, "text/event-stream", _as_events(response, content, conversion)
@@ -486,7 +487,7 @@ def _json(body: Json) -> bytes:
 
 
 def _error(failure: Failure, param: str | None = None) -> http.Response:
-    body = to_json(openai_chat.write_error(failure, param))
+    body = to_json(openai_error(failure, param))
     return http.Response.make(failure.status, body, {"content-type": "application/json"})
 
 

@@ -31,7 +31,7 @@ from addons.translation.conversation import ToolCall
 from addons.translation.conversation import ToolResult
 from addons.translation.conversation import Turn
 from addons.translation.conversation import Usage
-from addons.translation.conversation import code_of
+from addons.translation.errors import read_error
 from addons.translation.thinking import Family
 from addons.translation.thinking import family_of
 from addons.translation.thinking import settle
@@ -517,50 +517,6 @@ def _usage(usage: Json) -> Usage | None:
         reading.input_by_modality or {},
         reading.output_by_modality or {},
     )
-
-
-# Errors
-
-
-def read_error(status: int | None, body: object) -> Failure:
-    """Google's error object, alone or in an array, or the publisher's own (Anthropic's, Mistral's, OpenAI's).
-    `status` is HTTP's, None inside a stream."""
-    if isinstance(body, list) and body:
-        body = body[0]
-    error = member(body, "error")
-    if error is None:
-        error = body
-    code = _number(member(error, "code"), 0)
-    status = status or (code if 400 <= code < 600 else 502)
-    named = _text(member(error, "status"))
-    message = _text(member(error, "message")) or _text(error) or _detail(body)
-    message = message or f"The upstream answered with status {status} and no reason."
-    failure = Failure(status, message, named if named and named.isupper() else code_of(status))
-    for detail in items(member(error, "details")):
-        if violations := items(member(detail, "fieldViolations")):
-            failure.message += "".join(
-                f"\n{_text(member(violation, 'field')) or 'request'}: {_text(member(violation, 'description')) or ''}"
-                for violation in violations
-            )
-        if delay := _text(member(detail, "retryDelay")):
-            failure.retry_after = _seconds(delay)
-    return failure
-
-
-def _detail(body: object) -> str:
-    """Mistral's (FastAPI's) validation errors."""
-    detail = member(body, "detail")
-    if isinstance(detail, str):
-        return detail
-    return "; ".join(filter(None, (_text(member(problem, "msg")) for problem in items(detail))))
-
-
-def _seconds(delay: str) -> int | None:
-    """A google.protobuf.Duration ("12.5s"), rounded up."""
-    try:
-        return -int(-float(delay.removesuffix("s")) // 1)
-    except (ValueError, OverflowError):
-        return None
 
 
 def _text(value: object) -> str | None:

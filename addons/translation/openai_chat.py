@@ -15,18 +15,12 @@ from typing import Annotated
 from typing import Any
 from typing import Literal
 from typing import NamedTuple
-from typing import TypeVar
 
-from pydantic import AliasChoices
-from pydantic import BaseModel
 from pydantic import BeforeValidator
 from pydantic import ConfigDict
 from pydantic import Discriminator
 from pydantic import Field
 from pydantic import Tag
-from pydantic import ValidationError
-from pydantic import alias_generators
-from pydantic import model_validator
 from pydantic_core import from_json
 
 from addons.translation import media
@@ -55,39 +49,15 @@ from addons.translation.conversation import ToolChoice
 from addons.translation.conversation import ToolResult
 from addons.translation.conversation import Turn
 from addons.translation.conversation import Usage
+from addons.translation.errors import openai_error
+from addons.translation.validation import Count
+from addons.translation.validation import GoogleModel
+from addons.translation.validation import Int32
+from addons.translation.validation import Model
+from addons.translation.validation import camel_or_snake
+from addons.translation.validation import validated
 
 # The request, as clients send it. What is declared here is read; what is not has no target.
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
-
-
-def _camel_or_snake(name: str) -> AliasChoices:
-    return AliasChoices(alias_generators.to_camel(name), name)
-
-
-class _GoogleModel(BaseModel):
-    """Google's own objects, in camelCase or snake_case. What Google would refuse is refused."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        strict=True,
-        allow_inf_nan=False,
-        alias_generator=alias_generators.to_camel,
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _camel_case(cls, value: object) -> object:
-        """camelCase wins where both are given."""
-        if not isinstance(value, dict):
-            return value
-        known = {field.alias for field in cls.model_fields.values()}
-        snake = {name: alias for name in value if (alias := alias_generators.to_camel(str(name))) in known - {name}}
-        return {snake[name]: value[name] for name in snake} | {
-            name: member for name, member in value.items() if name not in snake
-        }
 
 
 def _upper(value: object) -> object:
@@ -98,8 +68,6 @@ def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
-Int32 = Annotated[int, Field(ge=-(2**31), lt=2**31)]
-Count = Annotated[int, Field(ge=1, lt=2**31)]
 HarmCategory = Literal[
     "HARM_CATEGORY_UNSPECIFIED",
     "HARM_CATEGORY_HATE_SPEECH",
@@ -116,25 +84,25 @@ HarmCategory = Literal[
 Threshold = Literal["BLOCK_LOW_AND_ABOVE", "BLOCK_MEDIUM_AND_ABOVE", "BLOCK_ONLY_HIGH", "BLOCK_NONE", "OFF"]
 
 
-class SafetySetting(_GoogleModel):
+class SafetySetting(GoogleModel):
     category: HarmCategory
     threshold: Threshold
     method: Literal["SEVERITY", "PROBABILITY"] | None = None
 
 
-class ThinkingConfig(_GoogleModel):
+class ThinkingConfig(GoogleModel):
     include_thoughts: bool | None = None
     thinking_budget: Annotated[Int32, Field(ge=-1)] | None = None
     thinking_level: Annotated[Literal["MINIMAL", "LOW", "MEDIUM", "HIGH"], BeforeValidator(_upper)] | None = None
 
 
-class ImageConfig(_GoogleModel):
+class ImageConfig(GoogleModel):
     aspect_ratio: str | None = None
     image_size: str | None = None
     person_generation: Literal["ALLOW_ALL", "ALLOW_ADULT", "ALLOW_NONE"] | None = None
 
 
-class GoogleExtra(_GoogleModel):
+class GoogleExtra(GoogleModel):
     """`google`, or `extra_body.google`: what Google's OpenAI endpoint takes there, and the rest of what chats use.
     Other members go nowhere: they are named as dropped."""
 
@@ -148,17 +116,17 @@ class GoogleExtra(_GoogleModel):
     audio_timestamp: bool | None = None
 
 
-class ExtraBody(_Model):
+class ExtraBody(Model):
     google: GoogleExtra | None = None
 
 
-class VideoMetadata(_GoogleModel):
+class VideoMetadata(GoogleModel):
     fps: Annotated[float, Field(gt=0, le=24)] | None = None
     start_offset: Annotated[str, Field(pattern=r"^\d{1,9}(\.\d{1,9})?s$")] | None = None
     end_offset: Annotated[str, Field(pattern=r"^\d{1,9}(\.\d{1,9})?s$")] | None = None
 
 
-class MediaUrl(_Model):
+class MediaUrl(Model):
     url: str
     detail: Annotated[Literal["auto", "low", "medium", "high", "ultra_high"], BeforeValidator(_lower)] | None = None
     format: str | None = None
@@ -166,12 +134,12 @@ class MediaUrl(_Model):
     video_metadata: VideoMetadata | None = None
 
 
-class TextPart(_Model):
+class TextPart(Model):
     type: Literal["text", "input_text", "output_text"]
     text: str
 
 
-class RefusalPart(_Model):
+class RefusalPart(Model):
     type: Literal["refusal"]
     refusal: str
 
@@ -180,33 +148,33 @@ def _as_object(value: object) -> object:
     return {"url": value} if isinstance(value, str) else value
 
 
-class ImagePart(_Model):
+class ImagePart(Model):
     type: Literal["image_url"]
     image_url: Annotated[MediaUrl, BeforeValidator(_as_object)]
 
 
-class VideoPart(_Model):
+class VideoPart(Model):
     type: Literal["video_url"]
     video_url: Annotated[MediaUrl, BeforeValidator(_as_object)]
     video_metadata: VideoMetadata | None = None
 
 
-class AudioUrlPart(_Model):
+class AudioUrlPart(Model):
     type: Literal["audio_url"]
     audio_url: Annotated[MediaUrl, BeforeValidator(_as_object)]
 
 
-class InputAudio(_Model):
+class InputAudio(Model):
     data: str
     format: str
 
 
-class AudioPart(_Model):
+class AudioPart(Model):
     type: Literal["input_audio"]
     input_audio: InputAudio
 
 
-class File(_Model):
+class File(Model):
     file_data: str | None = None
     file_id: str | None = None
     filename: str | None = None
@@ -214,7 +182,7 @@ class File(_Model):
     mime_type: str | None = None
 
 
-class FilePart(_Model):
+class FilePart(Model):
     type: Literal["file"]
     file: File
 
@@ -233,28 +201,28 @@ Content = Annotated[
 ]
 
 
-class CalledFunction(_Model):
+class CalledFunction(Model):
     name: str = Field(min_length=1)
     arguments: str = ""
 
 
-class Call(_Model):
+class Call(Model):
     id: str | None = None
     type: Literal["function"] = "function"
     function: CalledFunction
 
 
-class InstructionMessage(_Model):
+class InstructionMessage(Model):
     role: Literal["system", "developer"]
     content: Content
 
 
-class UserMessage(_Model):
+class UserMessage(Model):
     role: Literal["user"]
     content: Content
 
 
-class AssistantMessage(_Model):
+class AssistantMessage(Model):
     role: Literal["assistant"]
     content: Content | None = None
     refusal: str | None = None
@@ -262,14 +230,14 @@ class AssistantMessage(_Model):
     function_call: CalledFunction | None = None
 
 
-class ToolMessage(_Model):
+class ToolMessage(Model):
     role: Literal["tool"]
     content: Content
     tool_call_id: str
     name: str | None = None
 
 
-class FunctionMessage(_Model):
+class FunctionMessage(Model):
     role: Literal["function"]
     content: Content | None = None
     name: str
@@ -280,18 +248,18 @@ Message = Annotated[
 ]
 
 
-class FunctionDefinition(_Model):
+class FunctionDefinition(Model):
     name: str = Field(min_length=1)
     description: str | None = None
     parameters: Json | None = None
 
 
-class FunctionTool(_Model):
+class FunctionTool(Model):
     type: Literal["function"]
     function: FunctionDefinition
 
 
-class ServerTool(_Model):
+class ServerTool(Model):
     """A tool that the service runs: `{"type": "web_search"}`, or LiteLLM's `{"googleSearch": {}}`."""
 
 
@@ -325,16 +293,16 @@ Tool = Annotated[
 ]
 
 
-class Named(_Model):
+class Named(Model):
     name: str
 
 
-class AllowedTools(_Model):
+class AllowedTools(Model):
     mode: Literal["auto", "required"]
     tools: list[Json]
 
 
-class NamedChoice(_Model):
+class NamedChoice(Model):
     type: Literal["function", "allowed_tools"] = "function"
     function: Named | None = None
     name: str | None = None
@@ -354,37 +322,37 @@ CallChoiceField = Annotated[
 ]
 
 
-class SchemaFormat(_Model):
+class SchemaFormat(Model):
     name: str | None = None
     schema_: Json | None = Field(None, alias="schema")
 
 
-class ResponseFormat(_Model):
+class ResponseFormat(Model):
     type: Literal["text", "json_object", "json_schema"]
     json_schema: SchemaFormat | None = None
 
 
-class StreamOptions(_Model):
+class StreamOptions(Model):
     include_usage: bool | None = None
 
 
-class Reasoning(_Model):
+class Reasoning(Model):
     effort: str | None = None
     max_tokens: Int32 | None = None
     exclude: bool | None = None
     enabled: bool | None = None
 
 
-class AnthropicThinking(_Model):
+class AnthropicThinking(Model):
     type: Literal["enabled", "disabled", "adaptive"]
     budget_tokens: Int32 | None = None
 
 
-class Voice(_Model):
+class Voice(Model):
     id: str
 
 
-class Audio(_Model):
+class Audio(Model):
     voice: str | Voice | None = None
     format: str | None = None
 
@@ -406,7 +374,7 @@ def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-class ChatRequest(_Model):
+class ChatRequest(Model):
     model: str = Field(min_length=1)
     messages: list[Message] = Field(min_length=1)
     stream: bool | None = None
@@ -436,45 +404,13 @@ class ChatRequest(_Model):
     modalities: list[Annotated[Literal["text", "image", "audio"], BeforeValidator(_lower)]] | None = None
     audio: Audio | None = None
     service_tier: str | None = None
-    safety_settings: list[SafetySetting] | None = Field(None, validation_alias=_camel_or_snake("safety_settings"))
-    cached_content: str | None = Field(None, validation_alias=_camel_or_snake("cached_content"))
+    safety_settings: list[SafetySetting] | None = Field(None, validation_alias=camel_or_snake("safety_settings"))
+    cached_content: str | None = Field(None, validation_alias=camel_or_snake("cached_content"))
     labels: dict[str, str] | None = None
     google: GoogleExtra | None = None
     extra_body: ExtraBody | None = None
     project_id: str | None = None
     region: str | None = None
-
-
-M = TypeVar("M", bound=BaseModel)
-
-
-def validated(model: type[M], body: object) -> M:
-    """Raises InvalidRequest, with the path of what is wrong in the client's own words."""
-    try:
-        return model.model_validate(body)
-    except ValidationError as e:
-        # Of the branches of a union the one that got furthest.
-        error = max(e.errors(include_url=False, include_context=False, include_input=False), key=_depth)
-        path = _path(error["loc"], body)
-        message = error["msg"].removeprefix("Value error, ")
-        raise InvalidRequest(f"{path}: {message[:1].lower()}{message[1:]}" if path else message, path) from None
-
-
-def _depth(error: Any) -> int:
-    return len(error["loc"])
-
-
-def _path(loc: tuple[int | str, ...], body: object) -> str:
-    """`messages[0].content`: without the names that pydantic gives to branches of a union."""
-    path, value = "", body
-    for place, step in enumerate(loc):
-        if isinstance(step, int):
-            path += f"[{step}]"
-            value = value[step] if isinstance(value, list) and step < len(value) else None
-        elif isinstance(value, dict) and (step in value or place == len(loc) - 1):
-            path += f".{step}" if path else step
-            value = value.get(step)
-    return path
 
 
 # Reading
@@ -878,7 +814,10 @@ def _part(part: Any, path: str, notes: Notes) -> Part | None:
             linked.clip = _clip(part.video_metadata) or linked.clip
             return linked
         case AudioUrlPart():
-            return _linked(part.audio_url, f"{path}.audio_url", notes)
+            linked = _linked(part.audio_url, f"{path}.audio_url", notes)
+            # Some formats of sound are also of video.
+            linked.mime_type = linked.mime_type.replace("video/", "audio/")
+            return linked
         case AudioPart():
             return _audio(part.input_audio, f"{path}.input_audio")
         case FilePart():
@@ -1147,7 +1086,7 @@ class StreamWriter:
         if self._over:
             return b""
         self._over = self.failed = True
-        return _event(write_error(failure))
+        return _event(openai_error(failure))
 
     def _choice(self, choice: Choice) -> Iterator[bytes]:
         written = self._choices.get(choice.index)
@@ -1199,46 +1138,3 @@ def to_bytes(document: Json) -> bytes:
 
 def _event(data: Json) -> bytes:
     return b"data: " + to_bytes(data) + b"\n\n"
-
-
-# Errors
-
-
-class ErrorWords(NamedTuple):
-    type: str
-    code: str | None
-
-
-ERRORS = {
-    400: ErrorWords("invalid_request_error", None),
-    401: ErrorWords("authentication_error", "invalid_api_key"),
-    403: ErrorWords("permission_error", "permission_denied"),
-    404: ErrorWords("invalid_request_error", "model_not_found"),
-    409: ErrorWords("conflict_error", "conflict"),
-    413: ErrorWords("invalid_request_error", "request_too_large"),
-    429: ErrorWords("rate_limit_error", "rate_limit_exceeded"),
-    500: ErrorWords("server_error", "internal_error"),
-    502: ErrorWords("server_error", "bad_gateway"),
-    503: ErrorWords("server_error", "service_unavailable"),
-    504: ErrorWords("server_error", "timeout"),
-}
-"""HTTP status -> OpenAI's `type` and `code`. A code of None is Google's, in lower case."""
-_TOO_LONG = re.compile(r"(?i)token count.*exceeds|exceeds the maximum number of tokens|input.*too long")
-
-
-def words_for(status: int) -> ErrorWords:
-    return ERRORS.get(status, ErrorWords("server_error" if status >= 500 else "invalid_request_error", None))
-
-
-def write_error(failure: Failure, param: str | None = None) -> Json:
-    type, code = words_for(failure.status)
-    if failure.status == 400 and _TOO_LONG.search(failure.message):
-        code = "context_length_exceeded"
-    return {
-        "error": {
-            "message": failure.message,
-            "type": type,
-            "param": param,
-            "code": code or failure.code.lower(),
-        }
-    }

@@ -34,7 +34,6 @@ from addons.translation.openai_chat import StreamWriter
 from addons.translation.openai_chat import read_request
 from addons.translation.openai_chat import redirected
 from addons.translation.openai_chat import write_answer
-from addons.translation.openai_chat import write_error
 from tests.addons.translation.chats import DEEP
 from tests.addons.translation.chats import chats
 from tests.addons.translation.chats import check
@@ -1198,39 +1197,6 @@ def test_any_stream(events: list[object]) -> None:
         assert not any(finishes[:-1])
         assert bool(finishes[-1]) == (sent[-1] == "[DONE]")
         assert finishes[-1] in (None, *Finish)
-
-
-# Errors
-
-
-@pytest.mark.parametrize(
-    ("failure", "type", "code"),
-    [
-        (Failure(400, "x", "INVALID_ARGUMENT"), "invalid_request_error", "invalid_argument"),
-        (Failure(400, "x", "FAILED_PRECONDITION"), "invalid_request_error", "failed_precondition"),
-        (
-            Failure(
-                400,
-                "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
-                "INVALID_ARGUMENT",
-            ),
-            "invalid_request_error",
-            "context_length_exceeded",
-        ),
-        (Failure(401, "x", "UNAUTHENTICATED"), "authentication_error", "invalid_api_key"),
-        (Failure(403, "x", "PERMISSION_DENIED"), "permission_error", "permission_denied"),
-        (Failure(404, "x", "NOT_FOUND"), "invalid_request_error", "model_not_found"),
-        (Failure(429, "x", "RESOURCE_EXHAUSTED"), "rate_limit_error", "rate_limit_exceeded"),
-        (Failure(500, "x", "INTERNAL"), "server_error", "internal_error"),
-        (Failure(503, "x", "UNAVAILABLE"), "server_error", "service_unavailable"),
-        (Failure(504, "x", "DEADLINE_EXCEEDED"), "server_error", "timeout"),
-        (Failure(422, "x", "INVALID_ARGUMENT"), "invalid_request_error", "invalid_argument"),
-        (Failure(529, "x", "UNAVAILABLE"), "server_error", "unavailable"),
-    ],
-)
-def test_errors(failure: Failure, type: str, code: str) -> None:
-    expected = {"message": failure.message, "type": type, "param": "p", "code": code}
-    assert write_error(failure, "p") == {"error": expected}
 
 
 @settings(max_examples=30)

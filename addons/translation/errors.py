@@ -1,0 +1,108 @@
+"""Errors: those of upstreams read, whoever's they are, and told in OpenAI's words or in Google's."""
+
+import re
+from typing import NamedTuple
+
+from addons.translation.conversation import Failure
+from addons.translation.conversation import Json
+from addons.translation.conversation import code_of
+from metering.usage.google import items
+from metering.usage.google import member
+
+# Reading
+
+
+def read_error(status: int | None, body: object) -> Failure:
+    """Google's error object, alone or in an array, or the publisher's own (Anthropic's, Mistral's, OpenAI's).
+    `status` is HTTP's, None inside a stream."""
+    if isinstance(body, list) and body:
+        body = body[0]
+    error = member(body, "error")
+    if error is None:
+        error = body
+    code = _number(member(error, "code"), 0)
+    status = status or (code if 400 <= code < 600 else 502)
+    named = _text(member(error, "status"))
+    message = _text(member(error, "message")) or _text(error) or _detail(body)
+    message = message or f"The upstream answered with status {status} and no reason."
+    failure = Failure(status, message, named if named and named.isupper() else code_of(status))
+    for detail in items(member(error, "details")):
+        if violations := items(member(detail, "fieldViolations")):
+            failure.message += "".join(
+                f"\n{_text(member(violation, 'field')) or 'request'}: {_text(member(violation, 'description')) or ''}"
+                for violation in violations
+            )
+        if delay := _text(member(detail, "retryDelay")):
+            failure.retry_after = _seconds(delay)
+    return failure
+
+
+def _detail(body: object) -> str:
+    """Mistral's (FastAPI's) validation errors."""
+    detail = member(body, "detail")
+    if isinstance(detail, str):
+        return detail
+    return "; ".join(filter(None, (_text(member(problem, "msg")) for problem in items(detail))))
+
+
+def _seconds(delay: str) -> int | None:
+    """A google.protobuf.Duration ("12.5s"), rounded up."""
+    try:
+        return -int(-float(delay.removesuffix("s")) // 1)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _number(value: object, default: int = 0) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else default
+
+
+# Writing
+
+
+class ErrorWords(NamedTuple):
+    type: str
+    code: str | None
+
+
+ERRORS = {
+    400: ErrorWords("invalid_request_error", None),
+    401: ErrorWords("authentication_error", "invalid_api_key"),
+    403: ErrorWords("permission_error", "permission_denied"),
+    404: ErrorWords("invalid_request_error", "model_not_found"),
+    409: ErrorWords("conflict_error", "conflict"),
+    413: ErrorWords("invalid_request_error", "request_too_large"),
+    429: ErrorWords("rate_limit_error", "rate_limit_exceeded"),
+    500: ErrorWords("server_error", "internal_error"),
+    502: ErrorWords("server_error", "bad_gateway"),
+    503: ErrorWords("server_error", "service_unavailable"),
+    504: ErrorWords("server_error", "timeout"),
+}
+"""HTTP status -> OpenAI's `type` and `code`. A code of None is Google's, in lower case."""
+_TOO_LONG = re.compile(r"(?i)token count.*exceeds|exceeds the maximum number of tokens|(?:input|prompt).*too long")
+
+
+def words_for(status: int) -> ErrorWords:
+    return ERRORS.get(status, ErrorWords("server_error" if status >= 500 else "invalid_request_error", None))
+
+
+def openai_error(failure: Failure, param: str | None = None) -> Json:
+    type, code = words_for(failure.status)
+    if failure.status == 400 and _TOO_LONG.search(failure.message):
+        code = "context_length_exceeded"
+    return {
+        "error": {
+            "message": failure.message,
+            "type": type,
+            "param": param,
+            "code": code or failure.code.lower(),
+        }
+    }
+
+
+def google_error(failure: Failure) -> Json:
+    return {"error": {"code": failure.status, "message": failure.message, "status": failure.code}}

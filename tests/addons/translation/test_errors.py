@@ -1,0 +1,128 @@
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from addons.translation.conversation import Failure
+from addons.translation.errors import google_error
+from addons.translation.errors import openai_error
+from addons.translation.errors import read_error
+from tests.addons.translation.test_gemini import documents
+
+Json = dict[str, Any]
+
+
+def error(**members: object) -> Json:
+    return {"error": members}
+
+
+QUOTA = error(code=429, message="Quota exceeded.", status="RESOURCE_EXHAUSTED")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (429, QUOTA, Failure(429, "Quota exceeded.", "RESOURCE_EXHAUSTED")),
+        (429, [QUOTA], Failure(429, "Quota exceeded.", "RESOURCE_EXHAUSTED")),
+        # Inside of a stream only the error tells.
+        (None, QUOTA, Failure(429, "Quota exceeded.", "RESOURCE_EXHAUSTED")),
+        (None, error(message="x"), Failure(502, "x", "UNAVAILABLE")),
+        # HTTP's status is kept.
+        (500, QUOTA, Failure(500, "Quota exceeded.", "RESOURCE_EXHAUSTED")),
+        # Anthropic's, Mistral's, OpenAI's.
+        (
+            529,
+            {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}},
+            Failure(529, "Overloaded", "UNAVAILABLE"),
+        ),
+        (
+            422,
+            {"detail": [{"loc": ["body"], "msg": "field required"}, {"msg": "too short"}]},
+            Failure(422, "field required; too short", "INVALID_ARGUMENT"),
+        ),
+        (404, {"detail": "Not Found"}, Failure(404, "Not Found", "NOT_FOUND")),
+        (
+            400,
+            {"object": "error", "message": "bad", "type": "invalid_request_error"},
+            Failure(400, "bad", "INVALID_ARGUMENT"),
+        ),
+        (401, error(message="bad key", code="invalid_api_key"), Failure(401, "bad key", "UNAUTHENTICATED")),
+        (400, {"error": "just text"}, Failure(400, "just text", "INVALID_ARGUMENT")),
+    ],
+)
+def test_errors(status: int | None, body: object, expected: Failure) -> None:
+    assert read_error(status, body) == expected
+
+
+@pytest.mark.parametrize("body", [None, [], {}, "", {"error": {}}, [{}]])
+def test_an_error_without_a_word(body: object) -> None:
+    """No JSON, such as Google's pages for wrong hosts and paths, comes as None."""
+    failure = read_error(404, body)
+    assert (failure.status, failure.code) == (404, "NOT_FOUND")
+    assert "404" in failure.message
+
+
+def test_which_fields_are_wrong() -> None:
+    violations = [{"field": "contents[0]", "description": "is empty"}, {"description": "no"}]
+    details = [{"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": violations}]
+    failure = read_error(400, error(message="Invalid argument.", status="INVALID_ARGUMENT", details=details))
+    assert failure.message == "Invalid argument.\ncontents[0]: is empty\nrequest: no"
+
+
+@pytest.mark.parametrize(
+    ("delay", "seconds"),
+    [("12s", 12), ("12.5s", 13), ("0.2s", 1), ("0s", 0), ("soon", None), ("infs", None), (5, None)],
+)
+def test_when_to_come_back(delay: object, seconds: int | None) -> None:
+    details = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay}]
+    assert read_error(429, error(message="x", details=details)).retry_after == seconds
+
+
+@given(status=st.none() | st.integers(400, 599), body=documents())
+def test_any_error(status: int | None, body: object) -> None:
+    failure = read_error(status, body)
+    assert failure.message
+    assert failure.code.isupper()
+    assert failure.status == status or (status is None and 400 <= failure.status < 600)
+
+
+@pytest.mark.parametrize(
+    ("failure", "type", "code"),
+    [
+        (Failure(400, "x", "INVALID_ARGUMENT"), "invalid_request_error", "invalid_argument"),
+        (Failure(400, "x", "FAILED_PRECONDITION"), "invalid_request_error", "failed_precondition"),
+        (
+            Failure(
+                400,
+                "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
+                "INVALID_ARGUMENT",
+            ),
+            "invalid_request_error",
+            "context_length_exceeded",
+        ),
+        (
+            Failure(400, "prompt is too long: 250000 tokens > 200000 maximum", "INVALID_ARGUMENT"),
+            "invalid_request_error",
+            "context_length_exceeded",
+        ),
+        (Failure(401, "x", "UNAUTHENTICATED"), "authentication_error", "invalid_api_key"),
+        (Failure(403, "x", "PERMISSION_DENIED"), "permission_error", "permission_denied"),
+        (Failure(404, "x", "NOT_FOUND"), "invalid_request_error", "model_not_found"),
+        (Failure(429, "x", "RESOURCE_EXHAUSTED"), "rate_limit_error", "rate_limit_exceeded"),
+        (Failure(500, "x", "INTERNAL"), "server_error", "internal_error"),
+        (Failure(503, "x", "UNAVAILABLE"), "server_error", "service_unavailable"),
+        (Failure(504, "x", "DEADLINE_EXCEEDED"), "server_error", "timeout"),
+        (Failure(422, "x", "INVALID_ARGUMENT"), "invalid_request_error", "invalid_argument"),
+        (Failure(529, "x", "UNAVAILABLE"), "server_error", "unavailable"),
+    ],
+)
+def test_in_openais_words(failure: Failure, type: str, code: str) -> None:
+    expected = {"message": failure.message, "type": type, "param": "p", "code": code}
+    assert openai_error(failure, "p") == {"error": expected}
+
+
+def test_in_googles_words() -> None:
+    failure = Failure(429, "Slow down.", "RESOURCE_EXHAUSTED", 7)
+    assert google_error(failure) == error(code=429, message="Slow down.", status="RESOURCE_EXHAUSTED")
+    assert read_error(429, google_error(failure)) == Failure(429, "Slow down.", "RESOURCE_EXHAUSTED")
