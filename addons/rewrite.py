@@ -198,7 +198,7 @@ class Rewrite:
         try:
             self._rewritings[flow] = self._rewrite(flow, exchange, exchange.service)
         except InvalidRequest as e:
-            failure = Failure(e.status, e.message, code_of(e.status))
+            failure = Failure(e.status, e.message, e.code or code_of(e.status))
             ours = ErrorType.BAD_REQUEST if e.status < 500 else ErrorType.NO_CREDENTIALS
             exchange.refuse(flow, _error(failure, e.param), ours)
         self._meter.let_go(flow)
@@ -273,8 +273,9 @@ class Rewrite:
     def _rewrite(self, flow: http.HTTPFlow, exchange: Exchange, service: Service) -> Rewriting:
         request, target = flow.request, exchange.target
         assert target
-        if target.operation != "chat/completions" or request.method != "POST":
-            raise InvalidRequest(f"{request.method} {exchange.call.path} {NOT_SERVED}", status=404)
+        is_whole = target.fields.get("openai", "").rstrip("/") == target.operation
+        if target.operation != "chat/completions" or request.method != "POST" or not is_whole:
+            raise InvalidRequest(f"{request.method} {exchange.call.path} {NOT_SERVED}", status=404, code="UNKNOWN_URL")
         raw = _decoded(request)
         body = _parsed(raw)
         asked = body.get("model")

@@ -88,10 +88,11 @@ class Route:
         """The path with the project of our credentials, which paths that are meant for API keys leave out. Raises
         ValueError."""
         path = path.removeprefix(target.base).replace(*ALIAS)
-        if "location" in target.fields:
-            services.location(target.fields["location"])
-        if "project" in target.fields:
-            services.project(target.fields["project"])
+        for name, check in (("location", services.location), ("project", services.project)):
+            try:
+                check(target.fields.get(name, "global"))
+            except ValueError as e:
+                raise ValueError(f"The {name} in the path is none: {e}.") from None
         if "rpc" in target.fields or "project" in target.fields or service.api_key or _is_catalogue(target):
             return path
         version = target.fields.get("version")

@@ -1,7 +1,7 @@
 """The URL grammar of Vertex AI, the Gemini API and OpenAI: `parse` and `build`, and which host answers.
 
 One table, `TEMPLATES`, serves both directions. In a template `{name}` is a field of one segment, `{name:kind}`
-a field of that kind (`KINDS`), and `[...]` is optional. Any template may stand behind a base path such as
+a field of that kind (`KINDS`), and `[...]` is optional. Most may stand behind a base path such as
 `/vertex`. The first template that matches wins.
 
 Sources: Google's discovery documents of aiplatform v1 and v1beta1, the paths that google-genai and
@@ -31,11 +31,13 @@ class Template(NamedTuple):
     path: str
     method: str | None = None
     """The only one that this is for."""
+    anywhere: bool = True
+    """Whether it may stand behind a base path."""
 
 
-_PARENT = "/{version}/projects/{project}/locations/{location}"
-_ANYWHERE = "/{version}[/projects/{project}/locations/{location}]"
-_PUBLISHER = "[/{version}][/projects/{project}/locations/{location}]/publishers/{publisher}"
+_PARENT = "/{version}/projects/{project:project}/locations/{location}"
+_ANYWHERE = "/{version}[/projects/{project:project}/locations/{location}]"
+_PUBLISHER = "[/{version}][/projects/{project:project}/locations/{location}]/publishers/{publisher}"
 _GEMINI = "/{version:gemini}"
 _LIVE = "{slashes:slashes}ws/google."
 
@@ -75,11 +77,15 @@ TEMPLATES = (
     # What else there is, so that at least its host is right.
     Template("vertex", "vertex", "", _PARENT + "[:{verb:name}][/{rest:rest}]"),
     Template("gemini", "gemini", "", "/{version:beta}/{rest:rest}"),
+    # Of clients whose base_url lacks the version.
+    Template("openai", "openai", "models", "/models[/{model:rest}]", anywhere=False),
+    Template("openai", "openai", "{openai}", "/{openai:openai}", anywhere=False),
 )
 """`/v1/models` and `/v1/files` are OpenAI's, unless the host says otherwise: so its templates come first."""
 
 KINDS = {
     "": r"[^/:?#]+",
+    "project": r"(?:[^/:?#]+:)?[^/:?#]+",
     "version": r"v\d[a-z0-9]*",
     "v1beta1": r"v1beta1",
     "gemini": r"v1(?:beta|alpha)?",
@@ -92,7 +98,7 @@ KINDS = {
     "collection": r"models|tunedModels",
     "resource": r"cachedContents|operations|batchPredictionJobs|endpoints|tuningJobs|interactions|batches|files",
     "openai": r"(?:chat|completions|responses|conversations|embeddings|images|audio|videos|moderations|realtime"
-    r"|batches|files|uploads|fine_tuning|vector_stores|assistants|threads|containers)(?:/[^/?#]+)*",
+    r"|batches|files|uploads|fine_tuning|vector_stores|assistants|threads|containers)(?:/[^/?#]+)*/?",
 }
 
 OPENAI_WORDS = frozenset(
@@ -176,7 +182,8 @@ def _compiled(template: str) -> re.Pattern[str]:
             end = match.end()
         return out + re.escape(part[end:])
 
-    return re.compile(r"(?P<base>(?:/[^/?#]+)*?)" + _regex(template))
+    # A project that is cut off would be taken for a base path.
+    return re.compile(r"(?P<base>(?:/(?!projects/|locations/)[^/?#]+)*?)" + _regex(template))
 
 
 @lru_cache(maxsize=1024)
@@ -184,7 +191,7 @@ def _parse(method: str, path: str, api: Api | None) -> Target | None:
     for template in TEMPLATES:
         if api not in (None, template.api) or template.method not in (None, method):
             continue
-        if match := _compiled(template.path).fullmatch(path):
+        if (match := _compiled(template.path).fullmatch(path)) and (template.anywhere or not match["base"]):
             fields = {name: unquote(value) for name, value in match.groupdict().items() if value is not None}
             base = fields.pop("base")
             operation = _operation(method, template.operation, fields)

@@ -20,13 +20,15 @@ Json = dict[str, object]
 
 
 class InvalidRequest(Exception):
-    """The client's request cannot be converted; `param` is the path of what is wrong in its body, `status` HTTP's."""
+    """The client's request cannot be converted; `param` is the path of what is wrong in its body, `status` HTTP's,
+    `code` a word of ours where a name of google.rpc.Code says too little."""
 
-    def __init__(self, message: str, param: str | None = None, status: int = 400) -> None:
+    def __init__(self, message: str, param: str | None = None, status: int = 400, code: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.param = param
         self.status = status
+        self.code = code
 
 
 @dataclass(slots=True)
@@ -249,7 +251,7 @@ class Failure:
     """HTTP."""
     message: str
     code: str
-    """A name of google.rpc.Code."""
+    """A name of google.rpc.Code, or a word of ours."""
     retry_after: int | None = None
     """Seconds."""
 

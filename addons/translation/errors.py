@@ -6,6 +6,7 @@ from typing import NamedTuple
 from addons.translation.conversation import Failure
 from addons.translation.conversation import Json
 from addons.translation.conversation import code_of
+from metering.usage.errors import RPC_CODES
 from metering.usage.google import items
 from metering.usage.google import member
 
@@ -92,6 +93,8 @@ def words_for(status: int) -> ErrorWords:
 
 def openai_error(failure: Failure, param: str | None = None) -> Json:
     type, code = words_for(failure.status)
+    if failure.code not in RPC_CODES:
+        code = None
     if failure.status == 400 and _TOO_LONG.search(failure.message):
         code = "context_length_exceeded"
     return {

@@ -476,7 +476,10 @@ def _read_tools(chat: ChatRequest, request: Request) -> None:
         raise InvalidRequest("two functions have the same name", "tools")
     for number, definition in enumerate(definitions):
         if not _is_finite(definition.parameters):
-            raise InvalidRequest("a number is too large", f"tools[{number}].function.parameters")
+            raise InvalidRequest(
+                NO_VALUE,
+                f"tools[{number}].function.parameters",
+            )
     request.functions = [Function(one.name, one.description, one.parameters) for one in definitions]
     request.tool_choice = _read_choice(chat)
     for name in request.tool_choice.names if request.tool_choice else []:
@@ -526,7 +529,10 @@ def _read_format(chat: ChatRequest, request: Request) -> None:
     elif wanted.json_schema is None or wanted.json_schema.schema_ is None:
         raise InvalidRequest("there is no schema", "response_format.json_schema.schema")
     elif not _is_finite(wanted.json_schema.schema_):
-        raise InvalidRequest("a number is too large", "response_format.json_schema.schema")
+        raise InvalidRequest(
+            NO_VALUE,
+            "response_format.json_schema.schema",
+        )
     else:
         request.format = Format(wanted.json_schema.schema_)
 
@@ -731,12 +737,16 @@ def _output(text: str) -> object:
     return output if _is_finite(output) else text
 
 
-def _is_finite(value: object) -> bool:
-    """Whether there is no number in a JSON value that is too large for a float: JSON has no word for it."""
-    if isinstance(value, dict):
-        return all(map(_is_finite, value.values()))
-    if isinstance(value, list):
-        return all(map(_is_finite, value))
+DEEPEST = 90
+"""Levels of a JSON value; Google's parser stops at 100 for the whole request."""
+NO_VALUE = f"a number in it is too large, or it is more than {DEEPEST} levels deep"
+
+
+def _is_finite(value: object, levels: int = DEEPEST) -> bool:
+    """Whether a JSON value is not too deep, and no number in it too large for a float: JSON has no word for it."""
+    if isinstance(value, dict | list):
+        inner = value.values() if isinstance(value, dict) else value
+        return levels > 0 and all(_is_finite(one, levels - 1) for one in inner)
     return not isinstance(value, float) or isfinite(value)
 
 
@@ -790,7 +800,7 @@ def _arguments(text: str, param: str) -> Json:
     except ValueError:
         arguments = None
     if not isinstance(arguments, dict) or not _is_finite(arguments):
-        raise InvalidRequest("the arguments of a call are a JSON object", param)
+        raise InvalidRequest(f"the arguments of a call are a JSON object, at most {DEEPEST} levels deep", param)
     return arguments
 
 

@@ -187,14 +187,25 @@ class TestBadInput:
 
     @pytest.mark.parametrize(
         ("method", "path"),
-        [("POST", "/v1/embeddings"), ("POST", "/v1/audio/speech"), ("GET", "/v1/files"), ("GET", CHAT)],
+        [
+            ("POST", "/v1/embeddings"),
+            ("POST", "/v1/audio/speech"),
+            ("GET", "/v1/files"),
+            ("GET", CHAT),
+            ("POST", f"{CHAT}/chatcmpl-1"),
+        ],
     )
     def test_other_operations_are_told(self, converting: Proxy, upstream: Simulator, method: str, path: str) -> None:
         before = len(upstream.seen)
         body: dict[str, Any] | None = {} if method == "POST" else None
         answer = call(converting.url, path, body, method=method, headers=NOBODY)
-        assert (answer.status, "chat/completions" in answer.json()["error"]["message"]) == (404, True)
+        error = answer.json()["error"]
+        assert (answer.status, error["code"], "chat/completions" in error["message"]) == (404, "unknown_url", True)
         assert [seen for seen in upstream.seen[before:] if seen.request.path != "/token"] == []
+
+    @pytest.mark.parametrize("path", ["/chat/completions", "/v1/chat/completions/"])
+    def test_other_spellings_of_the_path(self, converting: Proxy, path: str) -> None:
+        assert call(converting.url, path, chat(), headers=NOBODY).json()["object"] == "chat.completion"
 
     def test_a_body_in_gzip(self, converting: Proxy, upstream: Simulator) -> None:
         body = gzip.compress(json.dumps(chat()).encode())

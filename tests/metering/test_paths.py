@@ -129,8 +129,39 @@ def test_parse_and_build(
     assert build(target.template, target.base, **target.fields) == base + path
 
 
+@pytest.mark.parametrize(
+    ("path", "operation"),
+    [
+        ("/chat/completions", "chat/completions"),
+        ("/images/generations", "images/generations"),
+        ("/models", "models"),
+        ("/models/g", "models"),
+        ("/x/images/generations", None),
+        ("/x/models", None),
+    ],
+)
+def test_a_base_url_without_the_version(path: str, operation: str | None) -> None:
+    """Behind a base path that nobody configured it would be anybody's."""
+    target = parse("POST", path)
+    assert (target and target.operation) == operation
+
+
+@pytest.mark.parametrize("project", ["p", "example.com:my-project", "example.com%3Amy-project"])
+def test_projects_of_a_domain(project: str) -> None:
+    for rest in ("publishers/google/models/g:predict", "endpoints/1:predict", "cachedContents"):
+        target = parse("POST", f"/v1/projects/{project}/locations/us-central1/{rest}")
+        assert target
+        assert (target.base, target.fields["project"]) == ("", project.replace("%3A", ":"))
+
+
+@pytest.mark.parametrize("path", ["/v1/projects/a/b/locations/us/publishers/google/models/g:predict"])
+def test_a_project_is_no_base_path(path: str) -> None:
+    assert parse("POST", path) is None
+
+
 def test_every_template_is_used() -> None:
-    parsed = {target.template for method, path, *_ in PATHS if (target := parse(method, path))}
+    paths = [(method, path) for method, path, *_ in PATHS] + [("POST", "/images/edits"), ("GET", "/models/g")]
+    parsed = {target.template for method, path in paths if (target := parse(method, path))}
     assert parsed == {template.path for template in TEMPLATES}
 
 

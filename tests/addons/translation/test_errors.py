@@ -113,6 +113,8 @@ def test_any_error(status: int | None, body: object) -> None:
         (Failure(500, "x", "INTERNAL"), "server_error", "internal_error"),
         (Failure(503, "x", "UNAVAILABLE"), "server_error", "service_unavailable"),
         (Failure(504, "x", "DEADLINE_EXCEEDED"), "server_error", "timeout"),
+        # A word of ours stays.
+        (Failure(404, "x", "UNKNOWN_URL"), "invalid_request_error", "unknown_url"),
         (Failure(422, "x", "INVALID_ARGUMENT"), "invalid_request_error", "invalid_argument"),
         (Failure(529, "x", "UNAVAILABLE"), "server_error", "unavailable"),
     ],

@@ -30,6 +30,7 @@ from addons.translation.conversation import Turn
 from addons.translation.conversation import Usage
 from addons.translation.gemini import AnswerReader
 from addons.translation.gemini import write_request
+from addons.translation.openai_chat import DEEPEST
 from addons.translation.openai_chat import StreamWriter
 from addons.translation.openai_chat import read_request
 from addons.translation.openai_chat import redirected
@@ -396,10 +397,11 @@ def tool(name: str = "f", **members: object) -> Json:
 
 class TestTools:
     def test_the_deepest_schema_that_can_come(self) -> None:
-        """The parser of requests goes no deeper than 200."""
+        """Google's parser goes no deeper than 100."""
         schema: Json = {"type": "string"}
-        for _ in range(190):
+        for _ in range(DEEPEST - 1):
             schema = {"not": schema}
+        assert converted(tools=[tool(parameters={"not": schema})]) is None
         body = converted(tools=[tool(parameters=schema)])
         assert body
         assert body["tools"][0]["functionDeclarations"][0]["parametersJsonSchema"] == schema
