@@ -6,9 +6,9 @@ from mitmproxy import http
 
 from addons.classify import Classify
 from addons.classify import fails_closed
-from addons.error_pages import error_response
 from addons.options import Options
 from addons.options import is_loopback
+from addons.translation.conversation import refusal
 from metering.call import ErrorType
 
 FOREIGN = "Calls with the credentials of this proxy are not taken from web pages of other sites."
@@ -25,8 +25,8 @@ class Access:
     @fails_closed
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         exchange = self.exchanges.get(flow)
-        if exchange and self._options.service.injects and _is_foreign(flow.request.headers):
-            exchange.refuse(flow, error_response(403, FOREIGN), ErrorType.BAD_REQUEST)
+        if exchange and self._options.gateway.injects and _is_foreign(flow.request.headers):
+            exchange.refuse(flow, refusal(403, FOREIGN), ErrorType.BAD_REQUEST)
 
 
 def _is_foreign(headers: http.Headers) -> bool:

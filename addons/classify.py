@@ -11,6 +11,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import MutableMapping
 from dataclasses import dataclass
+from dataclasses import field
 from typing import Any
 from typing import TypeVar
 from weakref import WeakKeyDictionary
@@ -21,6 +22,9 @@ from mitmproxy.proxy import mode_specs
 from addons.error_pages import error_response
 from addons.options import Options
 from addons.services import Service
+from addons.translation.conversation import Failure
+from addons.translation.conversation import to_bytes
+from addons.translation.errors import openai_error
 from metering.call import Call
 from metering.call import ErrorType
 from metering.call import word
@@ -49,11 +53,11 @@ def fails_closed(hook: Hook) -> Hook:
         except Exception as e:
             # The message of an exception may quote the prompt; its type does not.
             logger.error("vertex-tap: a call was not sent (%s in %s)", type(e).__name__, hook.__qualname__)
-            response = error_response(500, "The proxy could not send this call on.")
+            failure = Failure(500, "The proxy could not send this call on.", "INTERNAL")
             if exchange := addon.exchanges.get(flow):
-                exchange.refuse(flow, response, None)
+                exchange.refuse(flow, failure, None)
             else:
-                flow.response = response
+                flow.response = error_response(failure.status, failure.message)
 
     @functools.wraps(hook)
     def guarded(addon: Any, flow: http.HTTPFlow) -> None:
@@ -76,8 +80,10 @@ class Exchange:
     """The row that it will leave."""
     target: Target | None
     """What its path asks; None for an unknown path on a known host."""
+    base: str
+    """The configured base path that it came with; empty without."""
     path: str
-    """The path without query and configured base path."""
+    """The path without query and that."""
     credential: str | None
     """What tells its client from others. A secret: only its fingerprint is kept."""
     service: Service | None = None
@@ -85,14 +91,32 @@ class Exchange:
     is_rewritten: bool = False
     """Whether it becomes a call of another dialect, once its body is here."""
     answered_by: Target | None = None
-    """What it then asks."""
+    """What it then asks, and `answered_with` by which method."""
+    answered_with: str = "POST"
     refused: bool = False
+    answered: bool = False
+    """Whether we have answered it well, without an upstream."""
+    held: bool = False
+    """Whether its answer is held until it is whole, as it will be another one."""
     repeated: http.Response | None = None
-    """The answer to its repetition, which is held."""
+    """The answer to its repetition."""
+    others: list[http.Response] = field(default_factory=list)
+    """The answers to the other calls that this one became."""
 
-    def refuse(self, flow: http.HTTPFlow, response: http.Response, error_type: ErrorType | None) -> None:
-        """Answer the call ourselves."""
-        flow.response = response
+    @property
+    def speaks_openai(self) -> bool:
+        """Whether its client reads errors in OpenAI's words, and nobody else's."""
+        return self.target is not None and self.target.surface == "openai"
+
+    def refuse(
+        self, flow: http.HTTPFlow, failure: Failure, error_type: ErrorType | None, param: str | None = None
+    ) -> None:
+        """Answer the call ourselves, in its own dialect; `param` is what is wrong in its body."""
+        if self.speaks_openai:
+            body = to_bytes(openai_error(failure, param))
+            flow.response = http.Response.make(failure.status, body, {"content-type": "application/json"})
+        else:
+            flow.response = error_response(failure.status, failure.message)
         self.refused = True
         self.call.error_type = error_type
 
@@ -116,8 +140,10 @@ class Classify:
         request = flow.request
         path = request.path.partition("?")[0]
         api: Api | None = None
+        base = ""
         if isinstance(flow.client_conn.proxy_mode, mode_specs.ReverseMode):
-            path = self._without_base(path)
+            base = self._base_of(path)
+            path = path[len(base) :] or "/"
             api = _told_api(request, path)
         elif host := next(
             (name for name in (request.host, flow.client_conn.sni) if name and self.is_ai_host(name)), None
@@ -141,17 +167,15 @@ class Classify:
             call.location = word(target.fields.get("location"))
             call.publisher = word(target.publisher)
             call.model = word(target.fields.get("model") or _endpoint_id(target), 256)
-        self.exchanges[flow] = Exchange(call, target, path, credential_of(request))
+        self.exchanges[flow] = Exchange(call, target, base, path, credential_of(request))
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         if flow.response and flow not in self.exchanges:
             flow.response.stream = True
 
-    def _without_base(self, path: str) -> str:
-        for base in self._options.settings.gateway_base_path:
-            if path == base or path.startswith(base + "/"):
-                return path[len(base) :] or "/"
-        return path
+    def _base_of(self, path: str) -> str:
+        bases = self._options.settings.gateway_base_path
+        return next((base for base in bases if path == base or path.startswith(base + "/")), "")
 
     def _tags(self, headers: http.Headers) -> dict[str, str] | None:
         names = (name for name in self._options.settings.usage_tags if name in headers)

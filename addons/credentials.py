@@ -1,77 +1,44 @@
 """Google credentials: tokens minted off the event loop, refreshed ahead, and put into calls to Google only."""
 
 import asyncio
-import contextlib
 import functools
 import logging
 import re
-import threading
 import time
-from collections.abc import Callable
 from collections.abc import MutableMapping
 from datetime import UTC
 from datetime import datetime
-from typing import ParamSpec
-from typing import TypeVar
 from urllib.parse import unquote_plus
 from weakref import WeakKeyDictionary
 
 import google.auth.credentials
-import requests
 from google.auth import exceptions
 from google.auth.transport.requests import Request as Transport
-from mitmproxy import ctx
 from mitmproxy import http
 from mitmproxy.proxy import mode_specs
 
 from addons.classify import Classify
 from addons.classify import Exchange
 from addons.classify import fails_closed
-from addons.error_pages import error_response
 from addons.options import Options
 from addons.options import Settings
 from addons.options import holds_credential
 from addons.services import Service
+from addons.translation.conversation import refusal
+from addons.upstream import in_thread
+from addons.upstream import send
 from metering.call import ErrorType
 from metering.paths import api_of
 
 logger = logging.getLogger(__name__)
 
 MINT_TIMEOUT_S = 10
-REPEAT_TIMEOUT_S = 300
 LIFETIME_S = 3600.0
 """Of a token that does not tell it."""
 AHEAD_S = 300.0
 """How long before its end a token is minted anew, at most a quarter of its life."""
 PAUSE_S = 5.0
 """After minting ahead has failed; the old token still serves."""
-
-
-R = TypeVar("R")
-A = ParamSpec("A")
-
-
-async def _in_thread(function: Callable[A, R], *args: A.args, **kwargs: A.kwargs) -> R:
-    """Runs what blocks. Not in asyncio's own threads: those are few, look up names, and are waited for at the end."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[R] = loop.create_future()
-
-    def tell(set_it: Callable[[], None]) -> None:
-        with contextlib.suppress(RuntimeError):
-            # The loop may be closed by then.
-            loop.call_soon_threadsafe(lambda: None if future.done() else set_it())
-
-    def run() -> None:
-        try:
-            result = function(*args, **kwargs)
-        except Exception as e:
-            error = e
-            tell(lambda: future.set_exception(error))
-        else:
-            tell(lambda: future.set_result(result))
-
-    threading.Thread(target=run, name="credentials", daemon=True).start()
-    return await future
 
 
 class TokenError(Exception):
@@ -118,7 +85,7 @@ class TokenSource:
     async def _refresh(self) -> None:
         began = time.monotonic()
         try:
-            await _in_thread(self._credentials.refresh, self._transport)
+            await in_thread(self._credentials.refresh, self._transport)
         except Exception as e:
             raise _token_error(e) from e
         life = LIFETIME_S
@@ -156,13 +123,15 @@ class Credentials:
     def __init__(self, options: Options, classify: Classify) -> None:
         self._options = options
         self.exchanges = classify.exchanges
-        self._source: TokenSource | None = None
+        self._sources: dict[str, TokenSource] = {}
+        """By service."""
         self._injected: MutableMapping[http.HTTPFlow, str] = WeakKeyDictionary()
         """The token that a call went with."""
 
     def running(self) -> None:
-        if credentials := self._options.service.credentials:
-            self._source = TokenSource(credentials)
+        for service in self._options.gateway.services.values():
+            if service.credentials:
+                self._sources[service.name] = TokenSource(service.credentials)
 
     @fails_closed
     async def requestheaders(self, flow: http.HTTPFlow) -> None:
@@ -179,15 +148,16 @@ class Credentials:
     async def responseheaders(self, flow: http.HTTPFlow) -> None:
         """A token that Google does not take is minted anew, and the call repeated once."""
         token = self._injected.pop(flow, None)
-        if not token or not self._source or not flow.response or flow.response.status_code != 401:
+        if not token or not flow.response or flow.response.status_code != 401:
             return
-        self._source.reject(token)
         exchange, request = self.exchanges[flow], flow.request
+        assert exchange.service
+        self._sources[exchange.service.name].reject(token)
         if request.raw_content is None or "upgrade" in request.headers:
             return
         try:
-            request.headers["authorization"] = f"Bearer {await self._source.token()}"
-            answer = await _in_thread(_send, request)
+            await self.renew(exchange.service, request)
+            answer = await send(request)
         except Exception as e:
             # The client gets the 401.
             logger.warning("vertex-tap: a call that got 401 could not be repeated (%s)", type(e).__name__)
@@ -202,28 +172,37 @@ class Credentials:
         if exchange and exchange.repeated and flow.response:
             flow.response.raw_content = exchange.repeated.raw_content
 
+    async def renew(self, service: Service, request: http.Request) -> bool:
+        """Puts a new token in place of one that Google does not take; false if it is not one of ours. Raises
+        TokenError."""
+        source = self._sources.get(service.name)
+        if source is None:
+            return False
+        source.reject(request.headers.get("authorization", "").removeprefix("Bearer "))
+        request.headers["authorization"] = f"Bearer {await source.token()}"
+        return True
+
     async def _put_in(self, flow: http.HTTPFlow, exchange: Exchange, service: Service) -> None:
         request = flow.request
         if flow.response or flow.error:
             return
-        if not service.injects:
+        if service.provider == "vertex" and not service.injects:
             if exchange.is_rewritten and not _pass_on(request):
-                exchange.refuse(flow, error_response(401, UNKNOWN_KEY), ErrorType.NO_CREDENTIALS)
+                exchange.refuse(flow, refusal(401, UNKNOWN_KEY), ErrorType.NO_CREDENTIALS)
             return
         strip(request)
         for name in BESIDE:
             request.headers.pop(name, None)
         if not exchange.is_rewritten and not may_have_credentials(flow, self._options.settings):
-            exchange.refuse(flow, error_response(502, NOT_TRUSTED), ErrorType.NO_CREDENTIALS)
+            exchange.refuse(flow, refusal(502, NOT_TRUSTED), ErrorType.NO_CREDENTIALS)
         elif service.api_key:
-            request.headers["x-goog-api-key"] = service.api_key
-        else:
-            if self._source is None:
-                raise TypeError("no credentials before the start")
+            name, value = KEY_HEADERS[service.provider]
+            request.headers[name] = value.format(service.api_key)
+        elif service.credentials:
             try:
-                token = await self._source.token()
+                token = await self._sources[service.name].token()
             except TokenError as e:
-                exchange.refuse(flow, error_response(e.status, str(e)), ErrorType.NO_CREDENTIALS)
+                exchange.refuse(flow, refusal(e.status, str(e)), ErrorType.NO_CREDENTIALS)
                 return
             request.headers["authorization"] = f"Bearer {token}"
             if service.quota_project:
@@ -238,6 +217,8 @@ UNKNOWN_KEY = (
 )
 PLACES = ("authorization", "x-goog-api-key", "api-key", "x-api-key")
 """Headers in which clients send credentials."""
+KEY_HEADERS = {"vertex": ("x-goog-api-key", "{}"), "openai": ("authorization", "Bearer {}")}
+"""Provider -> the header that holds an API key of ours."""
 BESIDE = ("x-goog-user-project",)
 """Headers that are of no use with another's credentials."""
 QUERY = frozenset({"key", "api_key", "access_token", "oauth_token"})
@@ -286,30 +267,3 @@ def may_have_credentials(flow: http.HTTPFlow, settings: Settings) -> bool:
     named = [settings.vertex_endpoint and settings.vertex_endpoint[1:3]]
     named += [mode.address] if isinstance(mode, mode_specs.ReverseMode) else []
     return (request.host, request.port) in named
-
-
-def _send(request: http.Request) -> http.Response:
-    """The same request once more, by a client of our own: mitmproxy sends one only once."""
-    options = ctx.options
-    trusted = options.ssl_verify_upstream_trusted_ca or options.ssl_verify_upstream_trusted_confdir
-    with requests.Session() as session:
-        session.trust_env = False
-        session.headers.clear()
-        answer = session.request(
-            request.method,
-            request.url,
-            headers={
-                name.decode(): value for name, value in request.headers.fields if name.decode().lower() not in _FRAMING
-            },
-            data=request.raw_content,
-            timeout=REPEAT_TIMEOUT_S,
-            allow_redirects=False,
-            verify=trusted or True,
-        )
-        headers = {name: value for name, value in answer.headers.items() if name.lower() not in _FRAMING}
-        # requests has undone the coding.
-        headers.pop("Content-Encoding", None)
-        return http.Response.make(answer.status_code, answer.content, headers)
-
-
-_FRAMING = frozenset({"host", "content-length", "transfer-encoding", "connection"})

@@ -10,8 +10,8 @@ from mitmproxy import http
 from mitmproxy.addons.proxyserver import Proxyserver
 
 from addons.classify import Classify
-from addons.error_pages import error_response
 from addons.meter import Meter
+from addons.translation.conversation import refusal
 
 PATIENCE_S = 8.0
 """Container managers kill after 10 seconds."""
@@ -29,7 +29,7 @@ class Drain:
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         if self._draining and (exchange := self._exchanges.get(flow)):
-            exchange.refuse(flow, error_response(503, ENDING), None)
+            exchange.refuse(flow, refusal(503, ENDING), None)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         if self._draining and flow.response and flow.request.http_version.startswith("HTTP/1"):

@@ -26,6 +26,7 @@ from addons.route import Route  # noqa: E402
 
 def chain(options: Options) -> list[object]:
     classify = Classify(options)
+    credentials = Credentials(options, classify)
     meter = Meter(options, classify)
     return [
         options,
@@ -35,9 +36,9 @@ def chain(options: Options) -> list[object]:
         Drain(classify, meter),
         Access(options, classify),
         Route(options, classify),
-        Credentials(options, classify),
+        credentials,
         meter,
-        Rewrite(options, classify, meter),
+        Rewrite(options, classify, credentials, meter),
         Redact(classify),
     ]
 

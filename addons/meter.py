@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from collections.abc import MutableMapping
 from dataclasses import dataclass
+from dataclasses import field
+from typing import NamedTuple
 from typing import ParamSpec
 from weakref import WeakKeyDictionary
 
@@ -20,6 +22,7 @@ from addons.classify import Exchange
 from addons.options import Options
 from addons.options import is_start
 from addons.tap import Tap
+from addons.translation.conversation import from_bytes
 from metering.call import Call
 from metering.call import ErrorType
 from metering.call import Reading
@@ -50,6 +53,17 @@ _LIVE_WORDS = (b"usageMetadata", b"usage_metadata", b"groundingMetadata", b"erro
 """Of Live messages, those without any of these need not be parsed."""
 
 
+class Told(NamedTuple):
+    """An error that the client is told, and its upstream's answer did not tell."""
+
+    status: int
+    error_type: str | None
+    broke: bool = False
+    """Whether the answer could not be read, or broke off."""
+    of_another: bool = False
+    """Whether it is of another call than mitmproxy's."""
+
+
 @dataclass(slots=True, eq=False)
 class Metered:
     """What is measured of a call under way. Times are nanoseconds of `time.perf_counter_ns`."""
@@ -67,8 +81,9 @@ class Metered:
     tap: Tap | None = None
     settled_at: int | None = None
     """The length of the answer when its row was last settled."""
-    told_error: bool = False
-    """Whether the client was told an error where the upstream's framing told of none."""
+    others: list[Reading] = field(default_factory=list)
+    """What the answers to the other calls have told that this one became."""
+    told: Told | None = None
 
 
 class LiveSession(websocket.WebSocketData):
@@ -155,7 +170,7 @@ class Meter:
         exchange, body = metered.exchange, flow.request.raw_content
         if body is not None:
             exchange.call.request_bytes = len(body)
-        if body and exchange.target and not exchange.refused:
+        if body and exchange.target and _tells_more(exchange) and not exchange.refused:
             content = flow.request.get_content(strict=False) or b""
             self._take_names(metered, asked(exchange.target, flow.request.headers.get("content-type", ""), content))
         if not exchange.refused:
@@ -178,12 +193,12 @@ class Meter:
     @_harmless
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         metered = self._under_way.get(flow)
-        if not metered or metered.exchange.refused or not flow.response:
+        if not metered or metered.exchange.refused or metered.exchange.answered or not flow.response:
             return
         exchange, response = metered.exchange, flow.response
         call = exchange.call
         if exchange.answered_by:
-            metered.usage = usage_of(exchange.answered_by, "POST", call.model)
+            metered.usage = usage_of(exchange.answered_by, exchange.answered_with, call.model)
         call.status = call.upstream_status = response.status_code
         connected = flow.server_conn.timestamp_tls_setup or flow.server_conn.timestamp_tcp_setup or 0.0
         if metered.released:
@@ -246,19 +261,26 @@ class Meter:
             if live := self._under_way.get(flow):
                 flow.websocket = LiveSession(functools.partial(self._end_live, live))
             return
-        metered = self._under_way.pop(flow, None)
+        metered = self._under_way.get(flow)
         if not metered or not flow.response:
             return
         call = metered.exchange.call
-        if metered.exchange.refused:
+        if not metered.exchange.held:
+            del self._under_way[flow]
+        metered.others = _read_others(metered.exchange)
+        if metered.exchange.answered:
+            call.status, call.attempts = flow.response.status_code, 0
+            call.response_bytes = len(flow.response.raw_content or b"")
+            metered.usage = Usage(None, UsageState.NOT_APPLICABLE)
+            self._settle(metered, Ending.COMPLETE)
+        elif metered.exchange.refused:
             call.status, call.attempts = flow.response.status_code, 0
             call.response_bytes = len(flow.response.raw_content or b"")
             self._settle(metered, Ending.REFUSED)
         elif tap := metered.tap:
             if not tap.complete:
-                # mitmproxy streams no answer that ends with its headers.
-                tap(flow.response.raw_content or b"")
-                tap(b"")
+                # It is held, or ends with its headers.
+                tap.take(flow.response.raw_content or b"")
             if _is_grpc(flow.response):
                 self._take_grpc_status(call, flow.response)
         else:
@@ -279,9 +301,12 @@ class Meter:
                 call.error_type or ErrorType.BAD_REQUEST,
                 Ending.REFUSED,
             )
-        elif ending is not Ending.CLIENT_GONE and not (flow.response and flow.response.stream):
+        elif metered.exchange.held and ending is Ending.CLIENT_GONE:
             # Nothing has gone out yet.
+            call.status = None
+        elif ending is not Ending.CLIENT_GONE and not (flow.response and flow.response.stream):
             call.status = 502
+        metered.others = _read_others(metered.exchange)
         if metered.tap:
             metered.tap.flush()
         self._settle(metered, ending)
@@ -290,9 +315,15 @@ class Meter:
     def correct(self, flow: http.HTTPFlow, status: int) -> None:
         """The client is told an error, with this status, where the upstream's framing told of none."""
         metered = self._metered[flow]
-        metered.exchange.call.status = status
-        metered.told_error, metered.settled_at = True, None
+        metered.told, metered.settled_at = Told(status, None, broke=True), None
         self._settle(metered, Ending.CUT)
+
+    @_harmless
+    def end_held(self, flow: http.HTTPFlow, told: "Told | None") -> None:
+        """The client gets what an answer that was held has become."""
+        if metered := self._under_way.pop(flow, None):
+            metered.exchange.held, metered.told = False, told
+            self._settle(metered, Ending.CUT if told and told.broke else Ending.COMPLETE)
 
     def interrupt(self) -> None:
         """Settle what is under way: the process ends."""
@@ -315,17 +346,23 @@ class Meter:
 
     def _settle(self, metered: Metered, ending: Ending) -> None:
         """Commit the row as it is at the end; again only if more of the answer has come since."""
+        if metered.exchange.held and ending is Ending.COMPLETE:
+            return
         length = metered.tap.bytes if metered.tap else 0
         if metered.settled_at == length:
             return
         metered.settled_at = length
         call, usage = metered.exchange.call, metered.tap.usage if metered.tap else metered.usage
-        reading = usage.reader.reading if usage.reader else Reading()
+        reading = functools.reduce(Reading.plus, metered.others, usage.reader.reading if usage.reader else Reading())
         event_stream = metered.tap is not None and metered.tap.event_stream
         ended = outcome(ending, call.upstream_status, usage, reading, event_stream=event_stream)
-        if metered.told_error:
+        if told := metered.told:
+            call.status, call.error_type = told.status, told.error_type
             known = UsageState.PARTIAL if reading.counted else UsageState.ABSENT
-            ended = Outcome(State.UPSTREAM_FAILED, known, reading.error_type or ErrorType.UPSTREAM_CUT)
+            if told.broke:
+                ended = Outcome(State.UPSTREAM_FAILED, known, reading.error_type or ErrorType.UPSTREAM_CUT)
+            elif told.of_another:
+                ended = Outcome(State.DONE, known, told.error_type)
         call.take(reading)
         call.state, call.usage_state = ended.state, ended.usage_state
         call.error_type = ended.error_type or call.error_type
@@ -399,6 +436,17 @@ def _time(metered: Metered) -> None:
         call.overhead_us = max(0, metered.released - metered.received + now - sent - upstream) // 1000
 
 
+def _read_others(exchange: Exchange) -> list[Reading]:
+    """What the answers tell that came whole, beside that of the flow."""
+    readings = []
+    for answer in exchange.others:
+        reader = usage_of(exchange.answered_by, exchange.answered_with, exchange.call.model).reader
+        if reader and answer.status_code < 400:
+            reader.read(from_bytes(answer.get_content(strict=False) or b""))
+            readings.append(reader.reading)
+    return readings
+
+
 def _count_request(metered: Metered, piece: bytes) -> bytes | list[bytes]:
     call = metered.exchange.call
     call.request_bytes = (call.request_bytes or 0) + len(piece)
@@ -410,8 +458,13 @@ def _is_too_large(request: http.Request, exchange: Exchange) -> bool:
     length = request.headers.get("content-length", "")
     if length.isdecimal():
         return int(length) > LARGEST_HELD
-    needed = exchange.target and (exchange.call.model is None or exchange.target.operation == "predictLongRunning")
-    return "transfer-encoding" in request.headers and not needed
+    return "transfer-encoding" in request.headers and not _tells_more(exchange)
+
+
+def _tells_more(exchange: Exchange) -> bool:
+    """Whether a request says in its body what its path does not."""
+    asked, model = exchange.target, exchange.call.model
+    return asked is not None and (model in (None, "count-tokens") or asked.operation == "predictLongRunning")
 
 
 def _is_grpc(message: http.Message) -> bool:

@@ -1,15 +1,14 @@
 """Every option: declared as text, parsed once, all problems reported together."""
 
-import difflib
 import ipaddress
 import os
 import re
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from mitmproxy import ctx
 from mitmproxy import exceptions
@@ -24,6 +23,7 @@ from pydantic import ValidationError
 
 from addons import services
 from addons.services import Auth
+from addons.services import Endpoint
 from addons.services import Mode
 from metering import ledger
 from metering.paths import api_of
@@ -32,38 +32,11 @@ PREFIXES = ("vertex_", "openai_", "gateway_", "usage_")
 """Of our options; no other addon's begin like this."""
 
 
-class Endpoint(NamedTuple):
-    scheme: str
-    host: str
-    port: int
-    path: str
-    """Without a slash at its end; empty for the root."""
+LOOPBACK = "127.0.0.1"
 
 
 def _endpoint(text: str) -> Endpoint | None:
-    if not text:
-        return None
-    url = urlsplit(text)
-    try:
-        port = url.port
-    except ValueError:
-        port = -1
-    host = url.hostname or ""
-    if url.scheme not in ("http", "https") or not _HOST.fullmatch(host) or port == -1:
-        raise ValueError("write a URL such as https://example.com/v1")
-    if url.query or url.fragment or url.username is not None:
-        raise ValueError("write a URL without user, query and fragment")
-    return Endpoint(url.scheme, host, port or {"http": 80, "https": 443}[url.scheme], url.path.rstrip("/"))
-
-
-_HOST = re.compile(r"[A-Za-z0-9._:-]+")
-
-
-def _named_endpoint(text: str) -> Endpoint:
-    endpoint = _endpoint(text)
-    if endpoint is None:
-        raise ValueError("write a URL such as https://example.com/v1")
-    return endpoint
+    return services.endpoint(text) if text else None
 
 
 def _comma_list(text: str) -> tuple[str, ...]:
@@ -74,8 +47,12 @@ def _base_paths(paths: tuple[str, ...]) -> tuple[str, ...]:
     for path in paths:
         if not re.fullmatch(r"(?:/[^/?#\s]+)+/?", path):
             raise ValueError("write paths that begin with a slash, such as /vertex,/api/vertex-ai")
-    # The longest that matches is stripped.
-    return tuple(sorted((path.rstrip("/") for path in paths), key=len, reverse=True))
+    return _longest_first(path.rstrip("/") for path in paths)
+
+
+def _longest_first(paths: Iterable[str]) -> tuple[str, ...]:
+    """The longest that matches is stripped."""
+    return tuple(sorted(dict.fromkeys(paths), key=len, reverse=True))
 
 
 def _tags(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -144,22 +121,41 @@ OPTIONS = {
         "https://api.openai.com/v1",
         "Upstream of OpenAI calls; its path replaces the client's leading /v1.",
     ),
+    "openai_api_key": (
+        "",
+        "API key for openai_endpoint, used only where Vertex calls of OpenAI's models are rewritten towards it;"
+        " better from the environment: OPENAI_API_KEY.",
+    ),
     "gateway_base_path": (
         "",
         "Prefixes (comma list) that clients put before every path, such as /vertex,/gemini,/api/vertex-ai;"
         " the longest that matches is stripped.",
     ),
+    "gateway_config": ("", "YAML file with services, routes, aliases and models."),
     "usage_db": ("usage.db", "The ledger, an SQLite file."),
     "usage_tags": ("", "Request headers (comma list) whose values become tags, such as x-team."),
 }
 """Name -> default and help."""
 
-ENVIRONMENT = {"vertex_credentials": "GOOGLE_APPLICATION_CREDENTIALS", "vertex_api_key": "VERTEX_API_KEY"}
-"""What is used where an option is not set, if `vertex_auth` asks for it."""
+ENVIRONMENT = {
+    "vertex_credentials": "GOOGLE_APPLICATION_CREDENTIALS",
+    "vertex_api_key": "VERTEX_API_KEY",
+    "openai_api_key": "OPENAI_API_KEY",
+}
+"""What is used where an option is not set, if others ask for it."""
 INJECTING = ("service_account", "adc", "express")
 """Values of `vertex_auth` with which calls get credentials that the client does not have."""
 NEEDS = {"service_account": "vertex_credentials", "express": "vertex_api_key"}
 """`vertex_auth` -> the option that it cannot do without."""
+SINGLE = (
+    "vertex_auth",
+    "vertex_credentials",
+    "vertex_api_key",
+    "vertex_project",
+    "vertex_location",
+    "openai_mode",
+)
+"""What describes the service `default`."""
 
 
 class Settings(BaseModel):
@@ -169,13 +165,16 @@ class Settings(BaseModel):
 
     vertex_auth: Auth
     vertex_credentials: Annotated[services.Key | None, BeforeValidator(_key)]
-    vertex_api_key: Annotated[str, Field(repr=False)]
+    vertex_api_key: Annotated[str, AfterValidator(services.api_key), Field(repr=False)]
     vertex_project: Annotated[str | None, BeforeValidator(_project)]
     vertex_location: Annotated[str, AfterValidator(services.location)]
     vertex_endpoint: Annotated[Endpoint | None, BeforeValidator(_endpoint)]
     openai_mode: Mode
-    openai_endpoint: Annotated[Endpoint, BeforeValidator(_named_endpoint)]
+    openai_endpoint: Annotated[Endpoint, BeforeValidator(services.endpoint)]
+    openai_api_key: Annotated[str, AfterValidator(services.api_key), Field(repr=False)]
     gateway_base_path: Annotated[CommaList, AfterValidator(_base_paths)]
+    """With those of the file's routes, once `Options` has taken them."""
+    gateway_config: services.File | None
     usage_db: Annotated[Path, BeforeValidator(_ledger)]
     usage_tags: Annotated[CommaList, AfterValidator(_tags)]
 
@@ -183,6 +182,11 @@ class Settings(BaseModel):
     def names_openai_endpoint(self) -> bool:
         """Whether `openai_endpoint` is not at its default."""
         return self.openai_endpoint != _endpoint(OPTIONS["openai_endpoint"][0])
+
+    @property
+    def openai_key(self) -> str | None:
+        """What answers OpenAI's models on Vertex paths goes with; None where calls are only observed."""
+        return self.openai_api_key or None if self.openai_mode != "observe" else None
 
 
 class Listening(NamedTuple):
@@ -207,8 +211,9 @@ class Options:
     """Declares the options and holds them as `settings`. They are read once: a later change is refused."""
 
     settings: Settings
+    gateway: services.Gateway
     service: services.Service
-    """What answers calls of Vertex."""
+    """What answers calls that no route sends elsewhere."""
 
     def __init__(self, prefixes: tuple[str, ...] = PREFIXES) -> None:
         """`prefixes` are those of names that no other addon may have; an unknown one is a misspelling."""
@@ -232,22 +237,28 @@ class Options:
         values = {name: getattr(ctx.options, name) for name in OPTIONS if name in ctx.options}
         if is_start(updated) and not self._started:
             unknown = [name for name in ctx.options.deferred if name.startswith(self._prefixes)]
-            if values["vertex_auth"] in INJECTING and not ctx.options.listen_host:
-                ctx.options.update(listen_host="127.0.0.1")
-            self.take(read(values, unknown, _listening(), self._unusable))
+            listening = _listening()
+            self.take(read(values, unknown, listening._replace(host=listening.host or LOOPBACK), self._unusable))
+            if self.gateway.injects and not listening.host:
+                ctx.options.update(listen_host=LOOPBACK)
             self._started = True
         elif self._started and (changed := sorted(updated & OPTIONS.keys())):
             raise exceptions.OptionsError(f"{', '.join(changed)}: read at start only; restart to change it")
-        elif self._started and updated & LISTENING and (problems := list(_contradictions(values, _listening()))):
-            raise exceptions.OptionsError("; ".join(problems))
+        elif self._started and updated & LISTENING:
+            problems = [*_contradictions(values, _listening(), self.gateway.injects)]
+            if problems:
+                raise exceptions.OptionsError("; ".join(problems))
 
     def take(self, settings: Settings) -> None:
         """Raises SystemExit where there are no application default credentials."""
-        self.settings = settings
         try:
-            self.service = services.from_settings(settings)
+            self.gateway = services.from_settings(settings)
         except ValueError as e:
-            raise SystemExit(f"vertex-tap cannot start:\n  vertex_auth: {e}") from e
+            whose = "vertex_auth" if settings.vertex_auth == "adc" else "gateway_config"
+            raise SystemExit(f"vertex-tap cannot start:\n  {whose}: {e}") from e
+        self.service = self.gateway.default
+        base_paths = _longest_first(settings.gateway_base_path + self.gateway.base_paths)
+        self.settings = settings.model_copy(update={"gateway_base_path": base_paths})
 
 
 def is_start(updated: set[str]) -> bool:
@@ -262,22 +273,41 @@ def read(
     names every problem: mitmproxy then ends with status 1, with this on stderr, without a listener and without a
     traceback."""
     for name, variable in ENVIRONMENT.items():
-        if not values[name] and NEEDS.get(values["vertex_auth"]) == name:
+        if not values[name] and _asks_for(values, name):
             values = values | {name: os.environ.get(variable, "")}
-    problems = [f"{name}: there is no such option{_suggestion(name)}" for name in sorted(unknown)]
+    problems = [f"{name}: there is no such option{services.suggestion(name, OPTIONS)}" for name in sorted(unknown)]
     problems += unusable
+    file = None
+    has_openai_key = bool(values["openai_api_key"]) and _asks_for(values, "openai_api_key")
     try:
-        settings = Settings.model_validate(values)
+        if values["gateway_config"]:
+            known = (services.DEFAULT, services.OPENAI) if has_openai_key else (services.DEFAULT,)
+            file = services.read_file(Path(values["gateway_config"]), known)
+    except services.FileProblems as e:
+        problems += [f"gateway_config: {problem}" for problem in e.problems]
+    try:
+        settings = Settings.model_validate(values | {"gateway_config": file})
     except ValidationError as e:
-        problems += [f"{error['loc'][0]}: {_problem(error['msg'])}" for error in e.errors()]
-    problems += _contradictions(values, listening)
+        problems += [f"{error['loc'][0]}: {services.problem(error)}" for error in e.errors()]
+    injects = values["vertex_auth"] in INJECTING or has_openai_key or (file is not None and file.injects)
+    problems += _contradictions(values, listening, injects)
+    if file and services.DEFAULT in file.content.services:
+        set_twice = (name for name in SINGLE if values[name] != OPTIONS[name][0])
+        problems += [f"{name}: {file.path} has a service default; write it there" for name in set_twice]
     if problems:
         raise SystemExit("\n  ".join(["vertex-tap cannot start:", *problems]))
     return settings
 
 
-def _contradictions(values: dict[str, str], listening: Listening) -> Iterator[str]:
-    """What is wrong with options that are right by themselves."""
+def _asks_for(values: dict[str, str], name: str) -> bool:
+    """Whether other options ask for one that may be in the environment."""
+    if name == "openai_api_key":
+        return values["openai_mode"] != "observe"
+    return NEEDS.get(values["vertex_auth"]) == name
+
+
+def _contradictions(values: dict[str, str], listening: Listening, injects: bool) -> Iterator[str]:
+    """What is wrong with options that are right by themselves. `injects` is whether any service does."""
     auth = values["vertex_auth"]
     if (needed := NEEDS.get(auth)) and not (values[needed] or os.environ.get(ENVIRONMENT[needed])):
         yield f"{needed}: vertex_auth={auth} needs it; set it, or {ENVIRONMENT[needed]} in the environment"
@@ -286,9 +316,11 @@ def _contradictions(values: dict[str, str], listening: Listening) -> Iterator[st
     named = [mode for mode in listening.modes if isinstance(mode, mode_specs.ReverseMode)]
     if listening.modes and not named and values["openai_mode"] in ("convert", "compatible"):
         yield "openai_mode: calls are rewritten in reverse mode only; write observe, or --mode reverse:..."
-    if auth not in INJECTING:
+    if listening.modes and not named and values["gateway_config"]:
+        yield "gateway_config: calls are routed in reverse mode only; leave it out, or write --mode reverse:..."
+    if not injects:
         return
-    if listening.modes and not named:
+    if listening.modes and not named and auth in INJECTING:
         yield "vertex_auth: credentials are added in reverse mode only; write passthrough, or --mode reverse:..."
     if any(mode.scheme == "http" and api_of(mode.address[0]) for mode in named):
         yield "mode: credentials go to Google over TLS only; write reverse:https://..."
@@ -305,13 +337,3 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _suggestion(name: str) -> str:
-    near = difflib.get_close_matches(name, OPTIONS, n=1)
-    return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(OPTIONS)}"
-
-
-def _problem(message: str) -> str:
-    message = message.removeprefix("Value error, ")
-    return re.sub(r"^Input should be (.*)$", r"write \1", message)

@@ -1,250 +1,152 @@
 """A call of one dialect answered by a service of another. It fails closed: what cannot be rewritten is not sent."""
 
+import asyncio
 import functools
 import json
 import logging
 import re
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import MutableMapping
 from typing import NamedTuple
-from typing import Protocol
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from mitmproxy import http
-from pydantic_core import from_json
-from pydantic_core import to_json
 
+from addons import services
 from addons.classify import Classify
 from addons.classify import Exchange
 from addons.classify import fails_closed
 from addons.credentials import NOT_TRUSTED
+from addons.credentials import Credentials
 from addons.credentials import may_have_credentials
 from addons.error_pages import LAST_WORDS
 from addons.meter import Meter
+from addons.meter import Told
 from addons.options import Options
 from addons.redact import reason_of
 from addons.route import VERSION
 from addons.route import go_to
 from addons.route import parent
 from addons.route import vertex_upstream
+from addons.services import Endpoint
 from addons.services import Service
-from addons.translation import gemini
-from addons.translation import openai_chat
+from addons.translation import conversions
 from addons.translation.conversation import Failure
 from addons.translation.conversation import InvalidRequest
-from addons.translation.conversation import Json
-from addons.translation.conversation import Notes
-from addons.translation.conversation import Request
 from addons.translation.conversation import code_of
+from addons.translation.conversation import from_bytes
+from addons.translation.conversation import refusal
+from addons.translation.conversation import to_bytes
+from addons.translation.conversions import Asked
+from addons.translation.conversions import Conversion
+from addons.translation.conversions import Plan
+from addons.translation.conversions import Sending
+from addons.translation.errors import google_error
 from addons.translation.errors import openai_error
 from addons.translation.errors import read_error
+from addons.translation.videos import Content
+from addons.upstream import Together
+from addons.upstream import in_thread
+from addons.upstream import send
 from metering.call import ErrorType
 from metering.decoding import Decoder
 from metering.decoding import decoder_for
 from metering.paths import parse
-from metering.request import PREFIXES
+from metering.request import asked
 from metering.sse import EventDecoder
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
 
-class Family(NamedTuple):
-    name: re.Pattern[str]
-    publisher: str
-    raw: bool = False
-    """Whether the publisher's own path (rawPredict) is used; else it is Vertex's OpenAI endpoint."""
-
-
-FAMILIES = (
-    Family(re.compile(r"(?:mistral|ministral|codestral|pixtral|magistral|devstral)"), "mistralai", raw=True),
-    Family(re.compile(r"jamba"), "ai21", raw=True),
-    Family(re.compile(r"(?:meta-)?llama"), "meta"),
-    Family(re.compile(r"deepseek"), "deepseek-ai"),
-    Family(re.compile(r"qwen"), "qwen"),
-    Family(re.compile(r"gpt-oss"), "openai"),
-    Family(re.compile(r"minimax"), "minimaxai"),
-    Family(re.compile(r"kimi"), "moonshotai"),
-    Family(re.compile(r"glm"), "zai-org"),
-    Family(re.compile(r"gemma"), "google"),
-    Family(re.compile(r"grok"), "xai"),
-)
-"""Models of others than Google's Gemini, by how their names begin; they speak OpenAI's dialect."""
-RAW_PUBLISHERS = frozenset(family.publisher for family in FAMILIES if family.raw)
-_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,127}")
-_PUBLISHER = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
-
-
-class Model(NamedTuple):
-    name: str
-    publisher: str | None = None
-    """None for Gemini's own dialect, and for endpoints of the project (then the name is a number)."""
-
-
-def model_of(text: str) -> Model:
-    """Which model an OpenAI client means. Raises InvalidRequest: its parts become parts of a path."""
-    name = text
-    while prefix := next((prefix for prefix in PREFIXES if name.startswith(prefix)), None):
-        name = name.removeprefix(prefix)
-    publisher, slash, rest = name.removeprefix("publishers/").replace("/models/", "/").partition("/")
-    if slash and publisher == "endpoints" and rest.isdecimal() and rest.isascii():
-        return Model(rest)
-    if slash:
-        if not _PUBLISHER.fullmatch(publisher) or not _MODEL.fullmatch(rest):
-            raise InvalidRequest("write a model such as gemini-2.5-flash or meta/llama-4-scout-maas", "model")
-        return Model(rest, publisher)
-    if not _MODEL.fullmatch(name):
-        raise InvalidRequest("write a model such as gemini-2.5-flash or meta/llama-4-scout-maas", "model")
-    if name.startswith("claude"):
-        return Model(name, "anthropic")
-    family = next((family for family in FAMILIES if family.name.match(name)), None)
-    return Model(name, family.publisher if family else None)
-
-
-NOT_SERVED = (
-    "is not served when Vertex AI answers OpenAI calls (openai_mode); there is POST /v1/chat/completions, and all of"
-    " Vertex AI under its own paths."
-)
-NO_CLAUDE = "Claude is not served here yet; call its own path, publishers/anthropic/models/...:rawPredict."
 DROPPED_HEADERS = re.compile(
-    r"openai-.*|x-stainless-.*|sec-.*|origin|referer|accept|accept-encoding|content-type|content-encoding"
-    r"|content-length|transfer-encoding|expect"
+    r"openai-.*|x-stainless-.*|x-goog-api-client|sec-.*|origin|referer|accept|accept-encoding|content-type"
+    r"|content-encoding|content-length|transfer-encoding|expect"
 )
-"""Of a request: what speaks to OpenAI, of a browser, or of the body that is no more."""
+"""Of a request: what speaks of the other dialect's client, of a browser, or of the body that is no more."""
 KEPT_HEADERS = frozenset({"date", "server", "retry-after", "connection"})
 """Of an answer that is rewritten."""
 
 
-class Conversion(Protocol):
-    """How an answer becomes one that the client reads."""
-
-    streams: bool
-    """Whether the client wants events."""
-
-    def feed(self, event: object) -> bytes:
-        """An event of a stream, parsed; the client's events for it."""
-        ...
-
-    def end(self) -> bytes: ...
-
-    def fail(self, failure: Failure) -> bytes:
-        """The last event of a stream that breaks."""
-        ...
-
-    def cut(self) -> bytes:
-        """What is left to say when the upstream breaks off."""
-        ...
-
-    @property
-    def failed(self) -> bool:
-        """Whether the client was told an error."""
-        ...
-
-    def whole(self, document: object) -> Json | Failure:
-        """The client's body for an answer that is not streamed."""
-        ...
-
-
-class FromGemini:
-    def __init__(self, request: Request) -> None:
-        self.streams = request.stream
-        self._model = request.model
-        self._reader = gemini.AnswerReader(request.n or 1)
-        self._writer = openai_chat.StreamWriter(request.model, request.include_usage)
-
-    def feed(self, event: object) -> bytes:
-        answer = self._reader.read(event)
-        written = self._writer.write(answer)
-        return written + (self._writer.fail(self._reader.failure) if self._reader.failure else b"")
-
-    def end(self) -> bytes:
-        return self._writer.end()
-
-    def fail(self, failure: Failure) -> bytes:
-        return self._writer.fail(failure)
-
-    def cut(self) -> bytes:
-        if self._reader.finished:
-            return self.end()
-        return self.fail(Failure(502, "The upstream broke off its answer.", "UNAVAILABLE"))
-
-    @property
-    def failed(self) -> bool:
-        return self._writer.failed
-
-    def whole(self, document: object) -> Json | Failure:
-        answer = self._reader.read(document)
-        return self._reader.failure or openai_chat.write_answer(answer, self._model)
-
-
 class Rewriting(NamedTuple):
-    notes: Notes
-    conversion: Conversion | None
-    """None if the upstream speaks the client's dialect: then only errors are converted."""
+    """A call that has become others. mitmproxy sends the first, we the rest."""
+
+    plan: Plan
+    service: Service
+    others: Together | None
+    answers: list[http.Response | Exception]
+    """To the others, in the order of the plan."""
 
 
 class Rewrite:
-    def __init__(self, options: Options, classify: Classify, meter: Meter) -> None:
+    def __init__(self, options: Options, classify: Classify, credentials: Credentials, meter: Meter) -> None:
         self._options = options
         self.exchanges = classify.exchanges
+        self._credentials = credentials
         self._meter = meter
         self._rewritings: MutableMapping[http.HTTPFlow, Rewriting] = WeakKeyDictionary()
+        self._thread = asyncio.Semaphore(1)
 
     @fails_closed
-    def request(self, flow: http.HTTPFlow) -> None:
+    async def request(self, flow: http.HTTPFlow) -> None:
         exchange = self.exchanges.get(flow)
         if not exchange or not exchange.is_rewritten or not exchange.service or flow.response or flow.error:
             return
         try:
-            self._rewritings[flow] = self._rewrite(flow, exchange, exchange.service)
+            service, size = exchange.service, len(flow.request.raw_content or b"")
+            plan = await self._unhurried(size, lambda: self._plan(flow, exchange, service))
+            if flow.error:
+                return
+            if plan.sendings:
+                self._send(flow, exchange, service, plan)
+            else:
+                self._answer(flow, exchange, plan)
         except InvalidRequest as e:
             failure = Failure(e.status, e.message, e.code or code_of(e.status))
-            ours = ErrorType.BAD_REQUEST if e.status < 500 else ErrorType.NO_CREDENTIALS
-            exchange.refuse(flow, _error(failure, e.param), ours)
+            exchange.refuse(flow, failure, ErrorType.BAD_REQUEST, e.param)
         self._meter.let_go(flow)
 
-    def responseheaders(self, flow: http.HTTPFlow) -> None:
+    async def responseheaders(self, flow: http.HTTPFlow) -> None:
         rewriting, response = self._rewritings.get(flow), flow.response
         if not rewriting or not response:
             return
+        exchange, conversion, tap = self.exchanges[flow], rewriting.plan.conversion, response.stream
+        is_well = response.status_code < 400
+        if is_well and conversion is None:
+            _take_notes(response, exchange, rewriting.plan)
+            return
+        # Held until it is whole, whatever happens here: its status may still change.
+        response.stream, exchange.held = False, True
         is_stream = response.headers.get("content-type", "").lower().startswith("text/event-stream")
-        conversion = rewriting.conversion
-        if response.status_code < 400 and conversion is None:
-            _take_notes(response, self.exchanges[flow], rewriting.notes)
-        elif (
-            is_stream and response.status_code < 400 and conversion and conversion.streams and callable(response.stream)
-        ):
-            tap = response.stream
+        if is_well and is_stream and conversion and conversion.streams and callable(tap):
             failed = functools.partial(self._meter.correct, flow, response.status_code)
-            response.stream = _Stream(tap, conversion, response.headers.get("content-encoding", ""), failed)
-            self._take_headers(flow, response, rewriting, "text/event-stream")
+            stream = _Stream(tap, conversion, response.headers.get("content-encoding", ""), failed)
+            _take_headers(response, exchange, rewriting.plan, conversion.content_type)
             if flow.request.http_version == "HTTP/1.1":
                 response.headers["transfer-encoding"] = "chunked"
-        else:
-            # Held until it is whole: its status may still change.
-            response.stream = False
+            response.stream, exchange.held = stream, False
+        elif rewriting.others:
+            if not is_well:
+                rewriting.others.stop()
+            # So that all are metered together.
+            rewriting.answers.extend(await rewriting.others.answers())
 
-    def response(self, flow: http.HTTPFlow) -> None:
+    async def response(self, flow: http.HTTPFlow) -> None:
         rewriting, response = self._rewritings.get(flow), flow.response
-        if not rewriting or not response or response.stream:
+        exchange = self.exchanges.get(flow)
+        if not rewriting or not response or not exchange or not exchange.held:
             return
-        if response.status_code < 400 and rewriting.conversion is None:
-            return
+        told: Told | None = BROKE
         try:
-            status, content_type, body = _whole(response, rewriting.conversion)
+            told = await self._convert(flow, exchange, rewriting, response)
         except Exception as e:
             logger.error("vertex-tap: an answer could not be rewritten (%s)", type(e).__name__)
-            status, content_type, body = UNREADABLE.status, "application/json", UNREADABLE
-        if status != response.status_code or (rewriting.conversion and rewriting.conversion.failed):
-            self._meter.correct(flow, status)
-        retry_after = response.headers.get("retry-after")
-        self._take_headers(flow, response, rewriting, content_type)
-        response.status_code, response.reason = status, reason_of(status)
-        if isinstance(body, Failure):
-            if body.retry_after is not None and retry_after is None:
-                response.headers["retry-after"] = str(body.retry_after)
-            body = to_json(openai_error(body))
-        response.content = body
+            _tell(response, exchange, rewriting.plan, UNREADABLE)
+        finally:
+            self._meter.end_held(flow, told)
 
     def websocket_message(self, flow: http.HTTPFlow) -> None:
         """A Live client that is meant for an API key names its model without a project."""
@@ -267,85 +169,212 @@ class Rewrite:
 
     def error(self, flow: http.HTTPFlow) -> None:
         rewriting, response = self._rewritings.get(flow), flow.response
-        if rewriting and rewriting.conversion and response and isinstance(response.stream, _Stream):
-            flow.metadata[LAST_WORDS] = rewriting.conversion.cut()
+        if not rewriting:
+            return
+        if rewriting.others:
+            rewriting.others.stop()
+        if rewriting.plan.conversion and response and isinstance(response.stream, _Stream):
+            flow.metadata[LAST_WORDS] = rewriting.plan.conversion.cut()
 
-    def _rewrite(self, flow: http.HTTPFlow, exchange: Exchange, service: Service) -> Rewriting:
-        request, target = flow.request, exchange.target
+    async def _unhurried(self, size: int, step: Callable[[], T]) -> T:
+        """What is large goes into a thread, one at a time: of several the loop would have to wait for each."""
+        if size <= LARGE:
+            return step()
+        async with self._thread:
+            return await in_thread(step)
+
+    def _plan(self, flow: http.HTTPFlow, exchange: Exchange, service: Service) -> Plan:
+        """Raises InvalidRequest."""
+        request, target, gateway = flow.request, exchange.target, self._options.gateway
         assert target
-        is_whole = target.fields.get("openai", "").rstrip("/") == target.operation
-        if target.operation != "chat/completions" or request.method != "POST" or not is_whole:
-            raise InvalidRequest(f"{request.method} {exchange.call.path} {NOT_SERVED}", status=404, code="UNKNOWN_URL")
-        raw = _decoded(request)
-        body = _parsed(raw)
-        asked = body.get("model")
-        if not isinstance(asked, str) or not asked:
-            raise InvalidRequest("model: a text is required", "model")
-        model = model_of(asked)
-        if model.publisher == "anthropic":
-            raise InvalidRequest(NO_CLAUDE, "model")
-        if service.openai == "compatible" or model.publisher:
-            return self._redirect(flow, exchange, service, raw, body, model)
-        chat = openai_chat.read_request(body)
-        chat.model = exchange.call.model = model.name
-        written = gemini.write_request(chat)
-        action = "streamGenerateContent" if chat.stream else "generateContent"
-        if "x-goog-api-key" in request.headers and not chat.project and not model.name.isdecimal():
-            # A key is not of a location.
-            path, location = f"/{VERSION}/publishers/google/models/{model.name}:{action}", "global"
-            written.notes.dropped += ["region"] if chat.location else []
-        else:
-            path, location = _gemini_path(service, chat, model, action), chat.location or service.location
-        self._send(flow, exchange, path, location)
-        if chat.stream:
-            request.path += "?alt=sse"
-        _put(request, _json(written.body))
-        request.headers.update(written.headers)
-        return Rewriting(written.notes, FromGemini(chat))
+        _, mark, query = request.path.partition("?")
+        told = Asked(
+            target.operation or exchange.path,
+            request.method,
+            _VERSION.sub("", exchange.path.removeprefix(target.base)).lstrip("/") + mark + query,
+            _named(target.fields),
+            request.headers.get("content-type", ""),
+            _decoded(request),
+        )
+        if service.provider == "openai":
+            if target.surface == "openai":
+                return conversions.passed(told, gateway.named)
+            return conversions.from_google(told, gateway.named)
+        if told.operation == "models":
+            configured = [*gateway.models, *gateway.aliases]
+            return conversions.listed(told, configured, _can_list(request, service))
+        return conversions.from_openai(told, gateway.named, compatible=service.openai == "compatible")
 
-    def _redirect(
-        self, flow: http.HTTPFlow, exchange: Exchange, service: Service, raw: bytes, body: Json, model: Model
-    ) -> Rewriting:
-        """To what speaks OpenAI's dialect on Vertex: the model gets its publisher, the rest stays as it is."""
-        project, location = (_text(body, name) for name in ("project_id", "region"))
-        above = _checked(parent, service, project, location)
-        if model.publisher in RAW_PUBLISHERS:
-            action = "streamRawPredict" if body.get("stream") is True else "rawPredict"
-            path = f"/{VERSION}{above}/publishers/{model.publisher}/models/{model.name}:{action}"
-            name = model.name.partition("@")[0]
-        elif model.publisher is None and model.name.isdecimal():
-            path = f"/{VERSION}{above}/endpoints/{model.name}/chat/completions"
-            name = model.name
-        else:
-            path = f"/{VERSION}{above}/endpoints/openapi/chat/completions"
-            name = f"{model.publisher or 'google'}/{model.name}"
-        self._send(flow, exchange, path, location or service.location)
-        exchange.call.model, exchange.call.publisher = model.name, model.publisher or exchange.call.publisher
-        _put(flow.request, openai_chat.redirected(raw, name, {"project_id", "region"}))
-        return Rewriting(Notes(), None)
+    def _answer(self, flow: http.HTTPFlow, exchange: Exchange, plan: Plan) -> None:
+        """What no upstream is needed for."""
+        assert plan.conversion
+        document = plan.conversion.whole([])
+        if isinstance(document, Failure):
+            exchange.refuse(flow, document, ErrorType.BAD_REQUEST)
+            return
+        assert isinstance(document, dict)
+        flow.response = http.Response.make(200, to_bytes(document), {"content-type": "application/json"})
+        _take_notes(flow.response, exchange, plan)
+        exchange.answered = True
 
-    def _send(self, flow: http.HTTPFlow, exchange: Exchange, path: str, location: str) -> None:
+    def _send(self, flow: http.HTTPFlow, exchange: Exchange, service: Service, plan: Plan) -> None:
+        """Raises InvalidRequest."""
         request, call = flow.request, exchange.call
-        upstream = vertex_upstream(flow, self._options.settings, location)
-        go_to(request, upstream, path)
-        if not may_have_credentials(flow, self._options.settings):
-            raise InvalidRequest(NOT_TRUSTED, status=502)
-        call.rewritten, call.upstream_host, call.upstream_path = True, request.host, request.path
-        exchange.answered_by = parse("POST", path)
+        upstream, root = self._root(flow, service, plan)
+        first, *others = plan.sendings
+        if plan.conversion or service.provider == "vertex":
+            _prepare(request)
+        request.headers.update(plan.headers)
+        copies = [_copy(request, upstream, root, sending) for sending in others]
+        _put(request, upstream, root, first)
+        if service.provider == "vertex" and not may_have_credentials(flow, self._options.settings):
+            exchange.refuse(flow, refusal(502, NOT_TRUSTED), ErrorType.NO_CREDENTIALS)
+            return
+        call.upstream_host, call.upstream_path = request.host, request.path.partition("?")[0]
+        # Of an OpenAI service the base URL takes the place of `/v1`.
+        answers = (root if service.provider == "vertex" else "/v1/") + first.resource.partition("?")[0]
+        exchange.answered_by = parse(first.method, answers, service.provider)
+        exchange.answered_with = first.method
+        call.rewritten = bool(plan.conversion) or service.provider == "vertex"
+        if plan.model:
+            call.model, call.publisher = plan.model.name, plan.model.publisher or call.publisher
         if exchange.answered_by:
             fields = exchange.answered_by.fields
-            call.project, call.location = fields.get("project"), fields.get("location")
+            call.project = fields.get("project") or call.project
+            call.location = fields.get("location") or call.location
             call.publisher = exchange.answered_by.publisher or call.publisher
+            call.usage_raw = asked(exchange.answered_by, first.content_type, first.body).usage_raw
 
-    def _take_headers(
-        self, flow: http.HTTPFlow, response: http.Response, rewriting: Rewriting, content_type: str
-    ) -> None:
-        for name in {name.lower() for name in response.headers} - KEPT_HEADERS:
-            del response.headers[name]
-        response.headers["content-type"] = content_type
-        if content_type == "text/event-stream":
-            response.headers["cache-control"] = "no-cache"
-        _take_notes(response, self.exchanges[flow], rewriting.notes)
+        def count(answer: http.Response) -> None:
+            exchange.others.append(answer)
+            call.attempts += 1
+
+        renew = functools.partial(self._credentials.renew, service)
+        together = Together(copies, renew, count) if copies else None
+        self._rewritings[flow] = Rewriting(plan, service, together, [])
+
+    def _root(self, flow: http.HTTPFlow, service: Service, plan: Plan) -> tuple[Endpoint, str]:
+        """Where a service is, and the path that resources are below. Raises InvalidRequest."""
+        if service.base_url:
+            return service.base_url, "/"
+        is_keyed = "x-goog-api-key" in flow.request.headers
+        if is_keyed and not plan.project and plan.sendings[0].resource.startswith("publishers/google/"):
+            # A key is not of a location.
+            plan.notes.dropped += ["region"] if plan.location else []
+            return vertex_upstream(flow, self._options.settings, "global"), f"/{VERSION}/"
+        for name, said, check in (
+            ("project_id", plan.project, services.project),
+            ("region", plan.location, services.location),
+        ):
+            try:
+                check(said or "global")
+            except ValueError as e:
+                raise InvalidRequest(f"{name}: {e}", name) from None
+        try:
+            above = parent(service, plan.project, plan.location)
+        except ValueError as e:
+            raise InvalidRequest(str(e)) from None
+        location = plan.location or service.location
+        return vertex_upstream(flow, self._options.settings, location), f"/{VERSION}{above}/"
+
+    async def _convert(
+        self, flow: http.HTTPFlow, exchange: Exchange, rewriting: Rewriting, response: http.Response
+    ) -> Told | None:
+        """Puts the client's answer in place of the upstream's."""
+        plan = rewriting.plan
+        answers = [response, *(answer for answer in rewriting.answers if isinstance(answer, http.Response))]
+        size = sum(len(answer.raw_content or b"") for answer in answers)
+        documents = await self._unhurried(size, lambda: [_document(answer) for answer in answers])
+        conversion, spared = plan.conversion, False
+        failed = next((number for number, answer in enumerate(answers) if answer.status_code >= 400), None)
+        failure = None
+        if failed is not None:
+            failure = read_error(answers[failed].status_code, documents[failed])
+        elif len(answers) < 1 + len(rewriting.answers):
+            logger.warning("vertex-tap: one of several calls got no answer")
+            _tell(response, exchange, plan, UNREACHED)
+            return BROKE
+        elif plan.next_page:
+            failure = await self._pages(flow, exchange, rewriting, documents)
+        if failure and plan.spare:
+            plan.notes.dropped.append(plan.spare)
+            documents, spared = [], True
+        elif failure:
+            if conversion is None and _is_openai_error(documents[0]):
+                _take_notes(response, exchange, plan)
+                return None
+            if failed and (retry_after := answers[failed].headers.get("retry-after")):
+                response.headers["retry-after"] = retry_after
+            _tell(response, exchange, plan, failure)
+            is_another = len(exchange.others) > 0 or failed is None
+            return Told(failure.status, failure.code, of_another=is_another) if is_another else None
+        assert conversion
+        if conversion.streams:
+            body = _as_events(response, conversion)
+            _take_headers(response, exchange, plan, conversion.content_type)
+            response.content = body
+            return Told(response.status_code, None, broke=True) if conversion.failed else None
+        if not all(isinstance(document, dict) for document in documents):
+            _tell(response, exchange, plan, UNREADABLE)
+            return BROKE
+        written = await self._unhurried(size, lambda: _written(conversion, documents))
+        if isinstance(written, Failure):
+            _tell(response, exchange, plan, written)
+            return Told(written.status, ErrorType.BAD_REQUEST) if written.status < 500 else BROKE
+        _take_headers(response, exchange, plan, written.mime_type)
+        response.status_code, response.reason = 200, reason_of(200)
+        response.content = written.data
+        return Told(200, None) if spared else None
+
+    async def _pages(
+        self, flow: http.HTTPFlow, exchange: Exchange, rewriting: Rewriting, documents: list[object]
+    ) -> Failure | None:
+        """Adds the pages of a list that follow the first."""
+        plan, request = rewriting.plan, flow.request
+        assert plan.next_page
+        while sending := plan.next_page(documents[-1]):
+            if len(documents) == MOST_PAGES or flow.error:
+                return UNREADABLE
+            request = _next(request, sending)
+            page = await send(request)
+            exchange.call.attempts += 1
+            if page.status_code == 401 and await self._credentials.renew(rewriting.service, request):
+                page = await send(request)
+                exchange.call.attempts += 1
+            document = _document(page)
+            if page.status_code >= 400 or not isinstance(document, dict):
+                return read_error(page.status_code, document) if page.status_code >= 400 else UNREADABLE
+            documents.append(document)
+        return None
+
+
+LARGE = 256 * 1024
+"""Bytes beyond which converting takes so long that other calls would wait for it."""
+MOST_PAGES = 100
+_VERSION = re.compile(r"^/v1(?:(?:alpha|beta)\d*/openai)?(?=/|$)")
+"""What stands before OpenAI's paths."""
+UNREADABLE = Failure(502, "The upstream's answer cannot be read.", "UNAVAILABLE")
+UNREACHED = Failure(502, "The upstream did not answer one of the calls that this one became.", "UNAVAILABLE")
+BROKE = Told(502, None, broke=True)
+
+
+def _tell(response: http.Response, exchange: Exchange, plan: Plan, failure: Failure) -> None:
+    """The client gets an error in its own words."""
+    retry_after = response.headers.get("retry-after")
+    _take_headers(response, exchange, plan, "application/json")
+    if failure.retry_after is not None and retry_after is None:
+        response.headers["retry-after"] = str(failure.retry_after)
+    response.status_code, response.reason = failure.status, reason_of(failure.status)
+    response.content = to_bytes(openai_error(failure) if exchange.speaks_openai else google_error(failure))
+
+
+def _take_headers(response: http.Response, exchange: Exchange, plan: Plan, content_type: str) -> None:
+    for name in {name.lower() for name in response.headers} - KEPT_HEADERS:
+        del response.headers[name]
+    response.headers["content-type"] = content_type
+    if content_type == "text/event-stream":
+        response.headers["cache-control"] = "no-cache"
+    _take_notes(response, exchange, plan)
 
 
 class _Stream:
@@ -368,15 +397,19 @@ class _Stream:
 
     def __call__(self, piece: bytes) -> list[bytes]:
         self._tap(piece)
+        converted: list[bytes] = []
         try:
-            written = b"".join(self._converted(piece))
+            for written in self._converted(piece):
+                converted.append(written)
         except Exception as e:
             logger.error("vertex-tap: an answer could not be rewritten (%s)", type(e).__name__)
-            written = self._conversion.fail(Failure(502, "The proxy could not rewrite this answer.", "INTERNAL"))
+            failure = Failure(502, "The proxy could not rewrite this answer.", "INTERNAL")
+            converted.append(self._conversion.fail(failure))
+        whole = b"".join(converted)
         if self._conversion.failed and self._on_failure:
             self._on_failure()
             self._on_failure = None
-        return [written] if written else []
+        return [whole] if whole else []
 
     def _converted(self, piece: bytes) -> Iterator[bytes]:
         self._decoder = self._decoder or decoder_for(self._coding)
@@ -391,37 +424,24 @@ class _Stream:
 
 def _event(data: object) -> object:
     assert isinstance(data, bytes)
-    return json.loads(data) if data.strip() else None
+    return json.loads(data) if data.strip() not in (b"", b"[DONE]") else None
 
 
-def _whole(response: http.Response, conversion: Conversion | None) -> tuple[int, str, bytes | Failure]:
-    """Status, type and body of an answer that was held."""
-    status = response.status_code
-    content = response.get_content(strict=False) or b""
+def _document(response: http.Response) -> object:
     try:
-        document = json.loads(content)
+        return from_bytes(response.get_content(strict=False) or b"")
     except ValueError:
-        document = None
-    if status >= 400:
-        if conversion is None and _is_openai_error(document):
-            return status, response.headers.get("content-type", "application/json"), content
-        return status, "application/json", read_error(status, document)
-    assert conversion
-    if conversion.streams:
-        return status, "text/event-stream", _as_events(response, content, conversion)
-    if not isinstance(document, dict):
-        return UNREADABLE.status, "application/json", UNREADABLE
-    converted = conversion.whole(document)
-    if isinstance(converted, Failure):
-        return converted.status, "application/json", converted
-    return status, "application/json", openai_chat.to_bytes(converted)
+        return None
 
 
-UNREADABLE = Failure(502, "The upstream's answer cannot be read.", "UNAVAILABLE")
+def _written(conversion: Conversion, documents: list[object]) -> Content | Failure:
+    converted = conversion.whole(documents)
+    return Content("application/json", to_bytes(converted)) if isinstance(converted, dict) else converted
 
 
-def _as_events(response: http.Response, content: bytes, conversion: Conversion) -> bytes:
+def _as_events(response: http.Response, conversion: Conversion) -> bytes:
     """A stream that came whole: after a repetition, or as a JSON array."""
+    content = response.get_content(strict=False) or b""
     if response.headers.get("content-type", "").lower().startswith("text/event-stream"):
         stream = _Stream(lambda _: None, conversion, "")
         return b"".join([*stream(content), *stream(b"")])
@@ -435,6 +455,16 @@ def _is_openai_error(document: object) -> bool:
     return isinstance(error, dict) and isinstance(error.get("message"), str) and isinstance(error.get("type"), str)
 
 
+def _named(fields: Mapping[str, str]) -> str:
+    """What a path names: the model, or the id in one of OpenAI's."""
+    return fields.get("model") or fields.get("openai", "").partition("/")[2].partition("/")[0]
+
+
+def _can_list(request: http.Request, service: Service) -> bool:
+    """Whether the models of a project can be asked for: not with an API key."""
+    return service.project is not None and "authorization" in request.headers
+
+
 def _decoded(request: http.Request) -> bytes:
     try:
         return request.get_content(strict=True) or b""
@@ -442,54 +472,36 @@ def _decoded(request: http.Request) -> bytes:
         raise InvalidRequest("the body is not in the coding that content-encoding names") from None
 
 
-def _parsed(raw: bytes) -> Json:
-    try:
-        body = from_json(raw, allow_inf_nan=False)
-    except ValueError as e:
-        raise InvalidRequest(f"the body is not JSON: {e}") from None
-    if not isinstance(body, dict):
-        raise InvalidRequest("the body is not a JSON object")
-    return body
-
-
-def _text(body: Json, name: str) -> str | None:
-    value = body.get(name)
-    if value is not None and not isinstance(value, str):
-        raise InvalidRequest(f"{name}: write a text", name)
-    return value
-
-
-def _gemini_path(service: Service, chat: Request, model: Model, action: str) -> str:
-    above = _checked(parent, service, chat.project, chat.location)
-    owner = "endpoints" if model.name.isdecimal() else "publishers/google/models"
-    return f"/{VERSION}{above}/{owner}/{model.name}:{action}"
-
-
-def _checked(make: Callable[..., str], *args: object) -> str:
-    try:
-        return make(*args)
-    except ValueError as e:
-        raise InvalidRequest(str(e)) from None
-
-
-def _put(request: http.Request, body: bytes) -> None:
-    """A body of ours instead of the client's."""
+def _prepare(request: http.Request) -> None:
+    """For a body of ours instead of the client's."""
     for name in [name for name in request.headers if DROPPED_HEADERS.fullmatch(name.lower())]:
         request.headers.pop(name, None)
     request.headers["accept"] = "*/*"
     request.headers["accept-encoding"] = "identity"
-    request.headers["content-type"] = "application/json"
     request.trailers = None
-    request.content = body
 
 
-def _json(body: Json) -> bytes:
-    return to_json(body, inf_nan_mode="null")
+def _put(request: http.Request, upstream: Endpoint, root: str, sending: Sending) -> None:
+    go_to(request, upstream, root + sending.resource)
+    request.method = sending.method
+    if sending.body:
+        request.headers["content-type"] = sending.content_type
+        request.content = sending.body
+    elif request.raw_content:
+        request.content = b""
 
 
-def _error(failure: Failure, param: str | None = None) -> http.Response:
-    body = to_json(openai_error(failure, param))
-    return http.Response.make(failure.status, body, {"content-type": "application/json"})
+def _copy(request: http.Request, upstream: Endpoint, root: str, sending: Sending) -> http.Request:
+    copy = request.copy()
+    _put(copy, upstream, root, sending)
+    return copy
+
+
+def _next(request: http.Request, sending: Sending) -> http.Request:
+    """The next page of what a request asks for."""
+    copy = request.copy()
+    copy.path = request.path.partition("?")[0] + "?" + sending.resource.partition("?")[2]
+    return copy
 
 
 NOTES = {"x-vertex-tap-dropped": "dropped", "x-vertex-tap-assumed": "assumed"}
@@ -497,8 +509,11 @@ NOTES = {"x-vertex-tap-dropped": "dropped", "x-vertex-tap-assumed": "assumed"}
 _UNSAFE = re.compile(r"[^\x21-\x7e]+")
 
 
-def _take_notes(response: http.Response, exchange: Exchange, notes: Notes) -> None:
-    response.headers["x-request-id"] = exchange.call.id
+def _take_notes(response: http.Response, exchange: Exchange, plan: Plan) -> None:
+    if plan.conversion:
+        response.headers["x-request-id"] = exchange.call.id
+    else:
+        response.headers.setdefault("x-request-id", exchange.call.id)
     for header, name in NOTES.items():
-        if noted := getattr(notes, name):
+        if noted := getattr(plan.notes, name):
             response.headers[header] = ", ".join(_UNSAFE.sub("_", one)[:128] for one in noted[:64])

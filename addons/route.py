@@ -1,5 +1,7 @@
 """Which service answers a call, and where its request goes."""
 
+import re
+
 from mitmproxy import http
 from mitmproxy.proxy import mode_specs
 
@@ -7,11 +9,15 @@ from addons import services
 from addons.classify import Classify
 from addons.classify import Exchange
 from addons.classify import fails_closed
-from addons.error_pages import error_response
-from addons.options import Endpoint
 from addons.options import Options
 from addons.options import Settings
+from addons.services import Endpoint
 from addons.services import Service
+from addons.translation import conversions
+from addons.translation import videos
+from addons.translation.conversation import InvalidRequest
+from addons.translation.conversation import refusal
+from addons.translation.publishers import bare
 from metering.call import ErrorType
 from metering.paths import GEMINI_HOST
 from metering.paths import Target
@@ -26,6 +32,14 @@ LOST_MODEL = (
 )
 
 
+UNKNOWN = (
+    "This path is none of Vertex AI's, and none of OpenAI's that are known here. OpenAI's are below /v1, such as"
+    " /v1/chat/completions."
+)
+_LIKE_OPENAI = re.compile(r"/+v1(?:/|%2f|$)", re.IGNORECASE)
+_VERTEX = re.compile(r"/(?:projects|publishers)/")
+
+
 class Route:
     """Sends the calls of reverse mode on their way; in forward mode the client has decided."""
 
@@ -38,37 +52,59 @@ class Route:
         exchange = self.exchanges.get(flow)
         if not exchange or flow.error or flow.response:
             return
-        request = flow.request
-        mode = flow.client_conn.proxy_mode
-        if isinstance(mode, mode_specs.ReverseMode):
+        if named := _named(flow):
             try:
-                self._send_on(request, exchange, Endpoint(mode.scheme, mode.address[0], mode.address[1], ""))
-            except ValueError as e:
-                exchange.refuse(flow, error_response(400, str(e)), ErrorType.BAD_REQUEST)
+                self._send_on(flow.request, exchange, named)
+            except InvalidRequest as e:
+                exchange.refuse(flow, refusal(e.status, e.message), ErrorType.BAD_REQUEST)
                 return
-        if not exchange.is_rewritten:
-            exchange.call.upstream_host = request.host
-            exchange.call.upstream_path = request.path.partition("?")[0]
+            except ValueError as e:
+                exchange.refuse(flow, refusal(400, str(e)), ErrorType.BAD_REQUEST)
+                return
+        _note_upstream(flow.request, exchange)
+
+    @fails_closed
+    def request(self, flow: http.HTTPFlow) -> None:
+        """Which service answers an OpenAI call, its body tells."""
+        exchange, named = self.exchanges.get(flow), _named(flow)
+        if not exchange or not named or not exchange.is_rewritten or exchange.service or flow.response or flow.error:
+            return
+        service = self._service_of(exchange, self._model_in(flow.request, exchange)) or self._options.gateway.default
+        if service.provider == "openai" or service.rewrites:
+            exchange.service, exchange.call.service = service, service.name
+        else:
+            exchange.is_rewritten = False
+            self._pass_on(flow.request, exchange, named)
+            _note_upstream(flow.request, exchange)
 
     def _send_on(self, request: http.Request, exchange: Exchange, named: Endpoint) -> None:
         """A `reverse:` target of the user's own is taken at its word for every path; among Google's hosts the
-        path decides, and OpenAI's paths go to OpenAI, or are rewritten. Raises ValueError."""
-        settings, service = self._options.settings, self._options.service
+        path decides, and OpenAI's paths go to OpenAI, or are rewritten. Raises ValueError, InvalidRequest."""
+        settings, gateway = self._options.settings, self._options.gateway
         target, path = exchange.target, exchange.path
         if not target and path in ("", "/") and _wants_a_model(request):
             raise ValueError(LOST_MODEL)
+        if not target and gateway.default.rewrites and _LIKE_OPENAI.match(path) and not _VERTEX.search(path):
+            raise InvalidRequest(UNKNOWN, status=404)
         to_google = api_of(named.host) in ("vertex", "gemini")
         upstream = named
+        if target and target.api == "openai":
+            if gateway.default.rewrites or gateway.may_serve(base_path=exchange.base, surface="openai"):
+                # Where it goes is known when its body is here. Until then it can go nowhere, whatever happens.
+                exchange.is_rewritten = True
+                go_to(request, NOWHERE, path + _query(request))
+            else:
+                self._pass_on(request, exchange, named)
+            return
+        found = self._service_of(exchange, exchange.call.model)
+        service = found or gateway.default
         exchange.call.service = service.name
-        if target and target.api == "openai" and service.rewrites:
-            exchange.service, exchange.is_rewritten = service, True
-            # Where it goes is known when it is rewritten. Until then it can go nowhere, whatever happens.
-            upstream = NOWHERE
-        elif target and target.api == "openai":
-            exchange.call.service = "openai"
-            if to_google or settings.names_openai_endpoint:
-                upstream = settings.openai_endpoint
-                path = path.removeprefix(target.base).removeprefix("/v1")
+        if found and target and target.api == "gemini" and "action" in target.fields and found.provider == "vertex":
+            # The same call, of Vertex AI.
+            path = f"/{VERSION}/publishers/google/models/{target.fields['model']}:{target.fields['action']}"
+            target = parse(request.method, path, "vertex")
+        if target and service.provider == "openai":
+            exchange.service, exchange.is_rewritten, upstream = service, True, NOWHERE
         elif target is None or target.api == "vertex":
             if target or api_of(named.host) != "gemini":
                 exchange.service = service
@@ -84,6 +120,36 @@ class Route:
             upstream = named._replace(host=GEMINI_HOST)
         go_to(request, upstream, path + _query(request))
 
+    def _pass_on(self, request: http.Request, exchange: Exchange, named: Endpoint) -> None:
+        """An OpenAI call, as it is."""
+        settings, target, path, upstream = self._options.settings, exchange.target, exchange.path, named
+        assert target
+        exchange.call.service = "openai"
+        if api_of(named.host) in ("vertex", "gemini") or settings.names_openai_endpoint:
+            upstream = settings.openai_endpoint
+            path = path.removeprefix(target.base).removeprefix("/v1")
+        go_to(request, upstream, path + _query(request))
+
+    def _service_of(self, exchange: Exchange, model: str | None) -> Service | None:
+        """By the routes."""
+        call = exchange.call
+        return self._options.gateway.service_for(
+            base_path=exchange.base, surface=call.surface or "", publisher=call.publisher, model=model
+        )
+
+    def _model_in(self, request: http.Request, exchange: Exchange) -> str | None:
+        """What an OpenAI call is for, by its real name: its body says it, or the path."""
+        gateway, target = self._options.gateway, exchange.target
+        assert target
+        if not gateway.routes:
+            return None
+        if (rest := target.fields.get("openai", "")).startswith("videos/"):
+            return videos.model_in(rest.split("/")[1])
+        model = exchange.call.model or conversions.model_in(
+            request.headers.get("content-type", ""), request.get_content(strict=False) or b""
+        )
+        return bare(gateway.named(model)) if model else None
+
     def _in_project(self, path: str, target: Target, service: Service) -> str:
         """The path with the project of our credentials, which paths that are meant for API keys leave out. Raises
         ValueError."""
@@ -98,6 +164,18 @@ class Route:
         version = target.fields.get("version")
         rest = path.removeprefix(f"/{version}") if version else path
         return f"/{version or VERSION}{parent(service)}{rest}"
+
+
+def _note_upstream(request: http.Request, exchange: Exchange) -> None:
+    if not exchange.is_rewritten:
+        exchange.call.upstream_host = request.host
+        exchange.call.upstream_path = request.path.partition("?")[0]
+
+
+def _named(flow: http.HTTPFlow) -> Endpoint | None:
+    """The `reverse:` target; None in forward mode."""
+    mode = flow.client_conn.proxy_mode
+    return Endpoint(mode.scheme, *mode.address, "") if isinstance(mode, mode_specs.ReverseMode) else None
 
 
 NOWHERE = Endpoint("https", "rewritten.invalid", 443, "")
@@ -127,9 +205,9 @@ def parent(service: Service, project: str | None = None, location: str | None = 
 
 def vertex_upstream(flow: http.HTTPFlow, settings: Settings, location: str) -> Endpoint:
     """Where a call of ours goes: the endpoint that the user has named, else Google's host of the location."""
-    mode = flow.client_conn.proxy_mode
-    assert isinstance(mode, mode_specs.ReverseMode)
-    return settings.vertex_endpoint or vertex_endpoint(location, Endpoint(mode.scheme, *mode.address, ""))
+    named = _named(flow)
+    assert named
+    return settings.vertex_endpoint or vertex_endpoint(location, named)
 
 
 def vertex_endpoint(location: str | None, named: Endpoint) -> Endpoint:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from mitmproxy import http
 
+from addons.translation.conversation import from_bytes
 from metering.call import UsageState
 from metering.decoding import DecodingError
 from metering.decoding import decoder_for
@@ -57,6 +58,13 @@ class Tap:
         # An empty piece in the middle must not be sent: in chunked framing it would end the body.
         return piece or []
 
+    def take(self, content: bytes) -> None:
+        """All of an answer, at once: a document is not scanned for what is wanted, which takes longer."""
+        self.last_byte = time.perf_counter_ns()
+        self.bytes = len(content)
+        self._safely(self._read if self.event_stream else self._read_whole, content)
+        self._safely(self._watch_for_end, b"")
+
     def flush(self) -> None:
         """Read what is left: of an answer that was cut, or that has just ended."""
         self._safely(self._flush)
@@ -79,6 +87,15 @@ class Tap:
                 reader.read(value)
         if self.first_content is None and reader.reading.content:
             self.first_content = self.last_byte
+
+    def _read_whole(self, content: bytes) -> None:
+        if reader := self.usage.reader:
+            try:
+                value = from_bytes(b"".join(self._decoder.decode(content)))
+            except ValueError:
+                return
+            for one in value if isinstance(value, list) else [value]:
+                reader.read(one)
 
     def _flush(self) -> None:
         reader = self.usage.reader

@@ -11,6 +11,7 @@ import uuid
 from dataclasses import dataclass
 from dataclasses import field
 from dataclasses import fields
+from dataclasses import replace
 from enum import StrEnum
 
 
@@ -81,8 +82,46 @@ class Reading:
         """Whether any count that a bill could rest on has come."""
         return any(getattr(self, name) is not None for name in BILLED)
 
+    def plus(self, other: "Reading") -> "Reading":
+        """What two answers have told that are one to the client. Tokens are known if both told them; any other
+        count that is missing is 0."""
+        both = replace(self, content=self.content or other.content)
+        for name in (*COUNTS, "counted_tokens"):
+            setattr(both, name, _sum(getattr(self, name), getattr(other, name), name in TOKENS))
+        for name in _MODALITIES:
+            setattr(both, name, _sums(getattr(self, name), getattr(other, name)))
+        return both
 
-BILLED = ("input_tokens", "output_tokens", "total_tokens", "images", "video_seconds")
+
+def _sum(one: int | None, another: int | None, is_billed: bool) -> int | None:
+    if one is None or another is None:
+        return None if is_billed else (another if one is None else one)
+    return one + another
+
+
+def _sums(one: dict[str, int] | None, another: dict[str, int] | None) -> dict[str, int] | None:
+    if one is None or another is None:
+        return another if one is None else one
+    return {name: one.get(name, 0) + another.get(name, 0) for name in one | another}
+
+
+_MODALITIES = ("input_by_modality", "output_by_modality")
+COUNTS = (
+    "input_tokens",
+    "input_cached_tokens",
+    "input_cache_write_tokens",
+    "input_tool_tokens",
+    "output_tokens",
+    "output_thought_tokens",
+    "total_tokens",
+    "images",
+    "video_seconds",
+    "input_items",
+    "search_queries",
+)
+"""Columns that can be summed; `counted_tokens` is no use."""
+TOKENS = ("input_tokens", "output_tokens", "total_tokens")
+BILLED = (*TOKENS, "images", "video_seconds")
 """The quantities that make a call's usage known."""
 
 

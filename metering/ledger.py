@@ -32,12 +32,12 @@ from sqlite_utils import Database
 
 from metering.call import BILLED
 from metering.call import COLUMNS
+from metering.call import COUNTS
 from metering.call import Call
 from metering.call import uuid7
 from metering.migrations import VERSION
 from metering.migrations import migrations
 from metering.rollup import BUCKET_US
-from metering.rollup import COUNTS
 from metering.usage.videos import Settlement
 
 COMPANION = re.compile(r"-(?:wal|shm|journal)$|\.[0-9a-f-]{36}\.lock$|\.spill-[0-9a-f-]{36}$")
@@ -175,9 +175,10 @@ def open_for_reading(path: str | os.PathLike[str]) -> sqlite3.Connection:
     if not path.is_file():
         raise LedgerError(f"there is no ledger {path}")
     db = _open_for_reading(path)
-    if db.execute("PRAGMA user_version").fetchone()[0] != VERSION:
+    if (version := db.execute("PRAGMA user_version").fetchone()[0]) != VERSION:
         db.close()
-        raise LedgerError(f"{path} holds no calls yet")
+        older = "was written by an older vertex-tap; start this one with it once"
+        raise LedgerError(f"{path} {older if version else 'holds no calls yet'}")
     db.row_factory = sqlite3.Row
     return db
 
@@ -423,5 +424,5 @@ UPDATE calls SET
   video_seconds = iif(:videos = 0, 0, json_extract(usage_raw, '$.durationSeconds') * :videos),
   usage_raw = iif(:videos IS NULL, usage_raw, json_set(ifnull(usage_raw, '{}'), '$.videos', :videos)),
   error_type = ifnull(:error_type, error_type)
-WHERE response_id = :operation AND operation = 'predictLongRunning' AND usage_state = 'absent'
+WHERE response_id = :operation AND operation IN ('predictLongRunning', 'videos') AND usage_state = 'absent'
 """

@@ -88,5 +88,14 @@ def m003_meta(db: Database) -> None:
     db.table("meta").insert({"key": "secret", "value": secrets.token_hex(32)})
 
 
-VERSION = 3
+@migrations()
+def m004_videos(db: Database) -> None:
+    """OpenAI's videos are settled by polls, as Vertex AI's are."""
+    db.execute("DROP INDEX calls_unsettled")
+    db.execute(
+        "CREATE INDEX calls_unsettled ON calls (response_id) WHERE operation IN ('predictLongRunning', 'videos')"
+    )
+
+
+VERSION = 4
 """Of the schema: the number of migrations, also in `PRAGMA user_version`."""

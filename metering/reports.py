@@ -23,6 +23,7 @@ from zoneinfo import ZoneInfoNotFoundError
 
 from metering import rollup
 from metering.call import COLUMNS
+from metering.call import COUNTS
 from metering.call import State
 from metering.call import UsageState
 
@@ -246,7 +247,7 @@ def _order(group: tuple[object, ...]) -> list[tuple[bool, str]]:
 
 _KNOWN_STATES = ", ".join(f"'{state}'" for state in State)
 _KNOWN_USAGE = ", ".join(f"'{state}'" for state in UsageState)
-_COUNTED = " AND ".join(f"{name} IS NULL" for name in (*rollup.COUNTS, "counted_tokens"))
+_COUNTED = " AND ".join(f"{name} IS NULL" for name in (*COUNTS, "counted_tokens"))
 
 INVARIANTS = {
     "states are of the vocabulary": f"state NOT IN ({_KNOWN_STATES})",

@@ -6,6 +6,8 @@ read them from `calls`. `NULL` plus `NULL` stays `NULL`: a sum of unknowns is un
 
 import sqlite3
 
+from metering.call import COUNTS
+
 BUCKET_US = 900_000_000
 
 KEYS = (
@@ -23,21 +25,6 @@ KEYS = (
     "state",
     "traffic_type",
 )
-COUNTS = (
-    "input_tokens",
-    "input_cached_tokens",
-    "input_cache_write_tokens",
-    "input_tool_tokens",
-    "output_tokens",
-    "output_thought_tokens",
-    "total_tokens",
-    "images",
-    "video_seconds",
-    "input_items",
-    "search_queries",
-)
-"""Summed as they are; `counted_tokens` is no use and enters no sum."""
-
 CALLS = {
     "calls": "1",
     "errors": "({row}state NOT IN ('open', 'done') OR coalesce({row}status, 0) >= 400 OR {row}error_type IS NOT NULL)",

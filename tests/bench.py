@@ -1,12 +1,16 @@
-"""What tests are too short for, and what is judged as ratios: python -m tests.bench [kill|lock|overhead|chats|picture]
+"""What tests are too short for, and what is judged as ratios.
+
+python -m tests.bench [kill|lock|overhead|chats|picture|pictures]
 
 kill: 2,000 calls, streamed and not, 16 at a time, `kill -9` at a random moment, ten times over.
 lock: the same calls while another process holds the write lock for 3 seconds now and then.
 overhead: CPU time and calls a second, against mitmdump without addons, in rotation.
-chats: 100,000 generated chat requests, each refused or within Google's schema.
+chats: 100,000 generated chat requests, each refused or valid for Gemini and for Claude, and what OpenAI says of it.
 picture: converting a chat with an inline image of 20 MB, against what reading its JSON costs.
+pictures: images of 20 MB edited, ten at a time, and what that does to memory, and to a stream beside them.
 """
 
+import base64
 import json
 import os
 import socket
@@ -17,7 +21,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from collections.abc import Iterator
 from contextlib import ExitStack
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -28,11 +34,17 @@ from hypothesis import given
 from hypothesis import settings
 from pydantic_core import from_json
 from pydantic_core import to_json
+from urllib3.filepost import encode_multipart_formdata
 
+from addons.translation import anthropic
 from addons.translation import gemini
 from addons.translation import openai_chat
 from addons.translation.conversation import InvalidRequest
+from addons.translation.conversation import Request
+from addons.translation.conversation import Written
 from tests.addons.translation import chats as generated
+from tests.addons.translation.test_anthropic import MANUAL as CLAUDE
+from tests.addons.translation.test_anthropic import check as check_message
 from tests.crash import Load
 from tests.crash import check
 from tests.crash import locked_now_and_then
@@ -45,11 +57,32 @@ from tests.process import BIN
 from tests.process import Proxy
 from tests.process import until
 from tests.vertex_simulator import Simulator
+from tests.vertex_simulator.openai import KEY
+from tests.vertex_simulator.openai_chat import check_chat
+from tests.vertex_simulator.openai_errors import Refused
+from tests.vertex_simulator.pictures import png
 
+
+class Service(NamedTuple):
+    """What chats are converted for."""
+
+    model: str | None
+    """None: that of the chat."""
+    write: Callable[[Request], Written]
+    check: Callable[[dict[str, Any]], None]
+    """Raises what is wrong with a body."""
+
+
+SERVICES = {
+    "Gemini": Service(None, gemini.write_request, generated.check),
+    "Claude": Service(CLAUDE, anthropic.write_request, lambda body: check_message(body, CLAUDE)),
+    "OpenAI's dialect": Service("gpt-4o", openai_chat.write_request, lambda body: check_chat(from_json(to_json(body)))),
+}
 CALLS = 2_000
 KILLS = 10
 CHATS = 100_000
 PICTURE = 20 * 1024 * 1024
+AT_ONCE = 10
 LOCKED_S = 3.0
 ROUNDS = 5
 ROUND_CALLS = 400
@@ -84,12 +117,13 @@ def kill(folder: Path, simulator: Simulator) -> None:
 
 def lock(folder: Path, simulator: Simulator) -> None:
     with start(folder, simulator) as proxy:
-        free = longest_wait(proxy)
+        quiet = (f"{MODEL}:streamGenerateContent?alt=sse", HELLO, {"events": EVENTS, "words": EVENTS, "pause": PAUSE_S})
+        free = longest_wait(proxy.url, *quiet)
         load = Load(proxy.url, CALLS, name="lock")
         thread = threading.Thread(target=load.run)
         with locked_now_and_then(proxy.ledger, seconds=LOCKED_S, pause=0.5):
             thread.start()
-            locked = longest_wait(proxy)
+            locked = longest_wait(proxy.url, *quiet)
             thread.join()
         until(lambda: not list(folder.glob("usage.db.spill-*")))
         rows = [row for row in proxy.rows() if "lock-" in str(row["tags"])]
@@ -101,11 +135,10 @@ def lock(folder: Path, simulator: Simulator) -> None:
     )
 
 
-def longest_wait(proxy: Proxy) -> float:
-    """How late an event of a quiet stream came at most, in seconds."""
-    with connection(proxy.url) as client:
-        plan = {"events": EVENTS, "words": EVENTS, "pause": PAUSE_S}
-        request(client, f"{MODEL}:streamGenerateContent?alt=sse", HELLO, headers={"x-call": "quiet-1"}, plan=plan)
+def longest_wait(url: str, path: str, body: object, plan: dict[str, Any]) -> float:
+    """How late a piece of a quiet stream came at most, in seconds."""
+    with connection(url, timeout=120) as client:
+        request(client, path, body, headers={"x-call": "quiet-1"}, plan=plan)
         answer, last, longest = client.getresponse(), time.monotonic(), 0.0
         while answer.read1(65536):
             longest, last = max(longest, time.monotonic() - last), time.monotonic()
@@ -176,21 +209,29 @@ def answers(url: str) -> bool:
 
 
 def chats(folder: Path, simulator: Simulator) -> None:
-    outcomes: Counter[str] = Counter()
+    outcomes: dict[str, Counter[str]] = {name: Counter() for name in SERVICES}
 
     @settings(max_examples=CHATS, database=None, deadline=None, phases=[Phase.generate])
     @given(generated.chats | generated.half_valid())
     def convert(chat: dict[str, Any]) -> None:
-        try:
-            body = gemini.write_request(openai_chat.read_request(chat)).body
-        except InvalidRequest:
-            outcomes["refused"] += 1
-            return
-        generated.check(body)
-        outcomes["converted"] += 1
+        for name, service in SERVICES.items():
+            model = service.model or chat.get("model")
+            try:
+                body = service.write(openai_chat.read_request(chat | {"model": model})).body
+            except InvalidRequest:
+                outcomes[name]["refused"] += 1
+                continue
+            try:
+                service.check(body)
+            except Refused as e:
+                # Schemas and video go on as they are: not every service is as strict as OpenAI.
+                outcomes[name][f"left to OpenAI to refuse: {(e.param or '').partition('[')[0]}"] += 1
+            else:
+                outcomes[name]["converted"] += 1
 
     convert()
-    print("chats:", dict(outcomes))
+    for name, counted in outcomes.items():
+        print(f"chats, to {name}:", dict(counted))
 
 
 def picture(folder: Path, simulator: Simulator) -> None:
@@ -205,6 +246,82 @@ def picture(folder: Path, simulator: Simulator) -> None:
     print(f"picture: converting costs {converting / reading:.1f} times what json.loads does ({reading * 1000:.0f} ms)")
 
 
+def pictures(folder: Path, simulator: Simulator) -> None:
+    """A picture is edited: it goes in as a file and comes back in JSON; or all of that goes through as it is."""
+    key = folder / "key.json"
+    key.write_text(json.dumps(simulator.credentials.service_account(simulator.token_uri)))
+    image = png(2, 2) + bytes(PICTURE)
+    form, content_type = encode_multipart_formdata(
+        {"model": "gemini-3-pro-image", "prompt": "Bluer.", "image": ("a.png", image, "image/png")}
+    )
+    data = {"inlineData": {"mimeType": "image/png", "data": base64.b64encode(image).decode()}}
+    contents = [{"role": "user", "parts": [data, {"text": "Bluer."}]}]
+    body = json.dumps({"contents": contents, "generationConfig": {"responseModalities": ["TEXT", "IMAGE"]}}).encode()
+    native = "/v1/publishers/google/models/gemini-3-pro-image:generateContent"
+    with other_simulator() as quiet:
+        config = folder / "gateway.yaml"
+        config.write_text(
+            f"services:\n  quiet: {{provider: openai, base_url: '{quiet}/v1', api_key_env: OPENAI_API_KEY}}\n"
+            "routes: [{model: 'gpt*', service: quiet}]\n"
+        )
+        options = ["openai_mode=convert", "vertex_auth=service_account", f"vertex_credentials={key}"]
+        options.append(f"gateway_config={config}")
+        mode, env = f"reverse:{simulator.url}", {"OPENAI_API_KEY": KEY}
+        with Proxy(*options, folder=folder, confdir=folder / "confdir", mode=mode, serve=True, env=env) as proxy:
+            idle = peak_memory(proxy.process.pid)
+            passed = lateness_beside(proxy.url, native, body, "application/json")
+            grown_by_passing = peak_memory(proxy.process.pid) - idle
+            converted = lateness_beside(proxy.url, "/v1/images/edits", form, content_type)
+            grown = peak_memory(proxy.process.pid) - idle
+            (row,) = {(row["state"], row["images"]) for row in proxy.rows("operation = 'images/edits'")}
+    assert row == ("done", 1)
+    size = AT_ONCE * PICTURE
+    print(
+        f"pictures: {AT_ONCE} of 20 MB at a time, in and out: an event beside them comes {converted / passed:.1f} times"
+        f" as late as beside the same that are passed on ({passed * 1000:.0f} ms); memory grows by {grown / size:.1f}"
+        f" times their size (passed on: {grown_by_passing / size:.1f})"
+    )
+
+
+@contextmanager
+def other_simulator() -> Iterator[str]:
+    """In a process of its own, so that it is not busy with pictures."""
+    command = [sys.executable, "-m", "tests.vertex_simulator"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        yield process.stdout.readline().strip()
+        process.terminate()
+
+
+def lateness_beside(url: str, path: str, body: bytes, content_type: str) -> float:
+    """How late a piece of a quiet stream comes at most while pictures are made."""
+    headers = {"content-type": content_type, "x-simulator": json.dumps({"padding": PICTURE // 3 * 4})}
+
+    def make() -> None:
+        while not over.is_set():
+            with connection(url, timeout=120) as client:
+                client.request("POST", path, body, headers)
+                answer = client.getresponse()
+                assert (answer.status, len(answer.read()) > PICTURE) == (200, True)
+
+    over = threading.Event()
+    threads = [threading.Thread(target=make) for _ in range(AT_ONCE)]
+    for thread in threads:
+        thread.start()
+    chat = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hello."}], "stream": True}
+    late = longest_wait(url, "/v1/chat/completions", chat, {"split": 6, "pause": PAUSE_S})
+    over.set()
+    for thread in threads:
+        thread.join()
+    return late
+
+
+def peak_memory(pid: int) -> int:
+    """In bytes."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
 def timed(step: Callable[[], object]) -> float:
     began = time.perf_counter()
     step()
@@ -217,6 +334,7 @@ BENCHES: dict[str, Callable[[Path, Simulator], None]] = {
     "overhead": overhead,
     "chats": chats,
     "picture": picture,
+    "pictures": pictures,
 }
 
 

@@ -41,9 +41,9 @@ def call(
 
 
 @contextlib.contextmanager
-def connection(url: str) -> Iterator[http.client.HTTPConnection]:
+def connection(url: str, timeout: float = 20) -> Iterator[http.client.HTTPConnection]:
     host, _, port = url.removeprefix("http://").partition(":")
-    client = http.client.HTTPConnection(host, int(port), timeout=20)
+    client = http.client.HTTPConnection(host, int(port), timeout=timeout)
     try:
         yield client
     finally:

@@ -9,8 +9,24 @@ from addons.translation.conversation import code_of
 from metering.usage.errors import RPC_CODES
 from metering.usage.google import items
 from metering.usage.google import member
+from metering.usage.google import number_of
+from metering.usage.google import text_of
 
 # Reading
+
+STATUSES = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+"""Anthropic's types of errors -> HTTP status (its page on errors)."""
 
 
 def read_error(status: int | None, body: object) -> Failure:
@@ -21,19 +37,17 @@ def read_error(status: int | None, body: object) -> Failure:
     error = member(body, "error")
     if error is None:
         error = body
-    code = _number(member(error, "code"), 0)
+    code = number_of(member(error, "code"), STATUSES.get(text_of(member(error, "type")) or "", 0))
     status = status or (code if 400 <= code < 600 else 502)
-    named = _text(member(error, "status"))
-    message = _text(member(error, "message")) or _text(error) or _detail(body)
+    named = text_of(member(error, "status"))
+    message = text_of(member(error, "message")) or text_of(error) or _detail(body)
     message = message or f"The upstream answered with status {status} and no reason."
     failure = Failure(status, message, named if named and named.isupper() else code_of(status))
     for detail in items(member(error, "details")):
         if violations := items(member(detail, "fieldViolations")):
-            failure.message += "".join(
-                f"\n{_text(member(violation, 'field')) or 'request'}: {_text(member(violation, 'description')) or ''}"
-                for violation in violations
-            )
-        if delay := _text(member(detail, "retryDelay")):
+            told = ((text_of(member(one, "field")), text_of(member(one, "description"))) for one in violations)
+            failure.message += "".join(f"\n{field or 'request'}: {why or ''}" for field, why in told)
+        if delay := text_of(member(detail, "retryDelay")):
             failure.retry_after = _seconds(delay)
     return failure
 
@@ -43,7 +57,7 @@ def _detail(body: object) -> str:
     detail = member(body, "detail")
     if isinstance(detail, str):
         return detail
-    return "; ".join(filter(None, (_text(member(problem, "msg")) for problem in items(detail))))
+    return "; ".join(filter(None, (text_of(member(problem, "msg")) for problem in items(detail))))
 
 
 def _seconds(delay: str) -> int | None:
@@ -52,14 +66,6 @@ def _seconds(delay: str) -> int | None:
         return -int(-float(delay.removesuffix("s")) // 1)
     except (ValueError, OverflowError):
         return None
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
-
-
-def _number(value: object, default: int = 0) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else default
 
 
 # Writing

@@ -1,11 +1,18 @@
-"""JSON Schema, as clients write it, in what Gemini reads of it.
+"""JSON Schema, as clients write it, in what Gemini and Claude read of it; and Google's own Schema in JSON Schema.
 
-`parametersJsonSchema` and `responseJsonSchema` take JSON Schema with $defs, $ref and additionalProperties. What
+Gemini: `parametersJsonSchema` and `responseJsonSchema` take JSON Schema with $defs, $ref and additionalProperties. What
 is written differently here means the same: beside a `$ref` nothing but `$` names may stand, and `const`, `allOf` and
 draft 7's `definitions` are no keywords (Google's reference of GenerationConfig).
+
+Claude: a tool's `input_schema` is all of JSON Schema but for its root, which is an object without branches
+(Anthropic's reference of Messages: "input_schema does not support oneOf, allOf, or anyOf at the top level").
 """
 
+from typing import Any
+
 from addons.translation.conversation import Json
+from addons.translation.validation import camel
+from metering.usage.google import items
 
 _SCHEMAS = frozenset("items additionalProperties not if then else contains propertyNames unevaluatedItems".split())
 """Keywords whose value is a schema, ..."""
@@ -25,7 +32,7 @@ def for_gemini(schema: object) -> object:
         out["$defs"] = definitions | (newer if isinstance(newer, dict) else {})
     if isinstance(reference := out.get("$ref"), str):
         out["$ref"] = reference.replace("#/definitions/", "#/$defs/")
-    if len(_list(out.get("allOf"))) == 1 and "anyOf" not in out:
+    if len(items(out.get("allOf"))) == 1 and "anyOf" not in out:
         out["anyOf"] = out.pop("allOf")
     if "const" in out and "enum" not in out:
         out["enum"] = [out.pop("const")]
@@ -35,6 +42,42 @@ def for_gemini(schema: object) -> object:
         out.pop("anyOf", None)
         out["anyOf"] = [reference]
     return out
+
+
+_COUNTS = frozenset("minItems maxItems minLength maxLength minProperties maxProperties".split())
+"""Of Google's Schema: int64, which its JSON may write as text."""
+_RENAMED = {"ref": "$ref", "defs": "$defs"}
+
+
+def from_openapi(schema: Json) -> Json:
+    """JSON Schema of a Schema of Google's, which is OpenAPI 3.0's: types in upper case, `nullable`."""
+    out: Json = {}
+    for name, value in schema.items():
+        name = _RENAMED.get(name, camel(name))
+        if name in ("items", "additionalProperties") and isinstance(value, dict):
+            out[name] = from_openapi(value)
+        elif name == "anyOf":
+            out[name] = [from_openapi(item) if isinstance(item, dict) else item for item in items(value)]
+        elif name in ("properties", "$defs") and isinstance(value, dict):
+            out[name] = {key: from_openapi(item) if isinstance(item, dict) else item for key, item in value.items()}
+        elif name == "type":
+            if isinstance(value, str) and value != "TYPE_UNSPECIFIED":
+                out[name] = value.lower()
+        elif name in _COUNTS and isinstance(value, str) and value.isdecimal():
+            out[name] = int(value)
+        elif name not in ("nullable", "propertyOrdering", "example") and value is not None:
+            out[name] = value
+    return _nullable(out) if schema.get("nullable") is True else out
+
+
+def _nullable(schema: Json) -> Json:
+    if isinstance(schema.get("enum"), list):
+        schema["enum"] = [*items(schema["enum"]), None]
+    if "type" in schema:
+        return schema | {"type": [schema["type"], "null"]}
+    if "anyOf" in schema:
+        return schema | {"anyOf": [*items(schema["anyOf"]), {"type": "null"}]}
+    return schema
 
 
 _OF_NOTHING = frozenset("type properties required additionalProperties $schema title description".split())
@@ -47,15 +90,57 @@ def is_empty(schema: Json | None) -> bool:
     return schema.keys() <= _OF_NOTHING and not schema.get("properties") and not schema.get("additionalProperties")
 
 
+_BRANCHES = ("anyOf", "oneOf", "allOf", "$ref")
+
+
+def is_object(schema: Json) -> bool:
+    """Whether it may be the root of what Claude calls a tool with."""
+    return schema.get("type") == "object" and not any(name in schema for name in _BRANCHES)
+
+
+def for_claude(schema: Json | None) -> tuple[Json, list[str]]:
+    """What Claude calls a tool with, and the names of what its root cannot say."""
+    root = dict(schema or {})
+    reference = root.get("$ref")
+    if isinstance(reference, str) and isinstance(target := _definition(root, reference), dict):
+        del root["$ref"]
+        root = target | root
+    lost = [name for name in _BRANCHES if root.pop(name, None) is not None]
+    return root | {"type": "object"}, lost
+
+
+def inside(schema: Json, name: str) -> Json:
+    """An object with one member, which is of the schema."""
+    return {"type": "object", "properties": {name: _moved(schema, f"#/properties/{name}")}, "required": [name]}
+
+
+def _definition(root: Json, reference: str) -> object:
+    """What `#/$defs/name` points to."""
+    _, _, path = reference.partition("#/")
+    place, _, name = path.partition("/")
+    definitions = root.get(place) if place in ("$defs", "definitions") else None
+    return definitions.get(name) if isinstance(definitions, dict) else None
+
+
+def _moved(schema: object, place: str) -> Any:
+    """The same schema, where its own root is no longer the root."""
+    if isinstance(schema, list):
+        return [_moved(item, place) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        name: place + value.removeprefix("#")
+        if name == "$ref" and isinstance(value, str) and value.startswith("#")
+        else _moved(value, place)
+        for name, value in schema.items()
+    }
+
+
 def _inside(name: str, value: object) -> object:
     if name in _SCHEMAS:
         return for_gemini(value)
     if name in _LISTS:
-        return [for_gemini(item) for item in _list(value)]
+        return [for_gemini(item) for item in items(value)]
     if name in _MAPS and isinstance(value, dict):
         return {key: for_gemini(item) for key, item in value.items()}
     return value
-
-
-def _list(value: object) -> list[object]:
-    return value if isinstance(value, list) else []

@@ -50,6 +50,16 @@ MIME_TYPES = {
 AUDIO_TYPES = {"mp4": "audio/mp4", "webm": "audio/webm", "mpeg": "audio/mpeg"}
 """Of formats that are also video."""
 
+IMAGE_FORMATS = {"image/png": "png", "image/jpeg": "jpeg", "image/webp": "webp", "image/gif": "gif"}
+"""Media types -> what OpenAI calls the formats of images."""
+_SIGNATURES = {
+    b"\x89PNG": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"RIFF": "image/webp",
+    b"GIF8": "image/gif",
+}
+"""How files of images begin."""
+
 _SAME = {"image/jpg": "image/jpeg"}
 _TYPE = re.compile(r"[a-zA-Z0-9][\w.+-]*/[\w.+-]+(?:;\s*[\w.+-]+=[\w.+:-]+)*")
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -82,6 +92,11 @@ def type_by_name(path: str) -> str | None:
     """By the extension of a file or of a URL's path."""
     _, dot, extension = path.rpartition("/")[2].rpartition(".")
     return MIME_TYPES.get(extension.lower()) if dot else None
+
+
+def image_type(data: bytes) -> str | None:
+    """By the first bytes of an image."""
+    return next((mime_type for start, mime_type in _SIGNATURES.items() if data.startswith(start)), None)
 
 
 def base64_of(text: str, param: str) -> str:

@@ -1,7 +1,7 @@
-"""OpenAI's chat completions: requests read; answers, streams and errors written.
+"""OpenAI's chat completions: requests, answers and streams, read and written.
 
-Sources: OpenAI's API reference; for `google` and `extra_content` Google's pages on its own OpenAI endpoint; for
-video, files by URL, `reasoning` and `thinking` what other gateways take (they are no part of OpenAI's API).
+Sources: OpenAI's API reference; for `extra_content` Google's pages on its own OpenAI endpoint; for reasoning, images
+and video what other services and gateways take and give (they are no part of OpenAI's API).
 """
 
 import json
@@ -10,23 +10,19 @@ import time
 import uuid
 from collections.abc import Iterable
 from collections.abc import Iterator
-from math import isfinite
-from typing import Annotated
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from typing import Literal
 from typing import NamedTuple
 
-from pydantic import BeforeValidator
-from pydantic import ConfigDict
-from pydantic import Discriminator
-from pydantic import Field
-from pydantic import Tag
 from pydantic_core import from_json
 
 from addons.translation import media
 from addons.translation import signatures
 from addons.translation.conversation import Answer
 from addons.translation.conversation import Choice
+from addons.translation.conversation import Citation
 from addons.translation.conversation import Effort
 from addons.translation.conversation import Failure
 from addons.translation.conversation import Finish
@@ -36,6 +32,7 @@ from addons.translation.conversation import Google
 from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Json
 from addons.translation.conversation import Media
+from addons.translation.conversation import NativeFinish
 from addons.translation.conversation import Notes
 from addons.translation.conversation import Part
 from addons.translation.conversation import Request
@@ -49,445 +46,147 @@ from addons.translation.conversation import ToolChoice
 from addons.translation.conversation import ToolResult
 from addons.translation.conversation import Turn
 from addons.translation.conversation import Usage
+from addons.translation.conversation import Written
+from addons.translation.conversation import to_bytes
+from addons.translation.conversation import usage_of
 from addons.translation.errors import openai_error
-from addons.translation.validation import Count
-from addons.translation.validation import GoogleModel
-from addons.translation.validation import Int32
-from addons.translation.validation import Model
-from addons.translation.validation import camel_or_snake
+from addons.translation.errors import read_error
+from addons.translation.openai_chat_request import DETAILS
+from addons.translation.openai_chat_request import EFFORTS
+from addons.translation.openai_chat_request import SERVER_TOOLS
+from addons.translation.openai_chat_request import AnyRequest
+from addons.translation.openai_chat_request import AssistantMessage
+from addons.translation.openai_chat_request import AudioPart
+from addons.translation.openai_chat_request import AudioUrlPart
+from addons.translation.openai_chat_request import Cached
+from addons.translation.openai_chat_request import Call
+from addons.translation.openai_chat_request import ChatRequest
+from addons.translation.openai_chat_request import File
+from addons.translation.openai_chat_request import FilePart
+from addons.translation.openai_chat_request import FunctionDefinition
+from addons.translation.openai_chat_request import FunctionMessage
+from addons.translation.openai_chat_request import FunctionTool
+from addons.translation.openai_chat_request import GoogleExtra
+from addons.translation.openai_chat_request import ImagePart
+from addons.translation.openai_chat_request import InputAudio
+from addons.translation.openai_chat_request import InputFilePart
+from addons.translation.openai_chat_request import InputImagePart
+from addons.translation.openai_chat_request import InstructionMessage
+from addons.translation.openai_chat_request import MediaUrl
+from addons.translation.openai_chat_request import Named
+from addons.translation.openai_chat_request import NamedChoice
+from addons.translation.openai_chat_request import RefusalPart
+from addons.translation.openai_chat_request import ServerTool
+from addons.translation.openai_chat_request import TextPart
+from addons.translation.openai_chat_request import ToolMessage
+from addons.translation.openai_chat_request import UserMessage
+from addons.translation.openai_chat_request import VideoMetadata
+from addons.translation.openai_chat_request import VideoPart
+from addons.translation.thinking import effort_of
+from addons.translation.validation import DEEPEST
+from addons.translation.validation import NO_VALUE
+from addons.translation.validation import is_finite
 from addons.translation.validation import validated
-
-# The request, as clients send it. What is declared here is read; what is not has no target.
-
-
-def _upper(value: object) -> object:
-    return value.upper() if isinstance(value, str) else value
-
-
-def _lower(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
-
-
-HarmCategory = Literal[
-    "HARM_CATEGORY_UNSPECIFIED",
-    "HARM_CATEGORY_HATE_SPEECH",
-    "HARM_CATEGORY_DANGEROUS_CONTENT",
-    "HARM_CATEGORY_HARASSMENT",
-    "HARM_CATEGORY_SEXUALLY_EXPLICIT",
-    "HARM_CATEGORY_CIVIC_INTEGRITY",
-    "HARM_CATEGORY_IMAGE_HATE",
-    "HARM_CATEGORY_IMAGE_DANGEROUS_CONTENT",
-    "HARM_CATEGORY_IMAGE_HARASSMENT",
-    "HARM_CATEGORY_IMAGE_SEXUALLY_EXPLICIT",
-    "HARM_CATEGORY_JAILBREAK",
-]
-Threshold = Literal["BLOCK_LOW_AND_ABOVE", "BLOCK_MEDIUM_AND_ABOVE", "BLOCK_ONLY_HIGH", "BLOCK_NONE", "OFF"]
-
-
-class SafetySetting(GoogleModel):
-    category: HarmCategory
-    threshold: Threshold
-    method: Literal["SEVERITY", "PROBABILITY"] | None = None
-
-
-class ThinkingConfig(GoogleModel):
-    include_thoughts: bool | None = None
-    thinking_budget: Annotated[Int32, Field(ge=-1)] | None = None
-    thinking_level: Annotated[Literal["MINIMAL", "LOW", "MEDIUM", "HIGH"], BeforeValidator(_upper)] | None = None
-
-
-class ImageConfig(GoogleModel):
-    aspect_ratio: str | None = None
-    image_size: str | None = None
-    person_generation: Literal["ALLOW_ALL", "ALLOW_ADULT", "ALLOW_NONE"] | None = None
-
-
-class GoogleExtra(GoogleModel):
-    """`google`, or `extra_body.google`: what Google's OpenAI endpoint takes there, and the rest of what chats use.
-    Other members go nowhere: they are named as dropped."""
-
-    model_config = ConfigDict(extra="allow")
-
-    thinking_config: ThinkingConfig | None = None
-    image_config: ImageConfig | None = None
-    safety_settings: list[SafetySetting] | None = None
-    cached_content: str | None = None
-    labels: dict[str, str] | None = None
-    audio_timestamp: bool | None = None
-
-
-class ExtraBody(Model):
-    google: GoogleExtra | None = None
-
-
-class VideoMetadata(GoogleModel):
-    fps: Annotated[float, Field(gt=0, le=24)] | None = None
-    start_offset: Annotated[str, Field(pattern=r"^\d{1,9}(\.\d{1,9})?s$")] | None = None
-    end_offset: Annotated[str, Field(pattern=r"^\d{1,9}(\.\d{1,9})?s$")] | None = None
-
-
-class MediaUrl(Model):
-    url: str
-    detail: Annotated[Literal["auto", "low", "medium", "high", "ultra_high"], BeforeValidator(_lower)] | None = None
-    format: str | None = None
-    mime_type: str | None = None
-    video_metadata: VideoMetadata | None = None
-
-
-class TextPart(Model):
-    type: Literal["text", "input_text", "output_text"]
-    text: str
-
-
-class RefusalPart(Model):
-    type: Literal["refusal"]
-    refusal: str
-
-
-def _as_object(value: object) -> object:
-    return {"url": value} if isinstance(value, str) else value
-
-
-class ImagePart(Model):
-    type: Literal["image_url"]
-    image_url: Annotated[MediaUrl, BeforeValidator(_as_object)]
-
-
-class VideoPart(Model):
-    type: Literal["video_url"]
-    video_url: Annotated[MediaUrl, BeforeValidator(_as_object)]
-    video_metadata: VideoMetadata | None = None
-
-
-class AudioUrlPart(Model):
-    type: Literal["audio_url"]
-    audio_url: Annotated[MediaUrl, BeforeValidator(_as_object)]
-
-
-class InputAudio(Model):
-    data: str
-    format: str
-
-
-class AudioPart(Model):
-    type: Literal["input_audio"]
-    input_audio: InputAudio
-
-
-class File(Model):
-    file_data: str | None = None
-    file_id: str | None = None
-    filename: str | None = None
-    format: str | None = None
-    mime_type: str | None = None
-
-
-class FilePart(Model):
-    type: Literal["file"]
-    file: File
-
-
-ContentPart = Annotated[
-    TextPart | RefusalPart | ImagePart | VideoPart | AudioUrlPart | AudioPart | FilePart, Field(discriminator="type")
-]
-
-
-def _kind_of_content(value: object) -> str:
-    return "text" if isinstance(value, str) else "parts"
-
-
-Content = Annotated[
-    Annotated[str, Tag("text")] | Annotated[list[ContentPart], Tag("parts")], Discriminator(_kind_of_content)
-]
-
-
-class CalledFunction(Model):
-    name: str = Field(min_length=1)
-    arguments: str = ""
-
-
-class Call(Model):
-    id: str | None = None
-    type: Literal["function"] = "function"
-    function: CalledFunction
-
-
-class InstructionMessage(Model):
-    role: Literal["system", "developer"]
-    content: Content
-
-
-class UserMessage(Model):
-    role: Literal["user"]
-    content: Content
-
-
-class AssistantMessage(Model):
-    role: Literal["assistant"]
-    content: Content | None = None
-    refusal: str | None = None
-    tool_calls: list[Call] | None = None
-    function_call: CalledFunction | None = None
-
-
-class ToolMessage(Model):
-    role: Literal["tool"]
-    content: Content
-    tool_call_id: str
-    name: str | None = None
-
-
-class FunctionMessage(Model):
-    role: Literal["function"]
-    content: Content | None = None
-    name: str
-
-
-Message = Annotated[
-    InstructionMessage | UserMessage | AssistantMessage | ToolMessage | FunctionMessage, Field(discriminator="role")
-]
-
-
-class FunctionDefinition(Model):
-    name: str = Field(min_length=1)
-    description: str | None = None
-    parameters: Json | None = None
-
-
-class FunctionTool(Model):
-    type: Literal["function"]
-    function: FunctionDefinition
-
-
-class ServerTool(Model):
-    """A tool that the service runs: `{"type": "web_search"}`, or LiteLLM's `{"googleSearch": {}}`."""
-
-
-SERVER_TOOLS = {
-    "web_search": "googleSearch",
-    "web_search_preview": "googleSearch",
-    "google_search": "googleSearch",
-    "googleSearch": "googleSearch",
-    "google_search_retrieval": "googleSearchRetrieval",
-    "googleSearchRetrieval": "googleSearchRetrieval",
-    "enterprise_web_search": "enterpriseWebSearch",
-    "enterpriseWebSearch": "enterpriseWebSearch",
-    "google_maps": "googleMaps",
-    "googleMaps": "googleMaps",
-    "url_context": "urlContext",
-    "urlContext": "urlContext",
-    "code_interpreter": "codeExecution",
-    "code_execution": "codeExecution",
-    "codeExecution": "codeExecution",
-}
-"""What clients call the tools that the service runs -> Google's names."""
-
-
-def _kind_of_tool(value: object) -> str:
-    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
-    return "function" if kind == "function" else "server"
-
-
-Tool = Annotated[
-    Annotated[FunctionTool, Tag("function")] | Annotated[ServerTool, Tag("server")], Discriminator(_kind_of_tool)
-]
-
-
-class Named(Model):
-    name: str
-
-
-class AllowedTools(Model):
-    mode: Literal["auto", "required"]
-    tools: list[Json]
-
-
-class NamedChoice(Model):
-    type: Literal["function", "allowed_tools"] = "function"
-    function: Named | None = None
-    name: str | None = None
-    allowed_tools: AllowedTools | None = None
-
-
-def _kind_of_choice(value: object) -> str:
-    return "mode" if isinstance(value, str) else "named"
-
-
-ToolChoiceField = Annotated[
-    Annotated[Literal["none", "auto", "required", "any"], Tag("mode")] | Annotated[NamedChoice, Tag("named")],
-    Discriminator(_kind_of_choice),
-]
-CallChoiceField = Annotated[
-    Annotated[Literal["none", "auto"], Tag("mode")] | Annotated[Named, Tag("named")], Discriminator(_kind_of_choice)
-]
-
-
-class SchemaFormat(Model):
-    name: str | None = None
-    schema_: Json | None = Field(None, alias="schema")
-
-
-class ResponseFormat(Model):
-    type: Literal["text", "json_object", "json_schema"]
-    json_schema: SchemaFormat | None = None
-
-
-class StreamOptions(Model):
-    include_usage: bool | None = None
-
-
-class Reasoning(Model):
-    effort: str | None = None
-    max_tokens: Int32 | None = None
-    exclude: bool | None = None
-    enabled: bool | None = None
-
-
-class AnthropicThinking(Model):
-    type: Literal["enabled", "disabled", "adaptive"]
-    budget_tokens: Int32 | None = None
-
-
-class Voice(Model):
-    id: str
-
-
-class Audio(Model):
-    voice: str | Voice | None = None
-    format: str | None = None
-
-
-EFFORTS: dict[str, Effort] = {
-    "none": "none",
-    "disable": "none",
-    "minimal": "minimal",
-    "low": "low",
-    "medium": "medium",
-    "high": "high",
-    "xhigh": "high",
-    "max": "high",
-}
-"""What clients write for an effort -> the efforts there are."""
-
-
-def _as_list(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
-class ChatRequest(Model):
-    model: str = Field(min_length=1)
-    messages: list[Message] = Field(min_length=1)
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    top_k: Annotated[float, Field(ge=0)] | None = None
-    max_tokens: Count | None = None
-    max_completion_tokens: Count | None = None
-    stop: Annotated[list[str], BeforeValidator(_as_list), Field(max_length=5)] | None = None
-    n: Count | None = None
-    seed: int | None = None
-    presence_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
-    logprobs: bool | None = None
-    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
-    tools: list[Tool] | None = None
-    tool_choice: ToolChoiceField | None = None
-    functions: list[FunctionDefinition] | None = None
-    function_call: CallChoiceField | None = None
-    parallel_tool_calls: bool | None = None
-    web_search_options: Json | None = None
-    response_format: ResponseFormat | None = None
-    reasoning_effort: str | None = None
-    reasoning: Reasoning | None = None
-    thinking: AnthropicThinking | None = None
-    modalities: list[Annotated[Literal["text", "image", "audio"], BeforeValidator(_lower)]] | None = None
-    audio: Audio | None = None
-    service_tier: str | None = None
-    safety_settings: list[SafetySetting] | None = Field(None, validation_alias=camel_or_snake("safety_settings"))
-    cached_content: str | None = Field(None, validation_alias=camel_or_snake("cached_content"))
-    labels: dict[str, str] | None = None
-    google: GoogleExtra | None = None
-    extra_body: ExtraBody | None = None
-    project_id: str | None = None
-    region: str | None = None
-
+from metering.call import Reading
+from metering.usage.google import items
+from metering.usage.google import member
+from metering.usage.google import snake
+from metering.usage.google import text_of
+from metering.usage.openai import take_usage
 
 # Reading
 
 
-def read_request(body: object) -> Request:
+def read_request(body: Json) -> Request:
     """A body, parsed from JSON. Raises InvalidRequest."""
-    if not isinstance(body, dict):
-        raise InvalidRequest("the body is not a JSON object")
     chat = validated(ChatRequest, body)
-    notes = Notes(dropped=_without_target(chat))
-    request = Request(
-        model=chat.model,
-        temperature=chat.temperature,
-        top_p=chat.top_p,
-        top_k=chat.top_k,
-        max_tokens=chat.max_completion_tokens or chat.max_tokens,
-        stop=chat.stop or None,
-        n=chat.n,
-        seed=chat.seed,
-        presence_penalty=chat.presence_penalty,
-        frequency_penalty=chat.frequency_penalty,
-        logprobs=chat.logprobs or bool(chat.top_logprobs),
-        top_logprobs=chat.top_logprobs,
-        modalities=list(chat.modalities) if chat.modalities else None,
-        service_tier=chat.service_tier,
-        stream=bool(chat.stream),
-        include_usage=bool(chat.stream_options and chat.stream_options.include_usage),
-        project=chat.project_id,
-        location=chat.region,
-        notes=notes,
-    )
+    request = begun(chat)
+    request.names = NAMES | _spellings(chat)
+    request.max_tokens = chat.max_completion_tokens or chat.max_tokens
+    request.n = chat.n
+    request.presence_penalty = chat.presence_penalty
+    request.frequency_penalty = chat.frequency_penalty
+    request.logprobs = chat.logprobs or bool(chat.top_logprobs)
+    request.modalities = list(chat.modalities) if chat.modalities else None
+    request.include_usage = bool(chat.stream_options and chat.stream_options.include_usage)
+    if chat.audio and chat.audio.format not in (None, "pcm16"):
+        request.notes.dropped.append("audio.format")
     if chat.audio and chat.audio.voice:
         request.voice = chat.audio.voice if isinstance(chat.audio.voice, str) else chat.audio.voice.id
     _read_tools(chat, request)
     _read_format(chat, request)
     request.thinking = _read_thinking(chat)
-    request.google = _read_google(chat, request)
     _read_messages(chat.messages, body, request)
     return request
 
 
-def _without_target(chat: ChatRequest) -> list[str]:
-    dropped = [name for name, value in (chat.model_extra or {}).items() if value not in (None, False, [], {})]
-    if chat.parallel_tool_calls is False:
-        dropped.append("parallel_tool_calls")
-    if chat.audio and chat.audio.format not in (None, "pcm16"):
-        dropped.append("audio.format")
-    return dropped
+NAMES = {"turns": "messages", "voice": "audio", "include": "reasoning.exclude"}
+"""Members of a Request -> chat's own words for them."""
+
+
+def _spellings(chat: ChatRequest) -> dict[str, str]:
+    """Where there are two words for one thing, those that the client said."""
+    said = {"max_tokens": "max_completion_tokens"} if chat.max_completion_tokens else {}
+    return said | ({} if chat.logprobs else {"logprobs": "top_logprobs"})
+
+
+def begun(asked: AnyRequest) -> Request:
+    """With what all requests have. Raises InvalidRequest."""
+    dropped = [name for name, value in (asked.model_extra or {}).items() if value not in (None, False, [], {})]
+    request = Request(
+        model=asked.model,
+        temperature=asked.temperature,
+        top_p=asked.top_p,
+        top_k=asked.top_k,
+        stop=asked.stop or None,
+        seed=asked.seed,
+        top_logprobs=asked.top_logprobs,
+        parallel_tool_calls=asked.parallel_tool_calls,
+        service_tier=asked.service_tier,
+        user=asked.user or None,
+        stream=bool(asked.stream),
+        project=asked.project_id,
+        location=asked.region,
+        notes=Notes(dropped=dropped),
+    )
+    request.google = _read_google(asked, request.notes)
+    return request
 
 
 def _read_tools(chat: ChatRequest, request: Request) -> None:
-    definitions = list(chat.functions or [])
+    definitions = {f"functions[{number}]": definition for number, definition in enumerate(chat.functions or [])}
     for number, tool in enumerate(chat.tools or []):
         if isinstance(tool, FunctionTool):
-            definitions.append(tool.function)
+            definitions[f"tools[{number}].function"] = tool.function
+            tool.function.cache_control = tool.function.cache_control or tool.cache_control
         else:
-            request.server_tools.setdefault(_server_tool(tool, f"tools[{number}]"), f"tools[{number}]")
+            request.server_tools.setdefault(server_tool(tool, f"tools[{number}]"), f"tools[{number}]")
+            if (tool.model_extra or {}).get("cache_control"):
+                request.notes.dropped.append(f"tools[{number}].cache_control")
     if chat.web_search_options is not None:
         request.server_tools.setdefault("googleSearch", "web_search_options")
-    names = {definition.name for definition in definitions}
+    take_functions(request, definitions, _read_choice(chat))
+
+
+def take_functions(request: Request, definitions: dict[str, FunctionDefinition], choice: ToolChoice | None) -> None:
+    """Functions, by where they stand in the body, and the choice among them. Raises InvalidRequest."""
+    names = {definition.name for definition in definitions.values()}
     if len(names) < len(definitions):
         raise InvalidRequest("two functions have the same name", "tools")
-    for number, definition in enumerate(definitions):
-        if not _is_finite(definition.parameters):
-            raise InvalidRequest(
-                NO_VALUE,
-                f"tools[{number}].function.parameters",
-            )
-    request.functions = [Function(one.name, one.description, one.parameters) for one in definitions]
-    request.tool_choice = _read_choice(chat)
-    for name in request.tool_choice.names if request.tool_choice else []:
+    for path, definition in definitions.items():
+        if not is_finite(definition.parameters):
+            raise InvalidRequest(NO_VALUE, f"{path}.parameters")
+    for name in choice.names if choice else []:
         if name not in names:
             raise InvalidRequest(f"there is no function {name} among the tools", "tool_choice")
+    request.functions = [
+        Function(one.name, one.description, one.parameters, cache=one.cache) for one in definitions.values()
+    ]
+    request.tool_choice = choice
 
 
-def _server_tool(tool: ServerTool, param: str) -> str:
+def server_tool(tool: ServerTool, param: str) -> str:
+    """Google's name of it. Raises InvalidRequest."""
     extra = tool.model_extra or {}
     kind = extra.get("type")
     names = [kind] if isinstance(kind, str) else list(extra)
@@ -521,26 +220,28 @@ def _name_of(tool: Json) -> str | None:
 
 
 def _read_format(chat: ChatRequest, request: Request) -> None:
-    wanted = chat.response_format
-    if wanted is None or wanted.type == "text":
-        return
-    if wanted.type == "json_object":
-        request.format = Format()
-    elif wanted.json_schema is None or wanted.json_schema.schema_ is None:
-        raise InvalidRequest("there is no schema", "response_format.json_schema.schema")
-    elif not _is_finite(wanted.json_schema.schema_):
-        raise InvalidRequest(
-            NO_VALUE,
-            "response_format.json_schema.schema",
-        )
-    else:
-        request.format = Format(wanted.json_schema.schema_)
+    if wanted := chat.response_format:
+        schema = wanted.json_schema.schema_ if wanted.json_schema else None
+        request.format = format_of(wanted.type, schema, "response_format", "response_format.json_schema.schema")
+
+
+def format_of(kind: str, schema: Json | None, param: str, schema_param: str) -> Format | None:
+    """None for text. Raises InvalidRequest."""
+    if kind == "text":
+        return None
+    if kind == "json_object":
+        return Format(param=param)
+    if schema is None:
+        raise InvalidRequest("there is no schema", schema_param)
+    if not is_finite(schema):
+        raise InvalidRequest(NO_VALUE, schema_param)
+    return Format(schema, param)
 
 
 def _read_thinking(chat: ChatRequest) -> Thinking | None:
     """The many spellings of how much to think; Google's own is read with the rest of `google`."""
     if chat.reasoning_effort is not None:
-        return Thinking(effort=_effort(chat.reasoning_effort, "reasoning_effort"))
+        return Thinking(effort=read_effort(chat.reasoning_effort, "reasoning_effort"))
     if reasoning := chat.reasoning:
         include = None if reasoning.exclude is None else not reasoning.exclude
         if reasoning.enabled is False:
@@ -548,7 +249,7 @@ def _read_thinking(chat: ChatRequest) -> Thinking | None:
         if reasoning.max_tokens is not None:
             return Thinking(budget=max(reasoning.max_tokens, -1), include=include, param="reasoning")
         if reasoning.effort is not None:
-            return Thinking(_effort(reasoning.effort, "reasoning.effort"), include=include, param="reasoning")
+            return Thinking(read_effort(reasoning.effort, "reasoning.effort"), include=include, param="reasoning")
         include = True if reasoning.enabled and include is None else include
         return None if include is None else Thinking(include=include, param="reasoning")
     if chat.thinking:
@@ -558,7 +259,8 @@ def _read_thinking(chat: ChatRequest) -> Thinking | None:
     return None
 
 
-def _effort(text: str, param: str) -> Effort:
+def read_effort(text: str, param: str) -> Effort:
+    """Raises InvalidRequest."""
     try:
         return EFFORTS[text.lower()]
     except KeyError:
@@ -569,24 +271,31 @@ _LABEL = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _LABEL_VALUE = re.compile(r"[a-z0-9_-]{0,63}")
 
 
-def _read_google(chat: ChatRequest, request: Request) -> Google | None:
-    google = Google()
-    sources = [chat.extra_body and chat.extra_body.google, chat.google]
-    for extra in filter(None, sources):
+def _read_google(asked: AnyRequest, notes: Notes) -> Google | None:
+    names: dict[str, str] = {}
+    google = Google(names=names)
+    sources = {"extra_body.google": asked.extra_body and asked.extra_body.google, "google": asked.google}
+    for path, extra in sources.items():
+        if extra is None:
+            continue
         written = extra.model_dump(by_alias=True, exclude_none=True, include=set(GoogleExtra.model_fields))
+        names |= {name: f"{path}.{snake(name)}" for name in written}
         for name in ("thinkingConfig", "imageConfig", "audioTimestamp"):
             if name in written:
                 google.generation_config[name] = written.pop(name)
         google.request |= written
-        request.notes.dropped += [f"google.{name}" for name in extra.model_extra or {}]
-    if chat.safety_settings is not None:
+        notes.dropped += [f"{path}.{name}" for name in extra.model_extra or {}]
+    if asked.safety_settings is not None:
+        names["safetySettings"] = "safety_settings"
         google.request["safetySettings"] = [
-            setting.model_dump(by_alias=True, exclude_none=True) for setting in chat.safety_settings
+            setting.model_dump(by_alias=True, exclude_none=True) for setting in asked.safety_settings
         ]
-    if chat.cached_content is not None:
-        google.request["cachedContent"] = chat.cached_content
-    if chat.labels is not None:
-        google.request["labels"] = chat.labels
+    if asked.cached_content is not None:
+        names["cachedContent"] = "cached_content"
+        google.request["cachedContent"] = asked.cached_content
+    if asked.labels is not None:
+        names["labels"] = "labels"
+        google.request["labels"] = asked.labels
     labels = google.request.get("labels")
     for key, value in labels.items() if isinstance(labels, dict) else ():
         if not _LABEL.fullmatch(key) or not _LABEL_VALUE.fullmatch(value):
@@ -671,13 +380,13 @@ def _read_messages(messages: list[Any], body: Json, request: Request) -> None:
             continue
         waiting.settle(request.turns, path)
         if isinstance(message, InstructionMessage):
-            request.system += _instructions(message.content, path)
+            request.system += read_instructions(message, path, request.notes)
         elif isinstance(message, UserMessage):
-            _add(request.turns, "user", _parts(message.content, f"{path}.content", request.notes))
+            add_parts(request.turns, "user", read_content(message, path, request.notes))
         else:
             parts = _assistant_parts(message, raw[number], path, request.notes)
             waiting = _Waiting([part for part in parts if isinstance(part, ToolCall)])
-            _add(request.turns, "assistant", parts)
+            add_parts(request.turns, "assistant", parts)
     waiting.settle(request.turns, f"messages[{len(messages) - 1}]")
     if not request.turns and not request.system:
         raise InvalidRequest("there is nothing in the messages", "messages")
@@ -702,10 +411,8 @@ class _Waiting:
             raise InvalidRequest("the assistant message before it has no such call", param)
         if key in self._results:
             raise InvalidRequest("there is a result of this call already", param)
-        parts = _parts(message.content, f"{path}.content", notes) if message.content is not None else []
-        text = "".join(part.text for part in parts if isinstance(part, Text))
-        media = [part for part in parts if isinstance(part, Media)]
-        self._results[key] = ToolResult(call.id, call.name, _output(text), media)
+        parts = read_parts(message.content, f"{path}.content", notes) if message.content is not None else []
+        self._results[key] = tool_result(call, parts, message)
 
     def settle(self, turns: list[Turn], path: str) -> None:
         if len(self._results) < len(self._calls):
@@ -717,7 +424,15 @@ class _Waiting:
         self._calls, self._results = {}, {}
 
 
-def _add(turns: list[Turn], role: Literal["user", "assistant"], parts: list[Part]) -> None:
+def tool_result(call: ToolCall, parts: list[Part], told: Cached) -> ToolResult:
+    """`told` is what tells it. It is remembered as a whole, wherever in it that is asked for."""
+    text = "".join(part.text for part in parts if isinstance(part, Text))
+    caches = [part.cache for part in parts if isinstance(part, Text | Media) and part.cache]
+    media = [replace(part, cache=None) for part in parts if isinstance(part, Media)]
+    return ToolResult(call.id, call.name, _output(text), media, cache=told.cache or (caches[-1] if caches else None))
+
+
+def add_parts(turns: list[Turn], role: Literal["user", "assistant"], parts: list[Part]) -> None:
     if not parts:
         return
     if turns and turns[-1].role == role:
@@ -734,31 +449,19 @@ def _output(text: str) -> object:
         output = from_json(text, allow_inf_nan=False)
     except ValueError:
         return text
-    return output if _is_finite(output) else text
+    return output if is_finite(output) else text
 
 
-DEEPEST = 90
-"""Levels of a JSON value; Google's parser stops at 100 for the whole request."""
-NO_VALUE = f"a number in it is too large, or it is more than {DEEPEST} levels deep"
-
-
-def _is_finite(value: object, levels: int = DEEPEST) -> bool:
-    """Whether a JSON value is not too deep, and no number in it too large for a float: JSON has no word for it."""
-    if isinstance(value, dict | list):
-        inner = value.values() if isinstance(value, dict) else value
-        return levels > 0 and all(_is_finite(one, levels - 1) for one in inner)
-    return not isinstance(value, float) or isfinite(value)
-
-
-def _instructions(content: Any, path: str) -> list[Text]:
-    parts = _parts(content, f"{path}.content", Notes())
+def read_instructions(message: Any, path: str, notes: Notes) -> list[Text]:
+    """Raises InvalidRequest."""
+    parts = read_content(message, path, notes)
     if not all(isinstance(part, Text) for part in parts):
         raise InvalidRequest("instructions are text", f"{path}.content")
     return [part for part in parts if isinstance(part, Text)]
 
 
 def _assistant_parts(message: AssistantMessage, raw: object, path: str, notes: Notes) -> list[Part]:
-    parts = _parts(message.content, f"{path}.content", notes) if message.content is not None else []
+    parts = read_parts(message.content, f"{path}.content", notes) if message.content is not None else []
     if message.refusal:
         parts.append(Text(message.refusal))
     if signature := signatures.of_google(raw):
@@ -773,12 +476,14 @@ def _assistant_parts(message: AssistantMessage, raw: object, path: str, notes: N
         parts.append(_tool_call(call, raw_call, raw, f"{path}.tool_calls[{number}]"))
     if message.function_call and not message.tool_calls:
         function = message.function_call
-        arguments = _arguments(function.arguments, f"{path}.function_call.arguments")
+        arguments = parsed_arguments(function.arguments, f"{path}.function_call.arguments")
         parts.append(ToolCall(None, function.name, arguments))
+    remember(parts, message, path, notes)
     ids = [part.id for part in parts if isinstance(part, ToolCall)]
     if len(set(ids)) < len(ids):
         raise InvalidRequest("two calls have the same id", f"{path}.tool_calls")
-    return parts
+    # Thoughts of nothing else are of no use.
+    return [*signatures.of_anthropic(raw), *parts] if parts else []
 
 
 def _tool_call(call: Call, raw: object, message: object, path: str) -> ToolCall:
@@ -789,26 +494,50 @@ def _tool_call(call: Call, raw: object, message: object, path: str) -> ToolCall:
     return ToolCall(
         bare,
         call.function.name,
-        _arguments(call.function.arguments, f"{path}.function.arguments"),
+        parsed_arguments(call.function.arguments, f"{path}.function.arguments"),
         Signature("google", signature) if signature else None,
+        cache=call.cache,
     )
 
 
-def _arguments(text: str, param: str) -> Json:
+def parsed_arguments(text: str, param: str) -> Json:
+    """Raises InvalidRequest."""
     try:
         arguments = from_json(text, allow_inf_nan=False) if text.strip() else {}
     except ValueError:
         arguments = None
-    if not isinstance(arguments, dict) or not _is_finite(arguments):
+    if not isinstance(arguments, dict) or not is_finite(arguments):
         raise InvalidRequest(f"the arguments of a call are a JSON object, at most {DEEPEST} levels deep", param)
     return arguments
 
 
-def _parts(content: Any, path: str, notes: Notes) -> list[Part]:
+def read_content(message: Any, path: str, notes: Notes) -> list[Part]:
+    """The parts of a message that has nothing else. Raises InvalidRequest."""
+    parts = read_parts(message.content, f"{path}.content", notes)
+    remember(parts, message, path, notes)
+    return parts
+
+
+def remember(parts: Sequence[Part], told: Cached, path: str, notes: Notes) -> None:
+    """Where a message is to be remembered, so is its last part."""
+    if not told.cache:
+        return
+    if parts and not isinstance(parts[-1], Thought):
+        parts[-1].cache = parts[-1].cache or told.cache
+    else:
+        notes.dropped.append(f"{path}.cache_control")
+
+
+def read_parts(content: Any, path: str, notes: Notes) -> list[Part]:
+    """Raises InvalidRequest."""
     if isinstance(content, str):
         return [Text(content)] if content else []
-    parts = (_part(part, f"{path}[{number}]", notes) for number, part in enumerate(content))
-    return [part for part in parts if part]
+    parts: list[Part] = []
+    for number, said in enumerate(content):
+        part = _part(said, f"{path}[{number}]", notes)
+        parts += [part] if part else []
+        remember([part] if part else [], said, f"{path}[{number}]", notes)
+    return parts
 
 
 def _part(part: Any, path: str, notes: Notes) -> Part | None:
@@ -818,34 +547,44 @@ def _part(part: Any, path: str, notes: Notes) -> Part | None:
         case RefusalPart():
             return Text(part.refusal) if part.refusal else None
         case ImagePart():
-            return _linked(part.image_url, f"{path}.image_url", notes, default="image/jpeg")
+            return _linked_media(part.image_url, f"{path}.image_url", notes, default="image/jpeg")
         case VideoPart():
-            linked = _linked(part.video_url, f"{path}.video_url", notes)
+            linked = _linked_media(part.video_url, f"{path}.video_url", notes)
             linked.clip = _clip(part.video_metadata) or linked.clip
             return linked
         case AudioUrlPart():
-            linked = _linked(part.audio_url, f"{path}.audio_url", notes)
+            linked = _linked_media(part.audio_url, f"{path}.audio_url", notes)
             # Some formats of sound are also of video.
             linked.mime_type = linked.mime_type.replace("video/", "audio/")
             return linked
         case AudioPart():
             return _audio(part.input_audio, f"{path}.input_audio")
         case FilePart():
-            return _file(part.file, f"{path}.file")
+            return _file_media(part.file, f"{path}.file")
+        case InputImagePart(image_url=str(url)):
+            link = MediaUrl(url=url, detail=part.detail)
+            return _linked_media(link, f"{path}.image_url", notes, default="image/jpeg", param=f"{path}.image_url")
+        case InputImagePart():
+            raise InvalidRequest("no files are stored here: give image_url", f"{path}.file_id")
+        case InputFilePart():
+            return _file_media(part, path)
     raise AssertionError(part)
 
 
-def _linked(link: MediaUrl, path: str, notes: Notes, default: str | None = None) -> Media:
+def _linked_media(
+    link: MediaUrl, path: str, notes: Notes, default: str | None = None, param: str | None = None
+) -> Media:
+    param = param or f"{path}.url"
     said = _said(link.mime_type or link.format, path)
-    linked = media.from_url(link.url, said, f"{path}.url")
+    linked = media.from_url(link.url, said, param)
     if linked is None:
         linked = Media("", uri=link.url)
     if not linked.mime_type:
         if default is None:
-            raise InvalidRequest("its type cannot be told; say it in `mime_type`", f"{path}.url")
+            raise InvalidRequest("its type cannot be told; say it in `mime_type`", param)
         linked.mime_type = default
         notes.assumed.append(f"{path}={default}")
-    linked.detail = link.detail if link.detail != "auto" else None
+    linked.detail = DETAILS.get(link.detail, link.detail) if link.detail else None
     linked.clip = _clip(link.video_metadata)
     return linked
 
@@ -873,7 +612,7 @@ def _audio(audio: InputAudio, path: str) -> Media:
     return Media(mime_type, data=media.base64_of(audio.data, f"{path}.data"))
 
 
-def _file(file: File, path: str) -> Media:
+def _file_media(file: File, path: str) -> Media:
     said = _said(file.mime_type or file.format, path)
     by_name = media.type_by_name(file.filename) if file.filename else None
     if file.file_data is not None:
@@ -884,16 +623,430 @@ def _file(file: File, path: str) -> Media:
             read.mime_type = read.mime_type or by_name or "application/pdf"
             return read
         return Media(said or by_name or "application/pdf", data=media.base64_of(file.file_data, param))
-    param = f"{path}.file_id"
-    if not file.file_id or "://" not in file.file_id:
-        raise InvalidRequest("no files are stored here: give file_data, or a gs:// or https:// URL as file_id", param)
-    linked = media.from_url(file.file_id, said or by_name, param)
+    param = f"{path}.file_url" if file.file_url else f"{path}.file_id"
+    url = file.file_url or file.file_id
+    if not url or "://" not in url:
+        raise InvalidRequest("no files are stored here: give file_data, or a gs:// or https:// URL as file_url", param)
+    linked = media.from_url(url, said or by_name, param)
     if linked is None:
         raise InvalidRequest("its type cannot be told; say it in `mime_type`", param)
     return linked
 
 
-# Answers
+# Requests, for a service
+
+
+_REASONS = re.compile(r"(?:.*/)?(?:o\d|gpt-[5-9])(?![a-z\d])")
+"""OpenAI's models that refuse `max_tokens`. All others, and other services' models, take that name."""
+_DOES_NOT_REASON = re.compile(r"(?:.*/)?(?:gpt-3\.5|gpt-4|chatgpt-)")
+"""OpenAI's models that refuse `reasoning_effort`."""
+SAMPLING = (
+    "temperature",
+    "top_p",
+    "stop",
+    "n",
+    "seed",
+    "presence_penalty",
+    "frequency_penalty",
+    "service_tier",
+    "user",
+)
+"""Neutral names that are OpenAI's."""
+MOST_STOPS = 4
+AUDIO_FORMATS = {
+    "audio/wav": "wav",
+    "audio/x-wav": "wav",
+    "audio/wave": "wav",
+    "audio/mp3": "mp3",
+    "audio/mpeg": "mp3",
+}
+DETAIL_WORDS = {"low": "low", "medium": "auto", "high": "high", "ultra_high": "high"}
+
+
+def write_request(request: Request) -> Written:
+    """The body of a chat completion, for any service that speaks this. Raises InvalidRequest for what it has no way
+    to do."""
+    notes = Notes([*request.notes.dropped], [*request.notes.assumed])
+    messages = _Messages(request, notes).written
+    if not messages:
+        raise InvalidRequest("there is nothing in it that this service reads", request.named("turns", "messages"))
+    body: Json = {"model": request.model, "messages": messages}
+    body |= {name: value for name in SAMPLING if (value := getattr(request, name)) is not None}
+    if request.stop and len(request.stop) > MOST_STOPS:
+        raise InvalidRequest(f"give {MOST_STOPS} stop sequences at most", request.named("stop"))
+    if request.max_tokens is not None:
+        body["max_completion_tokens" if _REASONS.match(request.model) else "max_tokens"] = request.max_tokens
+    if request.top_k is not None:
+        notes.dropped.append(request.named("top_k"))
+    if request.logprobs:
+        body["logprobs"] = True
+        if request.top_logprobs is not None:
+            body["top_logprobs"] = request.top_logprobs
+    if set(request.modalities or ()) - {"text"}:
+        notes.dropped.append(request.named("modalities"))
+    if request.voice:
+        notes.dropped.append(request.named("voice"))
+    body |= _written_tools(request, notes)
+    if request.format:
+        body["response_format"] = {"type": "json_object"}
+        if request.format.schema is not None:
+            schema: Json = {"name": "answer", "schema": request.format.schema}
+            body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    if request.thinking:
+        body |= _written_thinking(request, request.thinking, notes)
+    if request.stream:
+        # Whoever asks: the ledger needs it.
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
+    if request.google:
+        notes.dropped += request.google.paths()
+    if request.caches():
+        # OpenAI remembers unasked, and refuses to be asked.
+        notes.dropped.append("cache_control")
+    notes.dropped = list(dict.fromkeys(notes.dropped))
+    return Written(body, {}, notes)
+
+
+def _written_tools(request: Request, notes: Notes) -> Json:
+    written: Json = {}
+    if request.functions:
+        written["tools"] = [_definition(function) for function in request.functions]
+        if choice := request.tool_choice:
+            written["tool_choice"] = _written_choice(choice)
+        if request.parallel_tool_calls is not None:
+            # OpenAI refuses it alone.
+            written["parallel_tool_calls"] = request.parallel_tool_calls
+    for name, param in request.server_tools.items():
+        if name == "googleSearch":
+            written["web_search_options"] = {}
+        else:
+            notes.dropped.append(param)
+    return written
+
+
+def _definition(function: Function) -> Json:
+    members = {"name": function.name, "description": function.description, "parameters": function.parameters}
+    return {"type": "function", "function": {name: value for name, value in members.items() if value is not None}}
+
+
+def _written_choice(choice: ToolChoice) -> object:
+    if not choice.names or choice.mode == "none":
+        return choice.mode
+    named = [{"type": "function", "function": {"name": name}} for name in choice.names]
+    if choice.mode == "required" and len(named) == 1:
+        return named[0]
+    return {"type": "allowed_tools", "allowed_tools": {"mode": choice.mode, "tools": named}}
+
+
+def _written_thinking(request: Request, thinking: Thinking, notes: Notes) -> Json:
+    effort = thinking.effort or effort_of(thinking.budget)
+    if thinking.include is not None:
+        notes.dropped.append(request.named("include", thinking.param))
+    if effort is None or not _DOES_NOT_REASON.match(request.model):
+        return {"reasoning_effort": effort} if effort else {}
+    if effort != "none":
+        notes.dropped.append(thinking.param)
+    return {}
+
+
+class _Messages:
+    """The messages of a request. Calls that have no id get one, always the same in the same conversation."""
+
+    def __init__(self, request: Request, notes: Notes) -> None:
+        self._request = request
+        self._notes = notes
+        self._path = request.named("turns", "messages")
+        self._signs = "gemini" in request.model
+        """Whether the model wants its signatures back: Gemini, behind Google's own OpenAI endpoint or a gateway."""
+        self._ids = {part.id for turn in request.turns for part in turn.parts if isinstance(part, ToolCall)}
+        self._made = 0
+        self._waiting: list[tuple[ToolCall, str]] = []
+        """The calls of the last turn, and their ids."""
+        self.written: list[Json] = []
+        if request.system:
+            self.written.append({"role": "system", "content": self._content(request.system)})
+        for turn in request.turns:
+            if turn.role == "assistant":
+                self._assistant(turn.parts)
+            else:
+                self._user(turn.parts)
+
+    def _assistant(self, parts: list[Part]) -> None:
+        text = ""
+        signature: Json = {}
+        self._waiting = []
+        for part in parts:
+            if isinstance(part, Text):
+                text += part.text
+                signature = self._signature(part.signature) or signature
+            elif isinstance(part, ToolCall):
+                self._waiting.append((part, self._id(part)))
+            elif isinstance(part, Media):
+                self._notes.dropped.append(self._request.named("media"))
+        # One text: not every service takes parts of an assistant.
+        message: Json = {"role": "assistant", "content": text or ("" if signature else None)}
+        if self._waiting:
+            message["tool_calls"] = [self._call(call, id) for call, id in self._waiting]
+        if text or signature or self._waiting:
+            self.written.append(message | signature)
+
+    def _user(self, parts: list[Part]) -> None:
+        rest: list[Part] = []
+        for part in parts:
+            if isinstance(part, ToolResult):
+                self.written.append({"role": "tool", "tool_call_id": self._called(part), "content": _as_text(part)})
+                rest += part.media
+        rest += [part for part in parts if isinstance(part, Media) or (isinstance(part, Text) and part.text)]
+        if rest:
+            self.written.append({"role": "user", "content": self._content(rest)})
+
+    def _id(self, call: ToolCall) -> str:
+        if call.id and call.id not in [id for _, id in self._waiting]:
+            return call.id
+        while (made := f"call_{self._made}") in self._ids:
+            self._made += 1
+        self._made += 1
+        return made
+
+    def _called(self, result: ToolResult) -> str:
+        """The id of the call that a result belongs to."""
+        by_id = [one for one in self._waiting if result.id and one[0].id == result.id]
+        by_name = [one for one in self._waiting if one[0].name == result.name]
+        if not by_id and not by_name:
+            raise InvalidRequest("there is a result of a call that was not made", self._path)
+        found = (by_id or by_name)[0]
+        self._waiting.remove(found)
+        return found[1]
+
+    def _call(self, call: ToolCall, id: str) -> Json:
+        function = {"name": call.name, "arguments": json.dumps(call.arguments, ensure_ascii=False)}
+        return {"id": id, "type": "function", "function": function} | self._signature(call.signature)
+
+    def _signature(self, signature: Signature | None) -> Json:
+        value = _google(signature) if self._signs else None
+        return {"extra_content": _extra_content(value)} if value else {}
+
+    def _content(self, parts: Sequence[Part]) -> object:
+        if len(parts) == 1 and isinstance(parts[0], Text):
+            return parts[0].text
+        return [
+            {"type": "text", "text": part.text} if isinstance(part, Text) else self._medium(part)
+            for part in parts
+            if isinstance(part, Text | Media)
+        ]
+
+    def _medium(self, medium: Media) -> Json:
+        kind = medium.mime_type.partition("/")[0]
+        if medium.uri is not None and not (kind in ("image", "video") and medium.uri.startswith(("http:", "https:"))):
+            what = f"a file of type {medium.mime_type}" if medium.uri.startswith("http") else "a URL such as gs://"
+            raise InvalidRequest(
+                f"this service cannot read {what}: send it inline, or an image by an https:// URL", self._path
+            )
+        if medium.clip:
+            self._notes.dropped.append(self._request.named("clip", "video_metadata"))
+        if kind == "image":
+            detail: Json = {"detail": DETAIL_WORDS[medium.detail]} if medium.detail else {}
+            return {"type": "image_url", "image_url": {"url": _url(medium)} | detail}
+        if kind == "video":
+            return {"type": "video_url", "video_url": {"url": _url(medium)}}
+        if kind == "audio":
+            if not (format := AUDIO_FORMATS.get(medium.mime_type.partition(";")[0])):
+                raise InvalidRequest("this service hears audio/wav and audio/mp3 only", self._path)
+            return {"type": "input_audio", "input_audio": {"data": medium.data, "format": format}}
+        extensions = [name for name, mime_type in media.MIME_TYPES.items() if mime_type == medium.mime_type]
+        filename = f"file.{extensions[0] if extensions else 'bin'}"
+        return {"type": "file", "file": {"filename": filename, "file_data": _url(medium)}}
+
+
+def _as_text(result: ToolResult) -> str:
+    return result.output if isinstance(result.output, str) else json.dumps(result.output, ensure_ascii=False)
+
+
+# Answers, as services give them
+
+FINISH_REASONS = {
+    "stop": Finish.STOP,
+    "length": Finish.LENGTH,
+    "tool_calls": Finish.TOOL_CALLS,
+    "function_call": Finish.TOOL_CALLS,
+    "content_filter": Finish.CONTENT_FILTER,
+}
+"""Reasons that are not here: stop if there is content, content_filter if there is none."""
+
+
+class AnswerReader:
+    """Reads a chat.completion, or the many chunks of one, each into an `Answer` of what is new.
+
+    A call comes in fragments, which services may mix: calls are given, whole, with the reason why their choice
+    ended.
+    """
+
+    def __init__(self, candidates: int = 1) -> None:
+        """`candidates` is how many were asked for."""
+        self._wanted = candidates
+        self.failure: Failure | None = None
+        """The error that came instead of, or inside, the answer."""
+        self._choices: dict[int, _ReadChoice] = {}
+
+    @property
+    def finished(self) -> bool:
+        """Whether every choice has come to an end."""
+        finished = sum(choice.finished for choice in self._choices.values())
+        return finished == len(self._choices) and finished >= self._wanted
+
+    def read(self, document: object) -> Answer:
+        if member(document, "error"):
+            self.failure = read_error(None, document)
+            return Answer()
+        created = member(document, "created")
+        answer = Answer(
+            id=(text_of(member(document, "id")) or "").removeprefix("chatcmpl-") or None,
+            model=text_of(member(document, "model")),
+            service_tier=text_of(member(document, "service_tier")),
+            created=created if isinstance(created, int) and not isinstance(created, bool) else None,
+        )
+        reading = Reading()
+        take_usage(reading, member(document, "usage"))
+        answer.usage = usage_of(reading)
+        for position, choice in enumerate(items(member(document, "choices"))):
+            index = member(choice, "index")
+            index = index if isinstance(index, int) and not isinstance(index, bool) and index >= 0 else position
+            answer.choices.append(self._choices.setdefault(index, _ReadChoice()).read(index, choice))
+        return answer
+
+
+class _Fragments:
+    """A call, as far as it has come."""
+
+    def __init__(self, index: object) -> None:
+        self.index = index
+        self.id: str | None = None
+        self.name = ""
+        self.arguments = ""
+        self.signature: str | None = None
+
+    def add(self, fragment: object) -> None:
+        function = member(fragment, "function")
+        self.id = self.id or text_of(member(fragment, "id"))
+        self.name = self.name or text_of(member(function, "name")) or ""
+        arguments = member(function, "arguments")
+        self.arguments += json.dumps(arguments) if isinstance(arguments, dict) else text_of(arguments) or ""
+        self.signature = self.signature or signatures.of_google(fragment)
+
+    def call(self) -> ToolCall | None:
+        """None if it is none: without a name, or with arguments that are no object."""
+        try:
+            arguments = parsed_arguments(self.arguments, "")
+        except InvalidRequest:
+            return None
+        bare, in_id = signatures.split_id(self.id) if self.id else (None, None)
+        signature = self.signature or in_id
+        signed = Signature("google", signature) if signature else None
+        return ToolCall(bare, self.name, arguments, signed) if self.name else None
+
+
+class _ReadChoice:
+    """What must be remembered of a choice over a stream."""
+
+    def __init__(self) -> None:
+        self.finished = False
+        self._calls: list[_Fragments] = []
+        self._spoke = False
+
+    def read(self, index: int, raw: object) -> Choice:
+        whole = member(raw, "message")
+        message = whole if isinstance(whole, dict) else member(raw, "delta")
+        choice = Choice(index, _read_message(message), refusal=text_of(member(message, "refusal")))
+        self._spoke = self._spoke or bool(choice.parts)
+        for annotation in items(member(message, "annotations")):
+            choice.citations += _citation(member(annotation, "url_citation"))
+        choice.logprobs = _read_logprobs(member(member(raw, "logprobs"), "content"))
+        for fragment in items(member(message, "tool_calls")):
+            self._add(fragment)
+        if isinstance(legacy := member(message, "function_call"), dict):
+            self._add({"index": 0, "function": legacy})
+        reason = text_of(member(raw, "finish_reason"))
+        if reason or isinstance(whole, dict):
+            self._finish(choice, reason)
+        return choice
+
+    def _add(self, fragment: object) -> None:
+        """Some services count all calls as the first: another id with another name is another call."""
+        index, id = member(fragment, "index"), member(fragment, "id")
+        own = [call for call in self._calls if call.index == index and index is not None]
+        is_new = id and own and own[-1].id not in (None, id) and member(member(fragment, "function"), "name")
+        if not own or is_new:
+            own = [_Fragments(index)]
+            self._calls += own
+        own[-1].add(fragment)
+
+    def _finish(self, choice: Choice, reason: str | None) -> None:
+        calls = [made.call() for made in self._calls]
+        choice.parts += [call for call in calls if call]
+        self._calls = []
+        if reason is None:
+            return
+        self.finished = True
+        choice.native = NativeFinish("openai", reason)
+        finish = FINISH_REASONS.get(reason) or (Finish.STOP if self._spoke or calls else Finish.CONTENT_FILTER)
+        if finish in (Finish.STOP, Finish.TOOL_CALLS):
+            finish = Finish.TOOL_CALLS if any(calls) else Finish.STOP
+            if not all(calls):
+                choice.native, choice.broken_call = None, True
+        choice.finish = finish
+
+
+def _read_message(message: object) -> list[Part]:
+    """Of a message, or of a delta: all but its calls."""
+    thoughts = text_of(member(message, "reasoning_content")) or text_of(member(message, "reasoning"))
+    parts: list[Part] = [Thought(thoughts)] if thoughts else []
+    content = member(message, "content")
+    for part in [{"type": "text", "text": content}] if isinstance(content, str) else items(content):
+        if text := text_of(member(part, "text")):
+            parts.append(Text(text))
+        # Mistral's.
+        parts += [Thought(text) for one in items(member(part, "thinking")) if (text := text_of(member(one, "text")))]
+    for image in items(member(message, "images")):
+        parts += _picture(member(image, "image_url"))
+    if data := text_of(member(member(message, "audio"), "data")):
+        parts.append(Media("audio/wav", data=data))
+    if signature := signatures.of_google(message):
+        if not any(isinstance(part, Text) for part in parts):
+            parts.append(Text(""))
+        [part for part in parts if isinstance(part, Text)][-1].signature = Signature("google", signature)
+    return parts
+
+
+_DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)[^,]{0,99};base64,")
+
+
+def _picture(image: object) -> list[Part]:
+    url = text_of(member(image, "url")) or text_of(image) or ""
+    if match := _DATA_URL.match(url):
+        return [Media(match[1], data=url[match.end() :])]
+    is_link = url.startswith(("http://", "https://"))
+    return [Media(media.type_by_name(url.partition("?")[0]) or "image/png", uri=url)] if is_link else []
+
+
+def _citation(cited: object) -> list[Citation]:
+    start, end, url = member(cited, "start_index"), member(cited, "end_index"), text_of(member(cited, "url"))
+    start, end = (value if isinstance(value, int) and value >= 0 else 0 for value in (start, end))
+    return [Citation(start, end, url, text_of(member(cited, "title")) or "")] if url and start <= end else []
+
+
+def _read_logprobs(tokens: object) -> list[TokenLogprob] | None:
+    return [_read_token(token) for token in tokens] if isinstance(tokens, list) else None
+
+
+def _read_token(token: object) -> TokenLogprob:
+    logprob = member(token, "logprob")
+    return TokenLogprob(
+        text_of(member(token, "token")) or "",
+        max(float(logprob), LEAST_LOGPROB) if isinstance(logprob, int | float) and abs(logprob) < 1e9 else 0.0,
+        [_read_token(top) for top in items(member(token, "top_logprobs"))],
+    )
+
+
+# Answers, for clients
 
 
 def write_answer(answer: Answer, model: str) -> Json:
@@ -902,7 +1055,7 @@ def write_answer(answer: Answer, model: str) -> Json:
     completion: Json = {
         "id": _completion_id(answer),
         "object": "chat.completion",
-        "created": int(time.time()),
+        "created": answer.created if answer.created is not None else int(time.time()),
         "model": answer.model or model,
         "choices": [_choice(choice) for choice in choices],
     }
@@ -931,8 +1084,12 @@ def _choice(choice: Choice) -> Json:
         "index": choice.index,
         "message": message,
         "logprobs": _logprobs(choice.logprobs),
-        "finish_reason": choice.finish or (Finish.TOOL_CALLS if calls else Finish.STOP),
+        "finish_reason": _finish_reason(choice) or (Finish.TOOL_CALLS if calls else Finish.STOP),
     }
+
+
+def _finish_reason(choice: Choice) -> str | None:
+    return choice.native.reason if choice.native and choice.native.issuer == "openai" else choice.finish
 
 
 def _beside_text(parts: Iterable[Part], images: int) -> Json:
@@ -956,8 +1113,10 @@ def _beside_text(parts: Iterable[Part], images: int) -> Json:
                 "expires_at": expires,
                 "transcript": "",
             }
-        if isinstance(part, Text | Thought | Media) and part.signature:
-            beside["extra_content"] = _extra_content(part.signature)
+        if isinstance(part, Text | Thought | Media) and (signature := _google(part.signature)):
+            beside["extra_content"] = _extra_content(signature)
+    if blocks := [block for part in parts if (block := signatures.thinking_block(part))]:
+        beside["thinking_blocks"] = blocks
     return beside
 
 
@@ -965,21 +1124,28 @@ def _url(picture: Media) -> str:
     return picture.uri if picture.uri is not None else f"data:{picture.mime_type};base64,{picture.data}"
 
 
-def _extra_content(signature: Signature) -> Json:
-    return {signature.issuer: {"thought_signature": signature.value}}
+def _google(signature: Signature | None) -> str | None:
+    return signature.value if signature and signature.issuer == "google" else None
+
+
+def _extra_content(signature: str) -> Json:
+    return {"google": {"thought_signature": signature}}
+
+
+def call_id(call: ToolCall) -> str:
+    """With the signature behind it."""
+    id = call.id or f"call_{uuid.uuid4().hex[:24]}"
+    return signatures.with_signature(id, _google(call.signature))
 
 
 def _written_call(call: ToolCall) -> Json:
-    id = signatures.with_signature(
-        call.id or f"call_{uuid.uuid4().hex[:24]}", call.signature.value if call.signature else None
-    )
     written: Json = {
-        "id": id,
+        "id": call_id(call),
         "type": "function",
         "function": {"name": call.name, "arguments": json.dumps(call.arguments, ensure_ascii=False)},
     }
-    if call.signature:
-        written["extra_content"] = _extra_content(call.signature)
+    if signature := _google(call.signature):
+        written["extra_content"] = _extra_content(signature)
     return written
 
 
@@ -997,9 +1163,13 @@ def _logprobs(tokens: list[TokenLogprob] | None) -> Json | None:
     if tokens is None:
         return None
     return {
-        "content": [_token(token) | {"top_logprobs": [_token(top) for top in token.top]} for token in tokens],
+        "content": written_tokens(tokens),
         "refusal": None,
     }
+
+
+def written_tokens(tokens: list[TokenLogprob]) -> list[Json]:
+    return [_token(token) | {"top_logprobs": [_token(top) for top in token.top]} for token in tokens]
 
 
 LEAST_LOGPROB = -9999.0
@@ -1015,7 +1185,7 @@ def _token(token: TokenLogprob) -> Json:
 
 
 MODALITIES = {"text": "text", "document": "text", "image": "image", "audio": "audio", "video": "video"}
-"""Google's modalities -> what OpenAI calls the tokens of one."""
+"""Modalities, as the ledger has them -> what OpenAI calls the tokens of one."""
 
 
 def _usage(usage: Usage) -> Json:
@@ -1067,9 +1237,11 @@ class StreamWriter:
     def write(self, answer: Answer) -> bytes:
         if self._over:
             return b""
-        if not self._head["id"]:
+        if not self._head["id"] and (answer.id or answer.choices):
             self._head["id"] = _completion_id(answer)
             self._head["model"] = answer.model or self._head["model"]
+            if answer.created is not None:
+                self._head["created"] = answer.created
         self._usage = answer.usage or self._usage
         if answer.service_tier:
             self._head["service_tier"] = answer.service_tier
@@ -1108,7 +1280,7 @@ class StreamWriter:
         if choice.logprobs:
             logprobs = _logprobs(choice.logprobs)
             yield self._chunk([self._delta(choice.index, {}) | {"logprobs": logprobs}])
-        written.finish = choice.finish or written.finish
+        written.finish = _finish_reason(choice) or written.finish
 
     def _delta(self, index: int, delta: Json) -> Json:
         return {"index": index, "delta": delta, "logprobs": None, "finish_reason": None}
@@ -1119,9 +1291,11 @@ class StreamWriter:
 
 class _WrittenChoice:
     def __init__(self) -> None:
-        self.finish: Finish | None = None
+        self.finish: str | None = None
         self._calls = 0
         self._images = 0
+        self._thought = ""
+        """What was thought since the last signature, which is of all of it."""
 
     def deltas(self, choice: Choice) -> Iterator[Json]:
         for part in choice.parts:
@@ -1132,6 +1306,11 @@ class _WrittenChoice:
             elif isinstance(part, Text) and part.text:
                 delta["content"] = part.text
             delta |= _beside_text([part], self._images)
+            if isinstance(part, Thought):
+                self._thought += part.text
+                if "thinking_blocks" in delta:
+                    delta["thinking_blocks"] = [signatures.thinking_block(Thought(self._thought, part.signature))]
+                    self._thought = ""
             self._images += len(delta.get("images", ()))  # type: ignore[arg-type]
             if delta:
                 yield delta
@@ -1139,11 +1318,6 @@ class _WrittenChoice:
             yield {"refusal": choice.refusal}
         if choice.citations:
             yield {"annotations": _annotations(choice)}
-
-
-def to_bytes(document: Json) -> bytes:
-    """JSON in UTF-8, whatever texts an upstream has sent."""
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
 def _event(data: Json) -> bytes:

@@ -1,14 +1,19 @@
-"""Thought signatures of Gemini, which an OpenAI client gives back at best where it keeps everything: in the id.
+"""Thought signatures, which an OpenAI client gives back at best where it keeps everything: in the id.
 
-Nothing is stored here. A signature goes out as `extra_content.google.thought_signature`, as Google's own OpenAI
+Nothing is stored here. Gemini's goes out as `extra_content.google.thought_signature`, as Google's own OpenAI
 endpoint does it, and behind `__thought__` in the id of the tool call, as LiteLLM does it. It is taken back from
-every place in which a gateway is known to put one.
+every place in which a gateway is known to put one. Claude's goes out and comes back in Anthropic's own blocks, in
+`thinking_blocks` of the message, as LiteLLM does it. Responses have a place for both: the reasoning item.
 """
 
 import base64
 import binascii
 import re
 
+from addons.translation.conversation import Json
+from addons.translation.conversation import Signature
+from addons.translation.conversation import Thought
+from metering.usage.google import items
 from metering.usage.google import member
 
 IN_ID = "__thought__"
@@ -62,7 +67,53 @@ def of_details(message: object, id: str) -> str | None:
     return None
 
 
+def sealed(signature: Signature) -> str:
+    """As the `encrypted_content` of a reasoning item: with its issuer, who alone may have it back."""
+    return f"{signature.issuer}:{signature.value}"
+
+
+def unsealed(encrypted: str) -> Signature | None:
+    """None for what was not sealed here, such as OpenAI's own."""
+    issuer, _, value = encrypted.partition(":")
+    if issuer == "google" and (valid := _valid(value)):
+        return Signature("google", valid)
+    return Signature("anthropic", value) if issuer == "anthropic" and value else None
+
+
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/_-]{4})*(?:[A-Za-z0-9+/_-]{2,3}={0,2})?")
+
+
+_REDACTED = "redacted_thinking:"
+"""Before the data of a thought that Claude tells to nobody but itself: there is no text, all of it is signature."""
+
+
+def thinking_block(part: object) -> Json | None:
+    """Anthropic's block of a thought that Claude has signed; None of anything else."""
+    if not isinstance(part, Thought) or part.signature is None or part.signature.issuer != "anthropic":
+        return None
+    if part.signature.value.startswith(_REDACTED):
+        return {"type": "redacted_thinking", "data": part.signature.value.removeprefix(_REDACTED)}
+    return {"type": "thinking", "thinking": part.text, "signature": part.signature.value}
+
+
+def thought_of(block: object) -> Thought | None:
+    """The thought of Anthropic's block, signed or not; None of any other block."""
+    match member(block, "type"):
+        case "thinking":
+            text, signature = member(block, "thinking"), member(block, "signature")
+            text = text if isinstance(text, str) else ""
+            signed = Signature("anthropic", signature) if isinstance(signature, str) and signature else None
+            return Thought(text, signed) if text or signed else None
+        case "redacted_thinking":
+            data = member(block, "data")
+            return Thought("", Signature("anthropic", _REDACTED + data)) if isinstance(data, str) and data else None
+    return None
+
+
+def of_anthropic(message: object) -> list[Thought]:
+    """The thoughts beside a message that Claude wants to see again."""
+    thoughts = map(thought_of, items(member(message, "thinking_blocks")))
+    return [thought for thought in thoughts if thought and thought.signature]
 
 
 def _valid(signature: object) -> str | None:

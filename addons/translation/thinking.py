@@ -61,7 +61,7 @@ def thinking_config(thinking: Thinking, family: Family) -> Json | None:
     off = thinking.effort == "none" or thinking.budget == 0
     config: Json = {}
     if family.levels:
-        if (effort := thinking.effort or _effort_of(thinking.budget)) is not None:
+        if (effort := thinking.effort or effort_of(thinking.budget)) is not None:
             config["thinkingLevel"] = _level(effort, family.levels)
     elif family.budgets:
         budget = thinking.budget if thinking.budget is not None else thinking.effort and BUDGETS[thinking.effort]
@@ -93,7 +93,7 @@ def _within(budget: int, family: Family) -> int:
     return min(max(budget, least), most)
 
 
-def _effort_of(budget: int | None) -> Effort | None:
+def effort_of(budget: int | None) -> Effort | None:
     """What a budget amounts to where only levels are taken; None leaves it to the model."""
     if budget is None or budget < 0:
         return None

@@ -26,3 +26,13 @@ def member(value: object, name: str) -> object:
 def items(value: object) -> list[object]:
     """`value` if it is a list, else an empty one."""
     return value if isinstance(value, list) else []
+
+
+def text_of(value: object) -> str | None:
+    """`value` if it is a text with something in it."""
+    return value if isinstance(value, str) and value else None
+
+
+def number_of(value: object, default: int = 0) -> int:
+    """`value` if it is an integer."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else default

@@ -229,6 +229,143 @@ class TestElsewhere:
         assert "authorization" not in own.seen[-1].request.headers
 
 
+FILE = """\
+services:
+  default: {{auth: service_account, credentials: {folder}/first.json}}
+  second:  {{auth: service_account, credentials: {folder}/second.json}}
+  express: {{auth: express, api_key_env: SOME_KEY}}
+  qwen:    {{provider: openai, base_url: "{openai}/compatible/v1", api_key_env: QWEN_API_KEY}}
+routes:
+  - {{base_path: /second, service: second}}
+  - {{model: gemini-2.5-pro, service: second}}
+  - {{model: "*-lite", service: express}}
+  - {{model: "qwen*", service: qwen}}
+"""
+CLIENTS = {"authorization": "Bearer sk-OfTheClient", "x-goog-api-key": "AIzaOfTheClient"}
+
+
+class TestSeveralServices:
+    """Each call has the credential of the service that answers it, and no other."""
+
+    @pytest.fixture
+    def openai(self) -> Iterator[Simulator]:
+        with Simulator() as running:
+            yield running
+
+    @pytest.fixture
+    def several(self, start_proxy: StartProxy, own: Simulator, openai: Simulator, tmp_path: Path) -> Proxy:
+        for name in ("first", "second"):
+            info = own.credentials.service_account(own.token_uri, f"{name}-project")
+            (tmp_path / f"{name}.json").write_text(json.dumps(info))
+        (tmp_path / "gateway.yaml").write_text(FILE.format(folder=tmp_path, openai=openai.url))
+        env = {"SOME_KEY": API_KEY, "QWEN_API_KEY": "sk-ofQwen"}
+        return start_proxy("gateway_config=gateway.yaml", mode=f"reverse:{own.url}", serve=True, env=env)
+
+    @pytest.mark.parametrize("rewritten", [False, True])
+    def test_each_has_its_own_token(self, several: Proxy, own: Simulator, rewritten: bool) -> None:
+        tokens: dict[str, set[str]] = {"first-project": set(), "second-project": set()}
+        for _ in "12":
+            for model in ("gemini-2.5-flash", "gemini-2.5-pro"):
+                native = f"/v1/publishers/google/models/{model}:generateContent"
+                path, body = ("/v1/chat/completions", CHAT | {"model": model}) if rewritten else (native, HELLO)
+                assert call(several.url, path, body, headers=CLIENTS).status == 200
+                request = own.seen[-1].request
+                project = request.path.split("/projects/")[1].partition("/")[0]
+                tokens[project].add(request.headers["authorization"])
+                assert "OfTheClient" not in str(request.raw_headers)
+        assert [len(one) for one in tokens.values()] == [1, 1]
+        assert tokens["first-project"] != tokens["second-project"]
+        assert own.credentials.minted == 2
+        assert [row["service"] for row in several.new_rows()] == ["default", "second"] * 2
+
+    def test_each_is_minted_anew_alone(self, several: Proxy, own: Simulator) -> None:
+        chats = [CHAT, CHAT | {"model": "gemini-2.5-pro"}]
+        for body in chats:
+            call(several.url, "/v1/chat/completions", body, headers=NOBODY)
+        own.credentials.revoke()
+        for _ in "12":
+            assert call(several.url, "/v1/chat/completions", chats[1], headers=NOBODY).status == 200
+        assert own.credentials.minted == 3
+        assert [row["attempts"] for row in several.new_rows()] == [1, 1, 2, 1]
+
+    def test_a_key_beside_tokens(self, several: Proxy, own: Simulator) -> None:
+        body = CHAT | {"model": "gemini-2.5-flash-lite"}
+        assert call(several.url, "/v1/chat/completions", body, headers=CLIENTS).status == 200
+        headers = own.seen[-1].request.headers
+        assert (headers["x-goog-api-key"], "authorization" in headers) == (API_KEY, False)
+
+    @pytest.mark.parametrize(
+        ("path", "body"),
+        [
+            ("/v1/chat/completions", CHAT | {"model": "qwen-max"}),
+            ("/v1/publishers/google/models/qwen-max:generateContent", HELLO),
+            ("/v1beta/models/qwen-max:streamGenerateContent?alt=sse&key=AIzaOfTheClient", HELLO),
+        ],
+    )
+    def test_a_key_of_openais_goes_to_its_base_url(
+        self, several: Proxy, own: Simulator, openai: Simulator, path: str, body: dict[str, Any]
+    ) -> None:
+        call(several.url, path, body, headers=CLIENTS | {"api-key": "xOfTheClient"})
+        (seen,) = openai.seen
+        assert seen.request.path == "/compatible/v1/chat/completions"
+        assert seen.request.headers["authorization"] == "Bearer sk-ofQwen"
+        assert "OfTheClient" not in str((seen.request.raw_headers, seen.request.query))
+        assert own.seen == []
+
+    def test_no_credential_goes_to_another(self, several: Proxy, own: Simulator, openai: Simulator) -> None:
+        models = ("gemini-2.5-flash", "gemini-2.5-pro", "gemini-2.5-flash-lite", "qwen-max")
+        for model in models:
+            call(several.url, "/v1/chat/completions", CHAT | {"model": model}, headers=CLIENTS)
+            call(several.url, f"/v1/publishers/google/models/{model}:generateContent", HELLO, headers=CLIENTS)
+        assert "sk-ofQwen" not in str([seen.request.raw_headers for seen in own.seen])
+        sent = str([seen.request.raw_headers for seen in openai.seen])
+        assert "ya29." not in sent
+        assert API_KEY not in sent
+        assert len(openai.seen) == 2
+        assert "sk-ofQwen" not in several.output
+
+
+class TestOpenAiKey:
+    """OPENAI_API_KEY is the proxy's, for calls that it rewrites."""
+
+    @pytest.mark.parametrize(
+        ("path", "body"),
+        [
+            ("/v1/chat/completions", CHAT),
+            ("/v1/publishers/openai/models/gpt-5:generateContent", HELLO),
+            (UNARY, HELLO),
+            ("/v1/models", None),
+        ],
+    )
+    def test_never_in_observe_mode(
+        self, start_proxy: StartProxy, own: Simulator, path: str, body: dict[str, Any] | None
+    ) -> None:
+        proxy = start_proxy(
+            f"openai_endpoint={own.url}/v1",
+            "openai_api_key=sk-ofTheOption",
+            mode=f"reverse:{own.url}",
+            env={"OPENAI_API_KEY": "sk-ofTheEnvironment"},
+        )
+        call(proxy.url, path, body, headers=CLIENTS)
+        headers = own.seen[-1].request.headers
+        assert headers["authorization"] == CLIENTS["authorization"]
+        assert "sk-ofThe" not in str(headers.values()).replace(CLIENTS["authorization"], "")
+
+    def test_only_to_its_endpoint(self, start_proxy: StartProxy, own: Simulator, tmp_path: Path) -> None:
+        with Simulator() as openai:
+            given = (*options(key_for(own, tmp_path)), f"openai_endpoint={openai.url}/v1")
+            env = {"OPENAI_API_KEY": "sk-ofTheProxy"}
+            proxy = start_proxy(*given, mode=f"reverse:{own.url}", serve=True, env=env)
+            call(proxy.url, "/v1/publishers/openai/models/gpt-5:generateContent", HELLO, headers=CLIENTS)
+            for path, body in ((UNARY, HELLO), ("/v1/chat/completions", CHAT), ("/v1/models", None)):
+                assert call(proxy.url, path, body, headers=CLIENTS | NOBODY).status == 200
+        (seen,) = openai.seen
+        assert seen.request.headers["authorization"] == "Bearer sk-ofTheProxy"
+        assert "OfTheClient" not in str(seen.request.raw_headers)
+        assert len(own.seen) > 3
+        assert "sk-ofTheProxy" not in str([seen.request.raw_headers for seen in own.seen])
+
+
 def _redirect(server: socket.socket) -> None:
     client, _ = server.accept()
     with client:
@@ -341,7 +478,7 @@ class TestRefresh:
         proxy = start_proxy(*options(key), mode=f"reverse:{own.url}", serve=True)
         for path, body in ((UNARY, HELLO), ("/v1/chat/completions", CHAT)):
             answer = call(proxy.url, path, body, headers=NOBODY)
-            assert (answer.status, answer.json()["error"]["status"]) == (503, "UNAVAILABLE")
+            assert (answer.status, answer.json()["error"]["type"]) == (503, "server_error")
         assert [row["error_type"] for row in proxy.new_rows()] == ["no_credentials"] * 2
         with Simulator(port=port, credentials=own.credentials):
             assert call(proxy.url, UNARY, HELLO, headers=NOBODY).status == 200

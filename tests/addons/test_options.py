@@ -13,13 +13,19 @@ from mitmproxy.test import taddons
 
 from addons.options import ENVIRONMENT
 from addons.options import OPTIONS
-from addons.options import Endpoint
+from addons.options import SINGLE
 from addons.options import Listening
 from addons.options import Options
 from addons.options import Settings
 from addons.options import read
+from addons.services import Endpoint
+from tests.conftest import StartProxy
+from tests.http import HELLO
+from tests.http import MODEL
+from tests.http import call
 from tests.process import BIN
 from tests.process import ROOT
+from tests.vertex_simulator import Simulator
 
 DEFAULTS = {name: default for name, (default, _) in OPTIONS.items()}
 
@@ -37,6 +43,7 @@ def test_defaults() -> None:
     settings = read(DEFAULTS, [])
     assert settings.openai_endpoint == Endpoint("https", "api.openai.com", 443, "/v1")
     assert not settings.names_openai_endpoint
+    assert (settings.gateway_config, settings.openai_key) == (None, None)
     assert (settings.vertex_endpoint, settings.gateway_base_path, settings.usage_tags) == (None, (), ())
     assert settings.usage_db == Path("usage.db")
 
@@ -88,6 +95,9 @@ def test_values(name: str, text: str, value: object) -> None:
         ("vertex_project", "p/../q", "write the id of a Google Cloud project"),
         ("vertex_location", "evil.com#", "write a location of Vertex AI, such as global"),
         ("openai_mode", "convrt", "write 'observe'"),
+        ("vertex_api_key", "AIza secret", "holds what no API key has"),
+        ("openai_api_key", "sk-secret\n", "holds what no API key has"),
+        ("gateway_config", "/nowhere/gateway.yaml", "/nowhere/gateway.yaml cannot be read (No such file"),
     ],
 )
 def test_bad_values(name: str, text: str, help: str) -> None:
@@ -105,6 +115,7 @@ FORWARD = mode_specs.ProxyMode.parse("regular")
 EVERYWHERE = mode_specs.ProxyMode.parse("reverse:https://aiplatform.googleapis.com@0.0.0.0:8080")
 CLEAR = mode_specs.ProxyMode.parse("reverse:http://aiplatform.googleapis.com")
 EXPRESS = {"vertex_auth": "express", "vertex_api_key": "AIzaSecret"}
+OPENAI_KEY = {"openai_mode": "convert", "openai_api_key": "sk-Secret"}
 
 
 @pytest.mark.parametrize(
@@ -114,6 +125,8 @@ EXPRESS = {"vertex_auth": "express", "vertex_api_key": "AIzaSecret"}
         ({"vertex_auth": "service_account"}, Listening([REVERSE], "::1", False), "vertex_credentials: vertex_auth"),
         (EXPRESS | {"openai_mode": "compatible"}, Listening([REVERSE], "localhost", False), "openai_mode: Vertex's"),
         ({"openai_mode": "convert"}, Listening([FORWARD], "", False), "openai_mode: calls are rewritten in reverse"),
+        (OPENAI_KEY, Listening([REVERSE], "0.0.0.0", False), "listen_host: whoever reaches 0.0.0.0"),
+        (OPENAI_KEY, Listening([REVERSE], "127.0.0.1", True), "ssl_insecure: credentials go to verified hosts only"),
         (EXPRESS, Listening([FORWARD], "127.0.0.1", False), "vertex_auth: credentials are added in reverse mode only"),
         (EXPRESS, Listening([REVERSE], "0.0.0.0", False), "listen_host: whoever reaches 0.0.0.0"),
         (EXPRESS, Listening([REVERSE], "192.0.2.1", False), "listen_host: whoever reaches 192.0.2.1"),
@@ -138,6 +151,72 @@ def test_credentials_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("VERTEX_API_KEY", "AIzaFromThere")
     assert read(DEFAULTS | {"vertex_auth": "express"}, []).vertex_api_key == "AIzaFromThere"
     assert read(DEFAULTS, []).vertex_api_key == ""
+
+
+@pytest.mark.parametrize(("mode", "used"), [("observe", None), ("convert", "sk-there"), ("compatible", "sk-there")])
+def test_an_openai_key_is_for_rewritten_calls(monkeypatch: pytest.MonkeyPatch, mode: str, used: str | None) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-there")
+    assert read(DEFAULTS | {"openai_mode": mode}, []).openai_key == used
+    assert read(DEFAULTS | {"openai_mode": mode, "openai_api_key": "sk-here"}, []).openai_key == (used and "sk-here")
+
+
+INJECTING_FILE = "services:\n  a: {provider: openai, base_url: 'https://x.example', api_key_env: SOME_KEY}\n"
+
+
+@pytest.fixture
+def injecting_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """With a key that clients do not have, though `vertex_auth` is passthrough."""
+    monkeypatch.setenv("SOME_KEY", "sk-Secret")
+    file = tmp_path / "gateway.yaml"
+    file.write_text(INJECTING_FILE)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("listening", "problem"),
+    [
+        (Listening([FORWARD], "127.0.0.1", False), "gateway_config: calls are routed in reverse mode only"),
+        (Listening([REVERSE], "0.0.0.0", False), "listen_host: whoever reaches 0.0.0.0"),
+        (Listening([REVERSE], "127.0.0.1", True), "ssl_insecure: credentials go to verified hosts only"),
+        (Listening([CLEAR], "127.0.0.1", False), "mode: credentials go to Google over TLS only"),
+    ],
+)
+def test_contradictions_of_a_file(injecting_file: Path, listening: Listening, problem: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        read(DEFAULTS | {"gateway_config": str(injecting_file)}, [], listening)
+    _, told = str(ended.value).splitlines()
+    assert told.strip().startswith(problem)
+
+
+@pytest.mark.parametrize("option", SINGLE)
+def test_default_is_described_once(tmp_path: Path, option: str) -> None:
+    (tmp_path / "gateway.yaml").write_text("services: {default: {auth: passthrough}}")
+    given = {"gateway_config": "gateway.yaml", option: "us-central1"}
+    with pytest.raises(SystemExit, match=f"{option}: gateway.yaml has a service default; write it there"):
+        read(DEFAULTS | given, [])
+
+
+def test_problems_of_the_file_beside_others(tmp_path: Path) -> None:
+    (tmp_path / "gateway.yaml").write_text("models: a b\nclients: []\n")
+    with pytest.raises(SystemExit) as ended:
+        read(DEFAULTS | {"gateway_config": "gateway.yaml", "usage_tags": "a b"}, ["gateway_conf"])
+    assert str(ended.value).splitlines()[1:] == [
+        "  gateway_conf: there is no such option; did you mean gateway_config?",
+        "  gateway_config: gateway.yaml:1: models: write a list, such as [first, second]",
+        "  gateway_config: gateway.yaml:2: clients: is not served yet; leave it out",
+        "  usage_tags: write names of request headers, such as x-team,x-app",
+    ]
+
+
+def test_base_paths_of_routes_are_stripped_too(tmp_path: Path) -> None:
+    (tmp_path / "gateway.yaml").write_text(
+        "routes: [{base_path: /b/long, service: default}, {base_path: /x, service: default}, {base_path: /x*, service:"
+        " default}]"
+    )
+    options = Options()
+    options.take(read(DEFAULTS | {"gateway_config": "gateway.yaml", "gateway_base_path": "/a,/x"}, []))
+    assert options.settings.gateway_base_path == ("/b/long", "/a", "/x")
+    assert options.service is options.gateway.default
 
 
 @pytest.mark.parametrize("command", ["mitmdump", "serve"])
@@ -198,6 +277,19 @@ def test_no_open_relay_later(change: dict[str, object], monkeypatch: pytest.Monk
     asyncio.run(change_it())
 
 
+def test_a_file_with_a_key_listens_on_this_machine(injecting_file: Path) -> None:
+    async def start() -> None:
+        options = Options()
+        with taddons.context(options) as context:
+            context.options.update(mode=["reverse:https://aiplatform.googleapis.com"])
+            context.configure(options, **DEFAULTS | {"gateway_config": str(injecting_file)})
+            assert context.options.listen_host == "127.0.0.1"
+            with pytest.raises(exceptions.OptionsError, match="listen_host: whoever"):
+                context.configure(options, listen_host="0.0.0.0")
+
+    asyncio.run(start())
+
+
 def newer(path: Path) -> Path:
     with closing(sqlite3.connect(path)) as db:
         db.execute("CREATE TABLE calls (id)")
@@ -256,6 +348,29 @@ def test_values_that_are_no_text(
     ended = subprocess.run(full, capture_output=True, text=True, timeout=30, check=False)
     assert (ended.returncode, problem in ended.stderr) == (1, True), ended.stderr
     assert "Traceback" not in ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_file_that_does_not_start(command: str, tmp_path: Path) -> None:
+    (tmp_path / "gateway.yaml").write_text("services:\n  a: {api_key: AIzaSecret}\nclients: []\n")
+    options = (f"confdir={tmp_path}", "gateway_config=gateway.yaml", "mode=reverse:https://aiplatform.googleapis.com")
+    full = [*map(str, COMMANDS[command]), *(part for option in options for part in ("--set", option))]
+    ended = subprocess.run(full, capture_output=True, text=True, timeout=30, check=False)
+    assert ended.returncode == 1
+    assert [line.strip().partition(": ")[2][:16] for line in ended.stderr.splitlines()[1:]] == [
+        "gateway.yaml:2: ",
+        "gateway.yaml:3: ",
+    ]
+    assert not [word for word in ("Traceback", "Secret", "listening") if word in ended.stdout + ended.stderr]
+
+
+@pytest.mark.parametrize("serve", [False, True])
+def test_a_file_that_starts(start_proxy: StartProxy, simulator: Simulator, injecting_file: Path, serve: bool) -> None:
+    injecting_file.write_text(f"{INJECTING_FILE}routes: [{{base_path: /mine, service: default}}]\n")
+    proxy = start_proxy(f"gateway_config={injecting_file}", mode=f"reverse:{simulator.url}", serve=serve)
+    assert call(proxy.url, f"/mine{MODEL}:generateContent", HELLO).status == 200
+    assert proxy.new_row()["service"] == "default"
+    assert "Secret" not in proxy.output
 
 
 def test_serve_knows_all_its_options(tmp_path: Path) -> None:

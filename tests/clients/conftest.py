@@ -109,3 +109,23 @@ def check_rows(rows: list[Row], seen: list[Seen]) -> None:
 def recent(proxy: Proxy, simulator: Simulator, before: int) -> tuple[list[Row], list[Seen]]:
     """What came since `before`, without the requests for tokens, which do not go through the proxy."""
     return proxy.new_rows(), [call for call in simulator.seen[before:] if call.request.path != "/token"]
+
+
+ADDED_UP = (
+    "images input_tokens input_cached_tokens input_cache_write_tokens output_tokens output_thought_tokens total_tokens"
+    " input_items search_queries counted_tokens".split()
+)
+
+
+def check_rewritten(rows: list[Row], seen: list[Seen]) -> None:
+    """One row a call of the client, whose counts are the sums of what its upstream calls reported."""
+    sent = [row for row in rows if row["state"] != "refused" and row["attempts"]]
+    assert sum(row["attempts"] for row in sent) == len(seen)
+    assert {row["rewritten"] for row in sent} <= {1}
+    calls = iter(seen)
+    for row in sent:
+        answers = [call.answer for call in (next(calls) for _ in range(row["attempts"])) if call.answer]
+        assert {answer.status for answer in answers} == {row["upstream_status"]}
+        for name in ADDED_UP:
+            counts = [answer.reported[name] for answer in answers if answer.reported.get(name) is not None]
+            assert row[name] == (sum(map(int, counts)) if counts else None), (row["path"], name)  # type: ignore[arg-type]

@@ -26,4 +26,4 @@ def test_observed(start_proxy: StartProxy, simulator: Simulator, run_client: Run
     assert len(rows) >= len(calls)
     check_rows(rows, seen)
     assert {row["surface"] for row in rows} == {"openai"}
-    assert [row["error_type"] for row in rows if row["status"] == 401] == ["invalid_api_key"]
+    assert [row["error_type"] for row in rows if row["status"] == 401] == ["invalid_request_error"]

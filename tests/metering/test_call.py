@@ -3,9 +3,12 @@ import uuid
 from dataclasses import fields
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from metering.call import BILLED
 from metering.call import COLUMNS
+from metering.call import TOKENS
 from metering.call import Call
 from metering.call import Reading
 from metering.call import count
@@ -34,6 +37,69 @@ def test_what_a_reading_tells_is_a_column() -> None:
     told = {field.name for field in fields(Reading)} - {"content", "terminal", "failed"}
     assert told <= set(COLUMNS)
     assert set(BILLED) <= told
+
+
+PARTS = ("input_cached_tokens", "input_cache_write_tokens", "input_tool_tokens", "output_thought_tokens")
+OTHERS = ("input_items", "search_queries", "counted_tokens")
+MODALITIES = ("input_by_modality", "output_by_modality")
+SUMMED = (*BILLED, *PARTS, *OTHERS)
+amounts = st.none() | st.integers(0, 9)
+by_modality = st.none() | st.dictionaries(st.sampled_from(["text", "image", "audio"]), st.integers(0, 9))
+readings = st.builds(
+    Reading, **dict.fromkeys(SUMMED, amounts), **dict.fromkeys(MODALITIES, by_modality), content=st.booleans()
+)
+
+
+class TestPlus:
+    @pytest.mark.parametrize(
+        ("name", "one", "another", "both"),
+        [
+            ("input_tokens", 2, 3, 5),
+            ("input_tokens", 0, 3, 3),
+            ("input_tokens", None, 3, None),
+            ("output_tokens", 3, None, None),
+            ("images", None, 1, 1),
+            ("video_seconds", 8, None, 8),
+            ("total_tokens", None, None, None),
+            ("input_cached_tokens", None, 3, 3),
+            ("output_thought_tokens", 3, None, 3),
+            ("input_tool_tokens", 3, 4, 7),
+            ("input_cache_write_tokens", None, None, None),
+            ("input_items", 250, 50, 300),
+            ("input_by_modality", {"text": 2, "image": 258}, {"text": 3}, {"text": 5, "image": 258}),
+            ("output_by_modality", None, {"image": 1290}, {"image": 1290}),
+            ("output_by_modality", None, None, None),
+        ],
+    )
+    def test_of_two(self, name: str, one: object, another: object, both: object) -> None:
+        assert getattr(Reading(**{name: one}).plus(Reading(**{name: another})), name) == both  # type: ignore[arg-type]
+
+    def test_every_count_is_summed(self) -> None:
+        counts = {field.name for field in fields(Reading) if field.type == "int | None" or field.type == int | None}
+        assert counts == set(SUMMED)
+
+    def test_names_are_of_the_first(self) -> None:
+        first = Reading(model_served="g", response_id="a", finish_reason="STOP", traffic_type="ON_DEMAND")
+        both = first.plus(Reading(model_served="h", response_id="b", finish_reason="SAFETY"))
+        assert (both.model_served, both.response_id, both.finish_reason) == ("g", "a", "STOP")
+
+    @given(readings, readings)
+    def test_tokens_are_known_if_both_told_them(self, one: Reading, another: Reading) -> None:
+        both = one.plus(another)
+        for name in TOKENS:
+            told = [getattr(reading, name) for reading in (one, another)]
+            assert getattr(both, name) == (None if None in told else sum(told))
+
+    @given(readings, readings, readings)
+    def test_order_does_not_matter(self, one: Reading, another: Reading, third: Reading) -> None:
+        assert one.plus(another) == another.plus(one)
+        assert one.plus(another).plus(third) == one.plus(another.plus(third))
+
+    @given(readings, readings)
+    def test_neither_is_changed(self, one: Reading, another: Reading) -> None:
+        before = repr((one, another))
+        one.plus(another)
+        assert repr((one, another)) == before
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlite_utils import Database
 
 from metering import ledger as ledgers
 from metering.call import Call
@@ -25,6 +26,7 @@ from metering.ledger import is_alive
 from metering.ledger import open_for_reading
 from metering.ledger import prune
 from metering.migrations import VERSION
+from metering.migrations import migrations
 from metering.reports import verify
 from metering.rollup import BUCKET_US
 from metering.usage.videos import Settlement
@@ -313,6 +315,7 @@ class TestSettlement:
         one = call(operation="predictLongRunning", response_id="op", usage_raw=ordered)
         return done(one, usage_state="absent", input_tokens=None, **fields)
 
+    @pytest.mark.parametrize("operation", ["predictLongRunning", "videos"])
     @pytest.mark.parametrize(
         ("ordered", "settlement", "expected"),
         [
@@ -331,16 +334,27 @@ class TestSettlement:
     def test_settled_once(
         self,
         ledger: Ledger,
+        operation: str,
         ordered: dict[str, object] | None,
         settlement: Settlement,
         expected: tuple[object, ...],
     ) -> None:
-        ledger.commit(self.submission(usage_raw=ordered))
+        submission = self.submission(usage_raw=ordered, operation=operation)
+        ledger.commit(submission)
+        # Polls of Vertex AI's are another operation, those of OpenAI's are not.
+        polled = {"predictLongRunning": "fetchPredictOperation"}.get(operation, operation)
         for _ in range(5):
-            ledger.commit(done(call(operation="fetchPredictOperation"), usage_state="not_applicable"), settlement)
-        submitted = rows(ledger.path, "usage_state, video_seconds, error_type, operation")
-        assert [row[:3] for row in submitted if row[3] == "predictLongRunning"] == [expected]
+            poll = call(operation=polled, response_id="op")
+            ledger.commit(done(poll, usage_state="not_applicable", input_tokens=None), settlement)
+        settled = rows(ledger.path, "id, usage_state, video_seconds, error_type")
+        assert [row[1:] for row in settled if row[0] == submission.id] == [expected]
+        assert {row[1:] for row in settled if row[0] != submission.id} == {("not_applicable", None, None)}
         assert broken_invariants(ledger.path) == []
+
+    def test_its_row_is_found_by_an_index(self, ledger: Ledger) -> None:
+        nothing = {"videos": None, "error_type": None, "operation": "op"}
+        (plan,) = ledger._db.execute(f"EXPLAIN QUERY PLAN {ledgers._SETTLE}", nothing).fetchall()
+        assert "calls_unsettled" in plan[3]
 
     def test_while_the_ledger_is_busy(self, ledger: Ledger) -> None:
         ledger.commit(self.submission())
@@ -348,6 +362,57 @@ class TestSettlement:
             ledger.commit(done(call()), Settlement("op", videos=1))
         until(lambda: not spills(ledger.path))
         assert ("final", 8) in rows(ledger.path, "usage_state, video_seconds")
+
+
+def of_version_3(path: Path) -> str:
+    """A ledger as the release before last has left it: with a submission that is not settled. Returns its secret."""
+    db = Database(path)
+    migrations.apply(db, stop_before="m004_videos")
+    one = {"id": "0", "instance": "i", "state": "done", "started_at": 1, "ended_at": 2, "rewritten": 0, "attempts": 1}
+    ordered = {"operation": "predictLongRunning", "response_id": "op", "usage_raw": '{"durationSeconds":8}'}
+    db.table("calls").insert(one | ordered | {"usage_state": "absent"})
+    db.execute("PRAGMA user_version = 3")
+    secret: str = db.execute("SELECT value FROM meta WHERE key = 'secret'").fetchone()[0]
+    db.close()
+    return secret
+
+
+class TestVersion3:
+    def test_it_is_migrated_and_goes_on(self, tmp_path: Path) -> None:
+        path = tmp_path / "usage.db"
+        secret = of_version_3(path)
+        for _ in range(2):
+            ledger = Ledger(path)
+            assert ledger._secret == secret
+            assert rows(path)[0][:3] == ("0", "done", "absent")
+            ledger.close()
+        with closing(sqlite3.connect(path)) as db:
+            assert db.execute("PRAGMA user_version").fetchone() == (VERSION,)
+            (index,) = db.execute("SELECT sql FROM sqlite_master WHERE name = 'calls_unsettled'").fetchone()
+            assert "'videos'" in index
+            assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert broken_invariants(path) == []
+
+    def test_what_waited_is_settled(self, tmp_path: Path) -> None:
+        path = tmp_path / "usage.db"
+        of_version_3(path)
+        ledger = Ledger(path)
+        one = call(operation="videos", response_id="newer", usage_raw={"durationSeconds": 4})
+        ledger.commit(done(one, usage_state="absent", input_tokens=None))
+        for name in ("op", "newer"):
+            poll = done(call(operation="videos"), usage_state="not_applicable", input_tokens=None)
+            ledger.commit(poll, Settlement(name, videos=1))
+        ledger.close()
+        assert [row[0] for row in rows(path, "video_seconds") if row[0] is not None] == [8, 4]
+
+    def test_a_report_waits_for_a_proxy(self, tmp_path: Path) -> None:
+        """Nothing that only reads changes a file."""
+        path = tmp_path / "usage.db"
+        of_version_3(path)
+        with pytest.raises(LedgerError, match="was written by an older vertex-tap"):
+            open_for_reading(path)
+        with closing(sqlite3.connect(path)) as db:
+            assert db.execute("PRAGMA user_version").fetchone() == (3,)
 
 
 class TestOpening:

@@ -1,92 +1,66 @@
-"""The OpenAI dialect: of an OpenAI upstream, and of Vertex's own OpenAI endpoint (`gemini`)."""
+"""The OpenAI dialect: of an OpenAI upstream, and (chat, responses) of Vertex's own OpenAI endpoint (`gemini`)."""
 
 import base64
 import json
 from collections.abc import Callable
 from typing import Any
 
-from tests.vertex_simulator.credentials import Denied
 from tests.vertex_simulator.exchange import Answer
 from tests.vertex_simulator.exchange import Plan
 from tests.vertex_simulator.exchange import Request
+from tests.vertex_simulator.openai_chat import chat
+from tests.vertex_simulator.openai_chat import check_chat
+from tests.vertex_simulator.openai_errors import Refused
+from tests.vertex_simulator.openai_images import edits
+from tests.vertex_simulator.openai_images import generations
+from tests.vertex_simulator.openai_images import variations
 
 KEY = "sk-simulated"
+MODEL = {"id": "gpt-4o", "object": "model", "created": 1, "owned_by": "openai"}
 
 
 def openai_answer(request: Request) -> Answer:
-    """Answers as api.openai.com. Raises Denied."""
-    if request.headers.get("authorization") != f"Bearer {KEY}":
-        raise Denied(401, "invalid_api_key", "Incorrect API key provided.")
+    """Answers as api.openai.com."""
     plan = Plan.of(request.headers)
-    if plan.status >= 400:
-        raise Denied(plan.status, "rate_limit_exceeded" if plan.status == 429 else "server_error", "Simulated.")
+    try:
+        if request.headers.get("authorization") != f"Bearer {KEY}":
+            raise Refused("Incorrect API key provided.", code="invalid_api_key", status=401)
+        if plan.status >= 400:
+            raise _planned(plan)
+        return _answer(request, plan)
+    except Refused as e:
+        return e.answer()
+
+
+def _planned(plan: Plan) -> Refused:
+    refused = Refused("Simulated.", status=plan.status)
+    refused.type = "rate_limit_exceeded" if plan.status == 429 else "server_error"
+    return refused
+
+
+def _answer(request: Request, plan: Plan) -> Answer:
     if request.path == "/v1/models":
-        model = {"id": "gpt-4o", "object": "model", "created": 1, "owned_by": "openai"}
-        return Answer.json({"object": "list", "data": [model]})
-    if request.path in ("/v1/images/edits", "/v1/images/variations"):
-        return _images({})
-    operation: Callable[[dict[str, Any], Plan], Answer] | None = {
-        "/v1/chat/completions": chat,
+        return Answer.json({"object": "list", "data": [MODEL]})
+    of_forms = {"/v1/images/edits": edits, "/v1/images/variations": variations}
+    if operation := of_forms.get(request.path):
+        return operation(request)
+    answers: dict[str, Callable[[dict[str, Any], Plan], Answer]] = {
+        "/v1/chat/completions": _checked_chat,
         "/v1/responses": responses,
         "/v1/embeddings": lambda body, plan: _embeddings(body),
-        "/v1/images/generations": lambda body, plan: _images(body),
-    }.get(request.path)
-    if operation is None:
-        raise Denied(404, "invalid_request_error", f"Unknown request URL: {request.method} {request.path}.")
-    return operation(request.json(), plan)
+        "/v1/images/generations": lambda body, plan: generations(body),
+    }
+    if request.path not in answers:
+        raise Refused(f"Unknown request URL: {request.method} {request.path}.", code="unknown_url", status=404)
+    try:
+        return answers[request.path](request.json(), plan)
+    except (ValueError, KeyError, TypeError, AttributeError) as e:
+        raise Refused(f"The body has not the shape that it should have: {e!r}") from e
 
 
-def chat(body: dict[str, Any], plan: Plan, *, gemini: bool = False) -> Answer:
-    if gemini and "/" not in body["model"]:
-        raise Denied(400, "INVALID_ARGUMENT", "Malformed publisher model name: expected format '<publisher>/<model>'")
-    prompt = sum(len(json.dumps(message["content"]).split()) for message in body["messages"])
-    reasoning = plan.thoughts
-    usage: dict[str, Any] = {
-        "prompt_tokens": prompt,
-        "completion_tokens": 6 if gemini else 6 + reasoning,
-        "total_tokens": prompt + 6 + reasoning,
-        "completion_tokens_details": {"reasoning_tokens": reasoning},
-    }
-    if gemini:
-        usage["extra_properties"] = {"google": {"traffic_type": "ON_DEMAND"}}
-    reported: dict[str, int | None] = {
-        "input_tokens": prompt,
-        "output_tokens": 6 + reasoning,
-        "output_thought_tokens": reasoning,
-        "total_tokens": prompt + 6 + reasoning,
-    }
-    common = {"id": "chatcmpl-1", "created": 1, "model": body["model"]}
-    if not body.get("stream"):
-        message = {"role": "assistant", "content": "Hello there."}
-        choice = {"index": 0, "finish_reason": "stop", "message": message, "logprobs": None}
-        whole = {**common, "object": "chat.completion", "choices": [choice], "usage": usage}
-        return Answer.json(whole, reported=reported)
-    deltas: list[dict[str, Any]] = [
-        {"role": "assistant", "content": ""},
-        {"content": "Hello "},
-        {"content": "there."},
-        {},
-    ]
-    events: list[dict[str, Any]] = [
-        {
-            **common,
-            "object": "chat.completion.chunk",
-            "choices": [{"index": 0, "delta": delta, "finish_reason": "stop" if not delta else None}],
-        }
-        for delta in deltas
-    ]
-    wants_usage = (body.get("stream_options") or {}).get("include_usage")
-    if gemini:
-        events[-1]["usage"] = usage
-    elif wants_usage:
-        events.append({**common, "object": "chat.completion.chunk", "choices": [], "usage": usage})
-    else:
-        reported = {"input_tokens": None, "output_tokens": None, "total_tokens": None}
-    if plan.error_after is not None:
-        events = [*events[: plan.error_after], {"error": {"type": "server_error", "message": "Simulated."}}]
-        return Answer(200, "text/event-stream", [_data(event) for event in events], streamed=True)
-    pieces = [*map(_data, events), b"data: [DONE]\n\n"]
-    return Answer(200, "text/event-stream; charset=utf-8", pieces, streamed=True, reported=reported)
+def _checked_chat(body: dict[str, Any], plan: Plan) -> Answer:
+    check_chat(body)
+    return chat(body, plan)
 
 
 def responses(body: dict[str, Any], plan: Plan, *, gemini: bool = False) -> Answer:
@@ -162,27 +136,3 @@ def _embeddings(body: dict[str, Any]) -> Answer:
         {"object": "list", "data": data, "model": body["model"], "usage": usage},
         reported={"input_tokens": tokens, "total_tokens": tokens, "input_items": len(inputs)},
     )
-
-
-def _images(body: dict[str, Any]) -> Answer:
-    made = body.get("n") or 1
-    usage = {
-        "input_tokens": 5,
-        "input_tokens_details": {"text_tokens": 5, "image_tokens": 0},
-        "output_tokens": 100 * made,
-        "total_tokens": 5 + 100 * made,
-    }
-    data = [{"b64_json": base64.b64encode(b"png").decode()}] * made
-    return Answer.json(
-        {"created": 1, "data": data, "usage": usage},
-        reported={
-            "images": made,
-            "input_tokens": 5,
-            "output_tokens": 100 * made,
-            "total_tokens": 5 + 100 * made,
-        },
-    )
-
-
-def _data(event: dict[str, Any]) -> bytes:
-    return f"data: {json.dumps(event)}\n\n".encode()

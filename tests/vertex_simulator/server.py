@@ -200,19 +200,21 @@ class Simulator:
 
 async def _read_request(http: h11.Connection, reader: asyncio.StreamReader) -> Request | None:
     head: h11.Request | None = None
-    body = b""
+    pieces: list[bytes] = []
     while True:
         event = http.next_event()
         if event is h11.NEED_DATA:
-            http.receive_data(await reader.read(65536))
+            http.receive_data(await reader.read(2**20))
         elif isinstance(event, h11.Request):
             head = event
         elif isinstance(event, h11.Data):
-            body += bytes(event.data)
+            pieces.append(bytes(event.data))
         elif isinstance(event, h11.EndOfMessage):
             assert head
             target, _, query = head.target.decode().partition("?")
-            return Request(head.method.decode(), target, parse_qs(query), list(head.headers.raw_items()), body)
+            return Request(
+                head.method.decode(), target, parse_qs(query), list(head.headers.raw_items()), b"".join(pieces)
+            )
         elif isinstance(event, h11.ConnectionClosed):
             return None
 

@@ -152,7 +152,7 @@ class TestComplete:
 
     def test_an_error_of_openai(self, tap: Proxy) -> None:
         call(tap.url, "/v1/chat/completions", CHAT_BODY, headers=OPENAI | {"authorization": "Bearer sk-wrong"})
-        assert outcome(tap.new_row()) == ("done", "not_applicable", "invalid_api_key", 401)
+        assert outcome(tap.new_row()) == ("done", "not_applicable", "invalid_request_error", 401)
 
 
 class TestUpstreamFailed:

@@ -109,7 +109,8 @@ schemas: st.SearchStrategy[Any] = st.recursive(
 objects = st.dictionaries(names, values, max_size=3)
 object_schemas = schemas.filter(lambda schema: isinstance(schema, dict))
 
-texts = exactly(type=st.just("text"), text=st.text(max_size=12))
+cached = maybe(cache_control=exactly(maybe(ttl=st.sampled_from(["5m", "1h"])), type=st.just("ephemeral")))
+texts = exactly(cached, type=st.just("text"), text=st.text(max_size=12))
 clips = maybe(fps=st.floats(0.1, 24), start_offset=st.just("1s"), endOffset=st.just("2.5s"))
 details = st.sampled_from(["auto", "low", "medium", "high", "ultra_high"])
 media = (
@@ -119,7 +120,7 @@ media = (
     | exactly(
         type=st.just("input_audio"), input_audio=exactly(data=encoded, format=st.sampled_from(["wav", "mp3", "mp4"]))
     )
-    | exactly(type=st.just("file"), file=exactly(maybe(filename=st.just("a.csv")), file_data=encoded))
+    | exactly(cached, type=st.just("file"), file=exactly(maybe(filename=st.just("a.csv")), file_data=encoded))
     | exactly(type=st.just("file"), file=exactly(file_id=st.just("gs://b/o"), format=st.just("application/pdf")))
 )
 contents = st.text(max_size=20) | st.lists(texts | media, max_size=3)
@@ -133,7 +134,7 @@ results = (
 
 extra_contents = exactly(extra_content=exactly(google=exactly(thought_signature=encoded)))
 calls = exactly(
-    NOTHING | extra_contents,
+    NOTHING | extra_contents | cached,
     type=st.just("function"),
     function=exactly(name=names, arguments=objects.map(json.dumps) | st.sampled_from(["", " ", "{}"])),
 )
@@ -146,7 +147,7 @@ def rounds(draw: st.DrawFn) -> list[Json]:
     for number, call in enumerate(called):
         call["id"] = f"call_{number}" + draw(st.just("") | encoded.map(lambda signature: f"__thought__{signature}"))
     order = draw(st.permutations(called))
-    answers = [{"role": "tool", "tool_call_id": call["id"], "content": draw(results)} for call in order]
+    answers = [{"role": "tool", "tool_call_id": call["id"], "content": draw(results), **draw(cached)} for call in order]
     return [{"role": "assistant", "content": draw(st.none() | contents), "tool_calls": called}, *answers]
 
 
@@ -159,14 +160,14 @@ def legacy_rounds(draw: st.DrawFn) -> list[Json]:
     ]
 
 
-users = exactly(role=st.just("user"), content=contents)
+users = exactly(cached, role=st.just("user"), content=contents)
 conversations = st.builds(
     lambda first, more: [first, *(message for part in more for message in part)],
     exactly(role=st.just("user"), content=words),
     st.lists(
         st.lists(
             users
-            | exactly(role=st.sampled_from(["system", "developer"]), content=instructions)
+            | exactly(cached, role=st.sampled_from(["system", "developer"]), content=instructions)
             | exactly(extra_contents | maybe(refusal=words), role=st.just("assistant"), content=st.none() | contents),
             min_size=1,
             max_size=1,
@@ -189,7 +190,7 @@ def toolboxes(draw: st.DrawFn) -> Json:
     definitions = draw(st.lists(functions, max_size=3))
     for number, definition in enumerate(definitions):
         definition["name"] = f"f{number}"
-    tools: list[Json] = [{"type": "function", "function": definition} for definition in definitions]
+    tools: list[Json] = [{"type": "function", "function": one, **draw(cached)} for one in definitions]
     named = [{"type": "function", "function": {"name": definition["name"]}} for definition in definitions]
     choices: list[Any] = [None, "none", "auto", "required", *named]
     choices += [{"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": named}}]
@@ -266,14 +267,18 @@ strange: dict[type, st.SearchStrategy[Any]] = {
 @st.composite
 def half_valid(draw: st.DrawFn) -> Json:
     """A chat of which one to three values are others, twice there, or missing."""
-    chat = copy.deepcopy(draw(chats))
+    return spoiled(draw, draw(chats), "messages")
+
+
+def spoiled(draw: st.DrawFn, body: Json, most: str) -> Json:
+    """`most` is the member that has most of what may be wrong."""
+    body = copy.deepcopy(body)
     for _ in range(draw(st.integers(1, 3))):
-        _spoil(draw, chat)
-    return chat
+        _spoil(draw, body.get(most) if draw(st.booleans()) else body)
+    return body
 
 
-def _spoil(draw: st.DrawFn, chat: Json) -> None:
-    value: Any = chat.get("messages") if draw(st.booleans()) else chat
+def _spoil(draw: st.DrawFn, value: Any) -> None:
     while value and isinstance(value, dict | list):
         place = draw(st.sampled_from(list(value) if isinstance(value, dict) else list(range(len(value)))))
         if isinstance(value[place], dict | list) and value[place] and draw(st.integers(0, 3)):

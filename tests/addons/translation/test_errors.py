@@ -36,6 +36,12 @@ QUOTA = error(code=429, message="Quota exceeded.", status="RESOURCE_EXHAUSTED")
             {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}},
             Failure(529, "Overloaded", "UNAVAILABLE"),
         ),
+        # Inside of a stream its type tells.
+        (
+            None,
+            {"type": "error", "error": {"type": "rate_limit_error", "message": "Slow"}},
+            Failure(429, "Slow", "RESOURCE_EXHAUSTED"),
+        ),
         (
             422,
             {"detail": [{"loc": ["body"], "msg": "field required"}, {"msg": "too short"}]},

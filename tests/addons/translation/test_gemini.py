@@ -1,7 +1,9 @@
 import json
 from typing import Any
+from unittest import mock
 
 import pytest
+from hypothesis import example
 from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -16,6 +18,7 @@ from addons.translation.conversation import Function
 from addons.translation.conversation import Google
 from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Media
+from addons.translation.conversation import NativeFinish
 from addons.translation.conversation import Part
 from addons.translation.conversation import Request
 from addons.translation.conversation import Signature
@@ -31,15 +34,26 @@ from addons.translation.conversation import Usage
 from addons.translation.gemini import FINISH_REASONS
 from addons.translation.gemini import TIER_HEADER
 from addons.translation.gemini import AnswerReader
+from addons.translation.gemini import StreamWriter
+from addons.translation.gemini import read_request as gemini_request
+from addons.translation.gemini import write_answer
 from addons.translation.gemini import write_request
 from addons.translation.openai_chat import read_request
 from addons.translation.signatures import MISSING
+from metering.usage.google import snake
+from tests.addons.translation.chats import PATH
 from tests.addons.translation.chats import chats
 from tests.addons.translation.chats import check
 from tests.addons.translation.chats import half_valid
+from tests.addons.translation.recorded import HI
+from tests.addons.translation.recorded import OPAQUE
+from tests.addons.translation.recorded import REQUESTS
+from tests.addons.translation.recorded import RESPONSES
+from tests.addons.translation.recorded import camel
 from tests.metering.test_json_array import json_values
 from tests.metering.usage.told import ANYTHING
 from tests.vertex_simulator.schema import _document
+from tests.vertex_simulator.schema import check_request
 
 Json = dict[str, Any]
 
@@ -242,6 +256,12 @@ class TestToolCalls:
         assert "id" not in first["parts"][0]["functionCall"]
         assert "id" not in second["parts"][0]["functionResponse"]
 
+    def test_signatures_of_others_are_not_given_back(self) -> None:
+        other = Signature("anthropic", "AAAA")
+        parts: list[Part] = [Thought("hm", other), Text("t", other), ToolCall("1", "f", {}, other)]
+        turns = [assistant(*parts), user(ToolResult("1", "f", ""))]
+        assert "AAAA" not in json.dumps(written(*turns, model=OLD))
+
     def test_thoughts_are_not_given_back(self) -> None:
         assert written(assistant(Thought("hm"), Text("t")))["contents"][0]["parts"] == [{"text": "t"}]
 
@@ -375,6 +395,29 @@ def test_project_and_location_are_for_the_path_only() -> None:
 
 
 @pytest.mark.parametrize(
+    ("members", "dropped"),
+    [
+        ({"parallel_tool_calls": False, "user": "u"}, ["parallel_tool_calls", "user"]),
+        ({"parallel_tool_calls": True}, []),
+    ],
+)
+def test_what_gemini_has_no_word_for(members: Json, dropped: list[str]) -> None:
+    body, _, notes = write_request(Request(OLD, turns=[user(Text("Hi"))], **members))
+    assert (body, notes.dropped) == (written(), dropped)
+
+
+def test_what_is_to_be_remembered_is_named_once() -> None:
+    short: Json = {"type": "ephemeral"}
+    turn = user(Text("Hi", cache=short), Text("x", cache=short))
+    request = Request(OLD, turns=[turn], functions=[Function("f", cache=short)])
+    body, _, notes = write_request(request)
+    assert body == written(user(Text("Hi"), Text("x")), functions=[Function("f")])
+    assert notes.dropped == ["cache_control"]
+    request.notes.dropped.append("cache_control")
+    assert write_request(request).notes.dropped == ["cache_control"]
+
+
+@pytest.mark.parametrize(
     ("tier", "headers", "dropped"),
     [
         (None, {}, []),
@@ -435,7 +478,17 @@ def test_an_answer() -> None:
             "responseId": "r",
         }
     )
-    assert answer == Answer("r", "gemini-2.5-flash", [Choice(0, [Text("Hi")], Finish.STOP)], Usage(1, 2), "priority")
+    usage = {"promptTokenCount": 1, "candidatesTokenCount": 2, "trafficType": "ON_DEMAND_PRIORITY"}
+    choice = Choice(0, [Text("Hi")], Finish.STOP, native=NativeFinish("google", "STOP"))
+    google: Json = {"usageMetadata": usage}
+    assert answer == Answer("r", "gemini-2.5-flash", [choice], Usage(1, 2), "priority", google=google)
+
+
+BLOB: Json = {"mimeType": "image/png", "data": "AAAA"}
+DRAFT: Json = {"inlineData": BLOB, "thought": True}
+CODE: Json = {"executableCode": {"language": "PYTHON", "code": "1"}}
+OUTPUT: Json = {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "1"}}
+SILENCE: Json = {"codeExecutionResult": {"outcome": "OUTCOME_OK"}}
 
 
 @pytest.mark.parametrize(
@@ -459,12 +512,29 @@ def test_an_answer() -> None:
         ({"inline_data": {"mime_type": "audio/wav", "data": "AAAA"}}, Media("audio/wav", data="AAAA")),
         ({"inlineData": {"data": "AAAA"}}, Media("application/octet-stream", data="AAAA")),
         # A picture that the model drew while it thought is no part of its answer.
-        ({"inlineData": {"mimeType": "image/png", "data": "AAAA"}, "thought": True}, None),
+        (DRAFT, Thought("", google=DRAFT)),
         ({"fileData": {"mimeType": "image/png", "fileUri": "gs://x"}}, Media("image/png", uri="gs://x")),
-        ({"executableCode": {"language": "PYTHON", "code": "1"}}, Text("\n```python\n1\n```\n")),
-        ({"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "1"}}, Text("\n```\n1\n```\n")),
-        ({"codeExecutionResult": {"outcome": "OUTCOME_OK"}}, None),
-        ({"somethingNew": {"a": 1}}, None),
+        # What others get instead of it.
+        (CODE, Text("\n```python\n1\n```\n", google=CODE)),
+        (OUTPUT, Text("\n```\n1\n```\n", google=OUTPUT)),
+        (SILENCE, Text("", google=SILENCE)),
+        ({"somethingNew": {"a": 1}}, Text("", google={"somethingNew": {"a": 1}})),
+        ({"text": "a", "somethingNew": 1}, Text("a", google={"text": "a", "somethingNew": 1})),
+        ({"text": "a", "somethingNew": 1, "thought": True}, Thought("a", google=mock.ANY)),
+        ({"functionCall": {"name": "f", "willContinue": True}}, ToolCall(None, "f", {}, google=mock.ANY)),
+        ({"executableCode": None, "somethingNew": None}, None),
+        (
+            {"functionResponse": {"id": "1", "name": "f", "response": {"a": 1}, "parts": [{"inlineData": BLOB}]}},
+            ToolResult("1", "f", {"a": 1}, [Media("image/png", data="AAAA")]),
+        ),
+        (
+            {"file_data": {"file_uri": "gs://x", "mime_type": "video/mp4"}, "video_metadata": {"fps": 2}},
+            Media("video/mp4", uri="gs://x", clip={"fps": 2}),
+        ),
+        (
+            {"inlineData": BLOB, "mediaResolution": {"level": "MEDIA_RESOLUTION_HIGH"}},
+            Media("image/png", data="AAAA", detail="high"),
+        ),
     ],
 )
 def test_parts(part: Json, expected: Part | None) -> None:
@@ -553,7 +623,7 @@ def test_blocked_prompts(feedback: Json, refusal: str) -> None:
 
 def test_a_prompt_that_was_not_blocked() -> None:
     (answer,) = read({"promptFeedback": {"safetyRatings": []}, "candidates": [candidate(finishReason="STOP")]})
-    assert answer.choices == [Choice(0, [], Finish.STOP)]
+    assert answer.choices == [Choice(0, [], Finish.STOP, native=NativeFinish("google", "STOP"))]
 
 
 def test_the_end_is_known() -> None:
@@ -681,6 +751,23 @@ def test_citations_count_characters(candidates: list[Json], span: tuple[int, int
     assert choice_of(*candidates).citations == expected
 
 
+def test_thoughts_of_another_model_are_left_out() -> None:
+    thoughts = Turn("assistant", [Thought("hm", Signature("anthropic", "c2ln"))])
+    request = Request("gemini-3-flash-preview", turns=[thoughts, Turn("user", [Text("Hi")])])
+    assert write_request(request).body["contents"] == [{"role": "user", "parts": [{"text": "Hi"}]}]
+    with pytest.raises(InvalidRequest):
+        write_request(Request("gemini-3-flash-preview", turns=[thoughts]))
+
+
+def test_searches_are_told_once() -> None:
+    reader = AnswerReader()
+    told = [
+        reader.read({"candidates": [{"groundingMetadata": {"webSearchQueries": queries}}]}).choices[0].searches
+        for queries in (["a", "b", "a", "", 5], ["b", "c"], None)
+    ]
+    assert told == [["a", "b"], ["c"], []]
+
+
 def test_one_citation_for_each_page() -> None:
     metadata = grounded("Hi", endIndex=2)
     metadata["groundingSupports"][0]["groundingChunkIndices"] = [1, 0, 7, -1, None]
@@ -795,3 +882,545 @@ def test_an_error_inside_an_answer() -> None:
         reader.read({"error": {"code": 429, "message": "Quota exceeded.", "status": "RESOURCE_EXHAUSTED"}}) == Answer()
     )
     assert reader.failure == Failure(429, "Quota exceeded.", "RESOURCE_EXHAUSTED")
+
+
+# Requests, as clients send them
+
+
+def asked(*contents: Json, **members: object) -> Request:
+    return gemini_request(NEW, {"contents": [*contents] or HI["contents"], **members}, stream=False)
+
+
+def refusal(*contents: Json, **members: object) -> str | None:
+    """Which member is wrong."""
+    with pytest.raises(InvalidRequest) as caught:
+        asked(*contents, **members)
+    assert (caught.value.status, bool(caught.value.message)) == (400, True)
+    return caught.value.param
+
+
+def content(*parts: Json, role: str = "user") -> Json:
+    return {"role": role, "parts": [*parts]}
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_a_request_comes_back_the_same(name: str) -> None:
+    body = REQUESTS[name]
+    check_request("POST", PATH, body)
+    before = json.dumps(body)
+    back = write_request(gemini_request(NEW if "tools" in name or "part" in name else OLD, body, stream=False)).body
+    check_request("POST", PATH, back)
+    assert camel(back) == camel(body)
+    assert json.dumps(body) == before
+
+
+def snakes(value: Any) -> Any:
+    """The other spelling of a body, but for what is the user's."""
+    if isinstance(value, list):
+        return [snakes(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {snake(name): item if name in OPAQUE else snakes(item) for name, item in value.items()}
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_either_case_of_letters(name: str) -> None:
+    body = camel(REQUESTS[name])
+    one, other = gemini_request(NEW, body, stream=True), gemini_request(NEW, snakes(body), stream=True)
+    assert camel(write_request(one).body) == camel(write_request(other).body)
+    assert [function.parameters for function in one.functions] == [function.parameters for function in other.functions]
+    assert (one.format and one.format.schema) == (other.format and other.format.schema)
+    assert (one.stream, one.include_usage) == (True, True)
+
+
+def test_camel_case_wins_by_presence() -> None:
+    config = {"topP": 0, "top_p": 0.5, "imageConfig": {}, "image_config": {"aspectRatio": "1:1"}}
+    request = asked(generationConfig=config, generation_config={"topP": 1})
+    assert (request.top_p, request.google and request.google.generation_config) == (0, {"imageConfig": {}})
+    part = {"inlineData": {"mimeType": "image/png", "mime_type": "x/y", "data": "AAAA"}}
+    assert asked(content(part)).turns[0].parts[0] == Media("image/png", data="AAAA", google=None)
+
+
+@pytest.mark.parametrize(
+    ("contents", "turns"),
+    [
+        # As Google's own pages write it.
+        ([{"role": "user", "parts": {"text": "a"}}], [user(Text("a"))]),
+        ([{"parts": [{"text": "a"}]}], [user(Text("a"))]),
+        ([content({"text": ""}, {"text": "a"})], [user(Text("a"))]),
+        (
+            [content({"inline_data": {"mime_type": "image/png", "data": "-_8"}})],
+            [user(Media("image/png", data="+/8="))],
+        ),
+        ([content({"text": "a"}), content({"text": "b"})], [user(Text("a"), Text("b"))]),
+        (
+            [content({"text": "a", "thought_signature": "AAAA"}, role="model"), content({"text": "b"})],
+            [assistant(Text("a", Signature("google", "AAAA"))), user(Text("b"))],
+        ),
+    ],
+)
+def test_contents(contents: list[Json], turns: list[Turn]) -> None:
+    assert asked(*contents).turns == turns
+
+
+def made(name: str = "f", **members: object) -> Json:
+    return {"functionCall": {"name": name, "args": {}, **members}}
+
+
+def result(name: str = "f", **members: object) -> Json:
+    return {"functionResponse": {"name": name, "response": {"a": 1}, **members}}
+
+
+def results_of(request: Request) -> list[tuple[str | None, object]]:
+    return [(part.id, part.output) for turn in request.turns for part in turn.parts if isinstance(part, ToolResult)]
+
+
+@pytest.mark.parametrize(
+    ("calls", "results", "expected"),
+    [
+        ([made()], [content(result())], [(None, {"a": 1})]),
+        # By name, and in order.
+        (
+            [made("f"), made("g"), made("f")],
+            [content(result("g", response={"b": 2}), result("f"), result("f", response={}))],
+            [(None, {"a": 1}), (None, {"b": 2}), (None, {})],
+        ),
+        # By id.
+        (
+            [made(id="1"), made(id="2")],
+            [content(result(id="2", response={}), result(id="1"))],
+            [("1", {"a": 1}), ("2", {})],
+        ),
+        ([made(id="1")], [content(result())], [(None, {"a": 1})]),
+        # One by one, and by the roles of older clients.
+        (
+            [made("f"), made("g")],
+            [content(result("f"), role="function"), content(result("g"), role="tool")],
+            [(None, {"a": 1}), (None, {"a": 1})],
+        ),
+        ([made()], [content(result(), {"text": "And?"})], [(None, {"a": 1})]),
+        # Google's chats keep each event of a stream as a content of its own.
+        (
+            [made("f")],
+            [content(made("g"), role="model"), content({"text": ""}, role="model"), content(result("f"), result("g"))],
+            [(None, {"a": 1}), (None, {"a": 1})],
+        ),
+        ([made()], [content({"functionResponse": {"name": "f"}})], [(None, {})]),
+    ],
+)
+def test_results_find_their_calls(calls: list[Json], results: list[Json], expected: list[object]) -> None:
+    assert results_of(asked(content({"text": "x"}), content(*calls, role="model"), *results)) == expected
+
+
+@pytest.mark.parametrize(
+    ("contents", "param"),
+    [
+        ([], None),
+        ([{"role": "robot", "parts": [{"text": "x"}]}], "contents[0].role"),
+        ([{"role": "user", "parts": []}], "contents[0].parts"),
+        ([{"role": "user"}], "contents[0].parts"),
+        ([content({"text": ""})], "contents"),
+        ([content({"text": 5})], "contents[0].parts[0].text"),
+        ([content({"inlineData": {"mimeType": "image/png", "data": "?"}})], "contents[0].parts[0]"),
+        ([content({"inline_data": {"data": "AAAA"}})], "contents[0].parts[0].inlineData.mimeType"),
+        ([content(made(), role="model")], "contents[0]"),
+        ([content(made(), role="model"), content({"text": "x"})], "contents[1]"),
+        ([content(made(), made("g"), role="model"), content(result())], "contents[1]"),
+        ([content(made(), role="model"), content(result("g"))], "contents[1]"),
+        (
+            [content(made(), made("g"), role="model"), content(result()), content(made("h"), role="model")],
+            "contents[2]",
+        ),
+        ([content(result())], "contents[0]"),
+        ([content(made())], "contents[0]"),
+        ([content(result(), role="model")], "contents[0]"),
+    ],
+)
+def test_what_is_no_content(contents: list[Json], param: str | None) -> None:
+    if param is None:
+        with pytest.raises(InvalidRequest):
+            gemini_request(NEW, {"contents": contents}, stream=False)
+    else:
+        assert refusal(*contents) == param
+
+
+@pytest.mark.parametrize(
+    ("members", "param"),
+    [
+        ({"generationConfig": {"temperature": 3}}, "generationConfig.temperature"),
+        ({"generation_config": {"top_p": "x"}}, "generationConfig.topP"),
+        ({"generationConfig": {"maxOutputTokens": 0}}, "generationConfig.maxOutputTokens"),
+        ({"generationConfig": {"responseModalities": ["SMELL"]}}, "generationConfig.responseModalities[0]"),
+        ({"systemInstruction": {"parts": [{"inlineData": BLOB}]}}, "systemInstruction.parts[0]"),
+        ({"tools": [{"functionDeclarations": [{"name": "f"}, {"name": "f"}]}]}, "tools"),
+        ({"tools": [{"functionDeclarations": [{}]}]}, "tools[0].functionDeclarations[0].name"),
+        (
+            {
+                "tools": [{"functionDeclarations": [{"name": "f"}]}],
+                "toolConfig": {"functionCallingConfig": {"allowedFunctionNames": ["g"]}},
+            },
+            "toolConfig.functionCallingConfig.allowedFunctionNames",
+        ),
+        ({"toolConfig": {"functionCallingConfig": {"mode": "x"}}}, "toolConfig.functionCallingConfig.mode"),
+        ({"labels": {"a": float("inf")}}, None),
+    ],
+)
+def test_what_is_no_member(members: Json, param: str | None) -> None:
+    found = refusal(**members)
+    assert found is param is None or camel(str(found).replace("generation_config", "generationConfig")) == param
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({"maxOutputTokens": "5", "topK": 5.0, "seed": "7"}, {"max_tokens": 5, "top_k": 5.0, "seed": 7}),
+        ({"temperature": 0, "topP": 0, "candidateCount": 2}, {"temperature": 0, "top_p": 0, "n": 2}),
+        ({"responseLogprobs": True, "logprobs": 2}, {"logprobs": True, "top_logprobs": 2}),
+        ({"responseModalities": ["TEXT", "AUDIO"]}, {"modalities": ["text", "audio"]}),
+        ({"stopSequences": "a"}, {"stop": ["a"]}),
+        ({"responseMimeType": "text/plain"}, {"format": None}),
+        ({"responseMimeType": "text/x.enum", "responseSchema": {"type": "STRING"}}, {"format": None}),
+    ],
+)
+def test_a_generation_config(config: Json, expected: Json) -> None:
+    request = asked(generationConfig=config)
+    assert {name: getattr(request, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("config", "effort", "budget", "include"),
+    [
+        ({"thinkingBudget": 0}, None, 0, None),
+        ({"thinking_level": "LOW", "include_thoughts": False}, "low", None, False),
+        ({"thinkingLevel": "THINKING_LEVEL_UNSPECIFIED"}, None, None, None),
+    ],
+)
+def test_how_a_client_wants_it_to_think(config: Json, effort: Any, budget: int | None, include: bool | None) -> None:
+    thinking = asked(generationConfig={"thinkingConfig": config}).thinking
+    assert thinking
+    assert (thinking.effort, thinking.budget, thinking.include) == (effort, budget, include)
+    assert thinking.param == "generationConfig.thinkingConfig"
+
+
+@pytest.mark.parametrize(
+    ("calling", "mode", "names"),
+    [
+        ({}, "auto", []),
+        ({"mode": "AUTO"}, "auto", []),
+        ({"mode": "NONE"}, "none", []),
+        ({"mode": "ANY", "allowed_function_names": ["f"]}, "required", ["f"]),
+        ({"mode": "VALIDATED", "allowedFunctionNames": ["f"]}, "auto", ["f"]),
+    ],
+)
+def test_which_functions_may_be_called(calling: Json, mode: str, names: list[str]) -> None:
+    tools = [{"function_declarations": [{"name": "f", "parameters": {"type": "OBJECT"}}]}]
+    request = asked(tools=tools, tool_config={"function_calling_config": calling})
+    assert request.tool_choice
+    assert (request.tool_choice.mode, request.tool_choice.names) == (mode, names)
+    assert request.functions[0].parameters == {"type": "object"}
+
+
+REQUEST_NAMES = (
+    "contents role parts text thought thoughtSignature inlineData mimeType data fileData fileUri functionCall id name"
+    " args functionResponse response systemInstruction tools functionDeclarations parameters parametersJsonSchema type"
+    " nullable anyOf items googleSearch toolConfig functionCallingConfig mode allowedFunctionNames generationConfig"
+    " temperature topK maxOutputTokens stopSequences responseMimeType responseSchema responseModalities thinkingConfig"
+    " thinkingBudget mediaResolution videoMetadata executableCode labels"
+).split()
+
+
+@st.composite
+def bodies(draw: st.DrawFn) -> Json:
+    """Any object with Google's names, or a recorded body with any JSON in one place."""
+    if draw(st.booleans()):
+        names = st.sampled_from([*REQUEST_NAMES, *map(snake, REQUEST_NAMES)])
+        inner = st.recursive(
+            json_values,
+            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=4),
+            max_leaves=8,
+        )
+        return draw(st.dictionaries(names, inner, max_size=4))
+    body: Json = json.loads(json.dumps(REQUESTS[draw(st.sampled_from(sorted(REQUESTS)))]))
+    value: Any = body
+    while True:
+        place = draw(st.sampled_from(list(value) if isinstance(value, dict) else list(range(len(value)))))
+        if isinstance(value[place], dict | list) and value[place] and draw(st.integers(0, 6)):
+            value = value[place]
+        else:
+            value[place] = draw(json_values)
+            return body
+
+
+INSTRUCTED_ONLY: Json = {
+    "contents": [{"role": "user", "parts": [{"text": ""}]}],
+    "systemInstruction": {"role": "user", "parts": [{"text": "s"}]},
+}
+
+
+@given(bodies())
+@example(INSTRUCTED_ONLY)
+def test_any_body_is_read_or_refused(body: Json) -> None:
+    before = repr(body)
+    try:
+        request = gemini_request(NEW, body, stream=False)
+    except InvalidRequest:
+        return
+    assert request.turns or request.system
+    assert repr(body) == before
+    back = gemini_request(NEW, write_request(request).body, stream=False)
+    # Instructions alone become a turn.
+    assert back.turns == request.turns if request.turns else [*back.turns[0].parts] == [*request.system]
+
+
+# Answers, as Google's clients read them
+
+
+def stripped(answer: Answer) -> Answer:
+    """What others than Google know of an answer."""
+    for choice in answer.choices:
+        choice.google, choice.native = {}, None
+    answer.google = {}
+    return answer
+
+
+@pytest.mark.parametrize("name", RESPONSES)
+def test_an_answer_comes_back_the_same(name: str) -> None:
+    (answer,) = read(RESPONSES[name])
+    assert write_answer(answer, "m") == RESPONSES[name]
+
+
+def pieces(response: Json) -> list[Json]:
+    """A stream: one event for each part; why it ended and the usage in the last."""
+    head = {name: value for name, value in response.items() if name not in ("candidates", "usageMetadata")}
+    events = [
+        {
+            "candidates": [
+                {"content": {"role": "model", "parts": [part]}, "index": candidate["index"]},
+            ],
+            **head,
+        }
+        for candidate in response.get("candidates", [])
+        for part in candidate["content"].get("parts", [])
+    ]
+    last = [{name: value for name, value in one.items() if name != "content"} for one in response.get("candidates", [])]
+    usage = {name: value for name, value in response.items() if name == "usageMetadata"}
+    return [*events, ({"candidates": last} if last else {}) | usage | head]
+
+
+def sent(written: bytes, as_events: bool) -> list[Json]:
+    """What a client reads of a stream."""
+    if not as_events:
+        array: list[Json] = json.loads(written)
+        return array
+    assert written.endswith(b"\r\n\r\n")
+    events = written.split(b"\r\n\r\n")[:-1]
+    assert all(event.startswith(b"data: ") for event in events)
+    return [json.loads(event.removeprefix(b"data: ")) for event in events]
+
+
+def joined(events: list[Json]) -> Json:
+    """The one answer that the events of a stream make; a text of nothing says nothing."""
+    whole: Json = {}
+    candidates: dict[int, Json] = {}
+    for event in events:
+        whole |= {name: value for name, value in event.items() if name != "candidates"}
+        for one in event.get("candidates", []):
+            own = candidates.setdefault(one["index"], {"content": {"role": "model"}})
+            own |= {name: value for name, value in one.items() if name != "content"}
+            if more := [part for part in one.get("content", {}).get("parts", []) if part != {"text": ""}]:
+                own["content"]["parts"] = own["content"].get("parts", []) + more
+    return whole | ({"candidates": list(candidates.values())} if candidates else {})
+
+
+@pytest.mark.parametrize("as_events", [True, False])
+@pytest.mark.parametrize("name", RESPONSES)
+def test_a_stream_comes_back_the_same(name: str, as_events: bool) -> None:
+    reader, writer = AnswerReader(), StreamWriter("m", as_events)
+    written = b"".join(writer.write(reader.read(event)) for event in pieces(RESPONSES[name])) + writer.end()
+    assert joined(sent(written, as_events)) == RESPONSES[name]
+    assert not writer.failed
+
+
+@pytest.mark.parametrize("name", ["text", "calls", "no content"])
+def test_what_the_neutral_form_holds_is_enough(name: str) -> None:
+    """Without the members that are kept for Google alone: all that matters is there."""
+    response: Json = write_answer(stripped(read(RESPONSES[name])[0]), "m")
+    recorded = RESPONSES[name]
+    for one, other in zip(response["candidates"], recorded["candidates"], strict=True):
+        assert one["content"] == other["content"]
+        assert one["finishReason"] == other["finishReason"]
+    for member in ("modelVersion", "responseId"):
+        assert response[member] == recorded[member]
+
+
+def told(*parts: Part, **members: Any) -> Json:
+    """The candidate of an answer."""
+    answer = write_answer(Answer(choices=[Choice(0, [*parts], **members)]), "m")
+    (one,) = json.loads(json.dumps(answer))["candidates"]
+    return dict(one)
+
+
+@pytest.mark.parametrize(
+    ("finish", "native", "refused", "reason"),
+    [
+        (Finish.STOP, None, None, "STOP"),
+        (Finish.TOOL_CALLS, NativeFinish("openai", "tool_calls"), None, "STOP"),
+        (Finish.LENGTH, None, None, "MAX_TOKENS"),
+        (Finish.CONTENT_FILTER, None, None, "SAFETY"),
+        (Finish.CONTENT_FILTER, NativeFinish("google", "SPII"), None, "SPII"),
+        # OpenAI says "stop" then.
+        (Finish.STOP, NativeFinish("openai", "stop"), "I cannot.", "SAFETY"),
+        (None, None, None, None),
+    ],
+)
+def test_reasons(finish: Finish | None, native: NativeFinish | None, refused: str | None, reason: str | None) -> None:
+    candidate = told(finish=finish, native=native, refusal=refused)
+    assert (candidate.get("finishReason"), candidate.get("finishMessage")) == (reason, refused)
+    # No text that nobody said.
+    assert candidate["content"] == {"role": "model"}
+
+
+@pytest.mark.parametrize(
+    ("texts", "span", "segment"),
+    [
+        (["España: 👍 ganó"], (10, 14), {"startIndex": 14, "endIndex": 19, "text": "ganó"}),
+        (["España"], (0, 6), {"endIndex": 7, "text": "España"}),
+        (["Olé. ", "Olé. Olé."], (10, 14), {"partIndex": 1, "startIndex": 6, "endIndex": 11, "text": "Olé."}),
+        # Over two parts: in all the text.
+        (["Olé", "Olé"], (2, 4), {"startIndex": 2, "endIndex": 5, "text": "éO"}),
+        # Beyond the text.
+        (["a"], (0, 9), {"endIndex": 1, "text": "a"}),
+    ],
+)
+def test_citations_count_bytes(texts: list[str], span: tuple[int, int], segment: Json) -> None:
+    cited = [Citation(*span, "https://a", "A"), Citation(*span, "https://b", "")]
+    metadata = told(*map(Text, texts), citations=cited)["groundingMetadata"]
+    assert metadata == {
+        "groundingChunks": [{"web": {"uri": "https://a", "title": "A"}}, {"web": {"uri": "https://b"}}],
+        "groundingSupports": [{"segment": segment, "groundingChunkIndices": [0, 1]}],
+    }
+
+
+def test_logprobs_of_an_answer() -> None:
+    result = told(logprobs=[TokenLogprob("a", -0.5, [TokenLogprob("b", -1.0, [])])])["logprobsResult"]
+    assert result == {
+        "chosenCandidates": [{"token": "a", "logProbability": -0.5}],
+        "topCandidates": [{"candidates": [{"token": "b", "logProbability": -1.0}]}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("usage", "tier", "expected"),
+    [
+        (None, None, None),
+        (Usage(3, 4), None, {"promptTokenCount": 3, "candidatesTokenCount": 4, "totalTokenCount": 7}),
+        # Thoughts stand beside what can be seen.
+        (
+            Usage(3, 10, 2, 6, {"text": 3, "audio": 0}, {"image": 4}),
+            "flex",
+            {
+                "promptTokenCount": 3,
+                "candidatesTokenCount": 4,
+                "thoughtsTokenCount": 6,
+                "cachedContentTokenCount": 2,
+                "totalTokenCount": 13,
+                "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 3}],
+                "candidatesTokensDetails": [{"modality": "IMAGE", "tokenCount": 4}],
+                "trafficType": "ON_DEMAND_FLEX",
+            },
+        ),
+        # Unknown is not zero.
+        (Usage(3, None), None, {"promptTokenCount": 3}),
+    ],
+)
+def test_usage_of_an_answer(usage: Usage | None, tier: str | None, expected: Json | None) -> None:
+    assert write_answer(Answer(usage=usage, service_tier=tier), "m").get("usageMetadata") == expected
+
+
+class TestStream:
+    @pytest.mark.parametrize("as_events", [True, False])
+    def test_nothing_waits(self, as_events: bool) -> None:
+        writer = StreamWriter("m", as_events)
+        first = writer.write(Answer("r", None, [Choice(0, [Text("a")])]))
+        assert b'"text":"a"' in first
+        assert first.startswith(b"data: {" if as_events else b"[{")
+
+    def test_the_last_event_tells_why_and_how_much(self) -> None:
+        writer = StreamWriter("m", True)
+        writer.write(Answer("r", "served", [Choice(0, [Text("España")])]))
+        assert writer.write(Answer("r", "served", [Choice(0, citations=[Citation(5, 6, "u", "")])])) == b""
+        assert writer.write(Answer("r", "served", [Choice(0, [], Finish.LENGTH)])) == b""
+        assert writer.write(Answer(usage=Usage(3, 4))) == b""
+        (last,) = sent(writer.end(), True)
+        assert last == {
+            "candidates": [
+                {
+                    # Google's chats take an event without parts for a broken one.
+                    "content": {"role": "model", "parts": [{"text": ""}]},
+                    "finishReason": "MAX_TOKENS",
+                    "index": 0,
+                    "groundingMetadata": {
+                        "groundingChunks": [{"web": {"uri": "u"}}],
+                        "groundingSupports": [
+                            {"segment": {"startIndex": 6, "endIndex": 7, "text": "a"}, "groundingChunkIndices": [0]}
+                        ],
+                    },
+                }
+            ],
+            "usageMetadata": {"promptTokenCount": 3, "candidatesTokenCount": 4, "totalTokenCount": 7},
+            "modelVersion": "served",
+            "responseId": "r",
+        }
+
+    def test_a_refusal_in_pieces(self) -> None:
+        writer = StreamWriter("m", True)
+        for refusal in ("I ", "cannot."):
+            writer.write(Answer(choices=[Choice(0, refusal=refusal)]))
+        writer.write(Answer(choices=[Choice(0, [], Finish.STOP)]))
+        ((candidate,),) = (event["candidates"] for event in sent(writer.end(), True))
+        assert (candidate["finishReason"], candidate["finishMessage"]) == ("SAFETY", "I cannot.")
+
+    @pytest.mark.parametrize("as_events", [True, False])
+    @pytest.mark.parametrize(
+        "answers",
+        [
+            [],
+            [Answer(choices=[Choice(0, [Text("a")])])],
+            [Answer(choices=[Choice(0, [Text("a")], Finish.STOP), Choice(1, [Text("b")])])],
+        ],
+    )
+    def test_an_end_before_the_end_is_an_error(self, answers: list[Answer], as_events: bool) -> None:
+        writer = StreamWriter("m", as_events)
+        events = sent(b"".join(map(writer.write, answers)) + writer.end(), as_events)
+        assert events[-1]["error"]["code"] == 502
+        assert writer.failed
+        assert not any("finishReason" in candidate for event in events[:-1] for candidate in event["candidates"])
+
+    @pytest.mark.parametrize("as_events", [True, False])
+    def test_nothing_after_a_failure(self, as_events: bool) -> None:
+        writer = StreamWriter("m", as_events)
+        answer = Answer(choices=[Choice(0, [Text("a")], Finish.STOP)])
+        events = sent(writer.write(answer) + writer.fail(Failure(429, "Quota.", "RESOURCE_EXHAUSTED")), as_events)
+        assert events[-1] == {"error": {"code": 429, "message": "Quota.", "status": "RESOURCE_EXHAUSTED"}}
+        assert writer.write(answer) + writer.end() + writer.fail(Failure(500, "x", "INTERNAL")) == b""
+
+    def test_nothing_after_the_end(self) -> None:
+        writer = StreamWriter("m", False)
+        answer = Answer(choices=[Choice(0, [Text("a")], Finish.STOP)])
+        assert len(sent(writer.write(answer) + writer.end(), False)) == 2
+        assert writer.write(answer) + writer.end() + writer.fail(Failure(500, "x", "INTERNAL")) == b""
+        assert not writer.failed
+
+
+@given(st.lists(documents(), max_size=3), st.booleans())
+def test_any_answer_for_a_client_of_googles(events: list[object], as_events: bool) -> None:
+    reader, writer = AnswerReader(), StreamWriter("m", as_events)
+    written = b""
+    for event in events:
+        answer = reader.read(event)
+        written += writer.write(answer)
+        json.dumps(write_answer(answer, "m"))
+        written += writer.fail(reader.failure) if reader.failure else b""
+    told = sent(written + writer.end(), as_events)
+    assert ("error" in told[-1]) == writer.failed
+    assert not any("error" in event for event in told[:-1])

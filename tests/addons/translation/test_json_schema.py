@@ -3,9 +3,14 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
+from addons.translation.json_schema import for_claude
 from addons.translation.json_schema import for_gemini
+from addons.translation.json_schema import from_openapi
+from addons.translation.json_schema import inside
 from addons.translation.json_schema import is_empty
+from addons.translation.json_schema import is_object
 from tests.addons.translation.chats import schemas
 from tests.metering.test_json_array import json_values
 
@@ -105,3 +110,112 @@ def nodes(schema: object) -> list[Json]:
 )
 def test_functions_without_arguments(schema: Json | None, empty: bool) -> None:
     assert is_empty(schema) == empty
+
+
+OBJECT = {"type": "object", "properties": {"a": {"anyOf": [True]}}}
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected", "lost"),
+    [
+        (None, {"type": "object"}, []),
+        ({}, {"type": "object"}, []),
+        (OBJECT, OBJECT, []),
+        ({"type": ["object", "null"]}, {"type": "object"}, []),
+        ({**OBJECT, "anyOf": [True], "allOf": []}, OBJECT, ["anyOf", "allOf"]),
+        # A reference at the root is followed, once.
+        ({**REF, "$defs": {"a": OBJECT}}, {**OBJECT, "$defs": {"a": OBJECT}}, []),
+        ({"$ref": "#/definitions/a", "definitions": {"a": OBJECT}}, {**OBJECT, "definitions": {"a": OBJECT}}, []),
+        ({**REF, "$defs": {"a": REF}}, {"type": "object", "$defs": {"a": REF}}, ["$ref"]),
+        ({"$ref": "#"}, {"type": "object"}, ["$ref"]),
+        ({**REF, "$defs": 5}, {"type": "object", "$defs": 5}, ["$ref"]),
+    ],
+)
+def test_what_claude_is_called_with(schema: Json | None, expected: Json, lost: list[str]) -> None:
+    before = copy.deepcopy(schema)
+    assert for_claude(schema) == (expected, lost)
+    assert schema == before
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [(OBJECT, True), ({**OBJECT, **REF}, False), ({**OBJECT, "oneOf": []}, False), ({}, False), ({"type": []}, False)],
+)
+def test_what_can_be_a_root(schema: Json, expected: bool) -> None:
+    assert is_object(schema) == expected
+
+
+def test_references_follow_a_schema_to_its_new_place() -> None:
+    schema: Json = {"anyOf": [REF, {"$ref": "#"}, {"$ref": "https://h/x"}], "$defs": {"a": {"const": "#"}}}
+    assert inside(schema, "v") == {
+        "type": "object",
+        "properties": {
+            "v": {
+                "anyOf": [
+                    {"$ref": "#/properties/v/$defs/a"},
+                    {"$ref": "#/properties/v"},
+                    {"$ref": "https://h/x"},
+                ],
+                "$defs": {"a": {"const": "#"}},
+            }
+        },
+        "required": ["v"],
+    }
+
+
+@given(schemas)
+def test_any_root(schema: Any) -> None:
+    if isinstance(schema, dict):
+        written, _ = for_claude(schema)
+        assert is_object(written)
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        ({"type": "STRING"}, {"type": "string"}),
+        ({"type": "TYPE_UNSPECIFIED"}, {}),
+        ({"type": "STRING", "nullable": True}, {"type": ["string", "null"]}),
+        ({"type": "STRING", "nullable": False}, {"type": "string"}),
+        ({"type": "STRING", "enum": ["a"], "nullable": True}, {"type": ["string", "null"], "enum": ["a", None]}),
+        (
+            {"any_of": [{"type": "STRING"}, {"type": "NUMBER"}], "nullable": True},
+            {"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "null"}]},
+        ),
+        # int64 is text in Google's JSON.
+        (
+            {"type": "ARRAY", "items": {"type": "INTEGER"}, "min_items": "1", "maxItems": 2},
+            {"type": "array", "items": {"type": "integer"}, "minItems": 1, "maxItems": 2},
+        ),
+        # Names of properties are the user's.
+        (
+            {
+                "type": "OBJECT",
+                "properties": {"min_items": {"type": "BOOLEAN"}, "type": {"type": "STRING"}},
+                "required": ["min_items"],
+                "propertyOrdering": ["min_items"],
+                "example": {"type": "X"},
+            },
+            {
+                "type": "object",
+                "properties": {"min_items": {"type": "boolean"}, "type": {"type": "string"}},
+                "required": ["min_items"],
+            },
+        ),
+        (
+            {"defs": {"a": {"type": "STRING"}}, "ref": "#/$defs/a", "additional_properties": {"type": "STRING"}},
+            {"$defs": {"a": {"type": "string"}}, "$ref": "#/$defs/a", "additionalProperties": {"type": "string"}},
+        ),
+        # JSON Schema, which some write there.
+        ({"type": "string", "description": "d"}, {"type": "string", "description": "d"}),
+    ],
+)
+def test_googles_own_schemas(schema: Json, expected: Json) -> None:
+    before = copy.deepcopy(schema)
+    assert from_openapi(schema) == expected
+    assert schema == before
+
+
+@given(st.dictionaries(st.sampled_from("type nullable anyOf any_of items properties enum ref".split()), json_values))
+def test_any_schema_of_googles(schema: Json) -> None:
+    assert "nullable" not in from_openapi(schema)

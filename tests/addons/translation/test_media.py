@@ -9,6 +9,7 @@ from addons.translation.conversation import Media
 from addons.translation.media import AUDIO_TYPES
 from addons.translation.media import base64_of
 from addons.translation.media import from_url
+from addons.translation.media import image_type
 from addons.translation.media import mime_type_of
 from addons.translation.media import type_by_name
 
@@ -146,3 +147,18 @@ def test_any_base64(text: str) -> None:
 def test_base64_that_is_right_is_not_copied() -> None:
     text = "A" * 4_000
     assert base64_of(text, "p") is text
+
+
+@pytest.mark.parametrize(
+    ("data", "mime_type"),
+    [
+        (b"\x89PNG\r\n", "image/png"),
+        (b"\xff\xd8\xff\xe0", "image/jpeg"),
+        (b"RIFF\x00\x00\x00\x00WEBP", "image/webp"),
+        (b"GIF89a", "image/gif"),
+        (b"\xff\xd8", None),
+        (b"", None),
+    ],
+)
+def test_images_by_their_first_bytes(data: bytes, mime_type: str | None) -> None:
+    assert image_type(data) == mime_type

@@ -1,5 +1,6 @@
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,8 +15,11 @@ from addons.translation.conversation import Failure
 from addons.translation.conversation import Finish
 from addons.translation.conversation import Format
 from addons.translation.conversation import Function
+from addons.translation.conversation import Google
 from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Media
+from addons.translation.conversation import NativeFinish
+from addons.translation.conversation import Notes
 from addons.translation.conversation import Part
 from addons.translation.conversation import Request
 from addons.translation.conversation import Signature
@@ -28,16 +32,29 @@ from addons.translation.conversation import ToolChoice
 from addons.translation.conversation import ToolResult
 from addons.translation.conversation import Turn
 from addons.translation.conversation import Usage
+from addons.translation.conversation import Written
 from addons.translation.gemini import AnswerReader
-from addons.translation.gemini import write_request
-from addons.translation.openai_chat import DEEPEST
+from addons.translation.gemini import StreamWriter as GoogleStreamWriter
+from addons.translation.gemini import read_request as google_request
+from addons.translation.gemini import write_answer as google_answer
+from addons.translation.gemini import write_request as for_gemini
+from addons.translation.openai_chat import AnswerReader as ChatReader
 from addons.translation.openai_chat import StreamWriter
 from addons.translation.openai_chat import read_request
 from addons.translation.openai_chat import redirected
 from addons.translation.openai_chat import write_answer
+from addons.translation.openai_chat import write_request
+from addons.translation.validation import DEEPEST
 from tests.addons.translation.chats import DEEP
 from tests.addons.translation.chats import chats
 from tests.addons.translation.chats import check
+from tests.addons.translation.recorded import CHUNKS
+from tests.addons.translation.recorded import COMPLETIONS
+from tests.addons.translation.recorded import REQUESTS
+from tests.addons.translation.recorded import USAGE
+from tests.addons.translation.recorded import camel
+from tests.addons.translation.recorded import fragment
+from tests.addons.translation.test_gemini import bodies
 from tests.addons.translation.test_gemini import documents
 from tests.metering.test_json_array import json_values
 
@@ -61,7 +78,7 @@ def refused(*messages: object, **members: object) -> str | None:
 def converted(*messages: object, **members: object) -> Json | None:
     """The body for Gemini, which it must take; None if it was refused."""
     try:
-        body = write_request(read(*messages, **members)).body
+        body = for_gemini(read(*messages, **members)).body
     except InvalidRequest:
         return None
     check(body)
@@ -105,6 +122,22 @@ class TestMessages:
                 [],
                 [user(Text("Hi")), assistant(Text("no"))],
             ),
+            # Claude wants its thoughts back, before what it said.
+            (
+                [
+                    HI,
+                    message(
+                        "assistant", "a", thinking_blocks=[{"type": "thinking", "thinking": "h", "signature": "s"}]
+                    ),
+                ],
+                [],
+                [user(Text("Hi")), assistant(Thought("h", Signature("anthropic", "s")), Text("a"))],
+            ),
+            (
+                [HI, message("assistant", thinking_blocks=[{"type": "redacted_thinking", "data": "d"}])],
+                [],
+                [user(Text("Hi"))],
+            ),
             # Without a signature thoughts are of no use.
             (
                 [HI, message("assistant", "a", reasoning_content="hm", audio={"id": "x"}, name="n")],
@@ -139,8 +172,8 @@ class TestMessages:
         assert refusal is not None
         assert refusal.startswith(param)
 
-    @pytest.mark.parametrize("body", [None, [], "x", 5, {}, {"model": "m"}, {"messages": [HI]}])
-    def test_what_is_no_request(self, body: object) -> None:
+    @pytest.mark.parametrize("body", [{}, {"model": "m"}, {"messages": [HI]}])
+    def test_what_is_no_request(self, body: Json) -> None:
         with pytest.raises(InvalidRequest):
             read_request(body)
 
@@ -351,6 +384,11 @@ class TestMedia:
             (part("file", file_id="gs://b/o.pdf"), Media("application/pdf", uri="gs://b/o.pdf")),
             (part("file", file_id="https://h/a", filename="a.pdf"), Media("application/pdf", uri="https://h/a")),
             (part("file", file_id="https://h/a", format="video/mp4"), Media("video/mp4", uri="https://h/a")),
+            (part("file", file_url="https://h/a.pdf"), Media("application/pdf", uri="https://h/a.pdf")),
+            # As responses have them.
+            ({"type": "input_image", "image_url": PNG, "detail": "low"}, Media("image/png", data="AAAA", detail="low")),
+            ({"type": "input_file", "file_data": "AAAA"}, Media("application/pdf", data="AAAA")),
+            ({"type": "input_video", "video_url": "gs://b/o.mov"}, Media("video/quicktime", uri="gs://b/o.mov")),
         ],
     )
     def test_parts(self, content: Json, expected: Media) -> None:
@@ -389,6 +427,110 @@ class TestMedia:
     )
     def test_what_is_no_medium(self, content: Json, param: str) -> None:
         assert (refused(message("user", [content])) or "").startswith(f"messages[0].content[0].{param}")
+
+
+HOUR: Json = {"type": "ephemeral", "ttl": "1h"}
+SHORT: Json = {"type": "ephemeral"}
+
+
+class TestCaches:
+    """Each belongs to one part: a message's own to its last."""
+
+    @pytest.mark.parametrize(
+        ("told", "parts"),
+        [
+            (message("user", "a", cache_control=HOUR), [Text("a", cache=HOUR)]),
+            (
+                message("user", [{"type": "text", "text": "a", "cache_control": SHORT}, part("image_url", url=PNG)]),
+                [Text("a", cache=SHORT), Media("image/png", data="AAAA")],
+            ),
+            (
+                message("user", [part("image_url", url=PNG) | {"cache_control": HOUR}]),
+                [Media("image/png", data="AAAA", cache=HOUR)],
+            ),
+            (
+                message("user", [{"type": "text", "text": text} for text in "ab"], cache_control=SHORT),
+                [Text("a"), Text("b", cache=SHORT)],
+            ),
+            # The part's own word stands.
+            (
+                message("user", [{"type": "text", "text": "a", "cache_control": HOUR}], cache_control=SHORT),
+                [Text("a", cache=HOUR)],
+            ),
+            (message("user", "a", cache_control=None), [Text("a")]),
+            (message("user", "a", cache_control=HOUR | {"scope": "x"}), [Text("a", cache=HOUR)]),
+        ],
+    )
+    def test_of_the_user(self, told: Json, parts: list[Part]) -> None:
+        request = read(told)
+        assert (request.turns, request.notes.dropped) == ([user(*parts)], [])
+
+    def test_of_instructions(self) -> None:
+        content = [{"type": "text", "text": "a", "cache_control": SHORT}, {"type": "text", "text": "b"}]
+        request = read(message("system", content), message("developer", "c", cache_control=HOUR), HI)
+        assert request.system == [Text("a", cache=SHORT), Text("b"), Text("c", cache=HOUR)]
+
+    def test_of_calls_and_results(self) -> None:
+        told = [
+            {"type": "text", "text": "x", "cache_control": SHORT},
+            part("image_url", url=PNG) | {"cache_control": HOUR},
+        ]
+        request = read(
+            HI,
+            {**calls(call("1", "f"), call("2", "g") | {"cache_control": SHORT}, call("3", "h")), "cache_control": HOUR},
+            {**result("1", "a"), "cache_control": SHORT},
+            {**result("2", told), "cache_control": None},
+            result("3", "c"),
+        )
+        assert request.turns[1:] == [
+            assistant(ToolCall("1", "f", {}), ToolCall("2", "g", {}, cache=SHORT), ToolCall("3", "h", {}, cache=HOUR)),
+            user(
+                ToolResult("1", "f", "a", cache=SHORT),
+                ToolResult("2", "g", "x", [Media("image/png", data="AAAA")], cache=HOUR),
+                ToolResult("3", "h", "c"),
+            ),
+        ]
+
+    def test_of_tools(self) -> None:
+        tools = [tool("f") | {"cache_control": HOUR}, tool("g", cache_control=SHORT), tool("h")]
+        assert read(tools=tools).functions == [Function("f", cache=HOUR), Function("g", cache=SHORT), Function("h")]
+
+    @pytest.mark.parametrize(
+        ("messages", "members", "dropped"),
+        [
+            ([HI, message("user", "", cache_control=SHORT)], {}, "messages[1].cache_control"),
+            ([HI, message("system", "", cache_control=SHORT)], {}, "messages[1].cache_control"),
+            (
+                [
+                    message(
+                        "user", [{"type": "text", "text": "", "cache_control": SHORT}, {"type": "text", "text": "a"}]
+                    )
+                ],
+                {},
+                "messages[0].content[0].cache_control",
+            ),
+            ([HI], {"tools": [{"type": "web_search", "cache_control": SHORT}]}, "tools[0].cache_control"),
+            ([HI], {"cache_control": SHORT}, "cache_control"),
+        ],
+    )
+    def test_of_nothing_are_named(self, messages: list[Json], members: Json, dropped: str) -> None:
+        assert read(*messages, **members).notes.dropped == [dropped]
+
+    @pytest.mark.parametrize(
+        ("control", "wrong"),
+        [
+            ({"type": "persistent"}, ".type"),
+            ({"ttl": "1h"}, ".type"),
+            ({"type": "ephemeral", "ttl": "2h"}, ".ttl"),
+            ({"type": "ephemeral", "ttl": 300}, ".ttl"),
+            ("ephemeral", ""),
+        ],
+    )
+    def test_what_is_none(self, control: object, wrong: str) -> None:
+        said = {"type": "text", "text": "a", "cache_control": control}
+        assert refused(message("user", [said])) == f"messages[0].content[0].cache_control{wrong}"
+        assert refused(message("system", "a", cache_control=control)) == f"messages[0].cache_control{wrong}"
+        assert refused(tools=[tool() | {"cache_control": control}]) == f"tools[0].cache_control{wrong}"
 
 
 def tool(name: str = "f", **members: object) -> Json:
@@ -519,6 +661,8 @@ def test_what_is_no_format(response_format: object) -> None:
         ({"audio": {"voice": "Kore", "format": "pcm16"}}, {"voice": "Kore"}),
         ({"audio": {"voice": {"id": "Kore"}}}, {"voice": "Kore"}),
         ({"service_tier": "flex"}, {"service_tier": "flex"}),
+        ({"user": "u", "parallel_tool_calls": False}, None),
+        ({"user": ""}, {"user": None}),
         ({"stream": True}, {"stream": True, "include_usage": False}),
         ({"stream": True, "stream_options": {"include_usage": True}}, {"stream": True, "include_usage": True}),
         ({"project_id": "p", "region": "r"}, {"project": "p", "location": "r"}),
@@ -570,11 +714,11 @@ def test_what_is_no_parameter(members: Json) -> None:
 @pytest.mark.parametrize(
     ("members", "dropped"),
     [
-        ({"logit_bias": {"1": 2}, "user": "u", "verbosity": "low"}, ["logit_bias", "user", "verbosity"]),
+        ({"logit_bias": {"1": 2}, "verbosity": "low"}, ["logit_bias", "verbosity"]),
         # What asks for nothing is not missed.
         ({"store": False, "metadata": {}, "prediction": None}, []),
-        ({"parallel_tool_calls": False}, ["parallel_tool_calls"]),
-        ({"parallel_tool_calls": True}, []),
+        # Some services know what to do with them: who does not names them.
+        ({"user": "u", "parallel_tool_calls": False}, []),
         ({"audio": {"voice": "Kore", "format": "wav"}}, ["audio.format"]),
         ({"google": {"thought_tag_marker": "x"}}, ["google.thought_tag_marker"]),
         ({"stream_options": {"include_obfuscation": True}}, []),
@@ -676,7 +820,7 @@ def test_both_spellings_at_once(google: Json) -> None:
 
 def test_googles_own_word_on_thinking_stands() -> None:
     request = read(reasoning_effort="high", google={"thinking_config": {"thinking_budget": 5}})
-    assert write_request(request).body["generationConfig"] == {"thinkingConfig": {"thinkingBudget": 5}}
+    assert for_gemini(request).body["generationConfig"] == {"thinkingConfig": {"thinkingBudget": 5}}
 
 
 @given(st.dictionaries(st.sampled_from(["model", "messages", "tools", "google", "stop", "x"]), json_values))
@@ -838,6 +982,15 @@ def test_choices_keep_their_numbers() -> None:
         (
             [Text("a"), Text("", Signature("google", "AAAA"))],
             {"content": "a", "extra_content": {"google": {"thought_signature": "AAAA"}}},
+        ),
+        # Claude's signatures are of thoughts, and never told as Google's.
+        (
+            [Thought("hm", Signature("anthropic", "s")), Text("a", Signature("anthropic", "s"))],
+            {
+                "content": "a",
+                "reasoning_content": "hm",
+                "thinking_blocks": [{"type": "thinking", "thinking": "hm", "signature": "s"}],
+            },
         ),
     ],
 )
@@ -1059,6 +1212,16 @@ def test_calls_are_counted_over_the_stream() -> None:
         ([Thought("hm"), Text("a")], {}, [{"reasoning_content": "hm"}, {"content": "a"}]),
         # A signature alone is no content.
         ([Text("", Signature("google", "AAAA"))], {}, [{"extra_content": {"google": {"thought_signature": "AAAA"}}}]),
+        # Claude's signature is of all that was thought before it.
+        (
+            [Thought("h"), Thought("m"), Thought("", Signature("anthropic", "s"))],
+            {},
+            [
+                {"reasoning_content": "h"},
+                {"reasoning_content": "m"},
+                {"thinking_blocks": [{"type": "thinking", "thinking": "hm", "signature": "s"}]},
+            ],
+        ),
         ([], {"refusal": "why"}, [{"refusal": "why"}]),
         (
             [],
@@ -1208,3 +1371,704 @@ def test_a_chat_is_read_the_same_twice(chat: Json) -> None:
     before = json.dumps(chat)
     assert read_request(chat) == read_request(chat)
     assert json.dumps(chat) == before
+
+
+# Requests, for a service
+
+
+def for_service(*turns: Turn, model: str = "gpt-4o", **members: Any) -> Written:
+    """What goes out, which must be what a client may send."""
+    request = Request(model, turns=[*turns] or [user(Text("Hi"))], **members)
+    written = write_request(request)
+    assert written.headers == {}
+    assert request.notes.dropped == []
+    read_request(json.loads(json.dumps(written.body)))
+    return written
+
+
+def messages_of(*turns: Turn, **members: Any) -> Any:
+    return for_service(*turns, **members).body["messages"]
+
+
+class TestWrittenMessages:
+    def test_turns(self) -> None:
+        turns = [user(Text("a"), Text("b")), assistant(Thought("hm"), Text("c")), user(Text("d")), user(Text("e"))]
+        turns.append(assistant(Text("f"), Text("g")))
+        assert messages_of(*turns, system=[Text("s"), Text("t")]) == [
+            message("system", [{"type": "text", "text": "s"}, {"type": "text", "text": "t"}]),
+            message("user", [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]),
+            message("assistant", "c"),
+            message("user", "d"),
+            message("user", "e"),
+            message("assistant", "fg"),
+        ]
+
+    def test_calls_without_ids_get_them(self) -> None:
+        turns = [
+            assistant(Text("x"), ToolCall(None, "f", {"a": "é"}), ToolCall("call_0", "g", {}), ToolCall(None, "f", {})),
+            user(ToolResult(None, "f", {"b": 1}), ToolResult("call_0", "g", "text"), ToolResult(None, "f", [2])),
+            assistant(ToolCall(None, "f", {})),
+            user(ToolResult(None, "f", ""), Text("And?")),
+        ]
+        written = messages_of(user(Text("Hi")), *turns)
+        assert written == messages_of(user(Text("Hi")), *turns)
+        assert written[1:] == [
+            calls(call("call_1", arguments='{"a": "é"}'), call("call_0", "g"), call("call_2"), content="x"),
+            result("call_1", '{"b": 1}'),
+            result("call_0", "text"),
+            result("call_2", "[2]"),
+            calls(call("call_3")),
+            result("call_3", ""),
+            message("user", "And?"),
+        ]
+
+    def test_an_id_that_is_there_twice(self) -> None:
+        written = messages_of(
+            assistant(ToolCall("1", "f", {}), ToolCall("1", "g", {})),
+            user(ToolResult("1", "f", "a"), ToolResult("1", "g", "b")),
+        )
+        assert written[1:] == [result("1", "a"), result("call_0", "b")]
+
+    def test_media_of_a_result_follow_all_results(self) -> None:
+        image = Media("image/png", data="AAAA")
+        turns = [
+            assistant(ToolCall("1", "f", {}), ToolCall("2", "f", {})),
+            user(ToolResult("1", "f", "a", [image]), ToolResult("2", "f", "b"), Text("See?")),
+        ]
+        assert messages_of(*turns)[1:] == [
+            result("1", "a"),
+            result("2", "b"),
+            message("user", [part("image_url", url=PNG), {"type": "text", "text": "See?"}]),
+        ]
+
+    def test_a_result_of_no_call(self) -> None:
+        with pytest.raises(InvalidRequest):
+            write_request(Request("m", turns=[user(ToolResult("1", "f", "x"))]))
+
+    @pytest.mark.parametrize(
+        ("model", "issuer", "given"),
+        [
+            ("google/gemini-3-pro-preview", "google", True),
+            ("google/gemini-3-pro-preview", "anthropic", False),
+            # Others cannot read what Google has signed.
+            ("gpt-5", "google", False),
+        ],
+    )
+    def test_signatures_go_back_to_who_signed(self, model: str, issuer: Any, given: bool) -> None:
+        signed = Signature(issuer, SIGNATURE)
+        turns = [assistant(Text("a", signed), ToolCall("1", "f", {}, signed)), user(ToolResult("1", "f", "x"))]
+        extra: Json = {"extra_content": {"google": {"thought_signature": SIGNATURE}}} if given else {}
+        assert messages_of(*turns, model=model)[0] == calls(call("1", **extra), content="a", **extra)
+
+    @pytest.mark.parametrize(
+        ("medium", "expected", "dropped"),
+        [
+            (Media("image/png", data="AAAA"), part("image_url", url=PNG), []),
+            (Media("image/png", data="AAAA", detail="high"), part("image_url", url=PNG, detail="high"), []),
+            (Media("image/png", uri="https://h/a"), part("image_url", url="https://h/a"), []),
+            (Media("audio/mpeg", data="AAAA"), part("input_audio", data="AAAA", format="mp3"), []),
+            (Media("audio/wav; rate=8000", data="AAAA"), part("input_audio", data="AAAA", format="wav"), []),
+            (
+                Media("application/pdf", data="AAAA"),
+                part("file", filename="file.pdf", file_data="data:application/pdf;base64,AAAA"),
+                [],
+            ),
+            (
+                Media("video/mp4", uri="https://h/a", clip={"fps": 2}),
+                part("video_url", url="https://h/a"),
+                ["video_metadata"],
+            ),
+        ],
+    )
+    def test_media(self, medium: Media, expected: Json, dropped: list[str]) -> None:
+        body, _, notes = write_request(Request("m", turns=[user(medium)]))
+        assert body["messages"] == [message("user", [expected])]
+        assert notes.dropped == dropped
+
+    @pytest.mark.parametrize(
+        "medium",
+        [
+            Media("image/png", uri="gs://b/o.png"),
+            Media("application/pdf", uri="https://h/a.pdf"),
+            Media("audio/mp3", uri="https://h/a.mp3"),
+            Media("audio/flac", data="AAAA"),
+        ],
+    )
+    def test_media_that_it_cannot_read(self, medium: Media) -> None:
+        with pytest.raises(InvalidRequest) as caught:
+            write_request(Request("m", turns=[user(medium)], names={"turns": "contents"}))
+        assert caught.value.param == "contents"
+
+    def test_what_a_model_drew(self) -> None:
+        drawn = assistant(Media("image/png", data="AAAA"))
+        body, _, notes = write_request(Request("m", turns=[user(Text("Hi")), drawn], names={"media": "inlineData"}))
+        assert (body["messages"], notes.dropped) == ([HI], ["inlineData"])
+
+
+class TestWrittenParameters:
+    @pytest.mark.parametrize(
+        ("members", "expected"),
+        [
+            ({}, {}),
+            (
+                {"temperature": 0, "top_p": 0, "seed": 0, "n": 1, "stop": ["a"], "presence_penalty": 0},
+                {"temperature": 0, "top_p": 0, "seed": 0, "n": 1, "stop": ["a"], "presence_penalty": 0},
+            ),
+            ({"logprobs": True, "top_logprobs": 0}, {"logprobs": True, "top_logprobs": 0}),
+            ({"logprobs": False, "top_logprobs": 3}, {}),
+            # Its usage must reach client and ledger, whoever asks.
+            ({"stream": True}, {"stream": True, "stream_options": {"include_usage": True}}),
+            ({"modalities": ["text"]}, {}),
+            # OpenAI refuses it without tools.
+            ({"parallel_tool_calls": False}, {}),
+            (
+                {"parallel_tool_calls": False, "functions": [Function("g")]},
+                {"tools": [tool("g")], "parallel_tool_calls": False},
+            ),
+            ({"format": Format()}, {"response_format": {"type": "json_object"}}),
+            (
+                {"format": Format({"type": "object"})},
+                {
+                    "response_format": {
+                        "type": "json_schema",
+                        "json_schema": {"name": "answer", "schema": {"type": "object"}},
+                    }
+                },
+            ),
+            (
+                {"functions": [Function("f", "d", {"type": "object"}), Function("g")]},
+                {"tools": [tool("f", description="d", parameters={"type": "object"}), tool("g")]},
+            ),
+            ({"server_tools": {"googleSearch": "tools[0]"}}, {"web_search_options": {}}),
+            ({"tool_choice": ToolChoice("required")}, {}),
+        ],
+    )
+    def test_members(self, members: Json, expected: Json) -> None:
+        body, _, notes = for_service(**members)
+        assert body == {"model": "gpt-4o", "messages": [HI]} | expected
+        assert notes.dropped == []
+
+    @pytest.mark.parametrize(
+        ("model", "name"),
+        [
+            *(
+                (model, "max_completion_tokens")
+                for model in ("o1", "o3-mini", "openai/o4-mini", "gpt-5", "gpt-5.1-mini")
+            ),
+            *((model, "max_tokens") for model in ("gpt-4o", "gpt-35-turbo", "gpt-oss-120b", "qwen3", "olmo", "o")),
+        ],
+    )
+    def test_how_many_tokens(self, model: str, name: str) -> None:
+        assert for_service(model=model, max_tokens=5).body[name] == 5
+
+    @pytest.mark.parametrize(
+        ("choice", "expected"),
+        [
+            (ToolChoice("none", ["f"]), "none"),
+            (ToolChoice("auto"), "auto"),
+            (ToolChoice("required"), "required"),
+            (ToolChoice("required", ["f"]), tool("f")),
+            (
+                ToolChoice("required", ["f", "g"]),
+                {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [tool("f"), tool("g")]}},
+            ),
+            (
+                ToolChoice("auto", ["f"]),
+                {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [tool("f")]}},
+            ),
+        ],
+    )
+    def test_choices(self, choice: ToolChoice, expected: object) -> None:
+        written = for_service(functions=[Function("f"), Function("g")], tool_choice=choice)
+        assert written.body["tool_choice"] == expected
+
+    @pytest.mark.parametrize(
+        ("model", "thinking", "effort", "dropped"),
+        [
+            ("gpt-5", Thinking("minimal"), "minimal", []),
+            ("gpt-5", Thinking(budget=0), "none", []),
+            ("gpt-5", Thinking(budget=1024), "low", []),
+            ("gpt-5", Thinking(budget=8000), "medium", []),
+            ("gpt-5", Thinking(budget=30000), "high", []),
+            ("gpt-5", Thinking(budget=-1), None, []),
+            ("gpt-5", Thinking("low", include=True), "low", ["reasoning_effort"]),
+            # These would refuse it.
+            ("gpt-4o", Thinking("high"), None, ["reasoning_effort"]),
+            ("gpt-4.1", Thinking("none"), None, []),
+        ],
+    )
+    def test_thinking(self, model: str, thinking: Thinking, effort: str | None, dropped: list[str]) -> None:
+        body, _, notes = for_service(model=model, thinking=thinking)
+        assert (body.get("reasoning_effort"), notes.dropped) == (effort, dropped)
+
+    @pytest.mark.parametrize(
+        ("members", "dropped"),
+        [
+            ({"top_k": 0}, ["top_k"]),
+            ({"top_k": 5, "names": {"top_k": "generationConfig.topK"}}, ["generationConfig.topK"]),
+            ({"modalities": ["text", "image"]}, ["modalities"]),
+            ({"modalities": ["text", "audio"], "voice": "alloy"}, ["modalities", "voice"]),
+            ({"server_tools": {"urlContext": "tools[1]"}}, ["tools[1]"]),
+            (
+                {"google": Google({"labels": {"a": "b"}, "x": {}}, {"imageConfig": {}}, elsewhere=["tools[0].a"])},
+                ["labels", "generationConfig.imageConfig", "tools[0].a"],
+            ),
+        ],
+    )
+    def test_what_has_no_target_is_named(self, members: Json, dropped: list[str]) -> None:
+        body, _, notes = for_service(**members)
+        assert (body, notes.dropped) == ({"model": "gpt-4o", "messages": [HI]}, dropped)
+
+    def test_what_is_to_be_remembered_is_named_once(self) -> None:
+        body, _, notes = for_service(user(Text("a", cache=SHORT)), functions=[Function("f", cache=SHORT)])
+        assert body == for_service(user(Text("a")), functions=[Function("f")]).body
+        assert notes.dropped == ["cache_control"]
+
+    def test_too_many_stops(self) -> None:
+        with pytest.raises(InvalidRequest) as caught:
+            write_request(Request("m", turns=[user(Text("Hi"))], stop=["a"] * 5, names={"stop": "s"}))
+        assert caught.value.param == "s"
+
+
+def kept(request: Request) -> Request:
+    """What of a chat goes out to a service, in the words of such a chat."""
+    for turn in request.turns:
+        texts = [one for one in turn.parts if isinstance(one, Text)]
+        if turn.role == "assistant" and texts:
+            signed = [one.signature for one in texts if one.signature]
+            whole = Text("".join(one.text for one in texts), signed[-1] if signed else None)
+            turn.parts = [whole, *(one for one in turn.parts if not isinstance(one, Text))]
+        for one in turn.parts:
+            if not isinstance(one, Thought):
+                one.cache = None
+            for medium in one.media if isinstance(one, ToolResult) else [one]:
+                if isinstance(medium, Media):
+                    # Nearest is what there is.
+                    medium.detail = {"medium": None, "ultra_high": "high"}.get(medium.detail or "", medium.detail)
+                    medium.clip = None
+    request.system = [replace(text, cache=None) for text in request.system]
+    request.functions = [replace(function, cache=None) for function in request.functions]
+    request.thinking = None
+    request.google = None
+    request.names = {}
+    request.top_k = None
+    request.modalities = request.voice = request.project = request.location = None
+    request.top_logprobs = request.top_logprobs if request.logprobs else None
+    request.include_usage = request.stream
+    if not request.functions:
+        request.tool_choice = request.parallel_tool_calls = None
+    request.server_tools = {name: "web_search_options" for name in request.server_tools if name == "googleSearch"}
+    request.notes = Notes()
+    return request
+
+
+def is_kept(turn: Turn) -> bool:
+    """Pictures of the model go nowhere, those of results into the next message; calls without ids get them."""
+    return not any(
+        (isinstance(one, Media) and turn.role == "assistant")
+        or (isinstance(one, ToolResult) and one.media)
+        or (isinstance(one, ToolCall) and one.id is None)
+        for one in turn.parts
+    )
+
+
+@settings(max_examples=100)
+@given(chats)
+def test_a_chat_comes_back_the_same(chat: Json) -> None:
+    # Signatures are for Gemini only.
+    request = read_request(chat | {"model": "google/gemini-3-pro-preview"})
+    try:
+        body = write_request(request).body
+    except InvalidRequest:
+        return
+    again = read_request(json.loads(json.dumps(body)))
+    if all(map(is_kept, request.turns)):
+        assert kept(again) == kept(request)
+
+
+CHATS: list[Json] = [
+    {"model": "gpt-4o", "messages": [HI]},
+    {"model": "g", "stream": True, "messages": [HI], "stream_options": {"include_usage": True}},
+    {
+        "model": "gpt-5",
+        "messages": [
+            message("system", "s"),
+            message("user", [{"type": "text", "text": "a"}, part("image_url", url=PNG, detail="low")]),
+            calls(call("call_a", "f", '{"a": 1}'), call("call_b", "g")),
+            result("call_a", '{"b": 2}'),
+            result("call_b", "text"),
+            message("assistant", "c"),
+            message("user", "d"),
+        ],
+        "tools": [tool("f", description="d", parameters={"type": "object"}), tool("g")],
+        "tool_choice": tool("g"),
+        "max_completion_tokens": 7,
+        "reasoning_effort": "low",
+        "response_format": {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object"}}},
+        "temperature": 0,
+        "stop": ["x"],
+        "logprobs": True,
+        "top_logprobs": 2,
+    },
+]
+
+
+@pytest.mark.parametrize("chat", CHATS)
+def test_a_recorded_chat_comes_back_the_same(chat: Json) -> None:
+    assert write_request(read_request(chat)).body == chat
+
+
+def test_a_file_of_googles() -> None:
+    """Of a gs:// URL nobody else can make anything."""
+    with pytest.raises(InvalidRequest) as caught:
+        write_request(google_request("gpt-4o", REQUESTS["every kind of part"], stream=True))
+    assert ("gs://" in caught.value.message, caught.value.param) == (True, "contents")
+
+
+def test_parts_that_only_google_knows() -> None:
+    body = json.loads(json.dumps(REQUESTS["every kind of part"]))
+    body["contents"][0]["parts"][0] = {"text": "a"}
+    body["contents"][2]["parts"].append({"toolResponse": {}})
+    written, _, notes = write_request(google_request("gpt-4o", body, stream=True))
+    assert written["messages"] == [
+        message(
+            "user",
+            [
+                {"type": "text", "text": "a"},
+                part("image_url", url="data:image/png;base64,YWJj"),
+                {"type": "text", "text": "Draw it."},
+            ],
+        ),
+        message("assistant", "\n```python\n1 + 1\n```\n\n```\n2\n```\n"),
+        message("user", "And now?"),
+    ]
+    assert notes.dropped == [
+        "inlineData",
+        "generationConfig.thinkingConfig",
+        "generationConfig.mediaResolution",
+        "generationConfig.speechConfig",
+        "contents[2].parts[1]",
+    ]
+
+
+@pytest.mark.parametrize("name", sorted(REQUESTS.keys() - {"every kind of part"}))
+def test_what_google_clients_ask(name: str) -> None:
+    body = camel(REQUESTS[name])
+    written, _, notes = write_request(google_request("gpt-4o", body, stream=True))
+    read_request(json.loads(json.dumps(written)))
+    assert not json.dumps(written).count("thought")
+    for path in ("safetySettings", "labels", "cachedContent"):
+        assert (path in notes.dropped) == (path in body)
+    for path in ("topK", "imageConfig"):
+        assert (f"generationConfig.{path}" in notes.dropped) == (path in body.get("generationConfig", {}))
+
+
+def test_what_a_google_client_asks_in_full() -> None:
+    written, _, notes = write_request(google_request("gpt-5", REQUESTS["full"], stream=False))
+    assert written == {
+        "model": "gpt-5",
+        "messages": [
+            message("system", "sys"),
+            message(
+                "user",
+                [{"type": "text", "text": "a"}, part("image_url", url="data:image/png;base64,YWJj")],
+            ),
+        ],
+        "temperature": 0.1,
+        "top_p": 0.9,
+        "max_completion_tokens": 10,
+        "n": 1,
+        "stop": ["x"],
+        "seed": 1,
+        "logprobs": True,
+        "top_logprobs": 2,
+        "web_search_options": {},
+        "response_format": {
+            "type": "json_schema",
+            "json_schema": {
+                "name": "answer",
+                "schema": {"properties": {"a": {"type": "string"}}, "type": "object"},
+            },
+        },
+        "reasoning_effort": "low",
+    }
+    assert notes.dropped == [
+        "generationConfig.topK",
+        "generationConfig.thinkingConfig.includeThoughts",
+        "safetySettings",
+        "labels",
+        "cachedContent",
+    ]
+
+
+@given(bodies())
+def test_any_body_of_a_google_client(body: Json) -> None:
+    """What is not refused is a chat."""
+    try:
+        written = write_request(google_request("gpt-5", body, stream=True)).body
+    except InvalidRequest:
+        return
+    again = json.loads(json.dumps(written, allow_nan=False))
+    assert read_request(again).stream
+
+
+# Answers, as services give them
+
+
+def gotten(*documents: object) -> list[Answer]:
+    reader = ChatReader()
+    answers = [reader.read(document) for document in documents]
+    assert reader.failure is None
+    return answers
+
+
+def choice_of(message: object, finish: str | None = "stop", **members: object) -> Choice:
+    """What is made of the only choice of a whole answer."""
+    ((choice,),) = (
+        answer.choices
+        for answer in gotten({"choices": [{"index": 0, "message": message, "finish_reason": finish, **members}]})
+    )
+    return choice
+
+
+@pytest.mark.parametrize("name", COMPLETIONS)
+def test_an_answer_comes_back_the_same(name: str) -> None:
+    (answer,) = gotten(COMPLETIONS[name])
+    assert json.loads(json.dumps(write_answer(answer, "m"))) == COMPLETIONS[name]
+
+
+def joined(chunks: list[Any]) -> Json:
+    """What all chunks together say of each choice, and the usage."""
+    whole: Json = {"usage": None}
+    for one in chunks:
+        head = {name: value for name, value in one.items() if name not in ("choices", "usage")}
+        assert whole.setdefault("head", head) == head
+        whole["usage"] = one["usage"] or whole["usage"]
+        for choice in one["choices"]:
+            own = whole.setdefault(choice["index"], {"calls": {}})
+            own["finish"] = choice["finish_reason"] or own.get("finish")
+            for name, value in choice["delta"].items():
+                if name != "tool_calls":
+                    own[name] = own.get(name, "") + value
+            for made in choice["delta"].get("tool_calls", []):
+                built = own["calls"].setdefault(made["index"], {"id": None, "name": None, "arguments": ""})
+                built["id"] = made.get("id") or built["id"]
+                built["name"] = made["function"].get("name") or built["name"]
+                built["arguments"] += made["function"]["arguments"]
+    return whole
+
+
+@pytest.mark.parametrize("name", CHUNKS)
+def test_a_stream_comes_back_the_same(name: str) -> None:
+    reader, stream = ChatReader(), Stream(include_usage=True)
+    assert not reader.finished
+    stream.write(*map(reader.read, CHUNKS[name])).end()
+    assert reader.finished
+    *chunks, done = stream.events
+    assert (joined(chunks), done) == (joined(CHUNKS[name]), "[DONE]")
+
+
+@pytest.mark.parametrize(
+    ("said", "parts"),
+    [
+        ({"content": "a"}, [Text("a")]),
+        ({"content": None}, []),
+        ({"content": ""}, []),
+        ({"content": "a", "reasoning_content": "hm"}, [Thought("hm"), Text("a")]),
+        ({"content": "a", "reasoning": "hm"}, [Thought("hm"), Text("a")]),
+        # Mistral's.
+        (
+            {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"text": "a"}]},
+            [Thought("hm"), Text("a")],
+        ),
+        ({"images": [{"image_url": {"url": PNG}}]}, [Media("image/png", data="AAAA")]),
+        ({"images": [{"image_url": "https://h/a.webp?b"}]}, [Media("image/webp", uri="https://h/a.webp?b")]),
+        ({"images": [{"image_url": {"url": "file:///x"}}]}, []),
+        ({"audio": {"id": "1", "data": "AAAA", "transcript": "a"}}, [Media("audio/wav", data="AAAA")]),
+        (
+            {"content": "a", "extra_content": {"google": {"thought_signature": SIGNATURE}}},
+            [Text("a", Signature("google", SIGNATURE))],
+        ),
+        (
+            {"tool_calls": [call(f"1__thought__{SIGNATURE}", arguments='{"a": 1}')]},
+            [ToolCall("1", "f", {"a": 1}, Signature("google", SIGNATURE))],
+        ),
+        ({"tool_calls": [call("1", arguments="")]}, [ToolCall("1", "f", {})]),
+        (
+            {"tool_calls": [{"id": "1", "function": {"name": "f", "arguments": {"a": 1}}}]},
+            [ToolCall("1", "f", {"a": 1})],
+        ),
+        ({"function_call": {"name": "f", "arguments": "{}"}}, [ToolCall(None, "f", {})]),
+    ],
+)
+def test_parts_of_an_answer(said: Json, parts: list[Part]) -> None:
+    assert choice_of(said).parts == parts
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "finish"),
+    [
+        ("stop", {}, "stop"),
+        ("length", {}, "length"),
+        ("content_filter", {"content": "a"}, "content_filter"),
+        ("tool_calls", {"tool_calls": [call("1")]}, "tool_calls"),
+        ("function_call", {"function_call": {"name": "f", "arguments": ""}}, "tool_calls"),
+        # As many services end a call.
+        ("stop", {"tool_calls": [call("1")]}, "tool_calls"),
+        ("length", {"tool_calls": [call("1")]}, "length"),
+        # Reasons of tomorrow never leak.
+        ("eos", {"content": "a"}, "stop"),
+        ("eos", {}, "content_filter"),
+        (None, {"content": "a"}, None),
+    ],
+)
+def test_finish_reasons(reason: str | None, message: Json, finish: str | None) -> None:
+    choice = choice_of(message, reason)
+    assert choice.finish == finish
+    assert choice.native == (NativeFinish("openai", reason) if reason else None)
+
+
+@pytest.mark.parametrize("arguments", ["{", "[]", '{"a": 1e999}'])
+@pytest.mark.parametrize(("reason", "finish"), [("tool_calls", Finish.STOP), ("length", Finish.LENGTH)])
+def test_a_call_that_nobody_can_make(arguments: str, reason: str, finish: Finish) -> None:
+    """Made with other arguments it could do harm: it is left out, and Google's clients are told why."""
+    choice = choice_of({"content": "a", "tool_calls": [call("1", arguments=arguments)]}, reason)
+    assert (choice.parts, choice.finish) == ([Text("a")], finish)
+    told: Any = google_answer(Answer(choices=[choice]), "m")
+    expected = "MAX_TOKENS" if reason == "length" else "MALFORMED_FUNCTION_CALL"
+    assert told["candidates"][0]["finishReason"] == expected
+
+
+def of_calls(*fragments: Json, finish: str | None = None) -> Json:
+    return {"choices": [{"index": 0, "delta": {"tool_calls": [*fragments]}, "finish_reason": finish}]}
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        # In turn, mixed, and all as the first, as Google's own endpoint counts them.
+        [
+            of_calls(fragment(0, "", "1", "f")),
+            of_calls(fragment(0, '{"a"')),
+            of_calls(fragment(0, ": 1}")),
+            of_calls(fragment(1, "{}", "2", "g")),
+        ],
+        [
+            of_calls(fragment(0, '{"a"', "1", "f"), fragment(1, "{", "2", "g")),
+            of_calls(fragment(0, ": 1}"), fragment(1, "}")),
+        ],
+        [of_calls(fragment(0, '{"a": 1}', "1", "f")), of_calls(fragment(0, "{}", "2", "g"))],
+        # The id in each fragment.
+        [
+            of_calls(fragment(0, '{"a"', "1", "f")),
+            of_calls(fragment(0, ": 1}", "1", "f"), fragment(1, "{}", "2", "g")),
+        ],
+    ],
+)
+def test_fragments_of_calls(events: list[Json]) -> None:
+    *before, last = gotten(*events, of_calls(finish="tool_calls"))
+    assert all(answer.choices[0].parts == [] for answer in before)
+    assert last.choices[0].parts == [ToolCall("1", "f", {"a": 1}), ToolCall("2", "g", {})]
+
+
+def test_a_refusal_and_what_it_rests_on() -> None:
+    cited = {"type": "url_citation", "url_citation": {"start_index": 1, "end_index": 2, "url": "u"}}
+    wrong = {"type": "url_citation", "url_citation": {"start_index": 9, "end_index": 2, "url": "u", "title": "t"}}
+    choice = choice_of({"refusal": "no", "annotations": [cited, wrong, {"type": "file_citation"}]})
+    assert (choice.refusal, choice.citations) == ("no", [Citation(1, 2, "u", "")])
+
+
+def test_logprobs_of_a_service() -> None:
+    assert choice_of({}, logprobs=WRITTEN_LOGPROBS).logprobs == LOGPROBS
+    assert choice_of({}, logprobs={"content": [{"token": "a", "logprob": 10**400}]}).logprobs
+    assert choice_of({}, logprobs={"content": None}).logprobs is None
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        (None, None),
+        ({}, None),
+        (USAGE, Usage(9, 12)),
+        (
+            {
+                "prompt_tokens": 9,
+                "completion_tokens": 12,
+                "total_tokens": 21,
+                "prompt_tokens_details": {"cached_tokens": 4, "audio_tokens": 1},
+                "completion_tokens_details": {"reasoning_tokens": 5},
+            },
+            Usage(9, 12, 4, 5, {"audio": 1}),
+        ),
+        # What leaves the reasoning out.
+        ({"prompt_tokens": 9, "completion_tokens": 12, "total_tokens": 26}, Usage(9, 17, None, 5)),
+        ({"prompt_tokens": 9}, Usage(9, None)),
+    ],
+)
+def test_usage_of_a_service(usage: object, expected: Usage | None) -> None:
+    (answer,) = gotten({"usage": usage, "choices": []})
+    assert answer.usage == expected
+
+
+def test_the_end_is_known() -> None:
+    reader = ChatReader(2)
+    reader.read({"choices": [{"index": 1, "delta": {"content": "a"}, "finish_reason": "stop"}]})
+    assert not reader.finished
+    reader.read({"choices": [{"index": 0, "delta": {}, "finish_reason": "length"}]})
+    assert reader.finished
+
+
+def test_an_error_of_a_service() -> None:
+    reader = ChatReader()
+    assert reader.read({"error": {"message": "Quota.", "type": "rate_limit_error", "code": "x"}}) == Answer()
+    assert reader.failure == Failure(429, "Quota.", "RESOURCE_EXHAUSTED")
+
+
+OPENAI_NAMES = (
+    "id model created choices index message delta role content refusal tool_calls function_call function name arguments"
+    " reasoning_content images image_url url audio data annotations url_citation start_index end_index logprobs"
+    " token logprob top_logprobs finish_reason usage prompt_tokens completion_tokens error code extra_content"
+).split()
+
+
+@st.composite
+def answers_of_services(draw: st.DrawFn) -> object:
+    """Any JSON with OpenAI's names, or a recorded answer with any JSON in one place."""
+    if draw(st.booleans()):
+        return draw(
+            st.recursive(
+                json_values,
+                lambda inner: (
+                    st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(OPENAI_NAMES), inner, max_size=4)
+                ),
+                max_leaves=8,
+            )
+        )
+    recorded = [*COMPLETIONS.values(), *(chunk for chunks in CHUNKS.values() for chunk in chunks)]
+    document: Any = json.loads(json.dumps(draw(st.sampled_from(recorded))))
+    value = document
+    while True:
+        place = draw(st.sampled_from(list(value) if isinstance(value, dict) else list(range(len(value)))))
+        if isinstance(value[place], dict | list) and value[place] and draw(st.integers(0, 6)):
+            value = value[place]
+        else:
+            value[place] = draw(json_values)
+            return document
+
+
+@given(st.lists(answers_of_services(), max_size=4))
+def test_any_answer_of_a_service(documents: list[object]) -> None:
+    reader, stream, google = ChatReader(), Stream(include_usage=True), GoogleStreamWriter("m", False)
+    told = b""
+    for document in documents:
+        answer = reader.read(document)
+        for choice in answer.choices:
+            assert choice.index >= 0
+            assert choice.finish is None or choice.finish in Finish
+        stream.write(answer)
+        told += google.write(answer)
+        json.dumps(write_answer(answer, "m"))
+        json.dumps(google_answer(answer, "m"))
+    stream.end()
+    assert (stream.events[-1] == "[DONE]") != stream.writer.failed
+    assert isinstance(json.loads(told + google.end()), list)

@@ -5,10 +5,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from addons.translation.conversation import Signature
+from addons.translation.conversation import Text
+from addons.translation.conversation import Thought
 from addons.translation.signatures import MISSING
+from addons.translation.signatures import of_anthropic
 from addons.translation.signatures import of_details
 from addons.translation.signatures import of_google
+from addons.translation.signatures import sealed
 from addons.translation.signatures import split_id
+from addons.translation.signatures import thinking_block
+from addons.translation.signatures import thought_of
+from addons.translation.signatures import unsealed
 from addons.translation.signatures import with_signature
 from tests.metering.test_json_array import json_values
 from tests.metering.usage.told import ANYTHING
@@ -110,6 +118,46 @@ def test_any_message(value: Any) -> None:
     for message in (value, {"extra_content": value}, {"function": value}, {"reasoning_details": [value]}):
         assert of_google(message) is None
         assert of_details(message, "call_1") is None
+
+
+@pytest.mark.parametrize(
+    ("block", "thought"),
+    [
+        ({"type": "thinking", "thinking": "h", "signature": "s"}, Thought("h", Signature("anthropic", "s"))),
+        ({"type": "thinking", "thinking": "", "signature": "s"}, Thought("", Signature("anthropic", "s"))),
+        (
+            {"type": "redacted_thinking", "data": "d"},
+            Thought("", Signature("anthropic", "redacted_thinking:d")),
+        ),
+    ],
+)
+def test_blocks_of_claude(block: Json, thought: Thought) -> None:
+    assert thought_of(block) == thought
+    assert thinking_block(thought) == block
+    assert of_anthropic({"thinking_blocks": [block, {"type": "thinking", "thinking": "unsigned"}]}) == [thought]
+
+
+@pytest.mark.parametrize("block", [*ANYTHING, {"type": "thinking"}, {"type": "redacted_thinking", "data": 5}])
+def test_what_is_no_thought(block: object) -> None:
+    assert thought_of(block) is None
+    assert of_anthropic({"thinking_blocks": [block]}) == of_anthropic({"thinking_blocks": block}) == []
+
+
+@pytest.mark.parametrize(
+    "part", [Thought("h"), Thought("h", Signature("google", "AAAA")), Text("a", Signature("anthropic", "s")), None]
+)
+def test_what_claude_has_not_signed(part: object) -> None:
+    assert thinking_block(part) is None
+
+
+@pytest.mark.parametrize("signature", [Signature("google", LONG), Signature("anthropic", "a:b")])
+def test_sealed_and_back(signature: Signature) -> None:
+    assert unsealed(sealed(signature)) == signature
+
+
+@pytest.mark.parametrize("encrypted", ["", "gAAAAABo", "google:", "anthropic:", "google:***", "openai:AAAA", ":AAAA"])
+def test_what_was_not_sealed_here(encrypted: str) -> None:
+    assert unsealed(encrypted) is None
 
 
 def test_the_bypass_is_what_google_can_decode() -> None:

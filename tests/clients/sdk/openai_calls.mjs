@@ -7,6 +7,11 @@ const asked = JSON.parse(process.argv[2]);
 const client = new OpenAI({ baseURL: asked.base_url, apiKey: "sk-simulated", maxRetries: 0 });
 const model = "gpt-4o";
 const messages = [{ role: "user", content: "Hello, who are you?" }];
+const png = Buffer.from(
+  "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c494441" +
+    "54789c636870500000022400e1ab5962270000000049454e44ae426082",
+  "hex",
+);
 const hello = { model: "gpt-5", input: "Hello there" };
 
 async function all(events) {
@@ -25,7 +30,7 @@ const calls = {
   embeddings: () => client.embeddings.create({ model: "text-embedding-3-small", input: ["Hello", "you there"] }),
   images: () => client.images.generate({ model: "gpt-image-1", prompt: "A cat", n: 2 }),
   async edit() {
-    const image = await toFile(Buffer.from("png"), "a.png", { type: "image/png" });
+    const image = await toFile(png, "a.png", { type: "image/png" });
     return client.images.edit({ model: "gpt-image-1", prompt: "As a painting", image });
   },
   models: () => all(client.models.list()),

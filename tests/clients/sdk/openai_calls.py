@@ -14,6 +14,10 @@ from openai import OpenAI
 
 MODEL = "gpt-4o"
 MESSAGES = [{"role": "user", "content": "Hello, who are you?"}]
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c494441"
+    "54789c636870500000022400e1ab5962270000000049454e44ae426082"
+)
 
 
 def dump(value: Any) -> Any:
@@ -51,7 +55,7 @@ def images(client: Any) -> Any:
 
 
 def edit(client: Any) -> Any:
-    return dump(client.images.edit(model="gpt-image-1", prompt="As a painting", image=("a.png", b"png", "image/png")))
+    return dump(client.images.edit(model="gpt-image-1", prompt="As a painting", image=("a.png", PNG, "image/png")))
 
 
 def models(client: Any) -> Any:

@@ -187,8 +187,11 @@ def test_pictures_and_searches() -> None:
     picture = {"inlineData": {"mimeType": "image/png", "data": "AAAA"}}
     thought = {**picture, "thought": True}
     grounded = event({"text": "x"}, groundingMetadata={"webSearchQueries": ["a", "b"]})
-    known = counts(GeminiReader(), event(thought, picture), event(picture), grounded, grounded)
-    assert known == {"images": 2, "search_queries": 2}
+    events = (event(thought, picture), event(picture), grounded, grounded)
+    # Without tokens the usage is not known, whatever else is.
+    assert counts(GeminiReader(), *events) == {"search_queries": 2}
+    known = counts(GeminiReader(), *events, usage(promptTokenCount=1))
+    assert (known["images"], known["search_queries"]) == (2, 2)
 
 
 def test_several_candidates_finish_together() -> None:

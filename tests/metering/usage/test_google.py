@@ -3,7 +3,9 @@ import pytest
 from metering.usage.google import both
 from metering.usage.google import items
 from metering.usage.google import member
+from metering.usage.google import number_of
 from metering.usage.google import snake
+from metering.usage.google import text_of
 
 
 @pytest.mark.parametrize(
@@ -37,3 +39,13 @@ def test_member(value: object, expected: int | None) -> None:
 def test_items() -> None:
     assert items([1]) == [1]
     assert items({"a": 1}) == items(None) == []
+
+
+@pytest.mark.parametrize(("value", "text", "number"), [("a", "a", 7), ("", None, 7), (5, None, 5), (0, None, 0)])
+def test_texts_and_numbers(value: object, text: str | None, number: int) -> None:
+    assert (text_of(value), number_of(value, 7)) == (text, number)
+
+
+@pytest.mark.parametrize("value", [None, True, 1.0, [], {}])
+def test_what_is_neither(value: object) -> None:
+    assert (text_of(value), number_of(value)) == (None, 0)

@@ -1,0 +1,107 @@
+"""The list of models: what is configured, and what a project has of its own, as OpenAI lists it.
+
+Vertex AI lists a project's own models only, not those of publishers: these have to be configured.
+
+Sources: OpenAI's API reference; models.list in the discovery document of aiplatform v1.
+"""
+
+import re
+from collections.abc import Iterator
+from collections.abc import Sequence
+from datetime import UTC
+from datetime import datetime
+
+from addons.translation.conversation import Failure
+from addons.translation.conversation import InvalidRequest
+from addons.translation.conversation import Json
+from addons.translation.publishers import model_of
+from metering.usage.google import items
+from metering.usage.google import member
+
+_GOOGLE = re.compile(
+    r"gemini|imagen|imagegeneration|imagetext|veo|lyria|chirp|text-embedding|text-multilingual-embedding"
+    r"|textembedding|multimodalembedding"
+)
+"""How the names of Google's own models begin."""
+UNKNOWN_OWNER = "system"
+"""OpenAI's word for what is nobody's in particular: a name of the operator's own, an endpoint."""
+WORDS = {"gpt": "GPT", "glm": "GLM", "oss": "OSS", "maas": "MaaS", "deepseek": "DeepSeek", "minimax": "MiniMax"}
+"""What is not written with one capital."""
+
+
+def catalogue(configured: Sequence[str], documents: list[object]) -> Json:
+    """`GET /v1/models`: the models that are configured, then the project's own, from the pages of models.list."""
+    entries = [_entry(name) for name in configured]
+    entries += [entry for document in documents for entry in _own(document)]
+    unique: dict[object, Json] = {}
+    for entry in entries:
+        unique.setdefault(entry["id"], entry)
+    return {"object": "list", "data": list(unique.values())}
+
+
+def one(id: str, configured: Sequence[str], documents: list[object]) -> Json | Failure:
+    """`GET /v1/models/{id}`."""
+    entries = items(catalogue(configured, documents)["data"])
+    found = next((entry for entry in entries if member(entry, "id") == id), None)
+    return found if isinstance(found, dict) else Failure(404, f"The model `{id}` does not exist", "NOT_FOUND")
+
+
+def next_page(document: object) -> str | None:
+    """The token of the page of models.list after this one."""
+    token = member(document, "nextPageToken")
+    return token if isinstance(token, str) and token else None
+
+
+def _own(document: object) -> Iterator[Json]:
+    """A project's models, each by the number that calls take: of its endpoint, or, not deployed, its own."""
+    for model in items(member(document, "models")):
+        name = member(model, "name")
+        if not isinstance(name, str) or not (match := _NAME.fullmatch(name)):
+            continue
+        endpoints = [member(deployed, "endpoint") for deployed in items(member(model, "deployedModels"))]
+        numbers = [endpoint.rpartition("/")[2] for endpoint in endpoints if isinstance(endpoint, str)]
+        said = member(model, "displayName")
+        for id in list(filter(None, numbers)) or [match["id"]]:
+            entry = _entry(id, match["project"], _epoch(member(model, "createTime")))
+            if isinstance(said, str) and said:
+                entry["display_name"] = said
+            yield entry
+
+
+_NAME = re.compile(r"projects/(?P<project>[^/]+)/locations/[^/]+/models/(?P<id>[^/]+)")
+
+
+def _entry(id: str, owner: str | None = None, created: int = 0) -> Json:
+    return {
+        "id": id,
+        "object": "model",
+        "created": created,
+        "owned_by": owner or _owner(id),
+        "display_name": _display_name(id),
+    }
+
+
+def _owner(id: str) -> str:
+    try:
+        model = model_of(id)
+    except InvalidRequest:
+        return UNKNOWN_OWNER
+    return model.publisher or ("google" if _GOOGLE.match(model.name) else UNKNOWN_OWNER)
+
+
+_VERSION = re.compile(r"(?<![\w.])(\d)-(\d)(?![\w.])")
+
+
+def _display_name(id: str) -> str:
+    """`claude-3-5-sonnet@20241022` -> `Claude 3.5 Sonnet`."""
+    name = _VERSION.sub(r"\1.\2", id.rpartition("/")[2].partition("@")[0])
+    return " ".join(WORDS.get(word, word[:1].upper() + word[1:]) for word in name.split("-") if word)
+
+
+def _epoch(time: object) -> int:
+    """An RFC 3339 time in seconds since the epoch; 0, as OpenAI's type has no word for unknown."""
+    try:
+        told = datetime.fromisoformat(time) if isinstance(time, str) else None
+        return max(int(told.replace(tzinfo=told.tzinfo or UTC).timestamp()), 0) if told else 0
+    except (ValueError, OverflowError):
+        return 0

@@ -1,0 +1,77 @@
+"""Whose model a client means, and where Vertex AI serves it.
+
+Source: Google's pages on partner and open models; reference paths of aiplatform v1.
+"""
+
+import re
+from typing import NamedTuple
+
+from addons.translation.conversation import InvalidRequest
+from metering.request import PREFIXES
+from metering.usage import RAW_PREDICT
+
+
+class Family(NamedTuple):
+    name: re.Pattern[str]
+    publisher: str
+
+
+FAMILIES = (
+    Family(re.compile(r"claude"), "anthropic"),
+    Family(re.compile(r"(?:mistral|ministral|codestral|pixtral|magistral|devstral)"), "mistralai"),
+    Family(re.compile(r"jamba"), "ai21"),
+    Family(re.compile(r"(?:meta-)?llama"), "meta"),
+    Family(re.compile(r"deepseek"), "deepseek-ai"),
+    Family(re.compile(r"qwen"), "qwen"),
+    Family(re.compile(r"gpt-oss"), "openai"),
+    Family(re.compile(r"minimax"), "minimaxai"),
+    Family(re.compile(r"kimi"), "moonshotai"),
+    Family(re.compile(r"glm"), "zai-org"),
+    Family(re.compile(r"gemma"), "google"),
+    Family(re.compile(r"grok"), "xai"),
+)
+"""Models of others than Google's Gemini, by how their names begin. All but Claude speak OpenAI's dialect."""
+RAW_PUBLISHERS = frozenset(RAW_PREDICT)
+"""Their own path (rawPredict) is used; that of all others is Vertex's OpenAI endpoint."""
+_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,127}")
+_PUBLISHER = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+_WRITE = "write a model such as gemini-2.5-flash or meta/llama-4-scout-maas"
+
+
+class Model(NamedTuple):
+    name: str
+    publisher: str | None = None
+    """None for Google's own, and for endpoints of the project (then the name is a number)."""
+
+    @property
+    def is_endpoint(self) -> bool:
+        return self.publisher is None and self.name.isdecimal()
+
+    def resource(self, action: str) -> str:
+        """The path of an action of the model's own, below a location."""
+        if self.is_endpoint:
+            return f"endpoints/{self.name}:{action}"
+        return f"publishers/{self.publisher or 'google'}/models/{self.name}:{action}"
+
+
+def bare(text: str) -> str:
+    """A model's name without what gateways put before Google's."""
+    while prefix := next((prefix for prefix in PREFIXES if text.startswith(prefix)), None):
+        text = text.removeprefix(prefix)
+    return text
+
+
+def model_of(text: str) -> Model:
+    """Which model an OpenAI client means. Raises InvalidRequest: its parts become parts of a path."""
+    name = bare(text)
+    publisher, slash, rest = name.removeprefix("publishers/").replace("/models/", "/").partition("/")
+    if slash and publisher == "endpoints" and rest.isdecimal() and rest.isascii():
+        return Model(rest)
+    if slash:
+        if not _PUBLISHER.fullmatch(publisher) or not _MODEL.fullmatch(rest):
+            raise InvalidRequest(_WRITE, "model")
+        return Model(rest, publisher)
+    if not _MODEL.fullmatch(name):
+        raise InvalidRequest(_WRITE, "model")
+    family = next((family for family in FAMILIES if family.name.match(name)), None)
+    return Model(name, family.publisher if family else None)

@@ -1,0 +1,138 @@
+"""Requests of our own, beside those that mitmproxy sends: it sends one for one, and once."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Awaitable
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import ParamSpec
+from typing import TypeVar
+
+import requests
+from mitmproxy import ctx
+from mitmproxy import http
+from requests.adapters import HTTPAdapter
+from urllib3.util import SKIP_HEADER
+
+TIMEOUT_S = 300
+AT_ONCE = 16
+"""Requests for one call."""
+
+R = TypeVar("R")
+A = ParamSpec("A")
+
+
+async def in_thread(function: Callable[A, R], *args: A.args, **kwargs: A.kwargs) -> R:
+    """Runs what blocks. Not in asyncio's own threads: those are few, look up names, and are waited for at the end."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[R] = loop.create_future()
+
+    def tell(set_it: Callable[[], None]) -> None:
+        with contextlib.suppress(RuntimeError):
+            # The loop may be closed by then.
+            loop.call_soon_threadsafe(lambda: None if future.done() else set_it())
+
+    def run() -> None:
+        try:
+            result = function(*args, **kwargs)
+        except Exception as e:
+            error = e
+            tell(lambda: future.set_exception(error))
+        else:
+            tell(lambda: future.set_result(result))
+
+    threading.Thread(target=run, name="vertex-tap", daemon=True).start()
+    return await future
+
+
+async def send(request: http.Request) -> http.Response:
+    """The answer, whole. Raises requests.RequestException."""
+    with _session(1) as session:
+        return await in_thread(_send, session, request)
+
+
+class Together:
+    """Requests that are one call to the client, and are sent at the same time; after one that fails no more are."""
+
+    def __init__(
+        self,
+        requests: Sequence[http.Request],
+        renew: Callable[[http.Request], Awaitable[bool]],
+        on_answer: Callable[[http.Response], None],
+    ) -> None:
+        """`renew` gives a request that got 401 another credential, if it can; `on_answer` gets each answer as it comes,
+        also one that is tried again."""
+        self._renew = renew
+        self._on_answer = on_answer
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self._session = _session(AT_ONCE)
+        self._stopped = False
+        self._tasks = [asyncio.create_task(self._one(request)) for request in requests]
+
+    async def answers(self) -> list[http.Response | Exception]:
+        """Those to all that were sent, in the order of the requests."""
+        answers = await asyncio.gather(*self._tasks)
+        self._session.close()
+        return [answer for answer in answers if answer is not None]
+
+    def stop(self) -> None:
+        """What has not been sent yet is not."""
+        self._stopped = True
+
+    async def _one(self, request: http.Request) -> http.Response | Exception | None:
+        async with self._places:
+            if self._stopped:
+                return None
+            try:
+                answer = await self._try(request)
+                if answer.status_code == 401 and await self._renew(request):
+                    answer = await self._try(request)
+            except Exception as e:
+                self.stop()
+                return e
+            if answer.status_code >= 400:
+                self.stop()
+            return answer
+
+    async def _try(self, request: http.Request) -> http.Response:
+        answer = await in_thread(_send, self._session, request)
+        self._on_answer(answer)
+        return answer
+
+
+def _session(size: int) -> requests.Session:
+    session = requests.Session()
+    session.trust_env = False
+    session.headers.clear()
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, HTTPAdapter(pool_maxsize=size))
+    return session
+
+
+def _send(session: requests.Session, request: http.Request) -> http.Response:
+    options = ctx.options
+    trusted = options.ssl_verify_upstream_trusted_ca or options.ssl_verify_upstream_trusted_confdir
+    # What the client has not said is not said for it.
+    fields: dict[str, str | bytes] = dict.fromkeys(("accept-encoding", "user-agent"), SKIP_HEADER)
+    for field, value in request.headers.fields:
+        name = field.decode("latin-1").lower()
+        earlier = fields.get(name)
+        if name not in _FRAMING:
+            fields[name] = earlier + b", " + value if isinstance(earlier, bytes) else value
+    answer = session.request(
+        request.method,
+        request.url,
+        headers=fields,
+        data=request.raw_content,
+        timeout=TIMEOUT_S,
+        allow_redirects=False,
+        verify=trusted or True,
+    )
+    kept = {name: value for name, value in answer.headers.items() if name.lower() not in _FRAMING | _UNDONE}
+    return http.Response.make(answer.status_code, answer.content, kept)
+
+
+_FRAMING = frozenset({"host", "content-length", "transfer-encoding", "connection"})
+_UNDONE = frozenset({"content-encoding"})
+"""By requests."""

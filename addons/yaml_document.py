@@ -1,0 +1,119 @@
+"""A YAML file as plain data that knows its lines.
+
+Every scalar is text, as it is written: `no` is no boolean, `0123` no octal number. Anchors, aliases and tags are
+refused: what a file says is what one reads in it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from dataclasses import field
+from typing import NamedTuple
+from typing import TypeAlias
+
+import yaml
+from yaml.reader import ReaderError
+
+Data: TypeAlias = str | list["Data"] | dict[str, "Data"]
+Location = tuple[str | int, ...]
+"""The way to a member: names in mappings, places in lists."""
+
+
+class Problem(NamedTuple):
+    line: int
+    location: Location
+    text: str
+
+
+@dataclass(slots=True)
+class Document:
+    """What could be read of a file, and what is wrong with the rest."""
+
+    data: Data | None = None
+    problems: list[Problem] = field(default_factory=list)
+    lines: dict[Location, int] = field(default_factory=lambda: {(): 1})
+
+    def line(self, location: Location) -> int:
+        """Where a member begins, or the innermost that there is on the way to it. From 1."""
+        while location not in self.lines:
+            location = location[:-1]
+        return self.lines[location]
+
+
+def parse(content: bytes) -> Document:
+    document = Document()
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as e:
+        document.problems.append(Problem(_line(content[: e.start].decode()), (), "is not UTF-8"))
+        return document
+    try:
+        root = yaml.compose(text, Loader=_Loader)
+        if root is None:
+            document.problems.append(Problem(1, (), "is empty"))
+        else:
+            document.data = _plain(root, (), document)
+    except ReaderError as e:
+        document.problems.append(Problem(_line(text[: e.position]), (), "has a character that YAML does not know"))
+    except yaml.MarkedYAMLError as e:
+        line = e.problem_mark.line + 1 if e.problem_mark else 1
+        document.problems.append(Problem(line, (), f"cannot be read as YAML ({e.problem})"))
+    except RecursionError:
+        document.problems.append(Problem(1, (), "is nested too deeply"))
+    return document
+
+
+def _line(before: str) -> int:
+    return before.count("\n") + 1
+
+
+class _Loader(yaml.SafeLoader):
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if getattr(event, "anchor", None):
+            # A few of them make a document of any size.
+            raise yaml.MarkedYAMLError(problem="anchors and aliases are not taken", problem_mark=event.start_mark)
+        return super().compose_node(parent, index)
+
+
+_NULL = "tag:yaml.org,2002:null"
+_TAGS = frozenset(
+    f"tag:yaml.org,2002:{name}" for name in "str int float bool null timestamp merge value map seq".split()
+)
+"""What YAML finds by itself."""
+NO_VALUE = "has no value; write one, or leave it out"
+
+
+def _plain(node: yaml.Node, location: Location, document: Document) -> Data | None:
+    """The data of a node; None for what has no value, which is a problem."""
+    document.lines.setdefault(location, node.start_mark.line + 1)
+    if node.tag not in _TAGS:
+        document.problems.append(Problem(document.line(location), location, "has a tag; write plain text"))
+    if isinstance(node, yaml.MappingNode):
+        return dict(_members(node, location, document))
+    if isinstance(node, yaml.SequenceNode):
+        items: list[Data] = []
+        for item in node.value:
+            place = (*location, len(items))
+            if (value := _plain(item, place, document)) is not None:
+                items.append(value)
+            else:
+                del document.lines[place]
+        return items
+    if node.tag == _NULL:
+        document.problems.append(Problem(document.line(location), location, NO_VALUE))
+        return None
+    return str(node.value)
+
+
+def _members(node: yaml.MappingNode, location: Location, document: Document) -> Iterator[tuple[str, Data]]:
+    for key, member in node.value:
+        line, name = key.start_mark.line + 1, str(key.value)
+        inside = (*location, name)
+        if not isinstance(key, yaml.ScalarNode) or not name:
+            document.problems.append(Problem(line, location, "has a name that is no text"))
+        elif inside in document.lines:
+            document.problems.append(Problem(line, inside, f"is here twice, first in line {document.lines[inside]}"))
+        else:
+            document.lines[inside] = line
+            if (value := _plain(member, inside, document)) is not None:
+                yield name, value

@@ -1,0 +1,245 @@
+"""Gemini: generateContent and its streams, and what is refused of a conversation."""
+
+import base64
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from tests.vertex_simulator.credentials import Denied
+from tests.vertex_simulator.exchange import Answer
+from tests.vertex_simulator.exchange import Plan
+from tests.vertex_simulator.gemini_images import check_image_request
+from tests.vertex_simulator.gemini_images import image_answer
+from tests.vertex_simulator.gemini_images import is_image_model
+from tests.vertex_simulator.pictures import png
+from tests.vertex_simulator.samples import CITIES
+from tests.vertex_simulator.samples import THOUGHT
+from tests.vertex_simulator.samples import WORDS
+
+COMMON = {"responseId": "resp-0001", "createTime": "2026-03-12T18:06:06.323808Z"}
+
+
+def generate(action: str, model: str, body: dict[str, Any], plan: Plan, *, as_events: bool) -> Answer:
+    """Raises Denied."""
+    check_conversation(model, body)
+    if is_image_model(model):
+        check_image_request(model, body)
+        events = [
+            {**event, "modelVersion": model, **COMMON}
+            for event in image_answer(model, body, count(body["contents"]), plan.padding)
+        ]
+    else:
+        events = list(_generate(model, body, plan))
+    if action == "generateContent":
+        return _unary(events, plan)
+    return _sse(events, plan) if as_events else _json_array(events, plan)
+
+
+def texts(contents: Any) -> list[str]:
+    """All words of text in contents, whichever spelling their parts have."""
+    contents = contents if isinstance(contents, list) else [contents or {}]
+    parts = [part for content in contents for part in content.get("parts", [])]
+    return [word for part in parts for word in part.get("text", "").split()]
+
+
+def count(contents: Any) -> int:
+    contents = contents if isinstance(contents, list) else [contents or {}]
+    parts = [part for content in contents for part in content.get("parts", [])]
+    media = sum(1 for part in parts if {"inlineData", "inline_data", "fileData", "file_data"} & part.keys())
+    return len(texts(contents)) + 258 * media
+
+
+def _member(value: dict[str, Any], camel: str, snake: str) -> Any:
+    return value.get(camel, value.get(snake))
+
+
+def _generate(model: str, body: dict[str, Any], plan: Plan) -> Iterator[dict[str, Any]]:
+    """The events of an answer; the last one has the finish reason and the usage."""
+    config = _member(body, "generationConfig", "generation_config") or {}
+    prompt = count(body["contents"]) + count(body.get("systemInstruction"))
+    thinking = _member(config, "thinkingConfig", "thinking_config") or {}
+    thoughts = plan.thoughts or (7 if thinking else 0)
+    modalities = _member(config, "responseModalities", "response_modalities") or []
+    parts = _answer_parts(model, body, config, plan)
+    if "IMAGE" in modalities:
+        parts.append({"inlineData": {"mimeType": "image/png", "data": base64.b64encode(png()).decode()}})
+    if thoughts and _member(thinking, "includeThoughts", "include_thoughts"):
+        parts.insert(0, {"text": THOUGHT, "thought": True})
+    if plan.padding:
+        parts.append({"inlineData": {"mimeType": "image/png", "data": "A" * plan.padding}})
+    visible = sum(len(part.get("text", "x").split()) for part in parts)
+    candidates = _member(config, "candidateCount", "candidate_count") or 1
+    visible *= candidates
+    usage: dict[str, Any] = {
+        "promptTokenCount": prompt,
+        "candidatesTokenCount": visible,
+        "totalTokenCount": prompt + visible + thoughts,
+        "trafficType": "ON_DEMAND",
+        "promptTokensDetails": [{"modality": "TEXT", "tokenCount": prompt}],
+        "candidatesTokensDetails": [{"modality": "TEXT", "tokenCount": visible}],
+    }
+    if thoughts:
+        usage["thoughtsTokenCount"] = thoughts
+    if body.get("cachedContent"):
+        usage["cachedContentTokenCount"] = 3
+        usage["promptTokenCount"] += 3
+        usage["totalTokenCount"] += 3
+    for position, part in enumerate(parts):
+        last = position == len(parts) - 1
+        listed = []
+        for index in range(candidates):
+            candidate: dict[str, Any] = {"content": {"role": "model", "parts": [part]}}
+            if candidates > 1:
+                candidate["index"] = index
+            if last:
+                candidate["finishReason"] = "STOP"
+                if _member(config, "responseLogprobs", "response_logprobs"):
+                    candidate["logprobsResult"] = _logprobs(config.get("logprobs") or 0)
+                if _searches(body):
+                    candidate["groundingMetadata"] = GROUNDING
+            listed.append(candidate)
+        event: dict[str, Any] = {"candidates": listed, "modelVersion": model, **COMMON}
+        if plan.usage == "cumulative":
+            event["usageMetadata"] = usage | {"candidatesTokenCount": position + 1}
+        elif plan.usage in ("final", "traffic"):
+            event["usageMetadata"] = {"trafficType": "ON_DEMAND"}
+        if last and plan.usage in ("final", "cumulative"):
+            event["usageMetadata"] = usage
+        yield event
+
+
+GROUNDING = {
+    "webSearchQueries": ["an example"],
+    "searchEntryPoint": {"renderedContent": "<div></div>"},
+    "groundingChunks": [{"web": {"uri": "https://example.com/", "title": "Example", "domain": "example.com"}}],
+    "groundingSupports": [{"segment": {"endIndex": 5, "text": "Hello"}, "groundingChunkIndices": [0]}],
+}
+
+
+def _searches(body: dict[str, Any]) -> bool:
+    return any(_member(tool, "googleSearch", "google_search") is not None for tool in body.get("tools", []))
+
+
+def _answer_parts(model: str, body: dict[str, Any], config: dict[str, Any], plan: Plan) -> list[dict[str, Any]]:
+    declared = [
+        function
+        for tool in body.get("tools", [])
+        for function in _member(tool, "functionDeclarations", "function_declarations") or []
+    ]
+    answered = any("functionResponse" in p or "function_response" in p for c in body["contents"] for p in c["parts"])
+    if declared and not answered:
+        return [_call(model, declared[0]["name"], number) for number in range(plan.calls)]
+    if _member(config, "responseMimeType", "response_mime_type") == "application/json":
+        return [{"text": '{"answer": '}, {"text": "42}"}]
+    words = [WORDS[n % len(WORDS)] for n in range(plan.words)]
+    size = -(-len(words) // plan.events)
+    return [{"text": " ".join(words[n : n + size]) + " "} for n in range(0, len(words), size)]
+
+
+SIGNATURE = base64.b64encode(b"a thought of the simulator").decode()
+
+
+def _call(model: str, name: str, number: int) -> dict[str, Any]:
+    """Gemini 3 numbers its calls, and signs the first of a turn."""
+    call: dict[str, Any] = {"functionCall": {"name": name, "args": {"city": CITIES[number % len(CITIES)]}}}
+    if is_gemini_3(model):
+        call["functionCall"]["id"] = f"call-{number}"
+        if number == 0:
+            call["thoughtSignature"] = SIGNATURE
+    return call
+
+
+def _logprobs(top: int) -> dict[str, Any]:
+    tokens = [{"token": "Hé", "logProbability": -0.25, "tokenId": 7}, {"token": "llo", "logProbability": -1.5}]
+    tops = [{"candidates": [{"token": f"t{n}", "logProbability": -0.5 * n} for n in range(top)]} for _ in tokens]
+    return {"chosenCandidates": tokens, "topCandidates": tops}
+
+
+def is_gemini_3(model: str) -> bool:
+    return re.match(r"gemini-[3-9]", model) is not None
+
+
+def check_conversation(model: str, body: dict[str, Any]) -> None:
+    """What Google checks beyond the schema. Raises Denied."""
+    contents = body.get("contents")
+    if not contents:
+        raise Denied(400, "INVALID_ARGUMENT", "contents is not specified")
+    config = _member(body, "generationConfig", "generation_config") or {}
+    thinking = _member(config, "thinkingConfig", "thinking_config") or {}
+    level, budget = _member(thinking, "thinkingLevel", "thinking_level"), thinking.get("thinkingBudget")
+    if level and (budget is not None or not is_gemini_3(model)):
+        raise Denied(400, "INVALID_ARGUMENT", "thinking_level is not supported by this model.")
+    declared = any(_member(t, "functionDeclarations", "function_declarations") for t in body.get("tools", []))
+    if declared and _searches(body) and not is_gemini_3(model):
+        raise Denied(400, "INVALID_ARGUMENT", "Multiple tools are supported only when they are all search tools.")
+    calls: list[dict[str, Any]] = []
+    for content in contents:
+        if not content.get("parts"):
+            raise Denied(400, "INVALID_ARGUMENT", "contents.parts must not be empty.")
+        results = [p for p in content["parts"] if _member(p, "functionResponse", "function_response")]
+        if len(results) not in (0, len(content["parts"])) or len(results) != len(calls):
+            raise Denied(400, "INVALID_ARGUMENT", "Function response parts must equal function call parts.")
+        calls = [p for p in content["parts"] if _member(p, "functionCall", "function_call")]
+        for part in (*calls, *results):
+            function = next(value for name, value in part.items() if name.startswith("function"))
+            if "id" in function and not is_gemini_3(model):
+                raise Denied(400, "INVALID_ARGUMENT", 'Unknown name "id" at function_call')
+        signed = calls and _member(calls[0], "thoughtSignature", "thought_signature")
+        if calls and is_gemini_3(model) and signed not in (SIGNATURE, "skip_thought_signature_validator"):
+            raise Denied(400, "INVALID_ARGUMENT", "Function call is missing a thought_signature.")
+
+
+def _reported(event: dict[str, Any]) -> dict[str, int | None]:
+    """What the last event tells."""
+    usage = event.get("usageMetadata")
+    if not usage or "promptTokenCount" not in usage:
+        return {"input_tokens": None, "output_tokens": None, "total_tokens": None}
+    thoughts = usage.get("thoughtsTokenCount")
+    reported: dict[str, int | None] = {
+        "input_tokens": usage["promptTokenCount"],
+        "input_cached_tokens": usage.get("cachedContentTokenCount"),
+        "output_tokens": usage.get("candidatesTokenCount", 0) + (thoughts or 0),
+        "output_thought_tokens": thoughts,
+        "total_tokens": usage["totalTokenCount"],
+    }
+    for candidate in event["candidates"]:
+        if "groundingMetadata" in candidate:
+            reported["search_queries"] = len(candidate["groundingMetadata"]["webSearchQueries"])
+    return reported
+
+
+def _images(events: list[dict[str, Any]]) -> dict[str, int | None]:
+    """The images of image models, which are counted; a sketch is not."""
+    candidates = [candidate for event in events for candidate in event.get("candidates", [])]
+    parts = [part for candidate in candidates for part in candidate.get("content", {}).get("parts", [])]
+    made = [part for part in parts if "inlineData" in part and not part.get("thought")]
+    return {"images": len(made)} if made else {}
+
+
+def _unary(events: list[dict[str, Any]], plan: Plan) -> Answer:
+    last, images = events[-1], _images(events)
+    for index, candidate in enumerate(last["candidates"]):
+        if "content" in candidate:
+            candidate["content"]["parts"] = [e["candidates"][index]["content"]["parts"][0] for e in events]
+    if plan.usage == "none":
+        last.pop("usageMetadata", None)
+    return Answer.json(last, reported=_reported(last) | images)
+
+
+ERROR_EVENT = {"error": {"code": 503, "message": "Simulated overload.", "status": "UNAVAILABLE"}}
+
+
+def _sse(events: list[dict[str, Any]], plan: Plan) -> Answer:
+    if plan.error_after is not None:
+        events = [*events[: plan.error_after], ERROR_EVENT]
+    pieces = [f"data: {json.dumps(event)}{plan.newline * 2}".encode() for event in events]
+    return Answer(200, "text/event-stream", pieces, streamed=True, reported=_reported(events[-1]) | _images(events))
+
+
+def _json_array(events: list[dict[str, Any]], plan: Plan) -> Answer:
+    if plan.error_after is not None:
+        events = [*events[: plan.error_after], ERROR_EVENT]
+    pieces = [(b"[" if n == 0 else b",\r\n") + json.dumps(event, indent=1).encode() for n, event in enumerate(events)]
+    pieces[-1] += b"\n]\n"
+    return Answer(200, pieces=pieces, streamed=True, reported=_reported(events[-1]) | _images(events))
