@@ -72,6 +72,10 @@ def fails_closed(hook: Hook) -> Hook:
     return guarded_async if inspect.iscoroutinefunction(hook) else guarded  # type: ignore[return-value]
 
 
+LIKE_OPENAI = re.compile(r"/+v1(?:/|%2f|$)", re.IGNORECASE)
+"""Paths that OpenAI's clients may mean, of those that are not known."""
+
+
 @dataclass(slots=True, weakref_slot=True)
 class Exchange:
     """An AI call under way."""
@@ -106,7 +110,7 @@ class Exchange:
     @property
     def speaks_openai(self) -> bool:
         """Whether its client reads errors in OpenAI's words, and nobody else's."""
-        return self.target is not None and self.target.surface == "openai"
+        return self.target.surface == "openai" if self.target else LIKE_OPENAI.match(self.path) is not None
 
     def refuse(
         self, flow: http.HTTPFlow, failure: Failure, error_type: ErrorType | None, param: str | None = None

@@ -6,6 +6,7 @@ from mitmproxy import http
 from mitmproxy.proxy import mode_specs
 
 from addons import services
+from addons.classify import LIKE_OPENAI
 from addons.classify import Classify
 from addons.classify import Exchange
 from addons.classify import fails_closed
@@ -15,6 +16,7 @@ from addons.services import Endpoint
 from addons.services import Service
 from addons.translation import conversions
 from addons.translation import videos
+from addons.translation.conversation import Failure
 from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import refusal
 from addons.translation.publishers import bare
@@ -36,7 +38,6 @@ UNKNOWN = (
     "This path is none of Vertex AI's, and none of OpenAI's that are known here. OpenAI's are below /v1, such as"
     " /v1/chat/completions."
 )
-_LIKE_OPENAI = re.compile(r"/+v1(?:/|%2f|$)", re.IGNORECASE)
 _VERTEX = re.compile(r"/(?:projects|publishers)/")
 
 
@@ -56,7 +57,7 @@ class Route:
             try:
                 self._send_on(flow.request, exchange, named)
             except InvalidRequest as e:
-                exchange.refuse(flow, refusal(e.status, e.message), ErrorType.BAD_REQUEST)
+                exchange.refuse(flow, Failure(e.status, e.message, "UNKNOWN_URL"), ErrorType.BAD_REQUEST)
                 return
             except ValueError as e:
                 exchange.refuse(flow, refusal(400, str(e)), ErrorType.BAD_REQUEST)
@@ -84,7 +85,7 @@ class Route:
         target, path = exchange.target, exchange.path
         if not target and path in ("", "/") and _wants_a_model(request):
             raise ValueError(LOST_MODEL)
-        if not target and gateway.default.rewrites and _LIKE_OPENAI.match(path) and not _VERTEX.search(path):
+        if not target and gateway.default.rewrites and LIKE_OPENAI.match(path) and not _VERTEX.search(path):
             raise InvalidRequest(UNKNOWN, status=404)
         to_google = api_of(named.host) in ("vertex", "gemini")
         upstream = named

@@ -74,13 +74,15 @@ class Reading:
     """Content has come, not only metadata."""
     terminal: bool = False
     """The event has come that ends the answer; a cut after it loses nothing."""
+    by_tokens: bool = field(default=False, compare=False)
+    """Whether it is tokens that are billed, whatever else is counted."""
     failed: bool = False
     """An error has come inside the answer."""
 
     @property
     def counted(self) -> bool:
         """Whether any count that a bill could rest on has come."""
-        return any(getattr(self, name) is not None for name in BILLED)
+        return any(getattr(self, name) is not None for name in (TOKENS if self.by_tokens else BILLED))
 
     def plus(self, other: "Reading") -> "Reading":
         """What two answers have told that are one to the client. Tokens are known if both told them; any other

@@ -294,7 +294,7 @@ def read_request(operation: Operation, content_type: str, raw: bytes) -> ImageRe
     if asked.stream:
         raise InvalidRequest("streaming of images is not supported by Vertex AI", "stream")
     prompt = asked.prompt or (VARIATION if operation == "variations" else None)
-    if not prompt:
+    if not prompt or not prompt.strip():
         raise InvalidRequest("prompt: a text is required", "prompt")
     config = asked.image_config or ImageConfig()
     ratio, tier = asked.aspect_ratio or config.aspect_ratio, asked.image_size or config.image_size

@@ -81,7 +81,7 @@ def from_url(url: str, said: str | None, param: str) -> Media | None:
     if match := _DATA_URL.match(url):
         return _from_data_url(match[1], url[match.end() :], said, param)
     scheme = url[:8].partition("://")[0].lower()
-    if scheme not in ("http", "https", "gs"):
+    if scheme not in ("http", "https", "gs") or not url.partition("://")[2].strip("/"):
         raise InvalidRequest("write a data:, http(s):// or gs:// URL", param)
     if mime_type := (mime_type_of(said) if said else type_by_name(_path(url, param))):
         return Media(mime_type, uri=url)

@@ -43,8 +43,7 @@ class GeminiReader:
     ends_with_event = False
 
     def __init__(self) -> None:
-        self.reading = Reading()
-        self._images = 0
+        self.reading = Reading(by_tokens=True)
         self._usage: dict[str, object] = {}
         self._unfinished: dict[int, bool] = {}
         self._searches: dict[int, int] = {}
@@ -66,9 +65,6 @@ class GeminiReader:
         if isinstance(usage := member(event, "usageMetadata"), dict):
             merge(self._usage, usage)
             take_usage(reading, self._usage)
-        if reading.counted and self._images:
-            # It is tokens that are billed: images alone do not make the usage known.
-            reading.images = self._images
         finished = bool(blocked) or (bool(self._unfinished) and not any(self._unfinished.values()))
         reading.terminal = finished and reading.counted
 
@@ -83,7 +79,7 @@ class GeminiReader:
         parts = items(member(member(candidate, "content"), "parts"))
         reading.content = reading.content or bool(parts)
         if made := sum(_is_image(part) for part in parts):
-            self._images += made
+            reading.images = (reading.images or 0) + made
         queries = member(member(candidate, "groundingMetadata"), "webSearchQueries")
         if isinstance(queries, list):
             self._searches[index] = len(queries)

@@ -459,7 +459,7 @@ def test_what_is_much_like_openais_goes_nowhere(converting: Proxy, upstream: Sim
     """A prompt must not get to Vertex AI as it is."""
     before = len(upstream.seen)
     answer = call(converting.url, path, chat(), headers=NOBODY)
-    assert (answer.status, answer.json()["error"]["status"]) == (404, "NOT_FOUND")
+    assert (answer.status, answer.json()["error"]["code"]) == (404, "unknown_url")
     assert [seen for seen in upstream.seen[before:] if seen.request.path != "/token"] == []
     assert converting.new_rows()[-1]["state"] == "refused"
 

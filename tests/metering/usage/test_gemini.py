@@ -187,11 +187,13 @@ def test_pictures_and_searches() -> None:
     picture = {"inlineData": {"mimeType": "image/png", "data": "AAAA"}}
     thought = {**picture, "thought": True}
     grounded = event({"text": "x"}, groundingMetadata={"webSearchQueries": ["a", "b"]})
-    events = (event(thought, picture), event(picture), grounded, grounded)
+    reader = GeminiReader()
+    assert counts(reader, event(thought, picture), event(picture), grounded, grounded) == {
+        "images": 2,
+        "search_queries": 2,
+    }
     # Without tokens the usage is not known, whatever else is.
-    assert counts(GeminiReader(), *events) == {"search_queries": 2}
-    known = counts(GeminiReader(), *events, usage(promptTokenCount=1))
-    assert (known["images"], known["search_queries"]) == (2, 2)
+    assert not reader.reading.counted
 
 
 def test_several_candidates_finish_together() -> None:

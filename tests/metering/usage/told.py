@@ -12,7 +12,9 @@ def told(reader: Reader, *events: object) -> dict[str, Any]:
     """All that the reader knows after the events."""
     for event in events:
         reader.read(event)
-    return {name: value for name, value in asdict(reader.reading).items() if value is not None and value is not False}
+    known = {name: value for name, value in asdict(reader.reading).items() if value is not None and value is not False}
+    known.pop("by_tokens", None)
+    return known
 
 
 def counts(reader: Reader, *events: object) -> dict[str, Any]:
