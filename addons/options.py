@@ -212,8 +212,6 @@ class Options:
 
     settings: Settings
     gateway: services.Gateway
-    service: services.Service
-    """What answers calls that no route sends elsewhere."""
 
     def __init__(self, prefixes: tuple[str, ...] = PREFIXES) -> None:
         """`prefixes` are those of names that no other addon may have; an unknown one is a misspelling."""
@@ -256,7 +254,6 @@ class Options:
         except ValueError as e:
             whose = "vertex_auth" if settings.vertex_auth == "adc" else "gateway_config"
             raise SystemExit(f"vertex-tap cannot start:\n  {whose}: {e}") from e
-        self.service = self.gateway.default
         base_paths = _longest_first(settings.gateway_base_path + self.gateway.base_paths)
         self.settings = settings.model_copy(update={"gateway_base_path": base_paths})
 

@@ -216,7 +216,6 @@ def test_base_paths_of_routes_are_stripped_too(tmp_path: Path) -> None:
     options = Options()
     options.take(read(DEFAULTS | {"gateway_config": "gateway.yaml", "gateway_base_path": "/a,/x"}, []))
     assert options.settings.gateway_base_path == ("/b/long", "/a", "/x")
-    assert options.service is options.gateway.default
 
 
 @pytest.mark.parametrize("command", ["mitmdump", "serve"])
