@@ -1,10 +1,8 @@
 """Which flows are AI calls, and what is known of each before it goes anywhere."""
 
-import base64
 import contextlib
 import functools
 import inspect
-import json
 import logging
 import re
 from collections.abc import Callable
@@ -19,11 +17,13 @@ from weakref import WeakKeyDictionary
 from mitmproxy import http
 from mitmproxy.proxy import mode_specs
 
+from addons import keys
 from addons.error_pages import error_response
 from addons.options import Options
 from addons.services import Service
 from addons.translation.conversation import Failure
 from addons.translation.conversation import to_bytes
+from addons.translation.errors import anthropic_error
 from addons.translation.errors import openai_error
 from metering.call import Call
 from metering.call import ErrorType
@@ -116,8 +116,8 @@ class Exchange:
         self, flow: http.HTTPFlow, failure: Failure, error_type: ErrorType | None, param: str | None = None
     ) -> None:
         """Answer the call ourselves, in its own dialect; `param` is what is wrong in its body."""
-        if self.speaks_openai:
-            body = to_bytes(openai_error(failure, param))
+        if self.speaks_openai or (self.target and self.target.surface == "anthropic"):
+            body = to_bytes(openai_error(failure, param) if self.speaks_openai else anthropic_error(failure))
             flow.response = http.Response.make(failure.status, body, {"content-type": "application/json"})
         else:
             flow.response = error_response(failure.status, failure.message)
@@ -171,7 +171,7 @@ class Classify:
             call.location = word(target.fields.get("location"))
             call.publisher = word(target.publisher)
             call.model = word(target.fields.get("model") or _endpoint_id(target), 256)
-        self.exchanges[flow] = Exchange(call, target, base, path, credential_of(request))
+        self.exchanges[flow] = Exchange(call, target, base, path, keys.client_of(request))
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         if flow.response and flow not in self.exchanges:
@@ -187,12 +187,10 @@ class Classify:
 
 
 def _told_api(request: http.Request, path: str) -> Api | None:
-    """Of a path that Google's API and OpenAI's share (`/v1/models`, `/v1/files`): Google's, if the client speaks as
-    only Google's do. Nobody's key goes to the other."""
-    speaks_google = {"x-goog-api-key", "x-goog-api-client"} & {name.lower() for name in request.headers}
-    if (speaks_google or "key" in request.query) and parse(request.method, path, "gemini"):
-        target = parse(request.method, path)
-        return "gemini" if target and target.api == "openai" else None
+    """Of a path that Google's API and OpenAI's share (`/v1/models`, `/v1/files`): Google's, if the credential is."""
+    target = parse(request.method, path)
+    if target and target.api == "openai" and keys.Issuer.GOOGLE in keys.issuers(request):
+        return "gemini" if parse(request.method, path, "gemini") else None
     return None
 
 
@@ -214,24 +212,3 @@ def sdk_of(headers: http.Headers) -> str | None:
         if match := pattern.search(headers.get(header, "")):
             return word(match.expand(template).lower())
     return None
-
-
-def credential_of(request: http.Request) -> str | None:
-    """What identifies the client, from the places where SDKs put keys. Google's access tokens change every
-    hour: of a JWT the subject is taken, which stays."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and token:
-        return _subject(token) or token
-    for header in ("x-goog-api-key", "api-key", "x-api-key"):
-        if header in request.headers:
-            return str(request.headers[header])
-    return str(request.query["key"]) if "key" in request.query else None
-
-
-def _subject(token: str) -> str | None:
-    try:
-        payload = token.split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        return str(claims.get("sub") or claims.get("iss") or "") or None
-    except (IndexError, ValueError, AttributeError):
-        return None

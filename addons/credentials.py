@@ -8,7 +8,6 @@ import time
 from collections.abc import MutableMapping
 from datetime import UTC
 from datetime import datetime
-from urllib.parse import unquote_plus
 from weakref import WeakKeyDictionary
 
 import google.auth.credentials
@@ -17,12 +16,12 @@ from google.auth.transport.requests import Request as Transport
 from mitmproxy import http
 from mitmproxy.proxy import mode_specs
 
+from addons import keys
 from addons.classify import Classify
 from addons.classify import Exchange
 from addons.classify import fails_closed
 from addons.options import Options
 from addons.options import Settings
-from addons.options import holds_credential
 from addons.services import Service
 from addons.translation.conversation import refusal
 from addons.upstream import in_thread
@@ -187,11 +186,11 @@ class Credentials:
         if flow.response or flow.error:
             return
         if service.provider == "vertex" and not service.injects:
-            if exchange.is_rewritten and not _pass_on(request):
+            if exchange.is_rewritten and not keys.keep_googles(request):
                 exchange.refuse(flow, refusal(401, UNKNOWN_KEY), ErrorType.NO_CREDENTIALS)
             return
-        strip(request)
-        for name in BESIDE:
+        keys.strip(request)
+        for name in keys.PASSED_ON:
             request.headers.pop(name, None)
         if not exchange.is_rewritten and not may_have_credentials(flow, self._options.settings):
             exchange.refuse(flow, refusal(502, NOT_TRUSTED), ErrorType.NO_CREDENTIALS)
@@ -215,48 +214,8 @@ UNKNOWN_KEY = (
     "Vertex AI takes Google's access tokens and API keys. Send one of these, or set vertex_auth so that the proxy has"
     " credentials of its own."
 )
-PLACES = ("authorization", "x-goog-api-key", "api-key", "x-api-key")
-"""Headers in which clients send credentials."""
 KEY_HEADERS = {"vertex": ("x-goog-api-key", "{}"), "openai": ("authorization", "Bearer {}")}
 """Provider -> the header that holds an API key of ours."""
-BESIDE = ("x-goog-user-project",)
-"""Headers that are of no use with another's credentials."""
-QUERY = frozenset({"key", "api_key", "access_token", "oauth_token"})
-_TOKEN = re.compile(r"ya29\.\S+|eyJ[\w-]+\.[\w-]+\.[\w-]*")
-_KEY = re.compile(r"(?:AIza|AQ\.)\S+")
-
-
-def strip(request: http.Request) -> list[str]:
-    """Take out all that is, or may be, a credential of the client; returns what it was."""
-    found = [request.headers.pop(name, "") for name in PLACES]
-    found[0] = found[0].partition(" ")[2] if found[0].lower().startswith("bearer ") else ""
-    for name in {name.lower() for name in request.headers}:
-        # `sec-websocket-key` is no secret.
-        if holds_credential(name) and not name.startswith("sec-"):
-            del request.headers[name]
-    path, mark, query = request.path.partition("?")
-    if mark:
-        kept = []
-        for field in query.split("&"):
-            name, _, value = field.partition("=")
-            if unquote_plus(name).lower() in QUERY:
-                found.append(unquote_plus(value))
-            else:
-                kept.append(field)
-        request.path = path + "?" * bool(kept) + "&".join(kept)
-    return [credential for credential in found if credential]
-
-
-def _pass_on(request: http.Request) -> bool:
-    """Whether the client has a credential that is Google's; it then is in its place, alone."""
-    found = strip(request)
-    if token := next((one for one in found if _TOKEN.fullmatch(one)), None):
-        request.headers["authorization"] = f"Bearer {token}"
-        return True
-    if key := next((one for one in found if _KEY.fullmatch(one)), None):
-        request.headers["x-goog-api-key"] = key
-        return True
-    return False
 
 
 def may_have_credentials(flow: http.HTTPFlow, settings: Settings) -> bool:

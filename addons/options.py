@@ -22,6 +22,7 @@ from pydantic import Field
 from pydantic import ValidationError
 
 from addons import services
+from addons.keys import holds_credential
 from addons.services import Auth
 from addons.services import Endpoint
 from addons.services import Mode
@@ -86,16 +87,6 @@ def _key(text: str) -> services.Key | None:
 
 def _project(text: str) -> str | None:
     return services.project(text) if text else None
-
-
-_CREDENTIAL = re.compile(
-    r"(?:^|-)(?:auth|authorization|tokens?|(?:api)?keys?|secrets?|cookie|jwt|credentials?|password|assertion)(?:-|$)"
-)
-
-
-def holds_credential(header: str) -> bool:
-    """Whether the value of a header of this name may be a secret."""
-    return _CREDENTIAL.search(header.lower()) is not None
 
 
 CommaList = Annotated[tuple[str, ...], BeforeValidator(_comma_list)]

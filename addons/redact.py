@@ -11,7 +11,7 @@ from typing import Any
 from mitmproxy import http
 from mitmproxy import tcp
 
-from addons.options import holds_credential
+from addons.keys import holds_credential
 
 if TYPE_CHECKING:
     from addons.classify import Classify

@@ -5,6 +5,7 @@ import re
 from mitmproxy import http
 from mitmproxy.proxy import mode_specs
 
+from addons import keys
 from addons import services
 from addons.classify import LIKE_OPENAI
 from addons.classify import Classify
@@ -39,6 +40,14 @@ UNKNOWN = (
     " /v1/chat/completions."
 )
 _VERTEX = re.compile(r"/(?:projects|publishers)/")
+NO_MESSAGES = (
+    "Anthropic's Messages API is not served here. Claude on Vertex AI answers on its own paths: set"
+    " CLAUDE_CODE_USE_VERTEX=1, or use AnthropicVertex."
+)
+OF_ANOTHER = (
+    "This call has a credential of {issuer}, and its path leads to {host}, which may not see it. Nothing was sent. Send"
+    " the credential that belongs to the path, or ask on a path of its own API."
+)
 
 
 class Route:
@@ -62,6 +71,9 @@ class Route:
             except ValueError as e:
                 exchange.refuse(flow, refusal(400, str(e)), ErrorType.BAD_REQUEST)
                 return
+            if problem := self._misled(flow.request, exchange, named):
+                exchange.refuse(flow, refusal(400, problem), ErrorType.BAD_REQUEST)
+                return
         _note_upstream(flow.request, exchange)
 
     @fails_closed
@@ -76,6 +88,9 @@ class Route:
         else:
             exchange.is_rewritten = False
             self._pass_on(flow.request, exchange, named)
+            if problem := self._misled(flow.request, exchange, named):
+                exchange.refuse(flow, refusal(400, problem), ErrorType.BAD_REQUEST)
+                return
             _note_upstream(flow.request, exchange)
 
     def _send_on(self, request: http.Request, exchange: Exchange, named: Endpoint) -> None:
@@ -88,6 +103,8 @@ class Route:
         if not target and gateway.default.rewrites and LIKE_OPENAI.match(path) and not _VERTEX.search(path):
             raise InvalidRequest(UNKNOWN, status=404)
         to_google = api_of(named.host) in ("vertex", "gemini")
+        if target and target.api == "anthropic" and (to_google or gateway.default.rewrites):
+            raise InvalidRequest(NO_MESSAGES, status=404)
         upstream = named
         if target and target.api == "openai":
             if gateway.default.rewrites or gateway.may_serve(base_path=exchange.base, surface="openai"):
@@ -117,7 +134,7 @@ class Route:
             if target:
                 location = target.fields.get("location") or _usual_location(service)
                 upstream = settings.vertex_endpoint or vertex_endpoint(location, named)
-        elif to_google:
+        elif to_google and "version" in target.fields:
             upstream = named._replace(host=GEMINI_HOST)
         go_to(request, upstream, path + _query(request))
 
@@ -130,6 +147,17 @@ class Route:
             upstream = settings.openai_endpoint
             path = path.removeprefix(target.base).removeprefix("/v1")
         go_to(request, upstream, path + _query(request))
+
+    def _misled(self, request: http.Request, exchange: Exchange, named: Endpoint) -> str | None:
+        """What is wrong if the client's own credentials would now go to somebody who may not see them."""
+        if exchange.is_rewritten or (exchange.service and exchange.service.injects):
+            # They are taken out before anything is sent.
+            return None
+        settings, at = self._options.settings, (request.host, request.port)
+        targets = [endpoint[1:3] for endpoint in (named, settings.vertex_endpoint) if endpoint]
+        whom = keys.recipient(request.host, is_target=at in targets, is_named=settings.names_openai_endpoint)
+        issuer = next((one for one in keys.issuers(request) if whom not in keys.MAY_GO[one]), None)
+        return OF_ANOTHER.format(issuer=issuer.value, host=request.host) if issuer else None
 
     def _service_of(self, exchange: Exchange, model: str | None) -> Service | None:
         """By the routes."""

@@ -1,4 +1,4 @@
-"""The URL grammar of Vertex AI, the Gemini API and OpenAI: `parse` and `build`, and which host answers.
+"""The URL grammar of Vertex AI, the Gemini API, OpenAI and Anthropic: `parse` and `build`, and which host answers.
 
 One table, `TEMPLATES`, serves both directions. In a template `{name}` is a field of one segment, `{name:kind}`
 a field of that kind (`KINDS`), and `[...]` is optional. Most may stand behind a base path such as
@@ -19,7 +19,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 from urllib.parse import unquote
 
-Api = Literal["vertex", "gemini", "openai"]
+Api = Literal["vertex", "gemini", "openai", "anthropic"]
 
 
 class Template(NamedTuple):
@@ -35,10 +35,11 @@ class Template(NamedTuple):
     """Whether it may stand behind a base path."""
 
 
-_PARENT = "/{version}/projects/{project:project}/locations/{location}"
-_ANYWHERE = "/{version}[/projects/{project:project}/locations/{location}]"
+_PARENT = "[/{version}]/projects/{project:project}/locations/{location}"
+_ANYWHERE = "[/{version}][/projects/{project:project}/locations/{location}]"
 _PUBLISHER = "[/{version}][/projects/{project:project}/locations/{location}]/publishers/{publisher}"
 _GEMINI = "/{version:gemini}"
+_ACTION = "[/{version:gemini}]/{collection:collection}/{model:model}:{action:name}"
 _LIVE = "{slashes:slashes}ws/google."
 
 TEMPLATES = (
@@ -66,9 +67,14 @@ TEMPLATES = (
     Template("vertex", "vertex", "interactions.", _PARENT + "/interactionsHttp[/{id}][/{verb:name}]"),
     Template("vertex", "vertex-live", "{rpc}", _LIVE + "cloud.aiplatform.{version}.LlmBidiService/{rpc:live}"),
     Template("vertex", "vertex", "{rpc}", "/google.cloud.aiplatform.{version}.{rpc_service:name}/{rpc:name}"),
-    Template("gemini", "gemini", "{action}", _GEMINI + "/{collection:collection}/{model:model}:{action:name}", "POST"),
+    Template("gemini", "gemini", "{action}", _ACTION, "POST"),
     Template("openai", "openai", "models", "/v1/models[/{model:rest}]"),
     Template("openai", "openai", "{openai}", "/v1/{openai:openai}"),
+    Template("anthropic", "anthropic", "messages", "/v1/messages"),
+    Template("anthropic", "anthropic", "messages/count_tokens", "/v1/messages/count_tokens"),
+    Template("anthropic", "anthropic", "", "/v1/messages/{rest:rest}"),
+    # Of any method; a POST is above, as OpenAI has models such as `ft:gpt-4o:acme::id`.
+    Template("gemini", "gemini", "{action}", _ACTION),
     Template("gemini", "gemini", "models.", _GEMINI + "/{collection:collection}[/{model}]"),
     Template("gemini", "gemini", "operations.", _GEMINI + "/{collection:collection}/{model}/operations[/{id}]"),
     Template("gemini", "gemini", "{resource}.", _GEMINI + "/{resource:resource}[/{id}][:{verb:name}]"),
@@ -77,18 +83,22 @@ TEMPLATES = (
     # What else there is, so that at least its host is right.
     Template("vertex", "vertex", "", _PARENT + "[:{verb:name}][/{rest:rest}]"),
     Template("gemini", "gemini", "", "/{version:beta}/{rest:rest}"),
-    # Of clients whose base_url lacks the version.
+    # Of clients whose base_url, or api_version, lacks the version.
     Template("openai", "openai", "models", "/models[/{model:rest}]", anywhere=False),
     Template("openai", "openai", "{openai}", "/{openai:openai}", anywhere=False),
+    Template("gemini", "gemini", "models.", "/{collection:collection}[/{model}]", anywhere=False),
+    Template("gemini", "gemini", "operations.", "/{collection:collection}/{model}/operations[/{id}]", anywhere=False),
+    Template("gemini", "gemini", "{resource}.", "/{resource:resource}[/{id}][:{verb:name}]", anywhere=False),
 )
-"""`/v1/models` and `/v1/files` are OpenAI's, unless the host says otherwise: so its templates come first."""
+"""`/v1/models` and `/v1/files` are OpenAI's, unless the host or the credential says otherwise: so its templates come
+first. A path that ends with `:verb` is Google's."""
 
 KINDS = {
-    "": r"[^/:?#]+",
+    "": r"(?:(?!%3[Aa])[^/:?#])+",
     "project": r"(?:[^/:?#]+:)?[^/:?#]+",
     "version": r"v\d[a-z0-9]*",
     "v1beta1": r"v1beta1",
-    "gemini": r"v1(?:beta|alpha)?",
+    "gemini": r"v(?!1beta1)\d[a-z0-9]*",
     "beta": r"v1(?:beta|alpha)",
     "model": r"[^/?#]+?",
     "rest": r"[^?#]+",
@@ -97,7 +107,8 @@ KINDS = {
     "slashes": r"//?",
     "collection": r"models|tunedModels",
     "resource": r"cachedContents|operations|batchPredictionJobs|endpoints|tuningJobs|interactions|batches|files",
-    "openai": r"(?:chat|completions|responses|conversations|embeddings|images|audio|videos|moderations|realtime"
+    "openai": r"(?![^?#]*(?::|%3[Aa])[A-Za-z]+$)"
+    r"(?:chat|completions|responses|conversations|embeddings|images|audio|videos|moderations|realtime"
     r"|batches|files|uploads|fine_tuning|vector_stores|assistants|threads|containers)(?:/[^/?#]+)*/?",
 }
 
@@ -146,7 +157,7 @@ def parse(method: str, path: str, api: Api | None = None) -> Target | None:
     return _parse(method, path, api) if len(path) <= LONGEST_PATH else None
 
 
-LONGEST_PATH = 2048
+LONGEST_PATH = 1024
 """Longer than any that names a resource; matching takes time that grows with the square."""
 
 
@@ -178,12 +189,17 @@ def _compiled(template: str) -> re.Pattern[str]:
     def _regex(part: str) -> str:
         out, end = "", 0
         for match in _TOKEN.finditer(part):
-            out += re.escape(part[end : match.start()]) + token(match)
+            out += _literal(part[end : match.start()]) + token(match)
             end = match.end()
-        return out + re.escape(part[end:])
+        return out + _literal(part[end:])
 
     # A project that is cut off would be taken for a base path.
     return re.compile(r"(?P<base>(?:/(?!projects/|locations/)[^/?#]+)*?)" + _regex(template))
+
+
+def _literal(text: str) -> str:
+    """Some clients write `%3A` for the colon before a verb."""
+    return re.escape(text).replace(":", "(?::|%3[Aa])")
 
 
 @lru_cache(maxsize=1024)

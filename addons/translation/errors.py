@@ -1,4 +1,4 @@
-"""Errors: those of upstreams read, whoever's they are, and told in OpenAI's words or in Google's."""
+"""Errors: those of upstreams read, whoever's they are, and told in the words of OpenAI, Anthropic or Google."""
 
 import re
 from typing import NamedTuple
@@ -111,6 +111,14 @@ def openai_error(failure: Failure, param: str | None = None) -> Json:
             "code": code or failure.code.lower(),
         }
     }
+
+
+def anthropic_error(failure: Failure) -> Json:
+    usual = "api_error" if failure.status >= 500 else "invalid_request_error"
+    return {"type": "error", "error": {"type": _TYPES.get(failure.status, usual), "message": failure.message}}
+
+
+_TYPES = {status: type for type, status in STATUSES.items()}
 
 
 def google_error(failure: Failure) -> Json:

@@ -78,8 +78,12 @@ OPENAI: dict[str, Callable[[], Reader]] = {
     "images/edits": ImagesReader,
     "images/variations": ImagesReader,
 }
+ANTHROPIC: dict[str, Callable[[], Reader]] = {
+    "messages": AnthropicReader,
+    "messages/count_tokens": CountReader,
+}
 NOT_APPLICABLE = re.compile(
-    r"countTokens|computeTokens|fetchPredictOperation|responses/input_tokens"
+    r"countTokens|computeTokens|fetchPredictOperation|responses/input_tokens|messages/count_tokens"
     r"|(?:cachedContents|models|operations|endpoints|tuningJobs|files)\..*|.*\.(?:list|delete)|models|files(?:/content)?"
 )
 """Operations whose answers use nothing."""
@@ -96,6 +100,8 @@ def usage_of(target: Target | None, method: str, model: str | None) -> Usage:
             if method != "POST":
                 return Usage(None, UsageState.NOT_APPLICABLE)
             reader = OPENAI[operation]()
+    elif target.surface == "anthropic":
+        reader = ANTHROPIC[operation]()
     elif operation == "predict":
         reader = PredictReader(model)
     elif operation in ("rawPredict", "streamRawPredict"):

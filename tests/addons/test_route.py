@@ -14,6 +14,7 @@ from addons.options import read
 from addons.route import NOWHERE
 from addons.route import Route
 from addons.translation import videos
+from tests import destinations
 from tests.addons.test_options import DEFAULTS
 from tests.addons.translation.test_conversions import FORM
 from tests.addons.translation.test_conversions import form
@@ -147,7 +148,7 @@ def test_what_the_row_says() -> None:
     settings = Options()
     settings.take(read({**DEFAULTS, "usage_db": "/tmp/usage.db"}, []))
     classify = Classify(settings)
-    flow = tflow.tflow(req=http.Request.make("POST", "http://127.0.0.1/v1/chat/completions?key=secret"))
+    flow = tflow.tflow(req=http.Request.make("POST", "http://127.0.0.1/v1/chat/completions?x=secret"))
     flow.client_conn.proxy_mode = mode_specs.ProxyMode.parse(f"reverse:{GOOGLE}")
     classify.requestheaders(flow)
     Route(settings, classify).requestheaders(flow)
@@ -340,3 +341,35 @@ class TestServiceOfAPath:
         exchange = classify.exchanges[flow]
         assert exchange.service
         assert (exchange.service.name, exchange.is_rewritten) == (service, service == "openai")
+
+
+class TestDestinations:
+    """Where each call and each credential goes, of all that can be combined. Over sockets: tests/wire."""
+
+    @pytest.mark.parametrize("name", destinations.TARGETS)
+    def test_all(self, name: str) -> None:
+        target = destinations.TARGETS[name]
+        settings = Options()
+        settings.take(read({**DEFAULTS, "usage_db": "/tmp/usage.db", **target.options}, []))
+        classify = Classify(settings)
+        route = Route(settings, classify)
+        mode = mode_specs.ProxyMode.parse(f"reverse:https://{target.reverse}")
+        wrong = []
+        for case in destinations.cases(target):
+            flow = tflow.tflow(req=http.Request.make("POST", "http://127.0.0.1"))
+            given = tuple((name.encode(), value.encode()) for name, value in case.headers)
+            flow.request.headers = http.Headers([(b"host", b"127.0.0.1"), *given])
+            flow.request.path = case.url
+            flow.client_conn.proxy_mode = mode
+            classify.requestheaders(flow)
+            route.requestheaders(flow)
+            if flow.response:
+                went = None
+                is_right = flow.response.status_code == (404 if destinations.PATHS[case.path] == "anthropic" else 400)
+                is_right &= "MaRk" not in str(flow.response.content)
+            else:
+                went = flow.request.host
+                is_right = flow.request.headers.fields[1:] == given and case.arrives_as(flow.request.path)
+            if went != case.expected or not is_right:
+                wrong.append((case.path, case.credential, case.place, went, case.expected))
+        assert wrong == []

@@ -107,6 +107,23 @@ PATHS = [
     ("GET", "/v1/models", "openai", "models", None, None),
     ("GET", "/v1/models/gpt-4o", "openai", "models", None, "gpt-4o"),
     ("POST", "/v1/files", "openai", "files", None, None),
+    # Without a version, as clients send them whose api_version is empty or whose base_url lacks it.
+    ("POST", "/models/g:generateContent", "gemini", "generateContent", None, "g"),
+    ("POST", "/tunedModels/t:streamGenerateContent", "gemini", "streamGenerateContent", None, "t"),
+    ("POST", "/projects/p/locations/l/publishers/google/models/g:predict", "vertex", "predict", "google", "g"),
+    ("POST", "/projects/p/locations/l/endpoints/7:predict", "vertex", "predict", None, None),
+    ("POST", "/projects/p/locations/l/cachedContents", "vertex", "cachedContents.create", None, None),
+    # Versions that may come.
+    ("POST", "/v2/models/g:generateContent", "gemini", "generateContent", None, "g"),
+    ("POST", "/v1alpha/models/g:embedContent", "gemini", "embedContent", None, "g"),
+    # Some clients write the colon as %3A.
+    ("POST", "/v1beta/models/g%3AgenerateContent", "gemini", "generateContent", None, "g"),
+    ("POST", "/models/g%3agenerateContent", "gemini", "generateContent", None, "g"),
+    ("POST", f"{P}/publishers/google/models/g%3ApredictLongRunning", "vertex", "predictLongRunning", "google", "g"),
+    ("POST", f"{P}/operations/77%3Acancel", "vertex", "operations.cancel", None, None),
+    ("POST", "/v1/messages", "anthropic", "messages", None, None),
+    ("POST", "/v1/messages/count_tokens", "anthropic", "messages/count_tokens", None, None),
+    ("POST", "/v1/messages/batches", "anthropic", None, None, None),
     ("GET", "/v1/models/ft:gpt-4o:acme::Abc", "openai", "models", None, "ft:gpt-4o:acme::Abc"),
     ("POST", "/v1beta1/cachedContents", "vertex", "cachedContents.create", None, None),
     ("GET", "/v1beta1/tuningJobs/7", "vertex", "tuningJobs.get", None, None),
@@ -126,7 +143,7 @@ def test_parse_and_build(
     assert target
     assert (target.base, target.surface, target.operation) == (base, surface, operation)
     assert (target.publisher, target.fields.get("model")) == (publisher, model)
-    assert build(target.template, target.base, **target.fields) == base + path
+    assert build(target.template, target.base, **target.fields) == base + path.replace("%3A", ":").replace("%3a", ":")
 
 
 @pytest.mark.parametrize(
@@ -159,8 +176,36 @@ def test_a_project_is_no_base_path(path: str) -> None:
     assert parse("POST", path) is None
 
 
+BARE = [
+    ("POST", "/images/edits", "openai", "images/edits"),
+    ("GET", "/models/g", "openai", "models"),
+    ("GET", "/tunedModels", "gemini", "models.list"),
+    ("GET", "/tunedModels/t/operations/1", "gemini", "operations.get"),
+    ("POST", "/cachedContents", "gemini", "cachedContents.create"),
+]
+"""Paths that are known only where nothing stands before them."""
+
+
+@pytest.mark.parametrize(("method", "path", "surface", "operation"), BARE)
+def test_paths_that_take_no_base(method: str, path: str, surface: str, operation: str) -> None:
+    target = parse(method, path)
+    assert target
+    assert (target.base, target.surface, target.operation) == ("", surface, operation)
+    assert build(target.template, **target.fields) == path
+    assert parse(method, f"/other{path}") is None
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/v1/files:import"), ("GET", "/v1/batches/b:cancel"), ("GET", "/files/f:download")]
+)
+def test_a_verb_after_a_colon_is_googles(method: str, path: str) -> None:
+    target = parse(method, path)
+    assert target
+    assert target.surface == "gemini"
+
+
 def test_every_template_is_used() -> None:
-    paths = [(method, path) for method, path, *_ in PATHS] + [("POST", "/images/edits"), ("GET", "/models/g")]
+    paths = [(row[0], row[1]) for row in PATHS] + [(row[0], row[1]) for row in BARE]
     parsed = {target.template for method, path in paths if (target := parse(method, path))}
     assert parsed == {template.path for template in TEMPLATES}
 

@@ -1,0 +1,245 @@
+"""Credentials that clients send: where they stand in a request, whose they are, and where they may go.
+
+`HEADERS` and `QUERY` are the places, `FORMS` tells the issuer by how a value begins, `MAY_GO` who may see whose.
+Everything here takes time linear in the size of the request.
+"""
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Iterable
+from collections.abc import Iterator
+from enum import Enum
+from typing import NamedTuple
+from urllib.parse import unquote_plus
+
+from mitmproxy import http
+
+from metering.paths import api_of
+
+
+class Issuer(Enum):
+    """Who has given out a credential, as far as its looks or its place tell."""
+
+    GOOGLE = "Google"
+    ANTHROPIC = "Anthropic"
+    OTHER = "OpenAI, or a gateway that gives out keys like OpenAI's"
+
+
+HEADERS: dict[str, Issuer | None] = {
+    "authorization": None,
+    "x-goog-api-key": Issuer.GOOGLE,
+    "api-key": None,
+    "x-api-key": None,
+    # OpenAI's browser clients: `realtime, openai-insecure-api-key.sk-...`
+    "sec-websocket-protocol": None,
+}
+"""Headers in which SDKs send credentials, and whose all are that stand there (None: the value tells)."""
+QUERY: dict[str, Issuer | None] = {
+    "key": Issuer.GOOGLE,
+    "$key": Issuer.GOOGLE,
+    "api_key": None,
+    "access_token": None,
+    "oauth_token": None,
+}
+"""The same for fields of the query (Google's system parameters, and `api_key`)."""
+FORMS = {
+    "AIza": Issuer.GOOGLE,
+    "AQ.": Issuer.GOOGLE,
+    "ya29.": Issuer.GOOGLE,
+    "sk-ant-": Issuer.ANTHROPIC,
+    "sk-": Issuer.OTHER,
+}
+"""How a credential begins -> whose it is; the first that fits. JWTs name their issuer themselves."""
+PASSED_ON = ("x-goog-user-project",)
+"""Headers that belong to a client's own Google credentials and are of no use beside others."""
+
+_CREDENTIAL_NAME = re.compile(
+    r"(?:^|-)(?:auth|authorization|tokens?|(?:api)?keys?|secrets?|cookie|jwt|credentials?|password|assertion)(?:-|$)"
+)
+_JWT = r"eyJ[\w-]+\.[\w-]+\.[\w-]*"
+_CREDENTIAL = re.compile(rf"(?<![\w-])(?:{_JWT}|(?:{'|'.join(map(re.escape, FORMS))})[^\s,;\"']*)")
+_LEAST = 20
+"""Characters of the shortest key. What is shorter is not taken for one where no credential is expected."""
+_GOOGLES_NAME = re.compile(
+    r"(?:(?:https?:)?//)?(?:[\w.+@-]+[.@])?(?:google|googleapis|gserviceaccount)\.com(?:[:/].*)?", re.DOTALL
+)
+"""Names of Google's in a JWT: `https://accounts.google.com`, `name@project.iam.gserviceaccount.com`."""
+
+
+def holds_credential(header: str) -> bool:
+    """Whether the value of a header of this name may be a secret."""
+    return _CREDENTIAL_NAME.search(header.lower()) is not None
+
+
+# Whose they are
+
+
+def issuers(request: http.Request) -> set[Issuer]:
+    """Whose credentials a request carries; empty without any, or where nothing tells whose they are."""
+    found = set()
+    for credential in _credentials(request):
+        found |= {credential.issuer} if credential.issuer else set()
+        found |= issuers_of(credential.value)
+    return found
+
+
+def issuers_of(value: str) -> set[Issuer]:
+    """Whose credentials a value holds, such as that of an `authorization` header."""
+    scheme, _, rest = value.partition(" ")
+    if scheme.lower() == "basic":
+        value = ", ".join(_basic(rest))
+    found = (_issuer(match.group()) for match in _CREDENTIAL.finditer(value))
+    return {issuer for issuer in found if issuer}
+
+
+def _issuer(credential: str) -> Issuer | None:
+    if issuer := next((issuer for start, issuer in FORMS.items() if credential.startswith(start)), None):
+        return issuer
+    claims = claims_of(credential)
+    audience = claims.get("aud")
+    names = [claims.get("iss"), *(audience if isinstance(audience, list) else [audience])]
+    is_googles = any(isinstance(name, str) and _GOOGLES_NAME.fullmatch(name) for name in names)
+    return Issuer.GOOGLE if is_googles else None
+
+
+def claims_of(token: str) -> dict[str, object]:
+    """The claims of a JWT, which are not verified; empty for what is no JWT."""
+    try:
+        payload = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (IndexError, ValueError, RecursionError):
+        return {}
+    return claims if isinstance(claims, dict) else {}
+
+
+def _basic(encoded: str) -> list[str]:
+    """User and password of `authorization: Basic ...` (RFC 7617)."""
+    try:
+        return base64.b64decode(encoded.strip(), validate=True).decode("utf-8", "replace").split(":", 1)
+    except (binascii.Error, ValueError):
+        return []
+
+
+def client_of(request: http.Request) -> str | None:
+    """What tells a client from others: its credential. Google's access tokens change every hour, so of a JWT it is
+    the subject, which stays. A secret: only its fingerprint may be kept."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token:
+        claims = claims_of(token)
+        return str(claims.get("sub") or claims.get("iss") or token)
+    given = {name: value for name, value in _headers(request) if name in HEADERS and name.endswith("key")}
+    keys = [given[name] for name in HEADERS if given.get(name)]
+    keys += [value for name, value in _query(request) if name == "key" and value]
+    return keys[0] if keys else None
+
+
+# Where they may go
+
+
+class Recipient(Enum):
+    """What the host of an upstream is to the user."""
+
+    GOOGLE = "a host of Google's"
+    TARGET = "a host of the user's own, named in `reverse:` or `vertex_endpoint`"
+    ANTHROPIC = "a host of Anthropic's"
+    OPENAI_ENDPOINT = "a host of the user's own, named in `openai_endpoint`"
+    OPENAI = "the default of `openai_endpoint`"
+
+
+MAY_GO = {
+    Issuer.GOOGLE: {Recipient.GOOGLE, Recipient.TARGET},
+    Issuer.ANTHROPIC: {Recipient.ANTHROPIC, Recipient.TARGET, Recipient.OPENAI_ENDPOINT},
+    Issuer.OTHER: {Recipient.TARGET, Recipient.ANTHROPIC, Recipient.OPENAI_ENDPOINT, Recipient.OPENAI},
+}
+"""Whose credential -> who may get it. One of which nothing tells whose it is follows the path."""
+_GOOGLE = re.compile(r"(?:[a-z0-9-]+\.)+(?:googleapis\.com|vertexai\.goog)")
+_ANTHROPIC = re.compile(r"(?:[a-z0-9-]+\.)*anthropic\.com")
+
+
+def recipient(host: str, *, is_target: bool, is_named: bool) -> Recipient:
+    """What a host is. `is_target`: the user has named it in `reverse:` or `vertex_endpoint`; `is_named`: the user has
+    set `openai_endpoint`."""
+    host = host.lower().rstrip(".")
+    if _GOOGLE.fullmatch(host) or api_of(host) in ("vertex", "gemini"):
+        return Recipient.GOOGLE
+    if is_target:
+        return Recipient.TARGET
+    if _ANTHROPIC.fullmatch(host):
+        return Recipient.ANTHROPIC
+    return Recipient.OPENAI_ENDPOINT if is_named else Recipient.OPENAI
+
+
+# Taking them out
+
+
+def strip(request: http.Request) -> list[str]:
+    """Takes out all that is, or may be, a credential of the client. Returns the values, without `Bearer`."""
+    found = [_bare(one.value) for one in _credentials(request) if one.place in HEADERS or one.place in QUERY]
+    fields = zip(request.headers.fields, list(_headers(request)), strict=True)
+    request.headers.fields = tuple(field for field, (name, value) in fields if not _is_place(name, value))
+    path, mark, query = request.path.partition("?")
+    if mark:
+        kept = [field for field in query.split("&") if unquote_plus(field.partition("=")[0]).lower() not in QUERY]
+        request.path = path + "?" * bool(kept) + "&".join(kept)
+    return [value for value in found if value]
+
+
+def keep_googles(request: http.Request) -> bool:
+    """Takes out all credentials and puts the first that is Google's into its place. Whether there was one."""
+    found = strip(request)
+    tokens = (one for one in found if re.fullmatch(rf"ya29\.\S+|{_JWT}", one) and issuers_of(one) == {Issuer.GOOGLE})
+    if token := next(tokens, None):
+        request.headers["authorization"] = f"Bearer {token}"
+        return True
+    if key := next((one for one in found if re.fullmatch(r"(?:AIza|AQ\.)\S+", one)), None):
+        request.headers["x-goog-api-key"] = key
+        return True
+    return False
+
+
+def _bare(value: str) -> str:
+    scheme, _, rest = value.partition(" ")
+    if scheme.lower() == "bearer":
+        return rest.strip()
+    return value if not rest else ""
+
+
+class _Credential(NamedTuple):
+    place: str
+    """The name of the header, or of the field of the query."""
+    value: str
+    issuer: Issuer | None
+    """As its place tells."""
+
+
+def _credentials(request: http.Request) -> list[_Credential]:
+    """All that are, or may be, credentials: those of the known headers first, in the order of `HEADERS`."""
+    order = {name: place for place, name in enumerate(HEADERS)}
+    given = [(name, value) for name, value in _headers(request) if value and _is_place(name, value)]
+    given.sort(key=lambda field: order.get(field[0], len(order)))
+    found = [_Credential(name, value, HEADERS.get(name)) for name, value in given]
+    return found + [_Credential(name, value, QUERY[name]) for name, value in _query(request) if value and name in QUERY]
+
+
+def _is_place(name: str, value: str) -> bool:
+    """Whether a header may hold a credential: by its name, or by a value that is one and nothing else."""
+    if name.startswith("sec-"):
+        # `sec-websocket-key` is no secret; a protocol is one only where it carries a key.
+        return name in HEADERS and _CREDENTIAL.search(value) is not None
+    if name in HEADERS or holds_credential(name):
+        return True
+    return len(value) >= _LEAST and _CREDENTIAL.fullmatch(value) is not None
+
+
+def _headers(request: http.Request) -> Iterator[tuple[str, str]]:
+    for name, value in request.headers.fields:
+        yield name.decode("latin-1").lower(), value.decode("utf-8", "surrogateescape").strip()
+
+
+def _query(request: http.Request) -> Iterable[tuple[str, str]]:
+    _, _, query = request.path.partition("?")
+    for field in query.split("&"):
+        name, _, value = field.partition("=")
+        yield unquote_plus(name).lower(), unquote_plus(value)

@@ -1,0 +1,204 @@
+"""Where each call and each credential may go: credential x place x path x target, and what is right for each.
+
+The expectations are written by hand, from the promises, and know nothing of the tables in `addons/keys.py`.
+"""
+
+import base64
+import json
+from collections.abc import Iterator
+from typing import NamedTuple
+
+Fields = list[tuple[str, str]]
+
+
+def jwt(**claims: object) -> str:
+    payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+    return f"eyJhbGciOiJSUzI1NiJ9.{payload}.signature"
+
+
+CREDENTIALS = {
+    "AIza...": ("google", "AIzaSyD-MaRk000000000000000000000000000"),
+    "AQ....": ("google", "AQ.Ab8MaRk-0000000000000000"),
+    "ya29....": ("google", "ya29.c.MaRk0000000000000000"),
+    "JWT of Google": ("google", jwt(iss="https://accounts.google.com", sub="1", aud="MaRk")),
+    "JWT for Google": ("google", jwt(iss="MaRk@p.iam.gserviceaccount.com", aud="https://aiplatform.googleapis.com/")),
+    "JWT of another": ("any", jwt(iss="https://login.example", aud="MaRk")),
+    "sk-...": ("sk", "sk-proj-MaRk000000000000000000"),
+    "sk-ant-...": ("anthropic", "sk-ant-api03-MaRk0000000000000"),
+    "any other": ("any", "MaRk-0000-1111"),
+}
+"""Name -> whose it is, and one."""
+
+
+class Place(NamedTuple):
+    headers: tuple[tuple[str, str], ...] = ()
+    query: str = ""
+    is_googles: bool = False
+    """Whether all that stand there are Google's."""
+
+
+PLACES = {
+    "authorization: Bearer": Place((("authorization", "Bearer {}"),)),
+    "authorization: bearer": Place((("Authorization", "bearer {}"),)),
+    "authorization": Place((("authorization", "{}"),)),
+    "x-goog-api-key": Place((("x-goog-api-key", "{}"),), is_googles=True),
+    "x-api-key": Place((("x-api-key", "{}"),)),
+    "api-key": Place((("api-key", "{}"),)),
+    "?key=": Place(query="alt=sse&key={}", is_googles=True),
+    "?k%65y=": Place(query="k%65y={}", is_googles=True),
+    "?access_token=": Place(query="access_token={}"),
+    "x-team-token": Place((("x-team-token", "{}"),)),
+    "twice": Place((("authorization", "Bearer x"), ("authorization", "Bearer {}"))),
+}
+
+PATHS = {
+    # What Google's SDKs, AI SDK and LiteLLM send, with every api_version.
+    "/v1/projects/p/locations/us-central1/publishers/google/models/g:generateContent": "us-central1",
+    "/v1beta1/projects/p/locations/global/publishers/google/models/g:streamGenerateContent": "vertex",
+    "/projects/p/locations/eu/publishers/google/models/g:generateContent": "eu",
+    "/v1beta1/publishers/google/models/g:generateContent": "vertex",
+    "/v1/publishers/google/models/g:countTokens": "vertex",
+    "/publishers/google/models/g:generateContent": "vertex",
+    "/v1/publishers/anthropic/models/c:rawPredict": "vertex",
+    "/v1/projects/p/locations/us-central1/endpoints/openapi/chat/completions": "us-central1",
+    "/v1beta/models/g:generateContent": "gemini",
+    "/v1/models/g:generateContent": "gemini",
+    "/v1alpha/models/g:streamGenerateContent": "gemini",
+    "/v2/models/g:generateContent": "gemini",
+    "/v1beta/models/g%3AgenerateContent": "gemini",
+    "/v1beta/cachedContents": "gemini",
+    "/v1beta/..%2fv1/models": "gemini",
+    "/v1beta/openai/chat/completions": "gemini",
+    "/models/g:generateContent": "gemini of the target",
+    "/models/g%3AembedContent": "gemini of the target",
+    "/cachedContents": "gemini of the target",
+    # Both know these.
+    "/v1/models": "shared",
+    "/v1/files": "shared",
+    "/models": "shared of the target",
+    # OpenAI's, Anthropic's, and nobody's.
+    "/v1/chat/completions": "openai",
+    "/v1/responses": "openai",
+    "/v1/images/generations": "openai",
+    "/chat/completions": "openai",
+    "/v1/messages": "anthropic",
+    "/v1/messages/count_tokens": "anthropic",
+    "/v1/nobodys": "unknown",
+    "/nobodys": "unknown",
+    "//models/g:generateContent": "unknown",
+}
+"""Path -> what answers it: a location of Vertex, or an API. All are sent as POST."""
+
+VERTEX = "aiplatform.googleapis.com"
+GEMINI = "generativelanguage.googleapis.com"
+OPENAI = "api.openai.com"
+OWN = "own.example"
+ENDPOINT = "vertex.example"
+LLM = "llm.example"
+
+
+class Target(NamedTuple):
+    reverse: str
+    vertex_endpoint: str = ""
+    openai_endpoint: str = ""
+
+    @property
+    def options(self) -> dict[str, str]:
+        options = {}
+        if self.vertex_endpoint:
+            options["vertex_endpoint"] = f"https://{self.vertex_endpoint}"
+        if self.openai_endpoint:
+            options["openai_endpoint"] = f"https://{self.openai_endpoint}/v1"
+        return options
+
+
+TARGETS = {
+    "Vertex AI": Target(VERTEX),
+    "the Gemini API": Target(GEMINI),
+    "a host of one's own": Target(OWN),
+    "Vertex AI, two endpoints": Target(VERTEX, ENDPOINT, LLM),
+    "one's own, openai_endpoint": Target(OWN, "", LLM),
+    "Vertex AI, openai_endpoint of Google": Target(VERTEX, "", GEMINI),
+}
+
+
+class Case(NamedTuple):
+    target: Target
+    path: str
+    credential: str
+    """Its name; empty without one."""
+    place: str
+
+    @property
+    def url(self) -> str:
+        query = PLACES[self.place].query.format(self.value) if self.credential else ""
+        return self.path + "?" * bool(query) + query
+
+    @property
+    def headers(self) -> Fields:
+        given = PLACES[self.place].headers if self.credential else ()
+        return [(name, text.format(self.value)) for name, text in given]
+
+    @property
+    def value(self) -> str:
+        return CREDENTIALS[self.credential][1] if self.credential else ""
+
+    @property
+    def owners(self) -> set[str]:
+        """Whose the credential is, by its looks and by its place."""
+        if not self.credential:
+            return set()
+        return {CREDENTIALS[self.credential][0]} | ({"google"} if PLACES[self.place].is_googles else set())
+
+    def arrives_as(self, url: str) -> bool:
+        """Whether this is the URL that the upstream should see, without its host."""
+        # The path of `openai_endpoint` takes the place of OpenAI's `/v1`, also where a client leaves that out.
+        is_openais = self._host() in (OPENAI, self.target.openai_endpoint)
+        return url == self.url or (is_openais and url == f"/v1{self.url}")
+
+    @property
+    def expected(self) -> str | None:
+        """The host that gets the call, and the credential unchanged; None if it is refused."""
+        host = self._host()
+        if host is None:
+            return None
+        is_googles = host.endswith(".googleapis.com")
+        named = {self.target.reverse, self.target.vertex_endpoint}
+        if "google" in self.owners and not (is_googles or host in named):
+            return None
+        if self.owners & {"sk", "anthropic"} and is_googles:
+            return None
+        if "anthropic" in self.owners and host == OPENAI:
+            return None
+        return host
+
+    def _host(self) -> str | None:
+        """Which host answers, whoever may see the credential."""
+        target, api = self.target, PATHS[self.path]
+        if api.startswith("shared"):
+            api = api.replace("shared", "gemini") if "google" in self.owners else "openai"
+        if api == "openai":
+            return target.openai_endpoint or (OPENAI if target.reverse != OWN else OWN)
+        if api == "anthropic":
+            return OWN if target.reverse == OWN else None
+        if api in ("vertex", "us-central1", "eu"):
+            return target.vertex_endpoint or (_LOCATIONS[api] if target.reverse != OWN else OWN)
+        if target.reverse == OWN or api in ("unknown", "gemini of the target"):
+            return target.reverse
+        return GEMINI
+
+
+_LOCATIONS = {
+    "vertex": VERTEX,
+    "us-central1": "us-central1-aiplatform.googleapis.com",
+    "eu": "aiplatform.eu.rep.googleapis.com",
+}
+
+
+def cases(target: Target) -> Iterator[Case]:
+    """All there are of a target."""
+    for path in PATHS:
+        yield Case(target, path, "", "x-api-key")
+        for credential in CREDENTIALS:
+            for place in PLACES:
+                yield Case(target, path, credential, place)
