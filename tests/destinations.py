@@ -71,11 +71,16 @@ PATHS = {
     "/v1beta/openai/chat/completions": "gemini",
     "/models/g:generateContent": "gemini of the target",
     "/models/g%3AembedContent": "gemini of the target",
+    "/models/text-embedding-005:predict": "gemini of the target",
     "/cachedContents": "gemini of the target",
     # Both know these.
     "/v1/models": "shared",
     "/v1/files": "shared",
     "/models": "shared of the target",
+    "GET /v1/models/gemini-2.5-flash": "shared",
+    "GET /models/gemini-2.5-flash": "shared of the target",
+    "GET /v1/files/abc": "shared",
+    "GET /files": "shared of the target",
     # OpenAI's, Anthropic's, and nobody's.
     "/v1/chat/completions": "openai",
     "/v1/responses": "openai",
@@ -87,7 +92,7 @@ PATHS = {
     "/nobodys": "unknown",
     "//models/g:generateContent": "unknown",
 }
-"""Path -> what answers it: a location of Vertex, or an API. All are sent as POST."""
+"""Path -> what answers it: a location of Vertex, or an API. What names no method is sent as POST."""
 
 VERTEX = "aiplatform.googleapis.com"
 GEMINI = "generativelanguage.googleapis.com"
@@ -130,9 +135,13 @@ class Case(NamedTuple):
     place: str
 
     @property
+    def method(self) -> str:
+        return "GET" if self.path.startswith("GET ") else "POST"
+
+    @property
     def url(self) -> str:
         query = PLACES[self.place].query.format(self.value) if self.credential else ""
-        return self.path + "?" * bool(query) + query
+        return self.path.removeprefix("GET ") + "?" * bool(query) + query
 
     @property
     def headers(self) -> Fields:
@@ -202,3 +211,29 @@ def cases(target: Target) -> Iterator[Case]:
         for credential in CREDENTIALS:
             for place in PLACES:
                 yield Case(target, path, credential, place)
+
+
+SHOWN = {
+    "Vertex AI": "`reverse:https://aiplatform.googleapis.com`",
+    "a host of one's own": "`reverse:https://own.example`",
+    "Vertex AI, two endpoints": "the first, with `vertex_endpoint=https://vertex.example` and"
+    " `openai_endpoint=https://llm.example/v1`",
+}
+COLUMNS = ("", "AIza...", "sk-...", "sk-ant-...", "any other")
+
+
+def page() -> str:
+    """The tables of docs/credentials.md: targets, paths and credentials (in `authorization`), and who gets them."""
+    lines = []
+    for name, told in SHOWN.items():
+        lines += [f"With {told}:", "", f"| path | none | {' | '.join(f'`{name}`' for name in COLUMNS[1:])} |"]
+        lines += ["|---" * (len(COLUMNS) + 1) + "|"]
+        for path in PATHS:
+            hosts = [Case(TARGETS[name], path, column, "authorization: Bearer").expected for column in COLUMNS]
+            lines.append(f"| `{path}` | {' | '.join(host or 'refused' for host in hosts)} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(page())

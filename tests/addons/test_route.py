@@ -18,6 +18,7 @@ from tests import destinations
 from tests.addons.test_options import DEFAULTS
 from tests.addons.translation.test_conversions import FORM
 from tests.addons.translation.test_conversions import form
+from tests.process import ROOT
 
 GOOGLE = "https://aiplatform.googleapis.com"
 P = "/v1/projects/p/locations"
@@ -356,7 +357,7 @@ class TestDestinations:
         mode = mode_specs.ProxyMode.parse(f"reverse:https://{target.reverse}")
         wrong = []
         for case in destinations.cases(target):
-            flow = tflow.tflow(req=http.Request.make("POST", "http://127.0.0.1"))
+            flow = tflow.tflow(req=http.Request.make(case.method, "http://127.0.0.1"))
             given = tuple((name.encode(), value.encode()) for name, value in case.headers)
             flow.request.headers = http.Headers([(b"host", b"127.0.0.1"), *given])
             flow.request.path = case.url
@@ -373,3 +374,6 @@ class TestDestinations:
             if went != case.expected or not is_right:
                 wrong.append((case.path, case.credential, case.place, went, case.expected))
         assert wrong == []
+
+    def test_the_page_shows_them(self) -> None:
+        assert destinations.page() in (ROOT / "docs" / "credentials.md").read_text()
