@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import re
+import socket
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -198,8 +199,8 @@ class Listening(NamedTuple):
 
 
 NOBODY = Listening((), "", False)
-LISTENING = {"mode", "listen_host", "ssl_insecure"}
-"""The options of mitmproxy's that `Listening` is made of."""
+LISTENING = {"mode", "listen_host", "ssl_insecure", "keep_host_header"}
+"""The options of mitmproxy's that say who may come in, and whom we trust."""
 
 
 def _listening() -> Listening:
@@ -237,13 +238,16 @@ class Options:
             unknown = [name for name in ctx.options.deferred if name.startswith(self._prefixes)]
             listening = _listening()
             self.take(read(values, unknown, listening._replace(host=listening.host or LOOPBACK), self._unusable))
-            if self.gateway.injects and not listening.host:
-                ctx.options.update(listen_host=LOOPBACK)
+            if self.gateway.injects:
+                # What the client has put into Host is judged by `access`, and replaced by `route`.
+                ctx.options.update(keep_host_header=True, listen_host=listening.host or LOOPBACK)
             self._started = True
         elif self._started and (changed := sorted(updated & OPTIONS.keys())):
             raise exceptions.OptionsError(f"{', '.join(changed)}: read at start only; restart to change it")
         elif self._started and updated & LISTENING:
             problems = [*_contradictions(values, _listening(), self.gateway.injects)]
+            if self.gateway.injects and not ctx.options.keep_host_header:
+                problems.append("keep_host_header: with your credentials calls are judged by it; leave it on")
             if problems:
                 raise exceptions.OptionsError("; ".join(problems))
 
@@ -322,15 +326,28 @@ def _contradictions(values: dict[str, str], listening: Listening, injects: bool)
     if any(mode.scheme == "http" and api_of(mode.address[0]) for mode in named):
         yield "mode: credentials go to Google over TLS only; write reverse:https://..."
     hosts = (mode.listen_host(listening.host) for mode in listening.modes)
-    if host := next((host for host in hosts if not is_loopback(host)), None):
+    if host := next((host for host in hosts if not _is_here(host)), None):
         yield f"listen_host: whoever reaches {host} could use your credentials; write 127.0.0.1"
     if listening.insecure:
         yield "ssl_insecure: credentials go to verified hosts only; leave it out"
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host can only be this machine."""
+    """Whether a host is an address that can only be this machine, or `localhost`."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
         return host == "localhost"
+    # ::ffff:127.0.0.1, which Python 3.11 does not take for one.
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
+def _is_here(host: str) -> bool:
+    """Whether to listen at a host is to listen on this machine only, by its name in /etc/hosts, for instance."""
+    if is_loopback(host):
+        return True
+    try:
+        found = socket.getaddrinfo(host, None)
+    except (OSError, UnicodeError):
+        return False
+    return all(is_loopback(str(address[0])) for *_, address in found)
