@@ -28,10 +28,7 @@ LIFETIME_S = 3600.0
 AHEAD_S = 300.0
 """How long before its end a token is minted anew, at most a quarter of its life."""
 PAUSE_S = 5.0
-"""After minting ahead has failed, while the old token still serves; and the longest in which Google is not asked
-again for what it has refused for good."""
-FIRST_PAUSE_S = 0.1
-"""After the second refusal in a row; each after that doubles it. What Google takes again is noticed soon."""
+"""After minting ahead has failed; the old token still serves."""
 
 
 class TokenError(Exception):
@@ -50,7 +47,8 @@ class TokenError(Exception):
 
 
 class TokenSource:
-    """The access tokens of one identity. One is minted at a time, whoever waits for it."""
+    """The access tokens of one identity. One is minted at a time, whoever waits for it; where none can be had, each
+    call asks anew, so that what is mended is noticed at once."""
 
     def __init__(self, credentials: google.auth.credentials.Credentials) -> None:
         self._credentials = credentials
@@ -60,17 +58,11 @@ class TokenSource:
         """When it is time to mint anew, by `time.monotonic`, and `_dead_at` when the token has ended."""
         self._dead_at = 0.0
         self._minting: asyncio.Task[None] | None = None
-        self._refusal: TokenError | None = None
-        """Google's last word, if it was one for good; it stands until `_ask_again_at`, `_pause` after it came."""
-        self._ask_again_at = 0.0
-        self._pause = 0.0
 
     async def token(self) -> str:
         """Raises TokenError."""
         now = time.monotonic()
         if now >= self._dead_at:
-            if self._refusal and now < self._ask_again_at:
-                raise self._refusal.with_traceback(None)
             # Not this call's own: another may wait for it as well.
             await asyncio.shield(self._mint())
         elif now >= self._stale_at:
@@ -105,18 +97,9 @@ class TokenSource:
 
     def _minted(self, task: "asyncio.Task[None]") -> None:
         self._minting = None
-        if task.cancelled():
-            return
-        error, now = task.exception(), time.monotonic()
-        self._refusal = error if isinstance(error, TokenError) and error.permanent else None
-        if self._refusal:
-            self._ask_again_at = now + self._pause
-            self._pause = min(PAUSE_S, 2 * self._pause or FIRST_PAUSE_S)
-        else:
-            self._pause = 0.0
-        if error:
+        if not task.cancelled() and (error := task.exception()):
             logger.warning("vertex-tap: %s", error)
-            self._stale_at = now + PAUSE_S
+            self._stale_at = time.monotonic() + PAUSE_S
 
 
 class _Transport(Transport):
