@@ -6,6 +6,7 @@ from urllib.parse import quote
 from urllib.parse import unquote_to_bytes
 
 from mitmproxy import ctx
+from mitmproxy import exceptions
 from mitmproxy import http
 from mitmproxy.proxy import mode_specs
 from mitmproxy.proxy import server_hooks
@@ -15,6 +16,7 @@ from addons.classify import Exchange
 from addons.classify import fails_closed
 from addons.options import Options
 from addons.options import is_loopback
+from addons.options import is_start
 from addons.translation.conversation import Failure
 from addons.translation.conversation import refusal
 from metering.call import ErrorType
@@ -39,6 +41,15 @@ class Access:
     def __init__(self, options: Options, classify: Classify) -> None:
         self._options = options
         self.exchanges = classify.exchanges
+
+    def configure(self, updated: set[str]) -> None:
+        if not (is_start(updated) or "keep_host_header" in updated) or not self._options.gateway.injects:
+            return
+        if is_start(updated):
+            # Else mitmproxy would replace the client's Host before any hook; `route` does so later.
+            ctx.options.update(keep_host_header=True)
+        elif not ctx.options.keep_host_header:
+            raise exceptions.OptionsError("keep_host_header: with your credentials calls are judged by Host; leave it")
 
     @fails_closed
     def requestheaders(self, flow: http.HTTPFlow) -> None:

@@ -199,8 +199,8 @@ class Listening(NamedTuple):
 
 
 NOBODY = Listening((), "", False)
-LISTENING = {"mode", "listen_host", "ssl_insecure", "keep_host_header"}
-"""The options of mitmproxy's that say who may come in, and whom we trust."""
+LISTENING = {"mode", "listen_host", "ssl_insecure"}
+"""The options of mitmproxy's that `Listening` is made of."""
 
 
 def _listening() -> Listening:
@@ -238,16 +238,13 @@ class Options:
             unknown = [name for name in ctx.options.deferred if name.startswith(self._prefixes)]
             listening = _listening()
             self.take(read(values, unknown, listening._replace(host=listening.host or LOOPBACK), self._unusable))
-            if self.gateway.injects:
-                # What the client has put into Host is judged by `access`, and replaced by `route`.
-                ctx.options.update(keep_host_header=True, listen_host=listening.host or LOOPBACK)
+            if self.gateway.injects and not listening.host:
+                ctx.options.update(listen_host=LOOPBACK)
             self._started = True
         elif self._started and (changed := sorted(updated & OPTIONS.keys())):
             raise exceptions.OptionsError(f"{', '.join(changed)}: read at start only; restart to change it")
         elif self._started and updated & LISTENING:
             problems = [*_contradictions(values, _listening(), self.gateway.injects)]
-            if self.gateway.injects and not ctx.options.keep_host_header:
-                problems.append("keep_host_header: with your credentials calls are judged by it; leave it on")
             if problems:
                 raise exceptions.OptionsError("; ".join(problems))
 

@@ -1,5 +1,6 @@
 """Which callers and which requests are let in where calls get credentials that the client does not have."""
 
+import asyncio
 import json
 import socket
 from collections.abc import Iterator
@@ -7,9 +8,17 @@ from pathlib import Path
 
 import httpx
 import pytest
+from mitmproxy import exceptions
+from mitmproxy.addons.proxyserver import Proxyserver
+from mitmproxy.test import taddons
 
+from addons.access import Access
 from addons.access import is_local
 from addons.access import misleading
+from addons.classify import Classify
+from addons.options import OPTIONS
+from addons.options import Options
+from tests.addons.test_options import DEFAULTS
 from tests.conftest import StartProxy
 from tests.http import HELLO
 from tests.http import MODEL
@@ -269,6 +278,23 @@ def _upgrade(proxy: Proxy, *headers: str) -> int:
     with socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as client:
         client.sendall(head.encode())
         return int(client.recv(65536).split()[1])
+
+
+def test_host_stays_as_it_comes(simulator: Simulator, key_file: Path) -> None:
+    async def change() -> None:
+        options = Options()
+        with taddons.context(Proxyserver(), options) as context:
+            context.options.update(mode=[f"reverse:{simulator.url}"])
+            own = {"vertex_auth": "service_account", "vertex_credentials": str(key_file)}
+            context.configure(options, **DEFAULTS | own)
+            access = Access(options, Classify(options))
+            context.master.addons.add(access)
+            access.configure(set(OPTIONS))
+            assert context.options.keep_host_header
+            with pytest.raises(exceptions.OptionsError, match="leave it"):
+                context.configure(access, keep_host_header=False)
+
+    asyncio.run(change())
 
 
 class TestWebPages:
