@@ -1,42 +1,188 @@
-"""Who may call."""
+"""Who may call, and which requests are too dangerous for credentials of ours."""
 
-from urllib.parse import urlsplit
+import re
+from unicodedata import normalize
+from urllib.parse import quote
+from urllib.parse import unquote_to_bytes
 
+from mitmproxy import ctx
+from mitmproxy import exceptions
 from mitmproxy import http
+from mitmproxy.proxy import mode_specs
+from mitmproxy.proxy import server_hooks
 
 from addons.classify import Classify
+from addons.classify import Exchange
 from addons.classify import fails_closed
 from addons.options import Options
 from addons.options import is_loopback
+from addons.options import is_start
+from addons.translation.conversation import Failure
 from addons.translation.conversation import refusal
 from metering.call import ErrorType
 
+OTHER_NAME = (
+    "This proxy adds credentials of its own, so it is called by a name of this machine, such as localhost or"
+    " 127.0.0.1, or by the name that it listens at, and not by that in the Host header."
+)
 FOREIGN = "Calls with the credentials of this proxy are not taken from web pages of other sites."
+ECHOED = "TRACE would show the credentials of this proxy to whoever asks."
 
 
 class Access:
     """Where calls get credentials that the client does not have, a web page that the user happens to visit must not
-    make them: a browser tells where a page is from. (That only this machine can connect, `options` sees to.)"""
+    make them, and no request may make an upstream do something else than it seems to ask. (That only this machine
+    can connect, `options` sees to.)
+
+    A browser tells where a page is from, except after DNS rebinding: the page's own name then means this machine,
+    and the page is no stranger. But the browser says that name in Host.
+    """
 
     def __init__(self, options: Options, classify: Classify) -> None:
         self._options = options
         self.exchanges = classify.exchanges
 
+    def configure(self, updated: set[str]) -> None:
+        if not (is_start(updated) or "keep_host_header" in updated) or not self._options.gateway.injects:
+            return
+        if is_start(updated):
+            # Else mitmproxy would replace the client's Host before any hook; `route` does so later.
+            ctx.options.update(keep_host_header=True)
+        elif not ctx.options.keep_host_header:
+            raise exceptions.OptionsError("keep_host_header: with your credentials calls are judged by Host; leave it")
+
     @fails_closed
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        exchange = self.exchanges.get(flow)
-        if exchange and self._options.gateway.injects and _is_foreign(flow.request.headers):
-            exchange.refuse(flow, refusal(403, FOREIGN), ErrorType.BAD_REQUEST)
+        exchange, mode = self.exchanges.get(flow), flow.client_conn.proxy_mode
+        if not exchange or flow.response or flow.error or not isinstance(mode, mode_specs.ReverseMode):
+            return
+        if not self._options.gateway.injects:
+            return
+        request = flow.request
+        if not _names_us(request, mode.listen_host(ctx.options.listen_host)):
+            exchange.refuse(flow, refusal(403, OTHER_NAME), ErrorType.FORBIDDEN)
+        elif _is_foreign(request.headers):
+            exchange.refuse(flow, refusal(403, FOREIGN), ErrorType.FORBIDDEN)
+        elif ECHOING & _methods(request):
+            exchange.refuse(flow, refusal(405, ECHOED), ErrorType.BAD_REQUEST)
+            assert flow.response
+            flow.response.headers["allow"] = ALLOWED
+        elif problem := misleading(request.path):
+            exchange.refuse(flow, _not_this_path(exchange, problem), ErrorType.BAD_REQUEST)
+            _make_harmless(exchange)
+
+    def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
+        # With keep_host_header mitmproxy would ask the upstream to prove that it is whom the client has greeted.
+        reverse = isinstance(data.client.proxy_mode, mode_specs.ReverseMode)
+        if reverse and self._options.gateway.injects and data.server.sni and data.server.address:
+            data.server.sni = data.server.address[0]
+
+
+# Names
+
+
+_AUTHORITY = re.compile(r"(?:\[(?P<ipv6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+?)\.?)(?::\d{0,5})?", re.IGNORECASE)
+
+
+def is_local(authority: str, listener: str = "") -> bool:
+    """Whether a host, with its port or without, can only be this machine, or is the name that we listen at.
+
+    `localhost` and all names below it are by RFC 6761, section 6.3: nobody else can have them.
+    """
+    match = _AUTHORITY.fullmatch(authority)
+    if not match:
+        return False
+    host = (match["ipv6"] or match["name"]).lower()
+    return host in ("localhost", listener.lower()) or host.endswith(".localhost") or is_loopback(host)
+
+
+def _names_us(request: http.Request, listener: str) -> bool:
+    """Whether whatever a request calls its host is us: Host, HTTP/2's `:authority`, and that of an absolute target."""
+    names = request.headers.get_all("host")
+    if request.authority:
+        names = [*names, request.authority]
+    once = len(names) == 1 or (len(names) == 2 and bool(request.authority))
+    return once and all(is_local(name, listener) for name in names)
+
+
+OUR_SITES = frozenset({"same-origin", "same-site", "none"})
+"""Values of Sec-Fetch-Site (W3C, Fetch Metadata): as our own name is local, so is every page of the same site."""
 
 
 def _is_foreign(headers: http.Headers) -> bool:
-    if headers.get("sec-fetch-site", "").lower() == "cross-site":
+    """Whether a browser says that a page of another site asks. Referer is not looked at: a page can have it left
+    out, and programs put their own site there."""
+    sites = ", ".join(headers.get_all("sec-fetch-site")).lower().split(",")
+    if not OUR_SITES.issuperset(site.strip() for site in sites if site.strip()):
         return True
-    origin = headers.get("origin")
-    if origin is None:
-        return False
-    try:
-        host = urlsplit(origin).hostname
-    except ValueError:
-        return True
-    return not host or not is_loopback(host)
+    return not all(is_local(origin.partition("://")[2]) for origin in headers.get_all("origin"))
+
+
+# Methods
+
+
+ECHOING = frozenset({"TRACE", "TRACK"})
+"""Methods that are answered with the request, credentials and all (RFC 9110, section 9.3.8; TRACK was Microsoft's)."""
+ALLOWED = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+METHOD_HEADERS = ("x-http-method-override", "x-http-method", "x-method-override")
+"""Where a POST may say which method it means."""
+
+
+def _methods(request: http.Request) -> set[str]:
+    said = [request.method, *(request.headers.get(name, "") for name in METHOD_HEADERS)]
+    return {method.strip().upper() for method in said}
+
+
+# Paths
+
+
+DECODINGS = 4
+"""How often servers, one behind the other, may decode a path."""
+EMPTY = "has an empty segment"
+PROBLEMS = (
+    (re.compile(r"[\x00-\x1f\x7f-\x9f\\]"), "has a control character or a backslash"),
+    (re.compile(r"(?:^|/) *\.{1,2} *(?:[;:?#][^/]*)?(?:/|$)"), "has a segment that is . or .."),
+    # google-genai's Live has one before its own path.
+    (re.compile(r"//(?!ws/google\.)"), EMPTY),
+)
+"""What lets servers take a path for another one than it seems; of the path as it is, and of each that it decodes to."""
+_NO_URL = re.compile(r"[\x00-\x20\x7f]")
+_NO_PATH = re.compile(r"#|%(?![0-9A-Fa-f]{2})")
+
+
+def misleading(target: str) -> str | None:
+    """What could make a server answer for another resource than the path of a request names, None if nothing.
+
+    `target` is the path and query as mitmproxy gives them (bytes that are no UTF-8 as surrogates). Servers differ in
+    how often they decode, whether `..;x` and `..\\` are steps upward, and what they make of characters that only look
+    like dots (Unicode's compatibility forms), so that none of these is let through.
+    """
+    path = target.partition("?")[0]
+    if _NO_URL.search(target) or _NO_PATH.search(path):
+        return "has characters that no URL has"
+    for _ in range(DECODINGS):
+        plain = normalize("NFKC", path)
+        if problem := next((problem for pattern, problem in PROBLEMS if pattern.search(plain)), None):
+            return problem
+        try:
+            decoded = unquote_to_bytes(path).decode()
+        except UnicodeError:
+            return "is not UTF-8"
+        if decoded == path:
+            return None
+        path = decoded
+    return "is percent-encoded many times"
+
+
+def _not_this_path(exchange: Exchange, problem: str) -> Failure:
+    message = f"The path {problem}, so that it may not mean what it seems to. Nothing was sent."
+    if problem == EMPTY and exchange.speaks_openai:
+        # As for all paths that are much like OpenAI's.
+        return Failure(404, message, "UNKNOWN_URL")
+    return refusal(400, message)
+
+
+def _make_harmless(exchange: Exchange) -> None:
+    """What of the path is kept in the row is printable."""
+    call = exchange.call
+    call.path = quote((call.path or "").encode(errors="surrogateescape"), safe="/%!$&'()*+,;=:@~")

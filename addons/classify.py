@@ -72,7 +72,7 @@ def fails_closed(hook: Hook) -> Hook:
     return guarded_async if inspect.iscoroutinefunction(hook) else guarded  # type: ignore[return-value]
 
 
-LIKE_OPENAI = re.compile(r"/+v1(?:/|%2f|$)", re.IGNORECASE)
+LIKE_OPENAI = re.compile(r"/+v1(?:/|%2f|$)(?!(?:.*/)?(?:projects|publishers)/)", re.IGNORECASE)
 """Paths that OpenAI's clients may mean, of those that are not known."""
 
 

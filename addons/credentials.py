@@ -1,18 +1,12 @@
-"""Google credentials: tokens minted off the event loop, refreshed ahead, and put into calls to Google only."""
+"""Google credentials: put into calls to Google only, and those of clients taken out."""
 
-import asyncio
-import functools
+import contextlib
 import logging
-import re
-import time
+from collections.abc import Mapping
 from collections.abc import MutableMapping
-from datetime import UTC
-from datetime import datetime
+from types import MappingProxyType
 from weakref import WeakKeyDictionary
 
-import google.auth.credentials
-from google.auth import exceptions
-from google.auth.transport.requests import Request as Transport
 from mitmproxy import http
 from mitmproxy.proxy import mode_specs
 
@@ -23,93 +17,18 @@ from addons.classify import fails_closed
 from addons.options import Options
 from addons.options import Settings
 from addons.services import Service
+from addons.tokens import TokenError
+from addons.tokens import TokenSource
+from addons.translation import conversions
+from addons.translation.conversation import Failure
+from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import refusal
-from addons.upstream import in_thread
+from addons.translation.publishers import model_of
 from addons.upstream import send
 from metering.call import ErrorType
 from metering.paths import api_of
 
 logger = logging.getLogger(__name__)
-
-MINT_TIMEOUT_S = 10
-LIFETIME_S = 3600.0
-"""Of a token that does not tell it."""
-AHEAD_S = 300.0
-"""How long before its end a token is minted anew, at most a quarter of its life."""
-PAUSE_S = 5.0
-"""After minting ahead has failed; the old token still serves."""
-
-
-class TokenError(Exception):
-    """No token can be had now. The message quotes nothing."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-class TokenSource:
-    """The access tokens of one identity. One is minted at a time, whoever waits for it."""
-
-    def __init__(self, credentials: google.auth.credentials.Credentials) -> None:
-        self._credentials = credentials
-        self._transport = functools.partial(Transport(), timeout=MINT_TIMEOUT_S)
-        self._token = ""
-        self._stale_at = 0.0
-        """When it is time to mint anew, by `time.monotonic`, and `_dead_at` when the token has ended."""
-        self._dead_at = 0.0
-        self._minting: asyncio.Task[None] | None = None
-
-    async def token(self) -> str:
-        """Raises TokenError."""
-        now = time.monotonic()
-        if now >= self._dead_at:
-            # Not this call's own: another may wait for it as well.
-            await asyncio.shield(self._mint())
-        elif now >= self._stale_at:
-            self._mint()
-        return self._token
-
-    def reject(self, token: str) -> None:
-        """Google does not take this token."""
-        if token == self._token:
-            self._dead_at = 0.0
-
-    def _mint(self) -> "asyncio.Task[None]":
-        if self._minting is None:
-            self._minting = asyncio.get_running_loop().create_task(self._refresh())
-            self._minting.add_done_callback(self._minted)
-        return self._minting
-
-    async def _refresh(self) -> None:
-        began = time.monotonic()
-        try:
-            await in_thread(self._credentials.refresh, self._transport)
-        except Exception as e:
-            raise _token_error(e) from e
-        life = LIFETIME_S
-        if expiry := self._credentials.expiry:
-            # google-auth gives UTC without a zone; what the request took is lost.
-            life = (expiry.replace(tzinfo=UTC) - datetime.now(UTC)).total_seconds() - (time.monotonic() - began)
-        self._token = str(self._credentials.token)
-        self._dead_at = began + max(life - min(5.0, life / 10), 0.0)
-        self._stale_at = began + life - min(AHEAD_S, life / 4)
-
-    def _minted(self, task: "asyncio.Task[None]") -> None:
-        self._minting = None
-        if not task.cancelled() and (error := task.exception()):
-            logger.warning("vertex-tap: %s", error)
-            self._stale_at = time.monotonic() + PAUSE_S
-
-
-_WORD = re.compile(r"[a-z_]{1,40}")
-
-
-def _token_error(error: Exception) -> TokenError:
-    reason = str(error.args[0]).partition(":")[0] if error.args else ""
-    if isinstance(error, exceptions.RefreshError) and not error.retryable and _WORD.fullmatch(reason):
-        return TokenError(502, f"Google gives no access token for the proxy's credentials ({reason}).")
-    return TokenError(503, "Google's token endpoint gives no access token now; the proxy will ask it again.")
 
 
 class Credentials:
@@ -187,13 +106,13 @@ class Credentials:
             return
         if service.provider == "vertex" and not service.injects:
             if exchange.is_rewritten and not keys.keep_googles(request):
-                exchange.refuse(flow, refusal(401, UNKNOWN_KEY), ErrorType.NO_CREDENTIALS)
+                self._refuse(flow, exchange, service, refusal(401, UNKNOWN_KEY))
             return
         keys.strip(request)
         for name in keys.PASSED_ON:
             request.headers.pop(name, None)
         if not exchange.is_rewritten and not may_have_credentials(flow, self._options.settings):
-            exchange.refuse(flow, refusal(502, NOT_TRUSTED), ErrorType.NO_CREDENTIALS)
+            self._refuse(flow, exchange, service, refusal(502, NOT_TRUSTED))
         elif service.api_key:
             name, value = KEY_HEADERS[service.provider]
             request.headers[name] = value.format(service.api_key)
@@ -201,12 +120,33 @@ class Credentials:
             try:
                 token = await self._sources[service.name].token()
             except TokenError as e:
-                exchange.refuse(flow, refusal(e.status, str(e)), ErrorType.NO_CREDENTIALS)
+                self._refuse(flow, exchange, service, refusal(e.status, str(e)), e.headers)
                 return
             request.headers["authorization"] = f"Bearer {token}"
             if service.quota_project:
                 request.headers["x-goog-user-project"] = service.quota_project
             self._injected[flow] = token
+
+    def _refuse(
+        self,
+        flow: http.HTTPFlow,
+        exchange: Exchange,
+        service: Service,
+        failure: Failure,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """The row tells what the call would have been."""
+        call, request = exchange.call, flow.request
+        call.project, call.location = call.project or service.project, call.location or service.location
+        if exchange.is_rewritten and service.provider == "vertex":
+            content = request.get_content(strict=False) or b""
+            told = call.model or conversions.model_in(request.headers.get("content-type", ""), content)
+            with contextlib.suppress(InvalidRequest):
+                model = model_of(self._options.gateway.named(told or ""))
+                call.model, call.publisher = model.name, model.publisher or (None if model.is_endpoint else "google")
+        exchange.refuse(flow, failure, ErrorType.NO_CREDENTIALS)
+        assert flow.response
+        flow.response.headers.update(headers)
 
 
 NOT_TRUSTED = "The upstream is no host of Google's with TLS, so nothing was sent there."

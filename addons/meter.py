@@ -170,7 +170,8 @@ class Meter:
         exchange, body = metered.exchange, flow.request.raw_content
         if body is not None:
             exchange.call.request_bytes = len(body)
-        if body and exchange.target and _tells_more(exchange) and not exchange.refused:
+        is_known = not exchange.refused or exchange.call.error_type == ErrorType.NO_CREDENTIALS
+        if body and exchange.target and _tells_more(exchange) and is_known:
             content = flow.request.get_content(strict=False) or b""
             self._take_names(metered, asked(exchange.target, flow.request.headers.get("content-type", ""), content))
         if not exchange.refused:

@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import re
+import socket
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -313,15 +314,28 @@ def _contradictions(values: dict[str, str], listening: Listening, injects: bool)
     if any(mode.scheme == "http" and api_of(mode.address[0]) for mode in named):
         yield "mode: credentials go to Google over TLS only; write reverse:https://..."
     hosts = (mode.listen_host(listening.host) for mode in listening.modes)
-    if host := next((host for host in hosts if not is_loopback(host)), None):
+    if host := next((host for host in hosts if not _is_here(host)), None):
         yield f"listen_host: whoever reaches {host} could use your credentials; write 127.0.0.1"
     if listening.insecure:
         yield "ssl_insecure: credentials go to verified hosts only; leave it out"
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host can only be this machine."""
+    """Whether a host is an address that can only be this machine, or `localhost`."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        address = ipaddress.ip_address(host)
     except ValueError:
         return host == "localhost"
+    # ::ffff:127.0.0.1, which Python 3.11 does not take for one.
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
+def _is_here(host: str) -> bool:
+    """Whether to listen at a host is to listen on this machine only, by its name in /etc/hosts, for instance."""
+    if is_loopback(host):
+        return True
+    try:
+        found = socket.getaddrinfo(host, None)
+    except (OSError, UnicodeError):
+        return False
+    return all(is_loopback(str(address[0])) for *_, address in found)

@@ -1,6 +1,7 @@
 """Which service answers a call, and where its request goes."""
 
 import re
+from urllib.parse import quote
 
 from mitmproxy import http
 from mitmproxy.proxy import mode_specs
@@ -119,7 +120,8 @@ class Route:
         exchange.call.service = service.name
         if found and target and target.api == "gemini" and "action" in target.fields and found.provider == "vertex":
             # The same call, of Vertex AI.
-            path = f"/{VERSION}/publishers/google/models/{target.fields['model']}:{target.fields['action']}"
+            model = quote(target.fields["model"], safe="@")
+            path = f"/{VERSION}/publishers/google/models/{model}:{target.fields['action']}"
             target = parse(request.method, path, "vertex")
         if target and service.provider == "openai":
             exchange.service, exchange.is_rewritten, upstream = service, True, NOWHERE

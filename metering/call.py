@@ -42,6 +42,7 @@ class ErrorType(StrEnum):
     UPSTREAM_CUT = "upstream_cut"
     BAD_REQUEST = "bad_request"
     NO_CREDENTIALS = "no_credentials"
+    FORBIDDEN = "forbidden"
 
 
 @dataclass(slots=True)

@@ -1,29 +1,24 @@
 """Credentials of ours: minted, refreshed, put into calls to Google, and nowhere else."""
 
-import asyncio
 import json
 import re
 import socket
 import threading
 import time
-from collections.abc import Callable
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from google.auth.exceptions import TransportError
-from google.oauth2 import service_account
+import wsproto
 from mitmproxy import http
 from mitmproxy.proxy import mode_specs
 from mitmproxy.test import tflow
+from wsproto.events import RejectConnection
 
-from addons.credentials import TokenError
-from addons.credentials import TokenSource
 from addons.credentials import may_have_credentials
 from addons.options import read
-from addons.services import SCOPE
 from tests.addons.test_options import DEFAULTS
 from tests.conftest import StartProxy
 from tests.http import API_KEY
@@ -36,11 +31,14 @@ from tests.process import Proxy
 from tests.process import until
 from tests.vertex_simulator import Credentials
 from tests.vertex_simulator import Simulator
+from tests.wire.test_live import PATH
+from tests.wire.test_live import Client
 
 UNARY = f"{MODEL}:generateContent"
 STREAM = f"{MODEL}:streamGenerateContent?alt=sse"
 CHAT = {"model": "gemini-2.5-flash", "messages": [{"role": "user", "content": "Hello"}]}
 NOBODY = {"x-goog-api-key": ""}
+REGIONAL = "/v1/projects/test-project/locations/us-central1"
 
 
 @pytest.fixture
@@ -170,12 +168,13 @@ class TestElsewhere:
     @pytest.mark.parametrize(
         "head",
         [
-            f"POST {UNARY} HTTP/1.1\r\nHost: evil.com\r\n",
-            f"POST http://evil.com{UNARY} HTTP/1.1\r\nHost: evil.com\r\n",
-            f"POST https://evil.com:9{UNARY} HTTP/1.1\r\nHost: x\r\n",
+            f"POST {UNARY} HTTP/1.1\r\nHost: localhost:9\r\n",
+            f"POST http://localhost:9{UNARY} HTTP/1.1\r\nHost: localhost\r\n",
+            f"POST https://127.0.0.1:9{UNARY} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Forwarded-Host: evil.com\r\n",
         ],
     )
     def test_other_targets(self, to_google: Proxy, google: Simulator, head: str) -> None:
+        """Those of other hosts are refused (see `access`); of our own the client has no say in where they go."""
         body = json.dumps(HELLO)
         with socket.create_connection(("127.0.0.1", to_google.port), timeout=10) as client:
             client.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
@@ -463,104 +462,115 @@ class TestRefresh:
         with Simulator(port=port, credentials=own.credentials):
             assert call(proxy.url, UNARY, HELLO, headers=NOBODY).status == 200
 
-    def test_an_account_that_google_does_not_know(
-        self, start_proxy: StartProxy, own: Simulator, tmp_path: Path
+
+UNKNOWN = b'{"error": "invalid_grant", "error_description": "Invalid grant: account not found"}'
+OPENAI_PATH = "/v1/projects/test-project/locations/us-central1/endpoints/openapi/chat/completions"
+
+
+class TestRefused:
+    """Google gives no token: for good, which the client is told in its own words and does not try again, or for now."""
+
+    @pytest.mark.parametrize(
+        ("path", "body", "expected"),
+        [
+            (UNARY, HELLO, ("gemini-2.5-flash", "google", "global")),
+            (STREAM, HELLO, ("gemini-2.5-flash", "google", "global")),
+            (
+                f"{REGIONAL}/publishers/anthropic/models/claude-x:rawPredict",
+                {},
+                ("claude-x", "anthropic", "us-central1"),
+            ),
+            (OPENAI_PATH, CHAT | {"model": "google/gemini-2.5-pro"}, ("gemini-2.5-pro", "google", "us-central1")),
+            ("/v1/chat/completions", CHAT, ("gemini-2.5-flash", "google", "global")),
+            ("/v1/chat/completions", CHAT | {"stream": True}, ("gemini-2.5-flash", "google", "global")),
+            (
+                "/v1/chat/completions",
+                CHAT | {"model": "claude-sonnet-4-5"},
+                ("claude-sonnet-4-5", "anthropic", "global"),
+            ),
+            (
+                "/v1/embeddings",
+                {"model": "gemini-embedding-001", "input": "x"},
+                ("gemini-embedding-001", "google", "global"),
+            ),
+            ("/v1/responses", {"model": "models/gemini-2.5-pro", "input": "x"}, ("gemini-2.5-pro", "google", "global")),
+        ],
+    )
+    def test_for_good(
+        self, shared: Proxy, refusing: Simulator, path: str, body: dict[str, Any], expected: tuple[str, str, str]
     ) -> None:
-        key = tmp_path / "key.json"
-        key.write_text(json.dumps(Credentials().service_account(own.token_uri)))
-        proxy = start_proxy(*options(key), mode=f"reverse:{own.url}", serve=True)
-        answer = call(proxy.url, UNARY, HELLO, headers=NOBODY)
-        assert answer.status == 502
-        assert "(invalid_grant)" in answer.json()["error"]["message"]
-        assert "Traceback" not in proxy.output
+        shared.new_rows()
+        answer = call(shared.url, path, body, headers=NOBODY)
+        assert (answer.status, answer.header("x-should-retry")) == (401, "false")
+        error = answer.json()["error"]
+        assert "invalid_grant: Invalid grant: account not found" in error["message"]
+        is_openai = path.startswith("/v1/") and "/projects/" not in path
+        assert error["type" if is_openai else "status"] == ("authentication_error" if is_openai else "UNAUTHENTICATED")
+        row = shared.new_row()
+        assert (row["state"], row["error_type"], row["status"]) == ("refused", "no_credentials", 401)
+        assert (row["attempts"], row["usage_state"], row["upstream_status"]) == (0, "not_applicable", None)
+        assert (row["model"], row["publisher"], row["location"]) == expected
+        assert (row["project"], row["service"]) == ("test-project", "default")
+        assert "invalid_grant: Invalid grant: account not found" in shared.output
+        assert "Traceback" not in shared.output
+        assert {seen.request.path for seen in refusing.seen} == {"/token"}
+
+    def test_live(self, shared: Proxy, refusing: Simulator) -> None:
+        shared.new_rows()
+        with socket.create_connection(("127.0.0.1", shared.port), timeout=10) as sock:
+            client = Client(sock)
+            sock.sendall(client.connection.send(wsproto.events.Request(host="localhost", target=PATH)))
+            rejected = client.hear()
+        assert isinstance(rejected, RejectConnection)
+        assert rejected.status_code == 401
+        row = shared.new_row()
+        assert (row["state"], row["error_type"], row["surface"]) == ("refused", "no_credentials", "vertex-live")
+        assert (row["project"], row["location"]) == ("test-project", "global")
+
+    def test_for_now(self, shared: Proxy, refusing: Simulator) -> None:
+        refusing.credentials.refusal = (502, b"<html>Bad Gateway</html>")
+        for path, body in ((UNARY, HELLO), ("/v1/chat/completions", CHAT)):
+            answer = call(shared.url, path, body, headers=NOBODY)
+            assert (answer.status, answer.header("x-should-retry")) == (503, None)
+            assert "html" not in answer.json()["error"]["message"]
+            row = shared.new_rows()[-1]
+            assert (row["state"], row["error_type"], row["model"]) == ("refused", "no_credentials", "gemini-2.5-flash")
+
+    def test_google_changes_its_mind(self, injecting: Proxy, own: Simulator) -> None:
+        own.credentials.refusal = (400, UNKNOWN)
+        for _ in "123":
+            assert call(injecting.url, UNARY, HELLO, headers=NOBODY).status == 401
+        assert own.credentials.refused == 3
+        own.credentials.refusal = None
+        assert call(injecting.url, UNARY, HELLO, headers=NOBODY).status == 200
+
+
+@pytest.fixture(scope="module")
+def refused_by() -> Iterator[Simulator]:
+    with Simulator(credentials=Credentials()) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shared(refused_by: Simulator, confdir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    """One proxy for many tests; it never gets a token."""
+    folder = tmp_path_factory.mktemp("refused")
+    given = options(key_for(refused_by, folder))
+    with Proxy(*given, mode=f"reverse:{refused_by.url}", folder=folder, confdir=confdir, serve=True) as running:
+        yield running
+
+
+@pytest.fixture
+def refusing(shared: Proxy, refused_by: Simulator) -> Iterator[Simulator]:
+    refused_by.credentials.refusal, refused_by.credentials.refused = (400, UNKNOWN), 0
+    refused_by.seen.clear()
+    yield refused_by
+    refused_by.credentials.refusal = None
 
 
 def text_of(body: bytes) -> list[str]:
     """The texts of an answer, without what differs from call to call."""
     return re.findall(r'"(?:text|content)": ?"[^"]*"', body.decode())
-
-
-class Account(service_account.Credentials):
-    """Counts how often it mints, and how often at once."""
-
-    def watch(self, mint: Callable[[], None]) -> "Account":
-        self.mint, self.minted, self.at_once, self._now = mint, 0, 0, 0
-        return self
-
-    def refresh(self, request: object) -> None:
-        self._now += 1
-        self.at_once = max(self.at_once, self._now)
-        self.minted += 1
-        time.sleep(0.05)
-        self.mint()
-        self.token, self.expiry = f"token-{self.minted}", None
-        self._now -= 1
-
-
-def account(info: dict[str, str], mint: Callable[[], None] = lambda: None) -> Account:
-    made: Account = Account.from_service_account_info(info, scopes=[SCOPE])  # type: ignore[no-untyped-call]
-    return made.watch(mint)
-
-
-class TestTokenSource:
-    INFO = Credentials().service_account("https://oauth2.googleapis.com/token")
-
-    def test_one_mints_for_all(self) -> None:
-        made = account(self.INFO)
-
-        async def ask() -> list[str]:
-            source = TokenSource(made)
-            return await asyncio.gather(*[source.token() for _ in range(20)])
-
-        assert asyncio.run(ask()) == ["token-1"] * 20
-        assert (made.minted, made.at_once) == (1, 1)
-
-    def test_a_rejected_token_is_minted_anew_once(self) -> None:
-        made = account(self.INFO)
-
-        async def ask() -> list[str]:
-            source = TokenSource(made)
-            token = await source.token()
-            for _ in range(20):
-                source.reject(token)
-            first = await asyncio.gather(*[source.token() for _ in range(5)])
-            source.reject(token)
-            return [*first, await source.token()]
-
-        assert asyncio.run(ask()) == ["token-2"] * 6
-
-    def test_one_that_gives_up_waiting_leaves_the_others(self) -> None:
-        made = account(self.INFO)
-
-        async def ask() -> str:
-            source = TokenSource(made)
-            impatient = asyncio.create_task(source.token())
-            patient = asyncio.create_task(source.token())
-            await asyncio.sleep(0.01)
-            impatient.cancel()
-            return await patient
-
-        assert asyncio.run(ask()) == "token-1"
-
-    def test_trouble_is_told_and_ends(self) -> None:
-        failing = [True]
-
-        def mint() -> None:
-            if failing:
-                failing.clear()
-                raise TransportError("a secret")
-
-        made = account(self.INFO, mint)
-
-        async def ask() -> str:
-            source = TokenSource(made)
-            with pytest.raises(TokenError, match="no access token now") as told:
-                await source.token()
-            assert told.value.status == 503
-            assert "secret" not in str(told.value)
-            return await source.token()
-
-        assert asyncio.run(ask()) == "token-2"
 
 
 def test_what_is_put_in_is_shown_nowhere(injecting: Proxy, own: Simulator) -> None:

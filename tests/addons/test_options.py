@@ -1,5 +1,6 @@
 import asyncio
 import os
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -274,6 +275,28 @@ def test_no_open_relay_later(change: dict[str, object], monkeypatch: pytest.Monk
                 context.configure(options, **change)
 
     asyncio.run(change_it())
+
+
+@pytest.mark.parametrize(
+    ("address", "may"),
+    [("127.0.1.1", True), ("::1", True), ("10.0.0.1", False), ("0.0.0.0", False), (None, False)],
+)
+def test_a_listener_with_a_name(address: str | None, may: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be one for this machine only."""
+
+    def getaddrinfo(host: str, port: object) -> list[tuple[object, ...]]:
+        if address is None:
+            raise socket.gaierror
+        return [(2, 1, 6, "", ("127.0.0.1", 0)), (2, 1, 6, "", (address, 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setenv("VERTEX_API_KEY", "AIzaSecret")
+    listening = Listening([REVERSE], "myhost", False)
+    if may:
+        read(DEFAULTS | EXPRESS, [], listening)
+    else:
+        with pytest.raises(SystemExit, match="listen_host: whoever reaches myhost"):
+            read(DEFAULTS | EXPRESS, [], listening)
 
 
 def test_a_file_with_a_key_listens_on_this_machine(injecting_file: Path) -> None:

@@ -427,7 +427,9 @@ def test_live_gets_its_project(converting: Proxy, publisher: str) -> None:
     """A client with an API key names none, and with our token one is needed."""
     with socket.create_connection(("127.0.0.1", converting.port), timeout=10) as sock:
         client = Client(sock)
-        opening = wsproto.events.Request(host="x", target=PATH, extra_headers=[(b"x-goog-api-key", b"AIzaOfTheClient")])
+        opening = wsproto.events.Request(
+            host="localhost", target=PATH, extra_headers=[(b"x-goog-api-key", b"AIzaOfTheClient")]
+        )
         sock.sendall(client.connection.send(opening))
         assert isinstance(client.hear(), AcceptConnection)
         client.say({"setup": {"model": f"publishers/{publisher}/models/gemini-live-2.5-flash"}})

@@ -34,6 +34,9 @@ class Credentials:
     api_keys: set[str] = field(default_factory=lambda: {"AIzaSimulatedKey"})
     expires_in: int = 3600
     minted: int = 0
+    refusal: tuple[int, bytes] | None = None
+    """Status and body that every token request gets instead of a token, while it is set."""
+    refused: int = 0
     _accounts: dict[str, rsa.RSAPublicKey] = field(default_factory=dict)
     _tokens: dict[str, float] = field(default_factory=dict)
 

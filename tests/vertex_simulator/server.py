@@ -139,6 +139,9 @@ class Simulator:
     def _answer(self, request: Request) -> Answer:
         try:
             if request.path == "/token":
+                if refusal := self.credentials.refusal:
+                    self.credentials.refused += 1
+                    return Answer(refusal[0], pieces=[refusal[1]])
                 return Answer.json(self.credentials.mint(request.body, self.token_uri))
             if request.path.startswith("/v1/") and not request.path.startswith(("/v1/publishers", "/v1/projects")):
                 return openai_answer(request)

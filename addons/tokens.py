@@ -1,0 +1,200 @@
+"""Access tokens of our own: minted off the event loop, ahead of their end, and what it means when there is none."""
+
+import asyncio
+import logging
+import re
+import time
+import unicodedata
+from collections.abc import Mapping
+from datetime import UTC
+from datetime import datetime
+from typing import Any
+
+import google.auth.credentials
+from google.auth import exceptions
+from google.auth.transport import Response
+from google.auth.transport.requests import Request as Transport
+
+from addons.translation.conversation import from_bytes
+from addons.upstream import in_thread
+from metering.usage.google import member
+from metering.usage.google import text_of
+
+logger = logging.getLogger(__name__)
+
+MINT_TIMEOUT_S = 10
+LIFETIME_S = 3600.0
+"""Of a token that does not tell it."""
+AHEAD_S = 300.0
+"""How long before its end a token is minted anew, at most a quarter of its life."""
+PAUSE_S = 5.0
+"""After minting ahead has failed; the old token still serves."""
+
+
+class TokenError(Exception):
+    """No token can be had. The message quotes nothing but Google's reason."""
+
+    def __init__(self, message: str, *, permanent: bool, retry_after: int | None = None) -> None:
+        """`permanent` is whether asking again will not help; `retry_after` in seconds is when it may."""
+        super().__init__(message)
+        self.permanent = permanent
+        self.status = 401 if permanent else 503
+        """HTTP: what the client is told."""
+        self.headers: dict[str, str] = {"x-should-retry": "false"} if permanent else {}
+        """Of the answer to the client. OpenAI's clients know the first."""
+        if retry_after is not None:
+            self.headers["retry-after"] = str(retry_after)
+
+
+class TokenSource:
+    """The access tokens of one identity. One is minted at a time, whoever waits for it; where none can be had, each
+    call asks anew, so that what is mended is noticed at once."""
+
+    def __init__(self, credentials: google.auth.credentials.Credentials) -> None:
+        self._credentials = credentials
+        self._transport = _Transport()
+        self._token = ""
+        self._stale_at = 0.0
+        """When it is time to mint anew, by `time.monotonic`, and `_dead_at` when the token has ended."""
+        self._dead_at = 0.0
+        self._minting: asyncio.Task[None] | None = None
+
+    async def token(self) -> str:
+        """Raises TokenError."""
+        now = time.monotonic()
+        if now >= self._dead_at:
+            # Not this call's own: another may wait for it as well.
+            await asyncio.shield(self._mint())
+        elif now >= self._stale_at:
+            self._mint()
+        return self._token
+
+    def reject(self, token: str) -> None:
+        """Google does not take this token."""
+        if token == self._token:
+            self._dead_at = 0.0
+
+    def _mint(self) -> "asyncio.Task[None]":
+        if self._minting is None:
+            self._minting = asyncio.get_running_loop().create_task(self._refresh())
+            self._minting.add_done_callback(self._minted)
+        return self._minting
+
+    async def _refresh(self) -> None:
+        began = time.monotonic()
+        self._transport.forget()
+        try:
+            await in_thread(self._credentials.refresh, self._transport)
+        except Exception as e:
+            raise _token_error(e, self._transport) from e
+        life = LIFETIME_S
+        if expiry := self._credentials.expiry:
+            # google-auth gives UTC without a zone; what the request took is lost.
+            life = (expiry.replace(tzinfo=UTC) - datetime.now(UTC)).total_seconds() - (time.monotonic() - began)
+        self._token = str(self._credentials.token)
+        self._dead_at = began + max(life - min(5.0, life / 10), 0.0)
+        self._stale_at = began + life - min(AHEAD_S, life / 4)
+
+    def _minted(self, task: "asyncio.Task[None]") -> None:
+        self._minting = None
+        if not task.cancelled() and (error := task.exception()):
+            logger.warning("vertex-tap: %s", error)
+            self._stale_at = time.monotonic() + PAUSE_S
+
+
+class _Transport(Transport):
+    """google-auth's, which keeps the last answer: the errors that are made of it do not tell its status."""
+
+    answer: Response | None = None
+    failed = False
+    """Whether there was none to what was asked last."""
+
+    def forget(self) -> None:
+        self.answer, self.failed = None, False
+
+    def __call__(
+        self,
+        url: str,
+        method: str = "GET",
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = MINT_TIMEOUT_S,
+        **kwargs: Any,
+    ) -> Response:
+        self.answer, self.failed = None, True
+        self.answer = super().__call__(url, method, body, headers, timeout, **kwargs)  # type: ignore[no-untyped-call]
+        self.failed = False
+        return self.answer
+
+
+PASSING = frozenset({408, 425, 429})
+"""Statuses below 500 that mean: later, perhaps."""
+
+
+def _token_error(error: Exception, transport: _Transport) -> TokenError:
+    """What Google refuses is refused for good, unless google-auth, or the status, says that it may pass; where there
+    is no answer, it is what is wrong with the credentials themselves, but not what is with the way to Google."""
+    answer = transport.answer
+    passing = transport.failed or getattr(error, "retryable", False)
+    if answer:
+        passing = passing or answer.status >= 500 or answer.status in PASSING
+    else:
+        passing = passing or isinstance(error, exceptions.TransportError | OSError | RuntimeError)
+    if passing:
+        message = "Google's token endpoint gives no access token now; the proxy will ask it again."
+        return TokenError(message, permanent=False, retry_after=_retry_after(answer))
+    if answer:
+        reason = reason_of(answer.data) or f"it answers with status {answer.status}, and no reason that can be read"
+        message = f"Google gives no access token for the proxy's credentials: {reason}"
+    else:
+        known = isinstance(error, exceptions.GoogleAuthError) and error.args and isinstance(error.args[0], str)
+        reason = _cleaned(error.args[0]) if known else type(error).__name__
+        message = f"The proxy's credentials cannot be used: {reason}"
+    return TokenError(message, permanent=True)
+
+
+def _retry_after(answer: Response | None) -> int | None:
+    told = str(answer.headers.get("retry-after", "")) if answer else ""
+    return int(told) if re.fullmatch(r"[0-9]{1,4}", told) else None
+
+
+LONGEST_BODY = 64 * 1024
+LONGEST_REASON = 300
+"""Characters."""
+
+
+def reason_of(body: bytes | str) -> str | None:
+    """Google's code and description in an error body, on one line and without what may be a secret: that of OAuth 2.0
+    (RFC 6749, section 5.2, as the token endpoint and STS answer), or Google's own (google.rpc.Status, as IAM does)."""
+    if len(body) > LONGEST_BODY:
+        return None
+    try:
+        document = from_bytes(body if isinstance(body, bytes) else body.encode())
+    except (ValueError, RecursionError):
+        return None
+    error = member(document, "error")
+    if isinstance(error, str):
+        code, subtype = error, text_of(member(document, "error_subtype"))
+        code += f" ({subtype})" if subtype else ""
+        description = text_of(member(document, "error_description"))
+    else:
+        code, description = text_of(member(error, "status")) or "", text_of(member(error, "message"))
+    return _cleaned(": ".join(filter(None, (code, description)))) or None
+
+
+_QUOTES = re.compile(r"""(?<!\w)['"`]+|['"`]+(?!\w)""")
+_SECRET = re.compile(
+    # What Google's tokens, keys and secrets begin with,
+    r"(?:ya29\.|eyJ|AIza|AQ\.|GOCSPX-|1//|-----BEGIN|Bearer )\S+"
+    # queries and values,
+    r"|(?<=[?=])\S+"
+    # and whatever is too long for a word, a name or an address.
+    r"|[\w+/=-]{32,}"
+)
+
+
+def _cleaned(text: str) -> str:
+    printable = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in text[: 4 * LONGEST_REASON])
+    # What is in quotes is left out of log lines.
+    told = " ".join(_SECRET.sub("…", _QUOTES.sub("", printable)).split())
+    return told if len(told) <= LONGEST_REASON else told[: LONGEST_REASON - 1] + "…"

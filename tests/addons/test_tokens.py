@@ -1,0 +1,427 @@
+"""Access tokens of our own, by google-auth itself, from a token endpoint on loopback."""
+
+import asyncio
+import http.server
+import json
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from typing import NamedTuple
+
+import google.auth
+import pytest
+from google.auth import compute_engine
+from google.auth import impersonated_credentials
+from google.auth.credentials import Credentials as AnyCredentials
+from google.auth.exceptions import MalformedError
+from google.auth.exceptions import RefreshError
+from google.auth.exceptions import TransportError
+from google.oauth2 import service_account
+from google.oauth2.credentials import Credentials as UserCredentials
+
+from addons.services import SCOPE
+from addons.tokens import TokenError
+from addons.tokens import TokenSource
+from addons.tokens import reason_of
+from tests.vertex_simulator import Credentials
+
+
+class Answer(NamedTuple):
+    status: int
+    body: bytes
+    headers: dict[str, str] = {}  # noqa: RUF012 - nobody changes it
+
+
+def json_of(**members: object) -> bytes:
+    return json.dumps(members).encode()
+
+
+TOKEN = Answer(200, json_of(access_token="ya29.good", expires_in=3600, token_type="Bearer"))
+
+
+class Endpoint:
+    """Answers every request with `answer`, and knows how many came."""
+
+    def __init__(self) -> None:
+        endpoint = self
+        self.answer = TOKEN
+        self.paths: list[str] = []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                endpoint.paths.append(self.path)
+                self.rfile.read(int(self.headers.get("content-length", 0)))
+                self.send_response(endpoint.answer.status)
+                for name, value in endpoint.answer.headers.items():
+                    self.send_header(name, value)
+                self.send_header("content-length", str(len(endpoint.answer.body)))
+                self.end_headers()
+                self.wfile.write(endpoint.answer.body)
+
+            do_GET = do_POST
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.host = f"127.0.0.1:{self._server.server_port}"
+        self.url = f"http://{self.host}/token"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+
+    def __enter__(self) -> "Endpoint":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endpoint]:
+    # google-auth waits between its own tries.
+    monkeypatch.setattr("google.auth._exponential_backoff.time.sleep", lambda seconds: None)
+    with Endpoint() as running:
+        yield running
+
+
+ACCOUNT = Credentials().service_account("https://oauth2.googleapis.com/token")
+USER = {
+    "type": "authorized_user",
+    "client_id": "client.apps.googleusercontent.com",
+    "client_secret": "GOCSPX-secret",
+    "refresh_token": "1//secret",
+}
+
+
+def of_account(endpoint: Endpoint, folder: Path) -> AnyCredentials:
+    info = ACCOUNT | {"token_uri": endpoint.url}
+    made: AnyCredentials = service_account.Credentials.from_service_account_info(info, scopes=[SCOPE])
+    return made
+
+
+def _loaded(info: dict[str, Any], folder: Path) -> AnyCredentials:
+    file = folder / "adc.json"
+    file.write_text(json.dumps(info))
+    with warnings.catch_warnings():
+        # That such files are to be trusted.
+        warnings.simplefilter("ignore")
+        return google.auth.load_credentials_from_file(str(file), scopes=[SCOPE])[0]  # type: ignore[no-any-return]
+
+
+def of_user(endpoint: Endpoint, folder: Path) -> AnyCredentials:
+    made = _loaded(USER, folder)
+    made._token_uri = endpoint.url  # type: ignore[attr-defined]
+    return made
+
+
+def of_federation(endpoint: Endpoint, folder: Path) -> AnyCredentials:
+    (folder / "subject").write_text("eyJsubject")
+    info = {
+        "type": "external_account",
+        "audience": "//iam.googleapis.com/locations/global/workforcePools/p/providers/q",
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "token_url": endpoint.url,
+        "credential_source": {"file": str(folder / "subject")},
+    }
+    return _loaded(info, folder)
+
+
+def of_impersonation(endpoint: Endpoint, folder: Path) -> AnyCredentials:
+    source = UserCredentials("ya29.source")
+    return impersonated_credentials.Credentials(
+        source, "other@p.iam.gserviceaccount.com", [SCOPE], iam_endpoint_override=endpoint.url
+    )
+
+
+KINDS: dict[str, Callable[[Endpoint, Path], AnyCredentials]] = {
+    "account": of_account,
+    "user": of_user,
+    "federation": of_federation,
+    "impersonation": of_impersonation,
+}
+IAM = {"code": 403, "message": "Permission 'iam.serviceAccounts.getAccessToken' denied.", "status": "PERMISSION_DENIED"}
+SHORT_LIVED = "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe."
+FOR_GOOD = [
+    (400, json_of(error="invalid_grant", error_description="Invalid JWT Signature."), "invalid_grant: Invalid JWT Sig"),
+    (400, json_of(error="invalid_grant", error_description="Account has been deleted"), "Account has been deleted"),
+    (400, json_of(error="invalid_grant", error_description=SHORT_LIVED), SHORT_LIVED),
+    (400, json_of(error="invalid_grant", error_subtype="invalid_rapt"), "invalid_grant (invalid_rapt)"),
+    (400, json_of(error="invalid_grant"), "invalid_grant"),
+    (401, json_of(error="invalid_client", error_description="The OAuth client was not found."), "invalid_client: The"),
+    (401, json_of(error="unauthorized_client", error_description="Client is unauthorized"), "unauthorized_client: Cl"),
+    (401, json_of(error="disabled_client", error_description="The OAuth client was disabled."), "disabled_client: The"),
+    (
+        400,
+        json_of(error="invalid_scope", error_description="Invalid OAuth scope"),
+        "invalid_scope: Invalid OAuth scope",
+    ),
+    (403, json_of(error="access_denied", error_description="Account restricted"), "access_denied: Account restricted"),
+    (400, json_of(error="org_internal"), "org_internal"),
+    (400, json_of(error="unsupported_grant_type", error_description="Invalid grant_type"), "unsupported_grant_type: "),
+    (403, json_of(error=IAM), "PERMISSION_DENIED: Permission iam.serviceAccounts.getAccessToken denied."),
+    (403, b"<html>Forbidden</html>", "status 403"),
+    (400, b"", "status 400"),
+    (404, b"<html>Not Found</html>", "status 404"),
+    (401, b"[]", "status 401"),
+    (400, b'"text"', "status 400"),
+    (200, b"{}", "status 200"),
+]
+FOR_NOW = [
+    (408, b"{}"),
+    (429, json_of(error="rate_limit_exceeded", error_description="Too many")),
+    (429, b"<html>"),
+    (500, json_of(error="internal_failure")),
+    (502, b"<html>Bad Gateway</html>"),
+    (502, b""),
+    (503, json_of(error={"code": 503, "message": "busy", "status": "UNAVAILABLE"})),
+    (504, b""),
+]
+
+
+def refusal(credentials: AnyCredentials) -> TokenError:
+    async def ask() -> TokenError:
+        with pytest.raises(TokenError) as told:
+            await TokenSource(credentials).token()
+        return told.value
+
+    return asyncio.run(ask())
+
+
+class TestRefused:
+    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize(("status", "body", "reason"), FOR_GOOD)
+    def test_for_good(
+        self, endpoint: Endpoint, tmp_path: Path, kind: str, status: int, body: bytes, reason: str
+    ) -> None:
+        endpoint.answer = Answer(status, body)
+        error = refusal(KINDS[kind](endpoint, tmp_path))
+        assert (error.status, error.headers) == (401, {"x-should-retry": "false"})
+        assert reason in str(error)
+        assert "html" not in str(error)
+        assert len(endpoint.paths) == 1
+
+    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize(("status", "body"), FOR_NOW)
+    def test_for_now(self, endpoint: Endpoint, tmp_path: Path, kind: str, status: int, body: bytes) -> None:
+        endpoint.answer = Answer(status, body, {"retry-after": "7"})
+        error = refusal(KINDS[kind](endpoint, tmp_path))
+        assert (error.status, error.headers) == (503, {"retry-after": "7"})
+        assert "html" not in str(error)
+
+    def test_what_google_auth_would_try_again(self, endpoint: Endpoint, tmp_path: Path) -> None:
+        """It asks three times, and says so whatever the status is."""
+        endpoint.answer = Answer(400, json_of(error="temporarily_unavailable"), {"retry-after": "soon"})
+        error = refusal(of_account(endpoint, tmp_path))
+        assert (error.status, error.headers, len(endpoint.paths)) == (503, {}, 3)
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_nobody_is_there(self, tmp_path: Path, kind: str) -> None:
+        with Endpoint() as gone:
+            pass
+        error = refusal(KINDS[kind](gone, tmp_path))
+        assert (error.status, error.headers) == (503, {})
+
+    def test_no_tls(self, endpoint: Endpoint, tmp_path: Path) -> None:
+        made = of_account(endpoint, tmp_path)
+        made._token_uri = endpoint.url.replace("http:", "https:")  # type: ignore[attr-defined]
+        assert refusal(made).status == 503
+
+    @pytest.mark.parametrize(("status", "expected"), [(404, 401), (403, 401), (503, 503)])
+    def test_the_metadata_server(
+        self, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, status: int, expected: int
+    ) -> None:
+        monkeypatch.setattr("google.auth.compute_engine._metadata._GCE_METADATA_HOST", endpoint.host)
+        endpoint.answer = Answer(status, b"no account here")
+        assert refusal(compute_engine.Credentials()).status == expected
+        assert endpoint.paths
+
+    def test_no_metadata_server(self, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+        with Endpoint() as gone:
+            monkeypatch.setattr("google.auth.compute_engine._metadata._GCE_METADATA_HOST", gone.host)
+        assert refusal(compute_engine.Credentials()).status == 503
+
+    @pytest.mark.parametrize(
+        ("error", "status", "told"),
+        [
+            (TransportError("a secret"), 503, None),
+            (RefreshError("down", retryable=True), 503, None),
+            (OSError("no such file"), 503, None),
+            (RuntimeError("can't start new thread"), 503, None),
+            (RefreshError("File '/run/token' was not found."), 401, "cannot be used: File /run/token was not found."),
+            (MalformedError("no subject_token"), 401, "cannot be used: no subject_token"),
+            (ValueError("a secret"), 401, "cannot be used: ValueError"),
+            (KeyError("a secret"), 401, "cannot be used: KeyError"),
+        ],
+    )
+    def test_before_google_is_asked(self, error: Exception, status: int, told: str | None) -> None:
+        def mint() -> None:
+            raise error
+
+        told_error = refusal(account(mint))
+        assert told_error.status == status
+        assert "secret" not in str(told_error)
+        if told:
+            assert told in str(told_error)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (json_of(error="a", error_description="b"), "a: b"),
+        (json_of(error="", error_description="b"), "b"),
+        (json_of(error={"status": "A", "message": "b"}), "A: b"),
+        (json_of(error={"message": "b"}), "b"),
+        (json_of(error={}), None),
+        (json_of(error=None), None),
+        (json_of(error=["x"]), None),
+        (json_of(error="a", error_description={"x": "y"}), "a"),
+        (b"", None),
+        (b"\xff", None),
+        (b"[" * 50000, None),
+        (b"[" * 100000, None),
+        (json_of(error="a", error_description="x\r\nHost: y\t\x1b[31m\x00z\u202e\u2028w"), "a: x Host: y [31m z w"),
+        (json_of(error="a", error_description="it's 'quoted' and \"so\" on"), "a: it's quoted and so on"),
+        (
+            json_of(error="a", error_description="token ya29.abc-def, key AIzaSy1 and eyJhbG.eyJ.x"),
+            "a: token … key … and …",
+        ),
+        (json_of(error="a", error_description="1//0gSecret GOCSPX-x Bearer abc"), "a: … … …"),
+        (json_of(error="a", error_description=f"kid {'0123456789abcdef' * 3} unknown"), "a: kid … unknown"),
+        (json_of(error="a", error_description="https://x.example/y?key=v&z a=b"), "a: https://x.example/y?… a=…"),
+    ],
+)
+def test_reason_of(body: bytes, reason: str | None) -> None:
+    assert reason_of(body) == reason
+    assert reason_of(body.decode("latin-1")) == reason or not body.isascii()
+
+
+def test_a_long_reason_is_cut() -> None:
+    told = reason_of(json_of(error="a", error_description="word " * 20000)) or reason_of(
+        json_of(error="a", error_description="word " * 200)
+    )
+    assert told
+    assert len(told) == 300
+    assert told.endswith("…")
+
+
+class Account(service_account.Credentials):
+    """Counts how often it mints, and how often at once."""
+
+    def watch(self, mint: Callable[[], None]) -> "Account":
+        self.mint, self.minted, self.at_once, self._now = mint, 0, 0, 0
+        return self
+
+    def refresh(self, request: object) -> None:
+        self._now += 1
+        self.at_once = max(self.at_once, self._now)
+        self.minted += 1
+        time.sleep(0.05)
+        self.mint()
+        self.token, self.expiry = f"token-{self.minted}", None
+        self._now -= 1
+
+
+def account(mint: Callable[[], None] = lambda: None) -> Account:
+    made: Account = Account.from_service_account_info(ACCOUNT, scopes=[SCOPE])  # type: ignore[no-untyped-call]
+    return made.watch(mint)
+
+
+class TestTokenSource:
+    def test_one_mints_for_all(self) -> None:
+        made = account()
+
+        async def ask() -> list[str]:
+            source = TokenSource(made)
+            return await asyncio.gather(*[source.token() for _ in range(20)])
+
+        assert asyncio.run(ask()) == ["token-1"] * 20
+        assert (made.minted, made.at_once) == (1, 1)
+
+    def test_a_rejected_token_is_minted_anew_once(self) -> None:
+        made = account()
+
+        async def ask() -> list[str]:
+            source = TokenSource(made)
+            token = await source.token()
+            for _ in range(20):
+                source.reject(token)
+            first = await asyncio.gather(*[source.token() for _ in range(5)])
+            source.reject(token)
+            return [*first, await source.token()]
+
+        assert asyncio.run(ask()) == ["token-2"] * 6
+
+    def test_one_that_gives_up_waiting_leaves_the_others(self) -> None:
+        made = account()
+
+        async def ask() -> str:
+            source = TokenSource(made)
+            impatient = asyncio.create_task(source.token())
+            patient = asyncio.create_task(source.token())
+            await asyncio.sleep(0.01)
+            impatient.cancel()
+            return await patient
+
+        assert asyncio.run(ask()) == "token-1"
+
+    def test_trouble_is_told_and_ends(self) -> None:
+        failing = [True]
+
+        def mint() -> None:
+            if failing:
+                failing.clear()
+                raise TransportError("a secret")
+
+        made = account(mint)
+
+        async def ask() -> str:
+            source = TokenSource(made)
+            with pytest.raises(TokenError, match="no access token now") as told:
+                await source.token()
+            assert told.value.status == 503
+            assert "secret" not in str(told.value)
+            return await source.token()
+
+        assert asyncio.run(ask()) == "token-2"
+
+    def test_a_refusal_is_for_all_that_wait(self, endpoint: Endpoint, tmp_path: Path) -> None:
+        endpoint.answer = Answer(400, json_of(error="invalid_grant"))
+
+        async def ask() -> list[str | BaseException]:
+            source = TokenSource(of_account(endpoint, tmp_path))
+            return await asyncio.gather(*[source.token() for _ in range(30)], return_exceptions=True)
+
+        assert {type(told) for told in asyncio.run(ask())} == {TokenError}
+        assert len(endpoint.paths) == 1
+
+    def test_what_is_taken_again_at_once_is_noticed_at_once(self, endpoint: Endpoint, tmp_path: Path) -> None:
+        async def ask() -> str:
+            source = TokenSource(of_account(endpoint, tmp_path))
+            endpoint.answer = Answer(400, json_of(error="invalid_grant"))
+            with pytest.raises(TokenError):
+                await source.token()
+            endpoint.answer = TOKEN
+            return await source.token()
+
+        assert asyncio.run(ask()) == "ya29.good"
+
+    def test_the_old_token_serves_while_google_refuses(self, endpoint: Endpoint, tmp_path: Path) -> None:
+        endpoint.answer = Answer(200, json_of(access_token="ya29.old", expires_in=40))
+
+        async def ask() -> list[str]:
+            source = TokenSource(of_account(endpoint, tmp_path))
+            tokens = [await source.token()]
+            source._stale_at = 0.0
+            endpoint.answer = Answer(400, json_of(error="invalid_grant"))
+            tokens.append(await source.token())
+            while len(endpoint.paths) < 2:
+                await asyncio.sleep(0.01)
+            return [*tokens, await source.token()]
+
+        assert asyncio.run(ask()) == ["ya29.old"] * 3
