@@ -65,7 +65,7 @@ def requestheaders(flow):
     elif flow.request.path == "/nowhere":
         flow.request.host = "x" * 64 + ".example"
 """
-"""A script beside ours: a connection may take a second; `/kept` notes how many are kept for a client, and `/nowhere` goes
+"""A script beside ours: a connection may take a second; `/kept` notes how many are kept for a client, `/nowhere` goes
 to a host that cannot be."""
 
 
