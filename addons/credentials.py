@@ -16,6 +16,7 @@ from addons.classify import Exchange
 from addons.classify import fails_closed
 from addons.options import Options
 from addons.options import Settings
+from addons.options import is_start
 from addons.services import Service
 from addons.tokens import TokenError
 from addons.tokens import TokenSource
@@ -46,9 +47,10 @@ class Credentials:
         self._injected: MutableMapping[http.HTTPFlow, str] = WeakKeyDictionary()
         """The token that a call went with."""
 
-    def running(self) -> None:
-        for service in self._options.gateway.services.values():
-            if service.credentials:
+    def configure(self, updated: set[str]) -> None:
+        # Before the listener opens.
+        for service in self._options.gateway.services.values() if is_start(updated) else ():
+            if service.credentials and service.name not in self._sources:
                 self._sources[service.name] = TokenSource(service.credentials)
 
     @fails_closed

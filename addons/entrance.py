@@ -8,6 +8,7 @@ from pathlib import Path
 
 import certifi
 from mitmproxy import ctx
+from mitmproxy import exceptions
 from mitmproxy import tls
 from mitmproxy.net.tls import starts_like_tls_record
 from mitmproxy.proxy import layer
@@ -16,8 +17,16 @@ from mitmproxy.proxy import mode_specs
 
 from addons.classify import Classify
 from addons.options import Options
+from addons.options import is_start
 
 BUNDLE = "vertex-tap-ca-bundle.pem"
+FIXED: dict[str, str | None] = {
+    # Eager connections would go to the `reverse:` target, which need not be where a call goes.
+    "connection_strategy": "lazy",
+    # Streaming is decided by flow, in meter.py: a call that is refused must not be streamed.
+    "stream_large_bodies": None,
+}
+"""Options of mitmproxy's, and the only values with which calls are served well."""
 
 logger = logging.getLogger(__name__)
 
@@ -30,12 +39,15 @@ class Entrance:
         self._options = options
         self._classify = classify
 
+    def configure(self, updated: set[str]) -> None:
+        # All of this must be done before the first connection, and `running` comes after the listener has opened.
+        if is_start(updated):
+            ctx.options.update(**FIXED)
+            _raise_file_limit()
+        elif changed := [name for name in sorted(updated & FIXED.keys()) if getattr(ctx.options, name) != FIXED[name]]:
+            raise exceptions.OptionsError(f"{', '.join(changed)}: vertex-tap serves calls only as it has set this")
+
     def running(self) -> None:
-        # Eager connections would go to the `reverse:` target, which need not be where a call goes.
-        ctx.options.update(connection_strategy="lazy")
-        # Streaming is decided by flow, in meter.py: a call that is refused must not be streamed.
-        ctx.options.update(stream_large_bodies=None)
-        _raise_file_limit()
         for line in self._directions():
             logger.info("vertex-tap: %s", line)
 

@@ -16,7 +16,7 @@ from addons.classify import Classify  # noqa: E402
 from addons.credentials import Credentials  # noqa: E402
 from addons.drain import Drain  # noqa: E402
 from addons.entrance import Entrance  # noqa: E402
-from addons.error_pages import ErrorPages  # noqa: E402
+from addons.layers import Layers  # noqa: E402
 from addons.meter import Meter  # noqa: E402
 from addons.options import Options  # noqa: E402
 from addons.redact import Redact  # noqa: E402
@@ -30,7 +30,7 @@ def chain(options: Options) -> list[object]:
     meter = Meter(options, classify)
     return [
         options,
-        ErrorPages(),
+        Layers(),
         Entrance(options, classify),
         classify,
         Drain(classify, meter),

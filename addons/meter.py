@@ -10,15 +10,19 @@ from dataclasses import field
 from typing import NamedTuple
 from typing import ParamSpec
 from weakref import WeakKeyDictionary
+from weakref import WeakSet
 
 from mitmproxy import connection
 from mitmproxy import http
 from mitmproxy import tls
 from mitmproxy import websocket
+from mitmproxy.flow import Error
 from mitmproxy.proxy import server_hooks
 
 from addons.classify import Classify
 from addons.classify import Exchange
+from addons.layers import CRASHED
+from addons.layers import too_slow
 from addons.options import Options
 from addons.options import is_start
 from addons.tap import Tap
@@ -47,6 +51,9 @@ logger = logging.getLogger(__name__)
 CLOSED_WELL = (1000, 1001, 1005)
 """WebSocket close codes of RFC 6455 that are no error (1005: none was given)."""
 CLOSED_ABRUPTLY = 1006
+UNANSWERED = (Ending.CLIENT_GONE, Ending.SHUTDOWN)
+"""Endings after which the client gets nothing more. An addon that kills a flow, and a crash of mitmproxy's layers, end
+a call as the end of the process does."""
 LARGEST_HELD = 64 * 1024 * 1024
 """Bytes of a request beyond which it is passed on as it comes, and nothing is read of it."""
 _LIVE_WORDS = (b"usageMetadata", b"usage_metadata", b"groundingMetadata", b"error")
@@ -124,8 +131,11 @@ class Meter:
         self._exchanges = classify.exchanges
         self._ledger: Ledger | None = None
         self._metered: MutableMapping[http.HTTPFlow, Metered] = WeakKeyDictionary()
-        self._under_way: MutableMapping[http.HTTPFlow, Metered] = WeakKeyDictionary()
-        """Of those the ones that have not ended."""
+        self._under_way: dict[http.HTTPFlow, Metered] = {}
+        """Of those the ones that have not ended. Flows are held here: a row must be settled even if mitmproxy drops the
+        flow without a word."""
+        self._flows: MutableMapping[connection.Client, WeakSet[http.HTTPFlow]] = WeakKeyDictionary()
+        """The calls of each client that is connected."""
         self._connect_errors: MutableMapping[connection.Client, dict[str | None, Ending]] = WeakKeyDictionary()
         """By client: what mitmproxy says of connections that failed, and what it means."""
 
@@ -149,6 +159,7 @@ class Meter:
         usage = usage_of(exchange.target, request.method, call.model)
         started = _perf_counter_at(request.timestamp_start)
         metered = self._under_way[flow] = self._metered[flow] = Metered(exchange, usage, started)
+        self._flows.setdefault(flow.client_conn, WeakSet()).add(flow)
         if exchange.credential and self._ledger:
             call.client = self._ledger.fingerprint(exchange.credential)
         # A malformed request is refused by mitmproxy.
@@ -185,7 +196,9 @@ class Meter:
 
     @_harmless
     def server_connect_error(self, data: server_hooks.ServerConnectionHookData) -> None:
-        self._connect_errors.setdefault(data.client, {})[data.server.error] = Ending.NO_CONNECTION
+        errors = self._connect_errors.setdefault(data.client, {})
+        # An addon that sets the error keeps mitmproxy from connecting.
+        errors[data.server.error] = errors[f"Connection killed: {data.server.error}"] = Ending.NO_CONNECTION
 
     @_harmless
     def tls_failed_server(self, data: tls.TlsData) -> None:
@@ -295,22 +308,23 @@ class Meter:
         if not metered or not flow.error:
             return
         call, ending = metered.exchange.call, self._ending(flow)
-        if metered.exchange.refused or (ending is not Ending.CLIENT_GONE and not call.attempts):
-            # A malformed request, which mitmproxy answers.
-            call.status, call.error_type, ending = (
-                400,
-                call.error_type or ErrorType.BAD_REQUEST,
-                Ending.REFUSED,
-            )
-        elif metered.exchange.held and ending is Ending.CLIENT_GONE:
-            # Nothing has gone out yet.
+        if metered.exchange.refused or (ending not in UNANSWERED and not call.attempts):
+            # mitmproxy answers a malformed request; an answer of ours has not gone out.
+            call.status, ending = None if flow.response else 400, Ending.REFUSED
+            call.error_type = call.error_type or ErrorType.BAD_REQUEST
+        elif flow.error.msg == Error.KILLED_MESSAGE:
             call.status = None
-        elif ending is not Ending.CLIENT_GONE and not (flow.response and flow.response.stream):
+        elif ending not in UNANSWERED and not (flow.response and flow.response.stream):
             call.status = 502
-        metered.others = _read_others(metered.exchange)
-        if metered.tap:
-            metered.tap.flush()
-        self._settle(metered, ending)
+        self._break_off(metered, ending)
+
+    @_harmless
+    def client_disconnected(self, client: connection.Client) -> None:
+        """Settles what no other hook has ended: mitmproxy calls none when its layers have crashed."""
+        for flow in self._flows.pop(client, ()):
+            if metered := self._under_way.pop(flow, None):
+                gone = Ending.SHUTDOWN if client.error == CRASHED else Ending.CLIENT_GONE
+                self._break_off(metered, Ending.REFUSED if metered.exchange.refused else gone)
 
     @_harmless
     def correct(self, flow: http.HTTPFlow, status: int) -> None:
@@ -328,11 +342,18 @@ class Meter:
 
     def interrupt(self) -> None:
         """Settle what is under way: the process ends."""
-        for flow, metered in list(self._under_way.items()):
-            if metered.tap:
-                metered.tap.flush()
-            self._settle(metered, Ending.SHUTDOWN)
-            self._under_way.pop(flow, None)
+        while self._under_way:
+            self._break_off(self._under_way.popitem()[1], Ending.SHUTDOWN)
+
+    def _break_off(self, metered: Metered, ending: Ending) -> None:
+        """Settle a call that has not come to its end."""
+        if metered.exchange.held and ending in UNANSWERED:
+            # Nothing has gone out yet.
+            metered.exchange.call.status = None
+        metered.others = _read_others(metered.exchange)
+        if metered.tap:
+            metered.tap.flush()
+        self._settle(metered, ending)
 
     def close(self) -> None:
         if self._ledger:
@@ -405,8 +426,12 @@ class Meter:
         """Which side ended a flow, and how. mitmproxy says so in words only."""
         assert flow.error
         client, server, message = flow.client_conn, flow.server_conn, flow.error.msg
+        if client.error == CRASHED or message == Error.KILLED_MESSAGE:
+            return Ending.SHUTDOWN
         if not client.state & connection.ConnectionState.CAN_READ:
             return Ending.CLIENT_GONE
+        if message == too_slow():
+            return Ending.NO_CONNECTION
         if message.startswith("stream reset by client"):
             # mitmproxy says "client" of both sides; only clients cancel.
             by_client = "CANCEL" in message or server.alpn != b"h2"

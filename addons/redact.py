@@ -10,6 +10,7 @@ from typing import Any
 
 from mitmproxy import http
 from mitmproxy import tcp
+from mitmproxy.addonmanager import Loader
 
 from addons.keys import holds_credential
 
@@ -26,7 +27,8 @@ class Redact:
     def __init__(self, classify: "Classify") -> None:
         self._exchanges = classify.exchanges
 
-    def running(self) -> None:
+    def load(self, loader: Loader) -> None:
+        # Before the listener opens.
         logging.setLogRecordFactory(_redacted_record)
 
     def response(self, flow: http.HTTPFlow) -> None:

@@ -15,6 +15,8 @@ from mitmproxy import http
 from requests.adapters import HTTPAdapter
 from urllib3.util import SKIP_HEADER
 
+from addons import layers
+
 TIMEOUT_S = 300
 AT_ONCE = 16
 """Requests for one call."""
@@ -125,7 +127,7 @@ def _send(session: requests.Session, request: http.Request) -> http.Response:
         request.url,
         headers=fields,
         data=request.raw_content,
-        timeout=TIMEOUT_S,
+        timeout=(layers.CONNECT_S, TIMEOUT_S),
         allow_redirects=False,
         verify=trusted or True,
     )

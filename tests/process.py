@@ -15,7 +15,8 @@ from metering.ledger import open_for_reading
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 START_S = 30.0
-_DIRECTIONS = re.compile(r"vertex-tap: .*?(?P<url>http://[\d.]+:\d+)")
+_DIRECTIONS = re.compile(r"vertex-tap: .*?http://(?P<address>[\d.]+:\d+)")
+_LISTENING = re.compile(r"listening at (?P<address>[\d.]+:\d+)")
 
 Row = dict[str, Any]
 
@@ -32,18 +33,19 @@ class Proxy:
         serve: bool = False,
         arguments: tuple[str, ...] = (),
         env: dict[str, str] | None = None,
+        bare: bool = False,
     ) -> None:
+        """`bare` is mitmdump without our script, and without a ledger."""
         self.folder = folder
         self.ledger = folder / "usage.db"
         sets = [part for option in (f"confdir={confdir}", *options) for part in ("--set", option)]
         if serve:
             command = [BIN / "vertex-tap", "serve", "--port", "0", "--set", f"mode={mode}", *sets]
         else:
-            script = ROOT / "addons" / "gateway.py"
+            script = [] if bare else ["-s", ROOT / "addons" / "gateway.py"]
             command = [
                 BIN / "mitmdump",
-                "-s",
-                script,
+                *script,
                 "--mode",
                 mode,
                 "--listen-host",
@@ -61,7 +63,7 @@ class Proxy:
                 env={**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})},
             )
         self._last_id = ""
-        self.url = self._wait_for_directions()
+        self.url = self._wait_for_directions(_LISTENING if bare else _DIRECTIONS)
         self.port = int(self.url.rpartition(":")[2])
 
     def __enter__(self) -> "Proxy":
@@ -114,11 +116,11 @@ class Proxy:
         self.process.kill()
         self.process.wait(timeout=30)
 
-    def _wait_for_directions(self) -> str:
+    def _wait_for_directions(self, directions: re.Pattern[str]) -> str:
         deadline = time.monotonic() + START_S
         while time.monotonic() < deadline:
-            if match := _DIRECTIONS.search(self.output):
-                return match["url"]
+            if match := directions.search(self.output):
+                return f"http://{match['address']}"
             if self.process.poll() is not None:
                 break
             time.sleep(0.02)

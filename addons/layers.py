@@ -1,0 +1,268 @@
+"""The one place that reaches into mitmproxy's layers: remedies for what no hook can do.
+
+Each remedy replaces one function of mitmproxy's and calls the one that was there. `tests/addons/test_layers.py` shows
+each fault in a bare mitmdump: when such a test fails, mitmproxy has mended the fault, and its remedy can go.
+"""
+
+import logging
+import re
+import time
+from collections.abc import Generator
+from typing import Any
+
+import h11
+from h11._readers import ChunkedReader
+from h11._receivebuffer import ReceiveBuffer
+from mitmproxy import ctx
+from mitmproxy.addonmanager import Loader
+from mitmproxy.connection import Connection
+from mitmproxy.connection import ConnectionState
+from mitmproxy.connection import Server
+from mitmproxy.proxy import commands
+from mitmproxy.proxy import events
+from mitmproxy.proxy import server
+from mitmproxy.proxy import server_hooks
+from mitmproxy.proxy.layers import http as layers
+from mitmproxy.proxy.layers.http import _events
+from mitmproxy.proxy.layers.http import _http1
+
+from addons.error_pages import LAST_WORDS
+from addons.error_pages import closing_error_page
+from addons.error_pages import error_page
+
+CONNECT_S = 10.0
+"""Seconds in which a connection to an upstream must be made: its name, TCP, a proxy's CONNECT and TLS together."""
+LONGEST_TRAILER = 64 * 1024
+"""Bytes of one line."""
+CRASHED = "mitmproxy has crashed"
+"""`error` of a client whose connection has been closed because mitmproxy's layers raised an exception."""
+
+Commands = Generator[Any, Any, None]
+
+
+class Layers:
+    """Puts the remedies in place. They stay when the script is loaded anew, as calls under way need them."""
+
+    def load(self, loader: Loader) -> None:
+        for owner, name, remedy in REMEDIES:
+            setattr(owner, name, remedy)
+
+    def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
+        try:
+            (data.server.address or ("",))[0].encode("idna")
+        except UnicodeError:
+            # mitmproxy would wait for ever: it expects an OSError only.
+            data.server.error = "the host's name is not valid"
+        handler = ctx.master.addons.get("proxyserver").connections.get(data.client.id)
+        for connection, io in list(handler.transports.items() if handler else ()):
+            # mitmproxy keeps attempts that have failed for as long as the client stays.
+            if io.handler and io.handler.done():
+                del handler.transports[connection]
+
+
+def too_slow() -> str:
+    """The error of a connection that was not made in time."""
+    return f"no connection within {CONNECT_S:g} seconds"
+
+
+# JSON instead of mitmproxy's pages, and an end for streams that have none. -------------------------------------------
+
+_their_protocol_error = layers.HttpStream.handle_protocol_error
+
+
+def _handle_protocol_error(self: layers.HttpStream, event: Any) -> Commands:
+    """Does what theirs does, but for what the client gets."""
+    has_begun = self.server_state == self.state_stream_response_body
+    theirs: Commands = _their_protocol_error(self, event)
+    reply = None
+    while True:
+        try:
+            command = theirs.send(reply)
+        except StopIteration:
+            return
+        if _tells_client(self, command):
+            ours = _last_words(self) if has_begun else _answer(self, command.event)
+            if ours:
+                yield from ours
+                reply = None
+                continue
+        reply = yield command
+
+
+def _tells_client(stream: layers.HttpStream, command: Any) -> bool:
+    return (
+        isinstance(command, layers.SendHttp)
+        and isinstance(command.event, _events.ResponseProtocolError)
+        and command.connection is stream.context.client
+    )
+
+
+def _last_words(stream: layers.HttpStream) -> list[layers.SendHttp] | None:
+    words = stream.flow.metadata.pop(LAST_WORDS, b"")
+    return _sent(stream, [_events.ResponseData(stream.stream_id, words)]) if words else None
+
+
+def _answer(stream: layers.HttpStream, event: Any) -> list[layers.SendHttp] | None:
+    # A number up to mitmproxy 11, an enum since.
+    status = event.code if isinstance(event.code, int) else event.code.http_status_code()
+    if status is None or status in (444, 499) or stream.flow.request.method == "HEAD":
+        return None
+    response = error_page(status, event.message)
+    head = _events.ResponseHeaders(stream.stream_id, response, False)
+    return _sent(stream, [head, _events.ResponseData(stream.stream_id, response.raw_content or b"")])
+
+
+def _sent(stream: layers.HttpStream, events: list[Any]) -> list[layers.SendHttp]:
+    events.append(_events.ResponseEndOfMessage(stream.stream_id))
+    return [layers.SendHttp(event, stream.context.client) for event in events]
+
+
+# Trailers of HTTP/1.1, where mitmproxy raises NotImplementedError. They may be dropped: RFC 9110, 6.5.1. -------------
+
+
+class ReaderWithoutTrailers(ChunkedReader):
+    """Drops trailers line by line, whatever is in them, up to the empty line that ends the message."""
+
+    def __call__(self, buf: ReceiveBuffer) -> h11.Data | h11.EndOfMessage | None:
+        if not self._reading_trailer:
+            event: h11.Data | h11.EndOfMessage | None = super().__call__(buf)
+            return event
+        if buf.maybe_extract_lines() is not None:
+            return h11.EndOfMessage()
+        while buf.maybe_extract_next_line():
+            # The rest of the trailers, or the empty line, is yet to come.
+            pass
+        if len(buf) > LONGEST_TRAILER:
+            raise h11.RemoteProtocolError("a trailer is too long")
+        return None
+
+
+_their_server_send = _http1.Http1Server.send
+_their_client_send = _http1.Http1Client.send
+
+
+def _server_send(self: _http1.Http1Server, event: Any) -> Commands:
+    """Drops the trailers of an HTTP/2 upstream, for a client that speaks HTTP/1.1."""
+    if not isinstance(event, _events.ResponseTrailers):
+        yield from _their_server_send(self, event)
+
+
+def _client_send(self: _http1.Http1Client, event: Any) -> Commands:
+    """Drops the trailers of an HTTP/2 client, for an upstream that speaks HTTP/1.1."""
+    if not isinstance(event, _events.RequestTrailers):
+        yield from _their_client_send(self, event)
+
+
+# Answers before the answer: 100, 102 and 103, which mitmproxy takes for the final one. 101 is final. ------------------
+
+_NOT_FINAL = re.compile(rb"\r?\n|HTTP/\d\.\d +1(?!01)\d\d[ \r\n]")
+_their_read_headers = _http1.Http1Client.read_headers
+
+
+def _read_headers(self: _http1.Http1Client, event: Any) -> Commands:
+    if isinstance(event, events.DataReceived) and self.request:
+        while _NOT_FINAL.match(self.buf._data):
+            if self.buf.maybe_extract_lines() is None:
+                # Its end is yet to come.
+                return
+    yield from _their_read_headers(self, event)
+
+
+# Connections: an attempt that has failed is forgotten, one that takes too long fails. --------------------------------
+
+_their_get_connection = layers.HttpLayer.get_connection
+_their_register_connection = layers.HttpLayer.register_connection
+_their_http_event = layers.HttpLayer._handle_event
+
+
+class Deadline(commands.RequestWakeup):
+    """Wakes an HttpLayer when a connection should have been made."""
+
+    def __init__(self, delay: float, connection: Connection) -> None:
+        super().__init__(delay)
+        self.connection = connection
+
+
+def _get_connection(self: layers.HttpLayer, event: layers.GetHttpConnection, *, reuse: bool = True) -> Commands:
+    waited_for = set(self.waiting_for_establishment)
+    for connection in (*self.connections, self.context.server):
+        # mitmproxy would answer with the error of an earlier attempt.
+        if isinstance(connection, Server) and connection not in waited_for:
+            connection.error = None
+    yield from _their_get_connection(self, event, reuse=reuse)
+    for connection in self.waiting_for_establishment.keys() - waited_for:
+        yield Deadline(CONNECT_S, connection)
+
+
+def _handle_http_event(self: layers.HttpLayer, event: events.Event) -> Commands:
+    command = event.command if isinstance(event, events.Wakeup) else None
+    # A layer notes the commands of layers inside, which pass through it.
+    if isinstance(command, Deadline) and command not in self.command_sources:
+        yield from _check_deadline(self, command.connection)
+        return
+    yield from _their_http_event(self, event)
+    if isinstance(event, events.OpenConnectionCompleted):
+        _forget_ended(self)
+
+
+def _check_deadline(self: layers.HttpLayer, connection: Connection) -> Commands:
+    if connection not in self.waiting_for_establishment:
+        return
+    # Through a proxy it has a connection of its own inside that to the proxy.
+    both = [other for other, child in self.connections.items() if child is self.connections[connection]]
+    begun = min((one.timestamp_start for one in both if one.timestamp_start), default=None)
+    # mitmproxy makes five connections at a time to one address; the others are yet to begin.
+    left = CONNECT_S if begun is None else begun + CONNECT_S - time.time()
+    if left > 0:
+        yield Deadline(left, connection)
+        return
+    for one in both:
+        yield commands.CloseConnection(one)
+    yield from self.register_connection(layers.RegisterHttpConnection(connection, too_slow()))
+
+
+def _register_connection(self: layers.HttpLayer, command: layers.RegisterHttpConnection) -> Commands:
+    # One that took too long has been registered as failed, before mitmproxy notices that it is closed.
+    if command.connection in self.waiting_for_establishment:
+        yield from _their_register_connection(self, command)
+
+
+def _forget_ended(self: layers.HttpLayer) -> None:
+    """Drops connections that nobody uses and of which no event will come. mitmproxy keeps all that a client had."""
+    opening = {command.connection for command in self.command_sources if isinstance(command, commands.OpenConnection)}
+    used = {stream.context.server for stream in self.streams.values()} | {self.context.server}
+    kept = opening | used | self.waiting_for_establishment.keys()
+    for connection in self.connections.keys() - kept:
+        was_opened = connection.peername is not None
+        if connection.state is ConnectionState.CLOSED and (connection.timestamp_end or not was_opened):
+            del self.connections[connection]
+
+
+# An exception inside a layer, after which mitmproxy leaves the client waiting. ----------------------------------------
+
+_their_log = server.ConnectionHandler.log
+
+
+def _log(self: server.ConnectionHandler, message: str, level: int = logging.INFO, exc_info: Any = None) -> None:
+    """Closes the connection to the client with the news of a crash; all that it had under way ends with it."""
+    _their_log(self, message, level, exc_info)
+    if exc_info and level >= logging.ERROR:
+        self.client.error = CRASHED
+        transport = self.transports.get(self.client)
+        if transport and transport.handler:
+            self.close_connection(self.client)
+
+
+REMEDIES: tuple[tuple[Any, str, Any], ...] = (
+    (layers.HttpStream, "handle_protocol_error", _handle_protocol_error),
+    (_http1, "make_error_response", closing_error_page),
+    (_http1, "ChunkedReader", ReaderWithoutTrailers),
+    (_http1.Http1Server, "send", _server_send),
+    (_http1.Http1Client, "send", _client_send),
+    (_http1.Http1Client, "read_headers", _read_headers),
+    (layers.HttpLayer, "get_connection", _get_connection),
+    (layers.HttpLayer, "register_connection", _register_connection),
+    (layers.HttpLayer, "_handle_event", _handle_http_event),
+    (server.ConnectionHandler, "log", _log),
+)
+"""Whose function, its name, and what takes its place."""

@@ -1,0 +1,236 @@
+"""Every call has a settled row, whatever dies above us: mitmproxy's layers, or another addon."""
+
+import http.client
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from addons.drain import PATIENCE_S
+from addons.entrance import BUNDLE
+from tests.http import API_KEY
+from tests.http import HELLO
+from tests.http import MODEL
+from tests.http import connection
+from tests.http import request
+from tests.http import send
+from tests.loopback import client_context
+from tests.process import BIN
+from tests.process import Proxy
+from tests.process import Row
+from tests.process import until
+from tests.vertex_simulator import Simulator
+from tests.wire.test_live import live
+
+STREAM = f"{MODEL}:streamGenerateContent?alt=sse"
+UNARY = f"{MODEL}:generateContent"
+SCRIPT = """
+import asyncio
+from mitmproxy.proxy.layers import http, websocket
+
+
+def crashing(cls, name, wants):
+    theirs = getattr(cls, name)
+
+    def ours(self, event):
+        if wants(self, event):
+            raise RuntimeError("the layer crashed, of purpose, quoting 'MARK'")
+        yield from theirs(self, event)
+
+    setattr(cls, name, ours)
+
+
+def wants(self, event):
+    name = type(event).__name__
+    flow = getattr(self, "flow", None)
+    return flow is not None and f"crash={name}" in flow.request.headers.get("x-plan", "")
+
+
+crashing(http.HttpStream, "_handle_event", wants)
+crashing(websocket.WebsocketLayer, "relay_messages", lambda self, event: "crash" in self.flow.metadata)
+
+
+def broken(data):
+    raise RuntimeError("the callable crashed, of purpose, quoting 'MARK'")
+
+
+class Hooks:
+    def __getattr__(self, hook):
+        if hook not in ("requestheaders", "request", "responseheaders", "response", "error"):
+            raise AttributeError(hook)
+
+        async def run(flow):
+            plan = flow.request.headers.get("x-plan", "")
+            if f"kill={hook} " in plan + " ":
+                flow.kill()
+            if f"raise={hook} " in plan + " ":
+                raise RuntimeError("an addon raised, of purpose, quoting 'MARK'")
+            if f"wait={hook} " in plan + " ":
+                await asyncio.sleep(1)
+            if f"callable={hook} " in plan + " ":
+                flow.response.stream = broken
+
+        return run
+
+    def websocket_message(self, flow):
+        if b"crash" in flow.websocket.messages[-1].content:
+            flow.metadata["crash"] = True
+
+
+addons = [Hooks()]
+"""
+"""A script beside ours that does what the header `x-plan` says."""
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, confdir: Path, simulator: Simulator) -> Iterator[Proxy]:
+    folder = tmp_path_factory.mktemp("settling")
+    script = folder / "script.py"
+    script.write_text(SCRIPT)
+    arguments = ("-s", str(script))
+    with Proxy(folder=folder, confdir=confdir, mode=f"reverse:{simulator.url}", arguments=arguments) as running:
+        yield running
+        with connection(running.url) as idle:
+            assert send(idle, UNARY, HELLO).status == 200
+            started = time.monotonic()
+            assert running.stop() == 0
+            assert time.monotonic() - started < PATIENCE_S
+        assert running.rows("state = 'open'") == []
+        verify = subprocess.run([BIN / "vertex-tap", "verify", running.ledger], capture_output=True, check=False)
+        assert verify.returncode == 0, verify.stdout
+        assert "MARK" not in running.output
+
+
+@pytest.fixture
+def proxy(shared: Proxy) -> Proxy:
+    shared.new_rows()
+    return shared
+
+
+def closed(client: http.client.HTTPConnection) -> bool:
+    """Whether the connection ends without a whole answer, soon."""
+    try:
+        client.getresponse().read()
+    except TimeoutError:
+        return False
+    except (OSError, http.client.HTTPException):
+        return True
+    return False
+
+
+def settled(proxy: Proxy, number: int = 1) -> list[Row]:
+    """The rows, as soon as so many are settled."""
+
+    def rows() -> list[Row]:
+        found = proxy.rows(f"id > '{proxy._last_id}' AND state != 'open'")
+        return found if len(found) == number else []
+
+    until(rows, 15)
+    return proxy.new_rows()
+
+
+CRASHES = {
+    "RequestData": "interrupted",
+    "RequestEndOfMessage": "interrupted",
+    "ResponseHeaders": "interrupted",
+    "ResponseData": "interrupted",
+    "ResponseEndOfMessage": "done",
+}
+"""What the layer was about to handle when it crashed -> the row's state."""
+
+
+class TestLayersThatCrash:
+    @pytest.mark.parametrize("path", [UNARY, STREAM])
+    @pytest.mark.parametrize("event", CRASHES)
+    def test_in_a_call(self, proxy: Proxy, event: str, path: str) -> None:
+        with connection(proxy.url) as client:
+            request(client, path, HELLO, headers={"x-plan": f"crash={event}"})
+            # An answer whose length is known is whole before its end has been noticed.
+            assert closed(client) or (event, path) == ("ResponseEndOfMessage", UNARY)
+            # While the client's side is still open.
+            (row,) = settled(proxy)
+        assert row["state"] == CRASHES[event]
+        assert row["usage_state"] == ("final" if row["state"] == "done" else "absent")
+        assert row["status"] == (200 if "Response" in event and event != "ResponseHeaders" else None)
+
+    def test_in_the_middle_of_a_stream(self, proxy: Proxy, simulator: Simulator) -> None:
+        with connection(proxy.url) as client:
+            plan = {"gate": "settling"}
+            request(client, STREAM, HELLO, plan=plan, headers={"x-plan": "crash=ResponseEndOfMessage"})
+            answer = client.getresponse()
+            assert answer.read1(65536)
+            for _ in range(10):
+                simulator.gates["settling"].release()
+            with pytest.raises((OSError, http.client.HTTPException)):
+                answer.read()
+            (row,) = settled(proxy)
+        assert (row["state"], row["usage_state"], row["status"]) == ("done", "final", 200)
+
+    def test_a_stream_callable(self, proxy: Proxy) -> None:
+        with connection(proxy.url) as client:
+            request(client, UNARY, HELLO, headers={"x-plan": "callable=responseheaders"})
+            assert closed(client)
+            (row,) = settled(proxy)
+        assert (row["state"], row["usage_state"], row["status"]) == ("interrupted", "absent", 200)
+
+    def test_one_of_several_streams(self, proxy: Proxy, confdir: Path, simulator: Simulator) -> None:
+        """The connection is closed, so all of its calls end."""
+        context = client_context(confdir / BUNDLE, http2=True)
+        url = proxy.url.replace("http://127.0.0.1", "https://localhost")
+        before = len(simulator.seen)
+        with httpx.Client(base_url=url, verify=context, http2=True, trust_env=False, timeout=20) as client:
+            key = {"x-goog-api-key": API_KEY}
+            assert client.post(UNARY, json=HELLO, headers=key).status_code == 200
+            settled(proxy)
+
+            def post(plan: dict[str, str]) -> None:
+                with pytest.raises(httpx.HTTPError):
+                    client.post(UNARY, json=HELLO, headers=key | plan)
+
+            with ThreadPoolExecutor(4) as pool:
+                hanging = [pool.submit(post, {"x-simulator": json.dumps({"hang": True})}) for _ in range(3)]
+                until(lambda: len(simulator.seen) >= before + 4)
+                pool.submit(post, {"x-plan": "crash=ResponseHeaders"}).result()
+                for one in hanging:
+                    one.result()
+            rows = settled(proxy, 4)
+        assert {(row["state"], row["usage_state"], row["status"]) for row in rows} == {("interrupted", "absent", None)}
+
+    def test_a_live_session(self, proxy: Proxy) -> None:
+        with live(proxy) as client:
+            client.say({"setup": {"model": "projects/p/locations/us-central1/publishers/google/models/m"}})
+            assert client.hear() == {"setupComplete": {}}
+            client.turn("crash")
+            assert client.sock.recv(1000) == b""
+            (row,) = settled(proxy)
+        assert (row["state"], row["usage_state"], row["status"]) == ("interrupted", "absent", 101)
+
+
+class TestAddonsThatInterfere:
+    @pytest.mark.parametrize("hook", ["requestheaders", "request", "responseheaders"])
+    def test_that_kill(self, proxy: Proxy, hook: str) -> None:
+        with connection(proxy.url) as client:
+            request(client, UNARY, HELLO, headers={"x-plan": f"kill={hook}"})
+            assert closed(client)
+            (row,) = settled(proxy)
+        assert (row["state"], row["usage_state"], row["status"]) == ("interrupted", "absent", None)
+
+    @pytest.mark.parametrize("hook", ["requestheaders", "request", "responseheaders", "response"])
+    def test_that_raise(self, proxy: Proxy, hook: str) -> None:
+        with connection(proxy.url) as client:
+            for _ in range(2):
+                assert send(client, UNARY, HELLO, headers={"x-plan": f"raise={hook}"}).status == 200
+        assert {(row["state"], row["usage_state"]) for row in settled(proxy, 2)} == {("done", "final")}
+
+    @pytest.mark.parametrize("hook", ["requestheaders", "request", "responseheaders"])
+    def test_clients_that_do_not_wait_for_them(self, proxy: Proxy, hook: str) -> None:
+        with connection(proxy.url) as client:
+            request(client, UNARY, HELLO, headers={"x-plan": f"wait={hook}"})
+            time.sleep(0.3)
+        (row,) = settled(proxy)
+        assert (row["state"], row["usage_state"], row["error_type"]) == ("client_closed", "absent", "client_closed")
