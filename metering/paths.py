@@ -67,6 +67,8 @@ TEMPLATES = (
     Template("vertex", "vertex-live", "{rpc}", _LIVE + "cloud.aiplatform.{version}.LlmBidiService/{rpc:live}"),
     Template("vertex", "vertex", "{rpc}", "/google.cloud.aiplatform.{version}.{rpc_service:name}/{rpc:name}"),
     Template("gemini", "gemini", "{action}", _GEMINI + "/{collection:collection}/{model:model}:{action:name}", "POST"),
+    Template("gemini", "gemini", "files.create", "/upload" + _GEMINI + "/files"),
+    Template("gemini", "gemini", "fileSearchStores.", "/upload" + _GEMINI + "/fileSearchStores/{id}:{verb:name}"),
     Template("openai", "openai", "models", "/v1/models[/{model:rest}]"),
     Template("openai", "openai", "{openai}", "/v1/{openai:openai}"),
     Template("gemini", "gemini", "models.", _GEMINI + "/{collection:collection}[/{model}]"),
