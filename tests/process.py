@@ -30,6 +30,7 @@ class Proxy:
         mode: str = "reverse:https://aiplatform.googleapis.com",
         confdir: Path,
         serve: bool = False,
+        program: str = "mitmdump",
         arguments: tuple[str, ...] = (),
         env: dict[str, str] | None = None,
     ) -> None:
@@ -41,7 +42,7 @@ class Proxy:
         else:
             script = ROOT / "addons" / "gateway.py"
             command = [
-                BIN / "mitmdump",
+                BIN / program,
                 "-s",
                 script,
                 "--mode",
