@@ -335,7 +335,7 @@ def _until(pattern: re.Pattern[str], text: str) -> str:
 
 OUR_LOGGERS = frozenset({"addons", "metering", "scripts"})
 """Their records quote nobody. All others are libraries'."""
-_DATA = re.compile(r"""[,='"{?;\n]|\bb'""")
+_DATA = re.compile(r"""\bb(?=['"])|[,='"{?;\n]""")
 """Where the data begin in a record for debugging, such as `>> DataReceived(client, b'GET /')`."""
 
 
