@@ -5,6 +5,7 @@ whenever somebody else looks at it. mitmproxy's layers get back what is sent bef
 so it does not matter what of an answer is sent after which hook.
 """
 
+import copy
 import logging
 import re
 import sys
@@ -12,11 +13,11 @@ import threading
 import traceback
 from collections.abc import Generator
 from collections.abc import MutableMapping
-from dataclasses import fields
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from typing import Any
 from typing import NamedTuple
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from mitmproxy import ctx
@@ -218,30 +219,30 @@ def _shown_request(request: http.Request) -> http.Request:
     path = re.split(rb"[?#]", data.path, maxsplit=1)[0]
     if len(path) > LONGEST_PATH:
         path = path[:LONGEST_PATH] + "…".encode()
-    return http.Request(
-        **_fields(data)
-        | {
-            "host": data.host.rpartition("@")[2],
-            "authority": data.authority.rpartition(b"@")[2],
-            "path": _TOKENS.sub("…", path.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape"),
-            **_shown_message(data),
-        }
+    return _copy(
+        request,
+        host=data.host.rpartition("@")[2],
+        authority=data.authority.rpartition(b"@")[2],
+        path=_TOKENS.sub("…", path.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape"),
     )
 
 
 def _shown_response(response: http.Response) -> http.Response:
-    data = response.data
-    reason = reason_of(data.status_code).encode()
-    return http.Response(**_fields(data) | {"reason": reason, **_shown_message(data)})
+    return _copy(response, reason=reason_of(response.status_code).encode())
 
 
-def _fields(data: http.MessageData) -> dict[str, Any]:
-    return {field.name: getattr(data, field.name) for field in fields(data)}
+Message = TypeVar("Message", bound=http.Message)
 
 
-def _shown_message(data: http.MessageData) -> dict[str, Any]:
+def _copy(message: Message, **changes: object) -> Message:
+    """Of a request or an answer what may be shown. `copy` does not check all types again, as making one does."""
+    shown, data = copy.copy(message), message.data
+    shown.data, shown.stream = copy.copy(data), False
     trailers = data.trailers and _shown_headers(data.trailers)
-    return {"content": None, "headers": _shown_headers(data.headers), "trailers": trailers}
+    changes |= {"content": None, "headers": _shown_headers(data.headers), "trailers": trailers}
+    for name, value in changes.items():
+        setattr(shown.data, name, value)
+    return shown
 
 
 SHOWN_HEADERS = frozenset(

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from mitmproxy import io
 from wsproto.events import CloseConnection
@@ -29,6 +30,7 @@ from tests.http import comes_whole
 from tests.http import connection
 from tests.http import raw
 from tests.http import request
+from tests.loopback import client_context
 from tests.process import Proxy
 from tests.process import until
 from tests.vertex_simulator import Simulator
@@ -49,12 +51,22 @@ LOUD = ("flow_detail=4", "termlog_verbosity=debug", "proxy_debug=true", "hardump
 """All that mitmproxy can tell."""
 
 
-@pytest.mark.parametrize("options", [(), LOUD], ids=["usual", "loud"])
-def test_marks_are_nowhere(start_proxy: StartProxy, simulator: Simulator, options: tuple[str, ...]) -> None:
+SERVE_LOUD = ("serve", "termlog_verbosity=debug", "proxy_debug=true")
+
+
+@pytest.mark.parametrize("options", [(), LOUD, SERVE_LOUD], ids=["usual", "loud", "serve"])
+def test_marks_are_nowhere(
+    start_proxy: StartProxy, simulator: Simulator, confdir: Path, options: tuple[str, ...]
+) -> None:
+    serve = options[:1] == ("serve",)
     key = f"AIza{MARK}"
     simulator.credentials.api_keys.add(key)
     proxy = start_proxy(
-        *options, mode=f"reverse:{simulator.url}", arguments=("-w", "flows"), env={"COLUMNS": "500", "LINES": "50"}
+        *options[serve:],
+        mode=f"reverse:{simulator.url}",
+        serve=serve,
+        arguments=() if serve else ("-w", "flows"),
+        env={"COLUMNS": "500", "LINES": "50"},
     )
     before = len(simulator.seen)
     token = simulator.credentials.token()
@@ -75,6 +87,14 @@ def test_marks_are_nowhere(start_proxy: StartProxy, simulator: Simulator, option
     claude = {"anthropic_version": "x", "messages": [{"role": "user", "content": MARK}]}
     call(proxy.url, f"{PROJECT}/publishers/anthropic/models/claude:rawPredict?key={MARK}", claude)
     call(proxy.url, "/v1/chat/completions", {"model": MARK + " x", "messages": []}, headers={"authorization": MARK})
+
+    context = client_context(confdir / "mitmproxy-ca-cert.pem", http2=True)
+    with httpx.Client(verify=context, http2=True, trust_env=False) as client:
+        url = f"https://127.0.0.1:{proxy.port}{MODEL}:generateContent?x={MARK}"
+        for plan in ({}, {"status": 400}, {"cut": 0}):
+            with contextlib.suppress(httpx.HTTPError):
+                told = {**headers, "x-goog-api-key": key, "x-simulator": json.dumps(plan)}
+                client.post(url, json=MARKED, headers=told)
 
     # What is no HTTP.
     for text in (
@@ -109,6 +129,8 @@ def test_marks_are_nowhere(start_proxy: StartProxy, simulator: Simulator, option
 
     assert proxy.stop() == 0
     assert_clean(proxy)
+    if serve:
+        return
     with (proxy.folder / "flows").open("rb") as flows:
         assert len(list(io.FlowReader(flows).stream())) >= 20
     assert API_KEY.encode() not in (proxy.folder / "flows").read_bytes()
@@ -182,9 +204,9 @@ def test_what_a_web_page_of_mitmproxy_shows(start_proxy: StartProxy, simulator: 
     """A call under way, and one that has ended."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    page = ("--set", f"web_port={port}", "--set", "web_open_browser=false", "--set", "web_password=secret")
-    if sys.version_info < (3, 12):
-        page = page[:-2]
+    page = ["--set", f"web_port={port}", "--set", "web_open_browser=false"]
+    if sys.version_info >= (3, 12):
+        page += ["--set", "web_password=secret"]
     proxy = start_proxy(mode=f"reverse:{simulator.url}", program="mitmweb", arguments=page)
     headers = {"x-goog-api-key": f"AIza{MARK}", "x-prompt": MARK}
     simulator.credentials.api_keys.add(f"AIza{MARK}")
@@ -328,10 +350,8 @@ def test_exceptions_are_told_without_their_messages() -> None:
     text = logging.Formatter().format(record)
     assert text.startswith("Addon error: RuntimeError\n")
     assert "secret" not in text.replace('int("secret one")', "").replace('RuntimeError("secret two")', "")
-    assert [line for line in text.splitlines() if line in ("ValueError", "RuntimeError")] == [
-        "ValueError",
-        "RuntimeError",
-    ]
+    types = [line for line in text.splitlines() if line in ("ValueError", "RuntimeError")]
+    assert types == ["ValueError", "RuntimeError"]
     assert "test_redact.py" in text
 
 

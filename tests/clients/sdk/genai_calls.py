@@ -160,14 +160,15 @@ def error(client: Any) -> Any:
 def main() -> None:
     asked = json.loads(sys.argv[1])
     http_options = {"base_url": asked["base_url"]} if asked.get("base_url") else None
-    given = {
+    given: dict[str, dict[str, Any]] = {
         "key": {"api_key": "AIzaSimulatedKey"},
         "service_account": {"project": "test-project", "location": "us-central1"},
         # The Gemini API's client, not Vertex AI's.
         "gemini": {"api_key": "AIzaSimulatedKey", "vertexai": False},
     }
     told = {}
-    with genai.Client(**{"vertexai": True, "http_options": http_options} | given[asked["auth"]]) as client:
+    options: dict[str, Any] = {"vertexai": True, "http_options": http_options, **given[asked["auth"]]}
+    with genai.Client(**options) as client:
         for name in asked["calls"]:
             told[name] = globals()[name](client)
     print(json.dumps(told))
