@@ -68,6 +68,8 @@ TEMPLATES = (
     Template("vertex", "vertex-live", "{rpc}", _LIVE + "cloud.aiplatform.{version}.LlmBidiService/{rpc:live}"),
     Template("vertex", "vertex", "{rpc}", "/google.cloud.aiplatform.{version}.{rpc_service:name}/{rpc:name}"),
     Template("gemini", "gemini", "{action}", _ACTION, "POST"),
+    Template("gemini", "gemini", "files.create", "/upload[/{version:gemini}]/files"),
+    Template("gemini", "gemini", "fileSearchStores.", "/upload[/{version:gemini}]/fileSearchStores/{id}:{verb:name}"),
     Template("openai", "openai", "models", "/v1/models[/{model:rest}]"),
     Template("openai", "openai", "{openai}", "/v1/{openai:openai}"),
     Template("anthropic", "anthropic", "messages", "/v1/messages"),

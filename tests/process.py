@@ -31,6 +31,7 @@ class Proxy:
         mode: str = "reverse:https://aiplatform.googleapis.com",
         confdir: Path,
         serve: bool = False,
+        program: str = "mitmdump",
         arguments: tuple[str, ...] = (),
         env: dict[str, str] | None = None,
         bare: bool = False,
@@ -44,7 +45,7 @@ class Proxy:
         else:
             script = [] if bare else ["-s", ROOT / "addons" / "gateway.py"]
             command = [
-                BIN / "mitmdump",
+                BIN / program,
                 *script,
                 "--mode",
                 mode,

@@ -2,15 +2,23 @@
 
 import contextlib
 import json
+import logging
 import socket
 import sqlite3
+import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from mitmproxy import io
+from wsproto.events import CloseConnection
+from wsproto.events import Ping
 
+from addons.redact import LONGEST_TEXT
+from addons.redact import _redacted_record
 from addons.redact import redacted
 from tests.conftest import StartProxy
 from tests.http import API_KEY
@@ -19,10 +27,15 @@ from tests.http import MODEL
 from tests.http import PROJECT
 from tests.http import call
 from tests.http import comes_whole
+from tests.http import connection
 from tests.http import raw
+from tests.http import request
+from tests.loopback import client_context
 from tests.process import Proxy
 from tests.process import until
 from tests.vertex_simulator import Simulator
+from tests.wire.test_live import SETUP
+from tests.wire.test_live import live
 
 MARK = "MaRk7f3Q"
 """In prompts, keys, queries, URIs and answers."""
@@ -34,15 +47,31 @@ MARKED: dict[str, Any] = {
 }
 
 
-def test_marks_are_nowhere(start_proxy: StartProxy, simulator: Simulator) -> None:
+LOUD = ("flow_detail=4", "termlog_verbosity=debug", "proxy_debug=true", "hardump=flows.har")
+"""All that mitmproxy can tell."""
+
+
+SERVE_LOUD = ("serve", "termlog_verbosity=debug", "proxy_debug=true")
+
+
+@pytest.mark.parametrize("options", [(), LOUD, SERVE_LOUD], ids=["usual", "loud", "serve"])
+def test_marks_are_nowhere(
+    start_proxy: StartProxy, simulator: Simulator, confdir: Path, options: tuple[str, ...]
+) -> None:
+    serve = options[:1] == ("serve",)
     key = f"AIza{MARK}"
     simulator.credentials.api_keys.add(key)
     proxy = start_proxy(
-        mode=f"reverse:{simulator.url}", arguments=("-w", "flows"), env={"COLUMNS": "500", "LINES": "50"}
+        *options[serve:],
+        mode=f"reverse:{simulator.url}",
+        serve=serve,
+        arguments=() if serve else ("-w", "flows"),
+        env={"COLUMNS": "500", "LINES": "50"},
     )
+    before = len(simulator.seen)
     token = simulator.credentials.token()
     given = f"x-{MARK}"
-    headers = {"cookie": f"session={MARK}"}
+    headers = {"cookie": f"session={MARK}", "x-echo": key, "x-prompt": f"{MARK} said", "user-agent": f"sk-{MARK}"}
 
     # Calls of every kind and end; each is marked wherever a client can put something.
     for path in (f"{MODEL}:generateContent", f"{MODEL}:streamGenerateContent?alt=sse", f"{MODEL}:countTokens"):
@@ -58,6 +87,14 @@ def test_marks_are_nowhere(start_proxy: StartProxy, simulator: Simulator) -> Non
     claude = {"anthropic_version": "x", "messages": [{"role": "user", "content": MARK}]}
     call(proxy.url, f"{PROJECT}/publishers/anthropic/models/claude:rawPredict?key={MARK}", claude)
     call(proxy.url, "/v1/chat/completions", {"model": MARK + " x", "messages": []}, headers={"authorization": MARK})
+
+    context = client_context(confdir / "mitmproxy-ca-cert.pem", http2=True)
+    with httpx.Client(verify=context, http2=True, trust_env=False) as client:
+        url = f"https://127.0.0.1:{proxy.port}{MODEL}:generateContent?x={MARK}"
+        for plan in ({}, {"status": 400}, {"cut": 0}):
+            with contextlib.suppress(httpx.HTTPError):
+                told = {**headers, "x-goog-api-key": key, "x-simulator": json.dumps(plan)}
+                client.post(url, json=MARKED, headers=told)
 
     # What is no HTTP.
     for text in (
@@ -85,16 +122,113 @@ def test_marks_are_nowhere(start_proxy: StartProxy, simulator: Simulator) -> Non
     assert_clean(proxy)
 
     # What went upstream had the marks.
-    went = [seen.request for seen in simulator.seen if MARK.encode() in seen.request.body]
+    went = [seen.request for seen in simulator.seen[before:] if MARK.encode() in seen.request.body]
     assert len(went) >= 15
     assert any(request.query.get("key") == [key] for request in went)
     assert any(f"session={MARK}" in request.headers.get("cookie", "") for request in went)
 
     assert proxy.stop() == 0
     assert_clean(proxy)
+    if serve:
+        return
     with (proxy.folder / "flows").open("rb") as flows:
         assert len(list(io.FlowReader(flows).stream())) >= 20
     assert API_KEY.encode() not in (proxy.folder / "flows").read_bytes()
+
+
+ANSWERS = {
+    "whole": f"HTTP/1.1 200 {MARK}\r\nContent-Type: application/json\r\nX-Echo: {MARK}\r\nConnection: close\r\n\r\n"
+    + json.dumps({"candidates": [{"content": {"parts": [{"text": f"{MARK} \\ ' \" said"}]}, "finishReason": "STOP"}]}),
+    "events": "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+    + f'data: {{"candidates": [{{"content": {{"parts": [{{"text": "{MARK} it\'s"}}]}}}}]}}\r\n\r\n',
+    "quoting": "HTTP/1.1 400 Bad\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
+    + json.dumps(
+        {"error": {"code": 400, "message": f'Unknown name "{MARK}": it\'s none', "status": "INVALID_ARGUMENT"}}
+    ),
+    "page": f"HTTP/1.1 503 Oh\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n<p>{MARK}</p>",
+    "cut": f"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 999\r\n\r\ndata: {MARK}",
+    "garbled": f'HTTP/1.1 200 OK\r\n{MARK} "it\'s" {MARK}\r\n\r\n',
+    "smuggled": f"HTTP/1.1 200 OK\r\nTransfer-Encoding: {MARK}\r\n\r\n",
+    "unchunked": f"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{MARK} '{MARK}\r\n",
+    "more": f"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{{}}{MARK} '\"{MARK}",
+    "no words": f'{MARK} it\'s "{MARK}"\r\n\r\n',
+}
+"""By a word in the name of the model."""
+
+
+@pytest.mark.parametrize("options", [("openai_mode=convert",), (*LOUD, "openai_mode=convert")], ids=["usual", "loud"])
+def test_marks_in_answers(start_proxy: StartProxy, options: tuple[str, ...]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=_answer, args=(server, ANSWERS), daemon=True).start()
+        mode = f"reverse:http://127.0.0.1:{server.getsockname()[1]}"
+        env = {"VERTEX_API_KEY": f"AIza{MARK}", "COLUMNS": "500"}
+        proxy = start_proxy(*options, "vertex_auth=express", mode=mode, arguments=("-w", "flows"), env=env)
+        headers = {"x-goog-api-key": "", "x-prompt": f"{MARK} it's \"", "cookie": f"a={MARK}"}
+        for word in ANSWERS:
+            native = f"/v1/publishers/google/models/gemini-{word.replace(' ', '-')}"
+            chat = {"model": native.rpartition("/")[2], "messages": [{"role": "user", "content": MARK}], MARK: 1}
+            for path, body in (
+                (f"{native}:generateContent?x={MARK}", MARKED),
+                (f"{native}:streamGenerateContent?alt=sse&x={MARK}", MARKED),
+                ("/v1/chat/completions", chat),
+                ("/v1/chat/completions", chat | {"stream": True}),
+                ("/v1/responses", {"model": chat["model"], "input": MARK}),
+                ("/v1/chat/completions", chat | {"n": 2, "response_format": MARK}),
+            ):
+                comes_whole(proxy.url, path, body, headers=headers)
+        until(lambda: not proxy.rows("state = 'open'"))
+        assert len(proxy.rows("attempts > 0")) >= 4 * len(ANSWERS)
+        assert proxy.stop() == 0
+    assert_clean(proxy)
+    with (proxy.folder / "flows").open("rb") as flows:
+        assert len(list(io.FlowReader(flows).stream())) >= 4 * len(ANSWERS)
+
+
+@pytest.mark.parametrize("options", [(), LOUD], ids=["usual", "loud"])
+def test_marks_in_live_sessions(start_proxy: StartProxy, simulator: Simulator, options: tuple[str, ...]) -> None:
+    proxy = start_proxy(*options, mode=f"reverse:{simulator.url}", arguments=("-w", "flows"))
+    with live(proxy) as client:
+        client.say(SETUP)
+        client.hear()
+        client.turn(f'{MARK} it\'s "{MARK}"')
+        while "serverContent" not in client.hear():
+            pass
+        client.sock.sendall(client.connection.send(Ping(MARK.encode())))
+        client.sock.sendall(client.connection.send(CloseConnection(1000, f"{MARK} it's")))
+    until(lambda: proxy.rows("state <> 'open'"))
+    assert proxy.stop() == 0
+    assert_clean(proxy)
+
+
+def test_what_a_web_page_of_mitmproxy_shows(start_proxy: StartProxy, simulator: Simulator) -> None:
+    """A call under way, and one that has ended."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    page = ["--set", f"web_port={port}", "--set", "web_open_browser=false"]
+    if sys.version_info >= (3, 12):
+        page += ["--set", "web_password=secret"]
+    proxy = start_proxy(mode=f"reverse:{simulator.url}", program="mitmweb", arguments=page)
+    headers = {"x-goog-api-key": f"AIza{MARK}", "x-prompt": MARK}
+    simulator.credentials.api_keys.add(f"AIza{MARK}")
+    before = len(simulator.seen)
+
+    def shown() -> str:
+        answer = call(f"http://127.0.0.1:{port}", "/flows?token=secret", headers={"authorization": "Bearer secret"})
+        assert answer.status == 200
+        return answer.body.decode()
+
+    with connection(proxy.url) as client:
+        path = f"{MODEL}:generateContent?x={MARK}"
+        request(client, path, MARKED, headers=headers, plan={"delay": 2})
+        until(lambda: len(simulator.seen) > before)
+        under_way = shown()
+        assert client.getresponse().status == 200
+    assert simulator.seen[-1].request.headers["x-goog-api-key"] == f"AIza{MARK}"
+    assert simulator.seen[-1].request.query == {"x": [MARK]}
+    for text in (under_way, shown()):
+        assert f"{MODEL}:generateContent" in text
+        assert MARK not in text
+    assert_clean(proxy)
 
 
 def assert_clean(proxy: Proxy) -> None:
@@ -119,7 +253,7 @@ def test_saved_flows(start_proxy: StartProxy) -> None:
     """What the simulator does not send: a reason in words, links with queries; and what is no HTTP."""
     answer = f"HTTP/1.1 400 {MARK}\r\nLocation: /x?{MARK}\r\nX-Auth-Token: {MARK}\r\nContent-Length: 2\r\n\r\n{{}}"
     with socket.create_server(("127.0.0.1", 0)) as server:
-        threading.Thread(target=_answer, args=(server, answer.encode()), daemon=True).start()
+        threading.Thread(target=_answer, args=(server, {"": answer}), daemon=True).start()
         upstream = f"127.0.0.1:{server.getsockname()[1]}"
         proxy = start_proxy(
             f"vertex_endpoint=http://{upstream}",
@@ -142,13 +276,15 @@ def test_saved_flows(start_proxy: StartProxy) -> None:
     assert_clean(proxy)
 
 
-def _answer(server: socket.socket, answer: bytes) -> None:
+def _answer(server: socket.socket, answers: dict[str, str]) -> None:
+    """`answers` by a word in the request."""
     with contextlib.suppress(OSError):
         while True:
             client, _ = server.accept()
             with client:
-                client.recv(65536)
-                client.sendall(answer)
+                asked = client.recv(65536).decode(errors="replace")
+                word = next((word for word in answers if word.replace(" ", "-") in asked), "")
+                client.sendall(answers.get(word, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").encode())
 
 
 @pytest.mark.parametrize(
@@ -172,3 +308,65 @@ def test_redacted(text: str, shown: str | None) -> None:
 
 def test_json_quotes_are_quotes() -> None:
     assert "secret" not in redacted(f"unexpected server response: {json.dumps({'a': 'secret'})!r}")
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "text", "shown"),
+    [
+        ("mitmproxy.proxy.server", logging.DEBUG, "  >> DataReceived(client, b'secret')", "  >> DataReceived(client…"),
+        (
+            "mitmproxy.proxy.server",
+            logging.DEBUG,
+            "<< Send(RequestHeaders(stream_id=1, x)",
+            "<< Send(RequestHeaders(stream_id…",
+        ),
+        (
+            "mitmproxy.proxy.server",
+            logging.DEBUG,
+            """[h2] <X headers:[(b"it's", b'secret"')]>""",
+            "[h2] <X headers:[(…",
+        ),
+        ("mitmproxy.proxy.server", logging.DEBUG, "half-closing Client", None),
+        ("root", logging.INFO, """cut: b'it "is" secret and…""", "cut: …"),
+        ("root", logging.INFO, """two: 'a' secret "b" end""", "two: …"),
+        ("root", logging.INFO, "document: {secret: 1}", "document: …"),
+        ("addons.meter", logging.DEBUG, "vertex-tap: 'x' and 'y'", None),
+        ("addons.meter", logging.ERROR, "vertex-tap: no AIzaSecret", "vertex-tap: no …"),
+    ],
+)
+def test_log_records(name: str, level: int, text: str, shown: str | None) -> None:
+    record = _redacted_record(name, level, "", 1, "%s", (text,), None)
+    assert record.getMessage() == (text if shown is None else shown)
+
+
+def test_exceptions_are_told_without_their_messages() -> None:
+    try:
+        try:
+            int("secret one")
+        except ValueError as e:
+            raise RuntimeError("secret two") from e
+    except RuntimeError as e:
+        record = _redacted_record("root", logging.ERROR, "", 1, f"Addon error: {e}", (), (type(e), e, e.__traceback__))
+    text = logging.Formatter().format(record)
+    assert text.startswith("Addon error: RuntimeError\n")
+    assert "secret" not in text.replace('int("secret one")', "").replace('RuntimeError("secret two")', "")
+    types = [line for line in text.splitlines() if line in ("ValueError", "RuntimeError")]
+    assert types == ["ValueError", "RuntimeError"]
+    assert "test_redact.py" in text
+
+
+@pytest.mark.parametrize("text", ["'", '"', "b'", "\\'", "?a ", "{", "-----BEGIN ", "Basic a", "'a\\"])
+def test_long_texts_take_no_longer_than_short_ones_of_the_longest_shown(text: str) -> None:
+    def seconds(size: int) -> float:
+        long = text * (size // len(text))
+        started = time.perf_counter()
+        for _ in range(3):
+            assert len(redacted(long)) <= 2 * LONGEST_TEXT
+        return time.perf_counter() - started
+
+    assert seconds(4_000_000) < 50 * seconds(LONGEST_TEXT) + 0.5
+
+
+def test_a_record_that_cannot_be_formatted() -> None:
+    record = _redacted_record("root", logging.INFO, "", 1, "%d", ("secret",), None)
+    assert record.getMessage() == "a log record could not be written (TypeError)"

@@ -77,6 +77,8 @@ class Answer:
     status: int = 200
     content_type: str = "application/json; charset=UTF-8"
     pieces: list[bytes] = field(default_factory=list)
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    """Beside those that every answer has."""
     streamed: bool = False
     reported: dict[str, int | None] = field(default_factory=dict)
     """The usage that this answer reports, under the ledger's names: what a row must hold."""

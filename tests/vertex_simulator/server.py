@@ -20,6 +20,7 @@ from tests.vertex_simulator.exchange import Answer
 from tests.vertex_simulator.exchange import Plan
 from tests.vertex_simulator.exchange import Request
 from tests.vertex_simulator.exchange import Seen
+from tests.vertex_simulator.files import Files
 from tests.vertex_simulator.live import Live
 from tests.vertex_simulator.openai import openai_answer
 from tests.vertex_simulator.vertex import Vertex
@@ -66,6 +67,7 @@ class Simulator:
         """Pieces of streams that have been sent."""
         self.connections = 0
         self._vertex = Vertex(self.credentials)
+        self._files = Files(self.credentials)
         self._socket = socket.create_server((host, port), backlog=512)
         self._tls = tls
         self.port: int = self._socket.getsockname()[1]
@@ -143,6 +145,8 @@ class Simulator:
                     self.credentials.refused += 1
                     return Answer(refusal[0], pieces=[refusal[1]])
                 return Answer.json(self.credentials.mint(request.body, self.token_uri))
+            if self._files.are_asked(request):
+                return self._files.answer(request)
             if request.path.startswith("/v1/") and not request.path.startswith(("/v1/publishers", "/v1/projects")):
                 return openai_answer(request)
             return self._vertex.answer(request)
@@ -172,7 +176,7 @@ class Simulator:
         coding = _coding(plan, request, answer)
         pieces = _pieces(answer, plan, coding)[: plan.stop_after]
         chunked = answer.streamed or plan.chunked
-        headers = [("Content-Type", answer.content_type), ("Vary", "X-Origin"), ("Vary", "Referer")]
+        headers = [("Content-Type", answer.content_type), ("Vary", "X-Origin"), ("Vary", "Referer"), *answer.headers]
         if coding != "identity":
             headers.append(("Content-Encoding", coding))
         size = ("Transfer-Encoding", "chunked") if chunked else ("Content-Length", str(sum(map(len, pieces))))

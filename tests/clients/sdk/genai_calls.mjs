@@ -1,5 +1,5 @@
 // Calls with the real @google/genai SDK; what came back, as JSON.
-// node genai_calls.mjs '{"base_url": ..., "auth": "key" | "service_account", "calls": [...]}'
+// node genai_calls.mjs '{"base_url": ..., "auth": "key" | "service_account" | "gemini", "calls": [...]}'
 
 import { GoogleGenAI, Modality } from "@google/genai";
 
@@ -7,10 +7,10 @@ const MODEL = "gemini-2.5-flash";
 const asked = JSON.parse(process.argv[2]);
 const httpOptions = asked.base_url ? { baseUrl: asked.base_url } : undefined;
 const given =
-  asked.auth === "key"
-    ? { apiKey: "AIzaSimulatedKey" }
-    : { project: "test-project", location: "us-central1" };
-const client = new GoogleGenAI({ vertexai: true, httpOptions, ...given });
+  asked.auth === "service_account"
+    ? { project: "test-project", location: "us-central1" }
+    : { apiKey: "AIzaSimulatedKey" };
+const client = new GoogleGenAI({ vertexai: asked.auth !== "gemini", httpOptions, ...given });
 
 const dump = ({ sdkHttpResponse, ...value }) => ({ ...value });
 
@@ -70,6 +70,14 @@ const calls = {
     const names = [];
     for await (const model of await client.models.list({ config: { queryBase: true } })) names.push(model.name);
     return names;
+  },
+  async files() {
+    const file = new Blob(["A long text. ".repeat(1000)]);
+    const config = { name: "files/report", mimeType: "text/plain", displayName: "Report" };
+    const sent = await client.files.upload({ file, config });
+    const got = await client.files.get({ name: sent.name });
+    await client.files.delete({ name: sent.name });
+    return [dump(sent), dump(got)];
   },
   async live() {
     const heard = [];

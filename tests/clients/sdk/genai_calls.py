@@ -1,9 +1,10 @@
 """Calls with the real google-genai SDK, in an environment of its own; what came back, as JSON.
 
-python genai_calls.py '{"base_url": ..., "auth": "key" | "service_account", "calls": [...]}'
+python genai_calls.py '{"base_url": ..., "auth": "key" | "service_account" | "gemini", "calls": [...]}'
 """
 
 import asyncio
+import io
 import json
 import sys
 import time
@@ -119,6 +120,21 @@ def caches(client: Any) -> Any:
     return [got.display_name, updated.expire_time.isoformat(), listed, dump(answer)]
 
 
+def files(client: Any, http_options: Any = None) -> Any:
+    config = types.UploadFileConfig(
+        name="files/report", mime_type="text/plain", display_name="Report", http_options=http_options
+    )
+    sent = client.files.upload(file=io.BytesIO(b"A long text. " * 1000), config=config)
+    got = client.files.get(name=sent.name)
+    client.files.delete(name=sent.name)
+    return [dump(sent), dump(got)]
+
+
+def files_of_call(client: Any) -> Any:
+    """With the base URL told again: that of the client is not used for the bytes."""
+    return files(client, {"base_url": json.loads(sys.argv[1])["base_url"]})
+
+
 async def _live(client: Any) -> Any:
     heard = []
     config = {"response_modalities": ["TEXT"]}
@@ -144,12 +160,15 @@ def error(client: Any) -> Any:
 def main() -> None:
     asked = json.loads(sys.argv[1])
     http_options = {"base_url": asked["base_url"]} if asked.get("base_url") else None
-    given = {
+    given: dict[str, dict[str, Any]] = {
         "key": {"api_key": "AIzaSimulatedKey"},
         "service_account": {"project": "test-project", "location": "us-central1"},
+        # The Gemini API's client, not Vertex AI's.
+        "gemini": {"api_key": "AIzaSimulatedKey", "vertexai": False},
     }
     told = {}
-    with genai.Client(vertexai=True, http_options=http_options, **given[asked["auth"]]) as client:
+    options: dict[str, Any] = {"vertexai": True, "http_options": http_options, **given[asked["auth"]]}
+    with genai.Client(**options) as client:
         for name in asked["calls"]:
             told[name] = globals()[name](client)
     print(json.dumps(told))
