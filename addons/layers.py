@@ -4,16 +4,21 @@ Each remedy replaces one function of mitmproxy's and calls the one that was ther
 each fault in a bare mitmdump: when such a test fails, mitmproxy has mended the fault, and its remedy can go.
 """
 
+import asyncio
 import logging
 import re
 import time
 from collections.abc import Generator
+from collections.abc import MutableMapping
 from typing import Any
+from weakref import WeakKeyDictionary
+from weakref import WeakSet
 
 import h11
 from h11._readers import ChunkedReader
 from h11._receivebuffer import ReceiveBuffer
 from mitmproxy import ctx
+from mitmproxy import http
 from mitmproxy.addonmanager import Loader
 from mitmproxy.connection import Connection
 from mitmproxy.connection import ConnectionState
@@ -46,6 +51,9 @@ class Layers:
     def load(self, loader: Loader) -> None:
         for owner, name, remedy in REMEDIES:
             setattr(owner, name, remedy)
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        _flows.setdefault(flow.client_conn, WeakSet()).add(flow)
 
     def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
         try:
@@ -253,6 +261,25 @@ def _log(self: server.ConnectionHandler, message: str, level: int = logging.INFO
             self.close_connection(self.client)
 
 
+# mitmproxy closes a connection on which nothing has come for ten minutes; an answer may take longer. ------------------
+
+_flows: MutableMapping[Connection, WeakSet[http.HTTPFlow]] = WeakKeyDictionary()
+"""The flows of each client."""
+_their_on_timeout = server.ConnectionHandler.on_timeout
+
+
+async def _on_timeout(self: server.ConnectionHandler) -> None:
+    """Waits until no call is under way, and then as long as theirs would."""
+    watchdog = self.timeout_watchdog
+    while (is_busy := any(flow.live for flow in _flows.get(self.client, ()))) or _idle_s(watchdog) < watchdog.timeout:
+        await asyncio.sleep(watchdog.timeout if is_busy else watchdog.timeout - _idle_s(watchdog))
+    await _their_on_timeout(self)
+
+
+def _idle_s(watchdog: server.TimeoutWatchdog) -> float:
+    return time.time() - watchdog.last_activity
+
+
 REMEDIES: tuple[tuple[Any, str, Any], ...] = (
     (layers.HttpStream, "handle_protocol_error", _handle_protocol_error),
     (_http1, "make_error_response", closing_error_page),
@@ -264,5 +291,6 @@ REMEDIES: tuple[tuple[Any, str, Any], ...] = (
     (layers.HttpLayer, "register_connection", _register_connection),
     (layers.HttpLayer, "_handle_event", _handle_http_event),
     (server.ConnectionHandler, "log", _log),
+    (server.ConnectionHandler, "on_timeout", _on_timeout),
 )
 """Whose function, its name, and what takes its place."""

@@ -14,7 +14,7 @@ from metering.ledger import open_for_reading
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
-START_S = 30.0
+START_S = 90.0
 _DIRECTIONS = re.compile(r"vertex-tap: .*?http://(?P<address>[\d.]+:\d+)")
 _LISTENING = re.compile(r"listening at (?P<address>[\d.]+:\d+)")
 

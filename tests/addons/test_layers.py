@@ -416,7 +416,7 @@ class TestInterim:
 def nobody() -> int:
     """A port at which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
+        return int(free.getsockname()[1])
 
 
 @pytest.fixture
@@ -513,6 +513,47 @@ class TestConnections:
                 assert "name is not valid" in answer.json()["error"]["message"]
         assert {row["error_type"] for row in proxy.new_rows()} == {"connect_failed"}
         assert "Traceback" not in proxy.output
+
+
+IDLE = """
+from mitmproxy import ctx
+from mitmproxy.proxy import server
+
+server.TCP_TIMEOUT = 1
+
+def load(loader):
+    # Of mitmproxy 12.
+    if "tcp_timeout" in ctx.options:
+        ctx.options.update(tcp_timeout=1)
+"""
+"""A connection is closed when a second has passed without a byte; without this after ten minutes."""
+
+
+class TestIdle:
+    @pytest.fixture(params=[False, True], ids=["tap", "bare"])
+    def bare(self, request: pytest.FixtureRequest) -> bool:
+        return bool(request.param)
+
+    def test_a_call_that_takes_long(
+        self, start_proxy: StartProxy, upstream: RawUpstream, tmp_path: Path, bare: bool
+    ) -> None:
+        def later() -> list[bytes]:
+            time.sleep(4)
+            return [WHOLE]
+
+        upstream.answers["/later"] = later
+        (tmp_path / "idle.py").write_text(IDLE)
+        arguments = ("-s", str(tmp_path / "idle.py"))
+        proxy = start_proxy(mode=f"reverse:{upstream.url}", arguments=arguments, bare=bare)
+        with connection(proxy.url) as client:
+            if bare:
+                with pytest.raises((OSError, http.client.HTTPException)):
+                    send(client, "/later")
+                return
+            assert send(client, "/later").status == 200
+            # Then it is idle.
+            assert client.sock.recv(1) == b""
+        assert proxy.new_row()["state"] == "done"
 
 
 class BlackHole:
