@@ -15,6 +15,8 @@ from mitmproxy import http
 from requests.adapters import HTTPAdapter
 from urllib3.util import SKIP_HEADER
 
+LARGE = 256 * 1024
+"""Bytes beyond which reading or converting a body takes so long that other calls would wait for it."""
 TIMEOUT_S = 300
 AT_ONCE = 16
 """Requests for one call."""
