@@ -432,6 +432,7 @@ class Meter:
             logger.warning("vertex-tap: a Live connection is no longer metered: %s", e)
             metered.usage = Usage(None, UsageState.UNSUPPORTED)
             return
+        metered.budget.rest()
         if reader.reading.content and call.ttft_us is None and metered.released:
             call.ttft_us = (time.perf_counter_ns() - metered.released - metered.connecting) // 1000
         if reader.reading.counted and self._ledger:

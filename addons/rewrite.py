@@ -421,6 +421,7 @@ class _Stream:
         for data in self._decoder.decode(piece) if piece else ():
             for event in self._events.feed(data):
                 yield self._conversion.feed(_event(event.data))
+        self._budget.rest()
         if not piece:
             for event in self._events.flush():
                 yield self._conversion.feed(_event(event.data))

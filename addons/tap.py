@@ -55,6 +55,7 @@ class Tap:
             self.bytes += len(piece)
             self._budget.earn(len(piece))
             self._safely(self._read, piece)
+            self._budget.rest()
         if not self.complete:
             self._safely(self._watch_for_end, piece)
         # An empty piece in the middle must not be sent: in chunked framing it would end the body.

@@ -2,7 +2,7 @@
 
 Strategy: a token bucket. Its tokens are microseconds, as a slow core would take them, and what costs how much is
 a table (`Cost`). A message starts with `RESERVE`, and earns more with its bytes as they come over the network and
-with the time that passes. So an answer of any size is read to its end if it is as dense as answers are; a few
+with the time that passes while it is not read. So an answer of any size is read to its end if it is as dense as answers are; a few
 bytes that stand for very many ("zip bombs") or millions of tiny events are not.
 """
 
@@ -13,14 +13,14 @@ RESERVE = 150_000.0
 EARNED_BY_BYTE = 0.3
 """20 ms for the 64 KB that are read from a socket at a time."""
 EARNED_BY_TIME = 0.25
-"""A long stream may use a quarter of the time that it lasts."""
+"""A long stream may use a quarter of the time that it waits for more."""
 
 
 class Cost:
     """Microseconds of a slow core, measured and rounded up."""
 
-    CODED_BYTE = 0.005
-    """Taken or given by a library for gzip, deflate, br or zstd. Bytes without a coding cost nothing."""
+    CODED_BYTE = 0.015
+    """Taken or given by a library for gzip, deflate, br or zstd, and looked at. Bytes without a coding cost nothing."""
     DECODING = 2.0
     """A call of the library."""
     MEMBER = 15.0
@@ -44,13 +44,16 @@ class Budget:
     def __init__(self, size: int = 0) -> None:
         """`size` is that of a message that is here whole, in bytes."""
         self._left = RESERVE + size * EARNED_BY_BYTE
-        self._then = time.monotonic()
+        self._rests_since = time.monotonic()
 
     def earn(self, size: int) -> None:
         """More of the message has come, `size` bytes."""
-        now = time.monotonic()
-        earned = size * EARNED_BY_BYTE + (now - self._then) * 1e6 * EARNED_BY_TIME
-        self._left, self._then = min(RESERVE, self._left + earned), now
+        earned = size * EARNED_BY_BYTE + (time.monotonic() - self._rests_since) * 1e6 * EARNED_BY_TIME
+        self._left = min(RESERVE, self._left + earned)
+
+    def rest(self) -> None:
+        """All that has come is read."""
+        self._rests_since = time.monotonic()
 
     def spend(self, cost: float, times: int = 1) -> None:
         """Raises TooMuchWork."""

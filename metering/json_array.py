@@ -3,9 +3,10 @@
 Strategy: answers may carry hundreds of megabytes of base64, vectors or text around a handful of counts. Small
 values go through `json`; larger ones through `JsonScanner`, which builds only the members whose names are
 wanted (all along the path from the top) and skips the rest at the speed of a regular expression, holding
-nothing: runs of skipped values are one match. Both are paid from a budget. `feed(bytes)` returns the values that these bytes completed: the elements of an array at the top (the
-form of streamGenerateContent without `alt=sse`), else the one value. `flush()` returns what a cut body still
-tells. Nothing raises on malformed input: what can be read is read. `TooMuchWork` is raised beyond the budget.
+nothing. Both are paid from a budget, beyond which `TooMuchWork` is raised. `feed(bytes)` returns the values that
+these bytes completed: the elements of an array at the top (the form of streamGenerateContent without `alt=sse`),
+else the one value. `flush()` returns what a cut body still tells. Nothing raises on malformed input: what can be
+read is read.
 """
 
 import json
@@ -15,7 +16,7 @@ from metering.budget import Budget
 from metering.budget import Cost
 
 SMALL = 64 * 1024
-"""Bytes up to which a value is held and parsed whole."""
+"""Bytes up to which a value is parsed whole, and may have members that are not wanted."""
 LONGEST_TEXT = 1024
 """Bytes of a string that are kept: longer than every name and id, shorter than content."""
 LONGEST_NUMBER = 64
@@ -46,6 +47,7 @@ def _run(depth: int) -> bytes:
 
 
 _SKIPPED = re.compile(_run(3), re.DOTALL)
+_ELEMENT = re.compile(rb"\{%b\}" % _run(8), re.DOTALL)
 _SCALAR = re.compile(rb'[^\s,:"{}\[\]]+')
 
 
@@ -139,6 +141,8 @@ class JsonScanner:
             self._in_string = True
             is_key = bool(self._stack) and isinstance(self._stack[-1].container, dict) and self._stack[-1].key is None
             self._text = bytearray() if is_key or self._is_wanted() else None
+        elif sign == b"{" and len(self._stack) == 1 and (end := self._element(data, pos, values)):
+            return end
         elif sign == b"{" or sign == b"[":
             if self._is_wanted() and len(self._stack) < DEEPEST:
                 self._budget.spend(Cost.CONTAINER)
@@ -157,6 +161,20 @@ class JsonScanner:
             self._add(_scalar(scalar.group()), values)
             return scalar.end()
         return pos + 1
+
+    def _element(self, data: bytes, pos: int, values: list[object]) -> int | None:
+        """Where a small element of the array at the top ends, which is whole and is parsed whole."""
+        if not isinstance(self._stack[0].container, list):
+            return None
+        match = _ELEMENT.match(data, pos, pos + SMALL)
+        self._budget.spend(Cost.SKIPPED_BYTE, (match.end() if match else len(data)) - pos)
+        if not match:
+            return None
+        try:
+            values.append(_parsed(match.group(), self._budget))
+        except (ValueError, RecursionError):
+            return None
+        return match.end()
 
     def _is_wanted(self) -> bool:
         if not self._stack or isinstance(self._stack[-1].container, list):
@@ -205,9 +223,8 @@ class JsonDocument:
 
     def close(self) -> object:
         if not self._scanner:
-            self._budget.spend(Cost.CONTAINER, self._small.count(b"{") + self._small.count(b"["))
             try:
-                return json.loads(self._small)
+                return _parsed(self._small, self._budget)
             except (ValueError, RecursionError):
                 if not self._small.lstrip().startswith(b"{"):
                     return bytes(self._small)
@@ -252,6 +269,11 @@ class JsonBody:
         if self._array:
             return self._array.flush()
         return [self._document.close()] if self._document else []
+
+
+def _parsed(text: bytes | bytearray, budget: Budget) -> object:
+    budget.spend(Cost.CONTAINER, text.count(b"{") + text.count(b"["))
+    return json.loads(text)
 
 
 def _scalar(text: bytes) -> object:

@@ -54,7 +54,7 @@ def test_a_value_cut_anywhere(value: dict[str, Any], cuts: list[int], ascii_only
 @given(values=st.lists(json_values, max_size=5), cuts=st.lists(st.integers(0, 400), max_size=6))
 def test_the_elements_of_an_array(values: list[Any], cuts: list[int]) -> None:
     data = json.dumps(values, indent=1).encode()
-    assert scan(data, cuts) == prune(values)
+    assert prune(scan(data, cuts)) == prune(values)
 
 
 @given(st.lists(st.binary()))
