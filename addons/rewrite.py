@@ -354,6 +354,9 @@ class Rewrite:
 
 
 MOST_PAGES = 100
+MOST_CONTAINERS = 500_000
+"""Objects and arrays in a request, counting brackets in texts. No context window holds so many, and the parser does
+not let other calls go on while it builds them."""
 _VERSION = re.compile(r"^/v1(?:(?:alpha|beta)\d*/openai)?(?=/|$)")
 """What stands before OpenAI's paths."""
 UNREADABLE = Failure(502, "The upstream's answer cannot be read.", "UNAVAILABLE")
@@ -473,11 +476,14 @@ def _can_list(request: http.Request, service: Service) -> bool:
 
 def _decoded(request: http.Request) -> bytes:
     try:
-        return decode(request.headers.get("content-encoding", ""), request.raw_content or b"")
+        body = decode(request.headers.get("content-encoding", ""), request.raw_content or b"")
     except TooMuchWork as e:
         raise InvalidRequest(f"the body cannot be read: {e}", status=413) from None
     except DecodingError:
         raise InvalidRequest("the body is not in the coding that content-encoding names") from None
+    if body.count(b"{") + body.count(b"[") > MOST_CONTAINERS and "json" in request.headers.get("content-type", ""):
+        raise InvalidRequest(f"the body has more than {MOST_CONTAINERS:,} objects and arrays", status=413)
+    return body
 
 
 def _prepare(request: http.Request) -> None:

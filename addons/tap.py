@@ -96,7 +96,9 @@ class Tap:
             return
         for data in parts.decoder.decode(piece):
             for value in parts.values(data):
-                reader.read(value)
+                # Nothing else is an event.
+                if isinstance(value, dict | bytes):
+                    reader.read(value)
         if self.first_content is None and reader.reading.content:
             self.first_content = self.last_byte
 

@@ -1,17 +1,17 @@
 """A budget for the work of reading one message, so that other calls do not wait for it.
 
 Strategy: a token bucket. Its tokens are microseconds, as a slow core would take them, and what costs how much is
-a table (`Cost`). A message starts with `RESERVE`, and earns more with its bytes as they come over the network and
-with the time that passes while it is not read. So an answer of any size is read to its end if it is as dense as answers are; a few
-bytes that stand for very many ("zip bombs") or millions of tiny events are not.
+a table (`Cost`). A message starts with `RESERVE`, and earns more with its bytes as they come over the network, and
+with the time that passes while it is not read. So an answer of any size is read to its end if it is as dense as
+answers are; a few bytes that stand for very many ("zip bombs") or millions of tiny events are not.
 """
 
 import time
 
-RESERVE = 150_000.0
+RESERVE = 100_000.0
 """What may be spent at once: how long other calls may have to wait."""
-EARNED_BY_BYTE = 0.3
-"""20 ms for the 64 KB that are read from a socket at a time."""
+EARNED_BY_BYTE = 0.4
+"""26 ms for the 64 KB that are read from a socket at a time."""
 EARNED_BY_TIME = 0.25
 """A long stream may use a quarter of the time that it waits for more."""
 
@@ -23,17 +23,17 @@ class Cost:
     """Taken or given by a library for gzip, deflate, br or zstd, and looked at. Bytes without a coding cost nothing."""
     DECODING = 2.0
     """A call of the library."""
-    MEMBER = 15.0
+    MEMBER = 25.0
     """Of gzip, of which there may be many in a body."""
     SKIPPED_BYTE = 0.04
     """JSON that is skipped, where it is not within a long string."""
-    TOKEN = 2.5
+    TOKEN = 4.0
     """A step of the scanner: a name, a value or a bracket that is wanted."""
-    CONTAINER = 8.0
+    CONTAINER = 6.0
     """An object or array that is built, and looked at."""
-    LINE = 1.5
+    LINE = 4.0
     """Of server-sent events."""
-    EVENT = 15.0
+    EVENT = 25.0
 
 
 class TooMuchWork(Exception):

@@ -8,6 +8,7 @@ from itertools import islice
 
 import msgspec
 
+from metering.budget import Budget
 from metering.budget import TooMuchWork
 from metering.call import count
 from metering.call import word
@@ -26,6 +27,10 @@ LONGEST = 1024
 """Bytes of a value that is read: longer than every name and number."""
 BEGINNING = 16 * 1024
 """Bytes that are looked at of a body that is no JSON."""
+AT_ONCE = 16 * 1024 * 1024
+"""Bytes of JSON beyond which the C parser, which lets nothing else run, would take too long. Bodies that are larger
+hold media, which the scanner skips as quickly."""
+PIECE = 64 * 1024
 _RESOURCE = re.compile(
     r"(?:projects/(?P<project>[^/]+)/locations/(?P<location>[^/]+)/)?"
     r"(?:publishers/(?P<publisher>[^/]+)/)?(?:(?:models|endpoints)/)?(?P<model>[^/].*)"
@@ -79,13 +84,24 @@ _DECODER = msgspec.json.Decoder(_Members)
 
 def _members(body: bytes) -> object:
     """The wanted members of a JSON object, and theirs. Of what is no JSON the beginning tells what it can."""
+    if len(body) > AT_ONCE:
+        return _scanned(body)
     try:
         return _built(_DECODER.decode(body), depth=2)
     except (ValueError, RecursionError):
-        scanner = JsonScanner(WANTED)
-        with suppress(TooMuchWork):
-            return next(iter([*scanner.feed(body[:BEGINNING]), *scanner.flush()]), None)
-        return None
+        return _scanned(body[:BEGINNING])
+
+
+def _scanned(body: bytes) -> object:
+    """The same, in pieces: between them others may go on."""
+    budget = Budget(len(body))
+    scanner = JsonScanner(WANTED, budget)
+    with suppress(TooMuchWork):
+        for start in range(0, len(body), PIECE):
+            for value in scanner.feed(body[start : start + PIECE]):
+                return value
+        return next(iter(scanner.flush()), None)
+    return None
 
 
 def _built(members: _Members, depth: int) -> dict[str, object]:

@@ -412,12 +412,11 @@ def main() -> int:
             if not here.sound and there.sound and not given.converts:
                 problems.append("BYTES")
             failed += bool(problems)
-            print(
-                f"{given.name}: {here.wait * 1000:.0f} ms ({here.busy * 1000:.0f} of CPU), mitmdump"
-                f" {there.wait * 1000:.0f} ms ({there.busy * 1000:.0f}), {here.wait / there.wait:.1f} x; {here.memory / MB:+.0f} MB (mitmdump {there.memory / MB:+.0f}):"
-                f" {row['state']}, {row['usage_state']} {' '.join(problems)}",
-                flush=True,
-            )
+            waits = f"{here.wait * 1000:.0f} ms ({here.busy * 1000:.0f} of CPU)"
+            beside = f"mitmdump {there.wait * 1000:.0f} ms ({there.busy * 1000:.0f}), {here.wait / there.wait:.1f} x"
+            memory = f"{here.memory / MB:+.0f} MB (mitmdump {there.memory / MB:+.0f})"
+            states = f"{row['state']}, {row['usage_state']}"
+            print(f"{given.name}: {waits}, {beside}; {memory}: {states} {' '.join(problems)}", flush=True)
     print(f"starve: {failed} inputs starve others" if failed else "starve: sound")
     return min(failed, 1)
 
