@@ -99,7 +99,7 @@ def test_names_that_only_look_wanted() -> None:
 
 
 def test_deep_nesting_is_skipped() -> None:
-    assert scan(b"[" * 5_000 + b"]" * 20_000) != []
+    assert scan(b"[" * 5_000 + b"]" * 5_000) != []
     assert scan(b'{"x": ' + b"[" * 5_000 + b"]" * 5_000 + b', "a": 1}') == [{"a": 1}]
 
 
