@@ -1,14 +1,18 @@
 """Times a call, reads its usage, commits its row."""
 
+import asyncio
 import functools
 import logging
 import time
+from collections.abc import Awaitable
 from collections.abc import Callable
+from collections.abc import Coroutine
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 from dataclasses import field
 from typing import NamedTuple
 from typing import ParamSpec
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 from weakref import WeakSet
 
@@ -27,11 +31,18 @@ from addons.options import Options
 from addons.options import is_start
 from addons.tap import Tap
 from addons.translation.conversation import from_bytes
+from addons.upstream import LARGE
+from addons.upstream import in_thread
+from metering.budget import Budget
+from metering.budget import TooMuchWork
+from metering.call import COUNTS
 from metering.call import Call
 from metering.call import ErrorType
 from metering.call import Reading
 from metering.call import State
 from metering.call import UsageState
+from metering.decoding import DecodingError
+from metering.decoding import decode
 from metering.json_array import JsonDocument
 from metering.ledger import Ledger
 from metering.ledger import LedgerError
@@ -91,6 +102,8 @@ class Metered:
     others: list[Reading] = field(default_factory=list)
     """What the answers to the other calls have told that this one became."""
     told: Told | None = None
+    budget: Budget = field(default_factory=Budget)
+    """For the messages of a Live connection."""
 
 
 class LiveSession(websocket.WebSocketData):
@@ -110,6 +123,7 @@ class LiveSession(websocket.WebSocketData):
 
 
 P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def _harmless(hook: Callable[P, None]) -> Callable[P, None]:
@@ -119,6 +133,19 @@ def _harmless(hook: Callable[P, None]) -> Callable[P, None]:
     def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             hook(*args, **kwargs)
+        except Exception as e:
+            logger.error("vertex-tap: metering failed in %s (%s)", hook.__name__, type(e).__name__)
+
+    return guarded
+
+
+def _harmless_later(hook: Callable[P, Awaitable[None]]) -> Callable[P, Coroutine[None, None, None]]:
+    """The same for hooks that wait for a thread."""
+
+    @functools.wraps(hook)
+    async def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            await hook(*args, **kwargs)
         except Exception as e:
             logger.error("vertex-tap: metering failed in %s (%s)", hook.__name__, type(e).__name__)
 
@@ -138,6 +165,7 @@ class Meter:
         """The calls of each client that is connected."""
         self._connect_errors: MutableMapping[connection.Client, dict[str | None, Ending]] = WeakKeyDictionary()
         """By client: what mitmproxy says of connections that failed, and what it means."""
+        self._thread = asyncio.Semaphore(1)
 
     @property
     def calls_under_way(self) -> int:
@@ -172,8 +200,8 @@ class Meter:
             # Its head goes upstream before the request hook.
             self._open(metered)
 
-    @_harmless
-    def request(self, flow: http.HTTPFlow) -> None:
+    @_harmless_later
+    async def request(self, flow: http.HTTPFlow) -> None:
         metered = self._under_way.get(flow)
         if not metered:
             return
@@ -183,8 +211,7 @@ class Meter:
             exchange.call.request_bytes = len(body)
         is_known = not exchange.refused or exchange.call.error_type == ErrorType.NO_CREDENTIALS
         if body and exchange.target and _tells_more(exchange) and is_known:
-            content = flow.request.get_content(strict=False) or b""
-            self._take_names(metered, asked(exchange.target, flow.request.headers.get("content-type", ""), content))
+            self._take_names(metered, await self._unhurried(len(body), _asked, exchange, flow.request, body))
         if not exchange.refused:
             self._open(metered)
         self.let_go(flow)
@@ -242,7 +269,7 @@ class Meter:
             return
         message, call = flow.websocket.messages[-1], metered.exchange.call
         if message.from_client:
-            if call.model is None and metered.exchange.target:
+            if call.model is None and metered.exchange.target and b"setup" in message.content:
                 self._take_names(metered, asked(metered.exchange.target, "", message.content))
                 if call.model and self._ledger:
                     self._ledger.commit(call)
@@ -269,8 +296,8 @@ class Meter:
                 metered.usage.reader.reading.error_type = f"websocket_{session.close_code}"
         self._settle(metered, ending)
 
-    @_harmless
-    def response(self, flow: http.HTTPFlow) -> None:
+    @_harmless_later
+    async def response(self, flow: http.HTTPFlow) -> None:
         if flow.websocket:
             if live := self._under_way.get(flow):
                 flow.websocket = LiveSession(functools.partial(self._end_live, live))
@@ -279,8 +306,6 @@ class Meter:
         if not metered or not flow.response:
             return
         call = metered.exchange.call
-        if not metered.exchange.held:
-            del self._under_way[flow]
         metered.others = _read_others(metered.exchange)
         if metered.exchange.answered:
             call.status, call.attempts = flow.response.status_code, 0
@@ -294,13 +319,17 @@ class Meter:
         elif tap := metered.tap:
             if not tap.complete:
                 # It is held, or ends with its headers.
-                tap.take(flow.response.raw_content or b"")
+                content = flow.response.raw_content or b""
+                await self._unhurried(len(content), tap.take, content)
+                tap.end()
             if _is_grpc(flow.response):
                 self._take_grpc_status(call, flow.response)
         else:
             # Some other protocol takes over.
             metered.usage = Usage(None, UsageState.UNSUPPORTED)
             self._settle(metered, Ending.COMPLETE)
+        if not metered.exchange.held:
+            self._under_way.pop(flow, None)
 
     @_harmless
     def error(self, flow: http.HTTPFlow) -> None:
@@ -386,6 +415,9 @@ class Meter:
             elif told.of_another:
                 ended = Outcome(State.DONE, known, told.error_type)
         call.take(reading)
+        if ended.usage_state == UsageState.UNSUPPORTED:
+            # What was read before an answer turned out to be too much work is not all.
+            _forget(call)
         call.state, call.usage_state = ended.state, ended.usage_state
         call.error_type = ended.error_type or call.error_type
         if metered.tap:
@@ -394,6 +426,13 @@ class Meter:
         settlement = usage.reader.settlement if isinstance(usage.reader, PollReader) else None
         if self._ledger:
             self._ledger.commit(call, settlement)
+
+    async def _unhurried(self, size: int, step: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """What is large goes into a thread, one at a time: of several the event loop would have to wait for each."""
+        if size <= LARGE:
+            return step(*args, **kwargs)
+        async with self._thread:
+            return await in_thread(step, *args, **kwargs)
 
     def _take_names(self, metered: Metered, said: Asked) -> None:
         call = metered.exchange.call
@@ -406,9 +445,16 @@ class Meter:
         reader, call = metered.usage.reader, metered.exchange.call
         if not reader or not (any(word in content for word in _LIVE_WORDS) or not reader.reading.content):
             return
-        document = JsonDocument(reader.wanted)
-        document.feed(content)
-        reader.read(document.close())
+        metered.budget.earn(len(content))
+        document = JsonDocument(reader.wanted, metered.budget)
+        try:
+            document.feed(content)
+            reader.read(document.close())
+        except TooMuchWork as e:
+            logger.warning("vertex-tap: a Live connection is no longer metered: %s", e)
+            metered.usage = Usage(None, UsageState.UNSUPPORTED)
+            return
+        metered.budget.rest()
         if reader.reading.content and call.ttft_us is None and metered.released:
             call.ttft_us = (time.perf_counter_ns() - metered.released - metered.connecting) // 1000
         if reader.reading.counted and self._ledger:
@@ -483,7 +529,7 @@ def _is_too_large(request: http.Request, exchange: Exchange) -> bool:
     """Whether the body may not be held. One whose size is not announced is held only for what nothing else tells."""
     length = request.headers.get("content-length", "")
     if length.isdecimal():
-        return int(length) > LARGEST_HELD
+        return len(length) > 19 or int(length) > LARGEST_HELD
     return "transfer-encoding" in request.headers and not _tells_more(exchange)
 
 
@@ -491,6 +537,23 @@ def _tells_more(exchange: Exchange) -> bool:
     """Whether a request says in its body what its path does not."""
     asked, model = exchange.target, exchange.call.model
     return asked is not None and (model in (None, "count-tokens") or asked.operation == "predictLongRunning")
+
+
+def _asked(exchange: Exchange, request: http.Request, body: bytes) -> Asked:
+    assert exchange.target
+    try:
+        content = decode(request.headers.get("content-encoding", ""), body)
+    except TooMuchWork as e:
+        logger.warning("vertex-tap: a request is not read: %s", e)
+        return Asked()
+    except DecodingError:
+        content = body
+    return asked(exchange.target, request.headers.get("content-type", ""), content)
+
+
+def _forget(call: Call) -> None:
+    for name in (*COUNTS, "counted_tokens", "input_by_modality", "output_by_modality", "usage_raw"):
+        setattr(call, name, None)
 
 
 def _is_grpc(message: http.Message) -> bool:

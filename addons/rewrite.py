@@ -48,11 +48,16 @@ from addons.translation.errors import google_error
 from addons.translation.errors import openai_error
 from addons.translation.errors import read_error
 from addons.translation.videos import Content
+from addons.upstream import LARGE
 from addons.upstream import Together
 from addons.upstream import in_thread
 from addons.upstream import send
+from metering.budget import Budget
+from metering.budget import TooMuchWork
 from metering.call import ErrorType
 from metering.decoding import Decoder
+from metering.decoding import DecodingError
+from metering.decoding import decode
 from metering.decoding import decoder_for
 from metering.paths import parse
 from metering.request import asked
@@ -348,9 +353,10 @@ class Rewrite:
         return None
 
 
-LARGE = 256 * 1024
-"""Bytes beyond which converting takes so long that other calls would wait for it."""
 MOST_PAGES = 100
+MOST_CONTAINERS = 500_000
+"""Objects and arrays in a request, counting brackets in texts. No context window holds so many, and the parser does
+not let other calls go on while it builds them."""
 _VERSION = re.compile(r"^/v1(?:(?:alpha|beta)\d*/openai)?(?=/|$)")
 """What stands before OpenAI's paths."""
 UNREADABLE = Failure(502, "The upstream's answer cannot be read.", "UNAVAILABLE")
@@ -392,7 +398,8 @@ class _Stream:
         self._conversion = conversion
         self._coding = coding
         self._decoder: Decoder | None = None
-        self._events = EventDecoder()
+        self._budget = Budget()
+        self._events = EventDecoder(budget=self._budget)
 
     def __call__(self, piece: bytes) -> list[bytes]:
         self._tap(piece)
@@ -411,10 +418,12 @@ class _Stream:
         return [whole] if whole else []
 
     def _converted(self, piece: bytes) -> Iterator[bytes]:
-        self._decoder = self._decoder or decoder_for(self._coding)
+        self._decoder = self._decoder or decoder_for(self._coding, self._budget)
+        self._budget.earn(len(piece))
         for data in self._decoder.decode(piece) if piece else ():
             for event in self._events.feed(data):
                 yield self._conversion.feed(_event(event.data))
+        self._budget.rest()
         if not piece:
             for event in self._events.flush():
                 yield self._conversion.feed(_event(event.data))
@@ -466,9 +475,14 @@ def _can_list(request: http.Request, service: Service) -> bool:
 
 def _decoded(request: http.Request) -> bytes:
     try:
-        return request.get_content(strict=True) or b""
-    except ValueError:
+        body = decode(request.headers.get("content-encoding", ""), request.raw_content or b"")
+    except TooMuchWork as e:
+        raise InvalidRequest(f"the body cannot be read: {e}", status=413) from None
+    except DecodingError:
         raise InvalidRequest("the body is not in the coding that content-encoding names") from None
+    if body.count(b"{") + body.count(b"[") > MOST_CONTAINERS and "json" in request.headers.get("content-type", ""):
+        raise InvalidRequest(f"the body has more than {MOST_CONTAINERS:,} objects and arrays", status=413)
+    return body
 
 
 def _prepare(request: http.Request) -> None:

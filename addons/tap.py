@@ -3,7 +3,8 @@
 Strategy: a piece is decoded, parsed and read first, then passed on as it came. The call is settled (`on_end`)
 before the piece with the event that ends it, or with its last counted byte, is passed on, else in the final
 call, for which mitmproxy holds the end marker. Nothing raises: an exception in a stream callable would leave
-the client hanging. Trouble with reading makes the usage unsupported and never touches traffic.
+the client hanging. Trouble with reading makes the usage unsupported and never touches traffic; so does an answer
+that takes more work than its budget, as other calls would wait for it.
 """
 
 import logging
@@ -12,7 +13,8 @@ from collections.abc import Callable
 
 from mitmproxy import http
 
-from addons.translation.conversation import from_bytes
+from metering.budget import Budget
+from metering.budget import TooMuchWork
 from metering.call import UsageState
 from metering.decoding import DecodingError
 from metering.decoding import decoder_for
@@ -22,6 +24,9 @@ from metering.sse import EventDecoder
 from metering.usage import Usage
 
 logger = logging.getLogger(__name__)
+
+AT_ONCE = 64 * 1024
+"""Bytes that are read at once of an answer that is here whole, as they would come over the network."""
 
 
 class Tap:
@@ -38,31 +43,35 @@ class Tap:
         self.event_stream = response.headers.get("content-type", "").strip().lower().startswith("text/event-stream")
         self._on_end = on_end
         self._length = _content_length(response)
-        try:
-            self._decoder = decoder_for(response.headers.get("content-encoding", "identity"))
-        except DecodingError:
-            self._give_up()
-        if reader := self.usage.reader:
-            wanted = reader.wanted
-            self._events = EventDecoder(lambda: JsonDocument(wanted))
-            self._json = JsonBody(wanted)
+        self._budget = Budget()
+        self._coding = response.headers.get("content-encoding", "")
+        self._parts: _Parts | None = None
+        self._safely(self._start)
 
     def __call__(self, piece: bytes) -> bytes | list[bytes]:
         if not self.complete:
             self.last_byte = time.perf_counter_ns()
         if piece:
             self.bytes += len(piece)
+            self._budget.earn(len(piece))
             self._safely(self._read, piece)
+            self._budget.rest()
         if not self.complete:
             self._safely(self._watch_for_end, piece)
         # An empty piece in the middle must not be sent: in chunked framing it would end the body.
         return piece or []
 
     def take(self, content: bytes) -> None:
-        """All of an answer, at once: a document is not scanned for what is wanted, which takes longer."""
+        """All of an answer, at once. May be called in a thread; `end` follows."""
         self.last_byte = time.perf_counter_ns()
         self.bytes = len(content)
-        self._safely(self._read if self.event_stream else self._read_whole, content)
+        self._budget = Budget(len(content))
+        self._safely(self._start)
+        for start in range(0, len(content), AT_ONCE):
+            self._safely(self._read, content[start : start + AT_ONCE])
+
+    def end(self) -> None:
+        """The answer that was taken is whole."""
         self._safely(self._watch_for_end, b"")
 
     def flush(self) -> None:
@@ -77,32 +86,27 @@ class Tap:
         if self.complete or (reader and reader.ends_with_event and reader.reading.terminal):
             self._on_end()
 
+    def _start(self) -> None:
+        if reader := self.usage.reader:
+            self._parts = _Parts(self._coding, reader.wanted, self._budget, event_stream=self.event_stream)
+
     def _read(self, piece: bytes) -> None:
-        reader = self.usage.reader
-        if not reader:
+        reader, parts = self.usage.reader, self._parts
+        if not reader or not parts:
             return
-        for data in self._decoder.decode(piece):
-            values = [event.data for event in self._events.feed(data)] if self.event_stream else self._json.feed(data)
-            for value in values:
-                reader.read(value)
+        for data in parts.decoder.decode(piece):
+            for value in parts.values(data):
+                # Nothing else is an event.
+                if isinstance(value, dict | bytes):
+                    reader.read(value)
         if self.first_content is None and reader.reading.content:
             self.first_content = self.last_byte
 
-    def _read_whole(self, content: bytes) -> None:
-        if reader := self.usage.reader:
-            try:
-                value = from_bytes(b"".join(self._decoder.decode(content)))
-            except ValueError:
-                return
-            for one in value if isinstance(value, list) else [value]:
-                reader.read(one)
-
     def _flush(self) -> None:
-        reader = self.usage.reader
-        if not reader:
+        reader, parts = self.usage.reader, self._parts
+        if not reader or not parts:
             return
-        values = [event.data for event in self._events.flush()] if self.event_stream else self._json.flush()
-        for value in values:
+        for value in parts.flush():
             reader.read(value)
 
     def _safely(self, step: Callable[..., None], *args: bytes) -> None:
@@ -110,15 +114,34 @@ class Tap:
             step(*args)
         except DecodingError:
             self._give_up()
+        except TooMuchWork as e:
+            logger.warning("vertex-tap: an answer is not metered: %s", e)
+            self._give_up()
         except Exception as e:
             # The message of an exception may quote the answer; its type does not.
             logger.error("vertex-tap: an answer could not be read (%s)", type(e).__name__)
             self._give_up()
 
     def _give_up(self) -> None:
-        self.usage = Usage(None, UsageState.UNSUPPORTED)
+        self.usage, self._parts = Usage(None, UsageState.UNSUPPORTED), None
+
+
+class _Parts:
+    """What reads an answer: bytes in a coding become JSON values."""
+
+    def __init__(self, coding: str, wanted: frozenset[str], budget: Budget, *, event_stream: bool) -> None:
+        """Raises DecodingError."""
+        self.decoder = decoder_for(coding, budget)
+        self._events = EventDecoder(lambda: JsonDocument(wanted, budget), budget) if event_stream else None
+        self._body = JsonBody(wanted, budget)
+
+    def values(self, data: bytes) -> list[object]:
+        return [event.data for event in self._events.feed(data)] if self._events else self._body.feed(data)
+
+    def flush(self) -> list[object]:
+        return [event.data for event in self._events.flush()] if self._events else self._body.flush()
 
 
 def _content_length(response: http.Response) -> int | None:
     length = response.headers.get("content-length", "")
-    return int(length) if length.isdecimal() else None
+    return int(length) if length.isdecimal() and len(length) < 20 else None

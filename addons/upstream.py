@@ -17,6 +17,8 @@ from urllib3.util import SKIP_HEADER
 
 from addons import layers
 
+LARGE = 256 * 1024
+"""Bytes beyond which reading or converting a body takes so long that other calls would wait for it."""
 TIMEOUT_S = 300
 AT_ONCE = 16
 """Requests for one call."""

@@ -3,18 +3,24 @@
 Strategy: answers may carry hundreds of megabytes of base64, vectors or text around a handful of counts. Small
 values go through `json`; larger ones through `JsonScanner`, which builds only the members whose names are
 wanted (all along the path from the top) and skips the rest at the speed of a regular expression, holding
-nothing. `feed(bytes)` returns the values that these bytes completed: the elements of an array at the top (the
-form of streamGenerateContent without `alt=sse`), else the one value. `flush()` returns what a cut body still
-tells. Nothing raises on malformed input: what can be read is read.
+nothing. Both are paid from a budget, beyond which `TooMuchWork` is raised. `feed(bytes)` returns the values that
+these bytes completed: the elements of an array at the top (the form of streamGenerateContent without `alt=sse`),
+else the one value. `flush()` returns what a cut body still tells. Nothing raises on malformed input: what can be
+read is read.
 """
 
 import json
 import re
 
+from metering.budget import Budget
+from metering.budget import Cost
+
 SMALL = 64 * 1024
-"""Bytes up to which a value is held and parsed whole."""
+"""Bytes up to which a value is parsed whole, and may have members that are not wanted."""
 LONGEST_TEXT = 1024
 """Bytes of a string that are kept: longer than every name and id, shorter than content."""
+LONGEST_NUMBER = 64
+"""Bytes; what is longer is no count."""
 DEEPEST = 64
 """Nesting beyond this is skipped."""
 
@@ -32,13 +38,23 @@ class _Frame:
 
 _BETWEEN = re.compile(rb"[\s,:]*+")
 _IN_STRING = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
-_SKIPPED = re.compile(rb'["{}\[\]]')
+
+
+def _run(depth: int) -> bytes:
+    """The pattern of whatever is whole: scalars, strings and containers, nested up to `depth`."""
+    whole = rb'[^"{}\[\]]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+    return rb"(?:%b)*+" % (whole + rb"|[{\[]%b[}\]]" % _run(depth - 1) if depth else whole)
+
+
+_SKIPPED = re.compile(_run(3), re.DOTALL)
+_ELEMENT = re.compile(rb"\{%b\}" % _run(8), re.DOTALL)
 _SCALAR = re.compile(rb'[^\s,:"{}\[\]]+')
 
 
 class JsonScanner:
-    def __init__(self, wanted: frozenset[str]) -> None:
+    def __init__(self, wanted: frozenset[str], budget: Budget | None = None) -> None:
         self._wanted = wanted
+        self._budget = budget or Budget()
         self._stack: list[_Frame] = []
         self._skipping = 0
         """How many containers are open inside a value that is not wanted."""
@@ -54,6 +70,7 @@ class JsonScanner:
         self._rest = b""
         pos = 0
         while pos < len(data):
+            self._budget.spend(Cost.TOKEN)
             if self._in_string:
                 pos = self._string(data, pos, values)
             elif self._skipping:
@@ -72,9 +89,12 @@ class JsonScanner:
         return values
 
     def _string(self, data: bytes, pos: int, values: list[object]) -> int:
-        match = _IN_STRING.match(data, pos)
-        assert match
-        end = match.end()
+        end = data.find(b'"', pos)
+        end = len(data) if end < 0 else end
+        if (escape := data.find(b"\\", pos, end)) >= 0:
+            match = _IN_STRING.match(data, escape)
+            assert match
+            end = match.end()
         if self._text is not None and len(self._text) <= LONGEST_TEXT:
             self._text += data[pos : min(end, pos + LONGEST_TEXT + 1)]
         if end == len(data):
@@ -97,18 +117,20 @@ class JsonScanner:
             self._add(text, values)
 
     def _skip(self, data: bytes, pos: int) -> int:
-        match = _SKIPPED.search(data, pos)
-        if not match:
-            return len(data)
-        if match.group() == b'"':
+        match = _SKIPPED.match(data, pos)
+        assert match
+        end = match.end()
+        self._budget.spend(Cost.SKIPPED_BYTE, end - pos)
+        sign = data[end : end + 1]
+        if sign == b'"':
             self._in_string = True
-        elif match.group() in b"{[":
+        elif sign == b"{" or sign == b"[":
             self._skipping += 1
-        else:
+        elif sign:
             self._skipping -= 1
             if not self._skipping:
                 self._forget_key()
-        return match.end()
+        return end + 1
 
     def _token(self, data: bytes, pos: int, values: list[object]) -> int:
         match = _BETWEEN.match(data, pos)
@@ -119,8 +141,11 @@ class JsonScanner:
             self._in_string = True
             is_key = bool(self._stack) and isinstance(self._stack[-1].container, dict) and self._stack[-1].key is None
             self._text = bytearray() if is_key or self._is_wanted() else None
+        elif sign == b"{" and len(self._stack) == 1 and (end := self._element(data, pos, values)):
+            return end
         elif sign == b"{" or sign == b"[":
             if self._is_wanted() and len(self._stack) < DEEPEST:
+                self._budget.spend(Cost.CONTAINER)
                 self._stack.append(_Frame({} if sign == b"{" else []))
             else:
                 self._skipping = 1
@@ -136,6 +161,20 @@ class JsonScanner:
             self._add(_scalar(scalar.group()), values)
             return scalar.end()
         return pos + 1
+
+    def _element(self, data: bytes, pos: int, values: list[object]) -> int | None:
+        """Where a small element of the array at the top ends, which is whole and is parsed whole."""
+        if not isinstance(self._stack[0].container, list):
+            return None
+        match = _ELEMENT.match(data, pos, pos + SMALL)
+        self._budget.spend(Cost.SKIPPED_BYTE, (match.end() if match else len(data)) - pos)
+        if not match:
+            return None
+        try:
+            values.append(_parsed(match.group(), self._budget))
+        except (ValueError, RecursionError):
+            return None
+        return match.end()
 
     def _is_wanted(self) -> bool:
         if not self._stack or isinstance(self._stack[-1].container, list):
@@ -167,8 +206,9 @@ class JsonScanner:
 class JsonDocument:
     """One value, such as the data of a server-sent event. What is not JSON comes back as bytes (`[DONE]`)."""
 
-    def __init__(self, wanted: frozenset[str]) -> None:
+    def __init__(self, wanted: frozenset[str], budget: Budget | None = None) -> None:
         self._wanted = wanted
+        self._budget = budget or Budget()
         self._small = bytearray()
         self._scanner: JsonScanner | None = None
         self._value: object = None
@@ -184,7 +224,7 @@ class JsonDocument:
     def close(self) -> object:
         if not self._scanner:
             try:
-                return json.loads(self._small)
+                return _parsed(self._small, self._budget)
             except (ValueError, RecursionError):
                 if not self._small.lstrip().startswith(b"{"):
                     return bytes(self._small)
@@ -194,7 +234,7 @@ class JsonDocument:
         return self._value
 
     def _scan(self) -> None:
-        self._scanner = JsonScanner(self._wanted)
+        self._scanner = JsonScanner(self._wanted, self._budget)
         self._keep(self._scanner.feed(bytes(self._small)))
         self._small.clear()
 
@@ -206,8 +246,9 @@ class JsonDocument:
 class JsonBody:
     """The body of an HTTP message: a value, or an array whose elements are events."""
 
-    def __init__(self, wanted: frozenset[str]) -> None:
+    def __init__(self, wanted: frozenset[str], budget: Budget | None = None) -> None:
         self._wanted = wanted
+        self._budget = budget or Budget()
         self._array: JsonScanner | None = None
         self._document: JsonDocument | None = None
 
@@ -215,9 +256,9 @@ class JsonBody:
         if not self._array and not self._document:
             data = data.lstrip()
             if data.startswith(b"["):
-                self._array = JsonScanner(self._wanted)
+                self._array = JsonScanner(self._wanted, self._budget)
             elif data:
-                self._document = JsonDocument(self._wanted)
+                self._document = JsonDocument(self._wanted, self._budget)
         if self._array:
             return self._array.feed(data)
         if self._document:
@@ -230,7 +271,14 @@ class JsonBody:
         return [self._document.close()] if self._document else []
 
 
+def _parsed(text: bytes | bytearray, budget: Budget) -> object:
+    budget.spend(Cost.CONTAINER, text.count(b"{") + text.count(b"["))
+    return json.loads(text)
+
+
 def _scalar(text: bytes) -> object:
+    if len(text) > LONGEST_NUMBER:
+        return None
     try:
         return json.loads(text)
     except ValueError:

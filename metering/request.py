@@ -1,18 +1,36 @@
 """What a request says that its path does not: the model of an OpenAI body, the quantity of a Veo job."""
 
+import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 
+import msgspec
+
+from metering.budget import Budget
+from metering.budget import TooMuchWork
 from metering.call import count
 from metering.call import word
-from metering.json_array import JsonDocument
+from metering.json_array import JsonScanner
 from metering.paths import Target
 from metering.usage import raw
 from metering.usage.google import both
 from metering.usage.google import member
 
-WANTED = both("model parameters sampleCount durationSeconds setup instances")
-_FORM_MODEL = re.compile(rb'name="?model"?\r\n(?:[\w-]+:[^\r\n]*\r\n)*\r\n([^\r\n]{1,200})\r\n')
+WANTED = both("model setup parameters sampleCount durationSeconds")
+_FORM_NAME = re.compile(rb'name="?model"?\r\n')
+_FORM_VALUE = re.compile(rb"(?:[\w-]{1,64}+:[^\r\n]{0,1024}+\r\n){0,8}+\r\n([^\r\n]{1,200})\r\n")
+MOST_NAMES = 64
+"""Places in a form that look like the name of the model and are not, such as in its prompt."""
+LONGEST = 1024
+"""Bytes of a value that is read: longer than every name and number."""
+BEGINNING = 16 * 1024
+"""Bytes that are looked at of a body that is no JSON."""
+AT_ONCE = 16 * 1024 * 1024
+"""Bytes of JSON beyond which the C parser, which lets nothing else run, would take too long. Bodies that are larger
+hold media, which the scanner skips as quickly."""
+PIECE = 64 * 1024
 _RESOURCE = re.compile(
     r"(?:projects/(?P<project>[^/]+)/locations/(?P<location>[^/]+)/)?"
     r"(?:publishers/(?P<publisher>[^/]+)/)?(?:(?:models|endpoints)/)?(?P<model>[^/].*)"
@@ -34,17 +52,67 @@ class Asked:
 def asked(target: Target, content_type: str, body: bytes) -> Asked:
     """Read a request body. It may be of any size and any shape."""
     if content_type.startswith("multipart/form-data"):
-        form = _FORM_MODEL.search(body)
+        names = islice(_FORM_NAME.finditer(body), MOST_NAMES)
+        form = next(filter(None, (_FORM_VALUE.match(body, name.end()) for name in names)), None)
         return named(target, form[1].decode("utf-8", "replace").strip() if form else None)
-    document = JsonDocument(WANTED)
-    document.feed(body)
-    value = document.close()
+    value = _members(body)
     found = named(target, member(value, "model") or member(member(value, "setup"), "model"))
     if target.operation == "predictLongRunning":
         parameters = member(value, "parameters")
         ordered = {name: count(member(parameters, name)) for name in ("sampleCount", "durationSeconds")}
         found.usage_raw = raw.allowed({name: value for name, value in ordered.items() if value is not None})
     return found
+
+
+NOTHING = msgspec.Raw()
+
+
+class _Members(msgspec.Struct):
+    """Where each member is in the text. All others are skipped, and not built."""
+
+    model: msgspec.Raw = NOTHING
+    setup: msgspec.Raw = NOTHING
+    parameters: msgspec.Raw = NOTHING
+    sampleCount: msgspec.Raw = NOTHING
+    sample_count: msgspec.Raw = NOTHING
+    durationSeconds: msgspec.Raw = NOTHING
+    duration_seconds: msgspec.Raw = NOTHING
+
+
+_DECODER = msgspec.json.Decoder(_Members)
+
+
+def _members(body: bytes) -> object:
+    """The wanted members of a JSON object, and theirs. Of what is no JSON the beginning tells what it can."""
+    if len(body) > AT_ONCE:
+        return _scanned(body)
+    try:
+        return _built(_DECODER.decode(body), depth=2)
+    except (ValueError, RecursionError):
+        return _scanned(body[:BEGINNING])
+
+
+def _scanned(body: bytes) -> object:
+    """The same, in pieces: between them others may go on."""
+    budget = Budget(len(body))
+    scanner = JsonScanner(WANTED, budget)
+    with suppress(TooMuchWork):
+        for start in range(0, len(body), PIECE):
+            for value in scanner.feed(body[start : start + PIECE]):
+                return value
+        return next(iter(scanner.flush()), None)
+    return None
+
+
+def _built(members: _Members, depth: int) -> dict[str, object]:
+    built: dict[str, object] = {}
+    for name in members.__struct_fields__:
+        text = bytes(getattr(members, name))
+        if depth > 1 and text.startswith(b"{"):
+            built[name] = _built(_DECODER.decode(text), depth - 1)
+        elif 0 < len(text) <= LONGEST:
+            built[name] = json.loads(text)
+    return built
 
 
 def named(target: Target, model: object) -> Asked:

@@ -3,13 +3,16 @@
 Strategy: `feed(bytes)` returns the events that these bytes completed, wherever the pieces were cut and
 whichever of LF, CR and CRLF ends the lines; `flush()` returns an event that was not ended by a blank line.
 Nothing raises. The data of an event goes into a document as it arrives, so that an event of any size need
-not be held; by default a document is the plain bytes.
+not be held; by default a document is the plain bytes. Lines and events are paid from a budget, beyond which
+`TooMuchWork` is raised.
 """
 
-import re
 from collections.abc import Callable
 from typing import NamedTuple
 from typing import Protocol
+
+from metering.budget import Budget
+from metering.budget import Cost
 
 
 class Document(Protocol):
@@ -37,14 +40,14 @@ class Bytes:
         return bytes(self._data)
 
 
-_END_OF_LINE = re.compile(rb"\r\n|\n|\r")
 _BOM = b"\xef\xbb\xbf"
 _LONGEST_NAME = 64
 """No field has a longer name; what is longer is a field to ignore and need not be kept."""
 
 
 class EventDecoder:
-    def __init__(self, document: Callable[[], Document] = Bytes) -> None:
+    def __init__(self, document: Callable[[], Document] = Bytes, budget: Budget | None = None) -> None:
+        self._budget = budget or Budget()
         self._new_document = document
         self._document: Document | None = None
         self._type = b""
@@ -59,14 +62,18 @@ class EventDecoder:
 
     def feed(self, data: bytes) -> list[Event]:
         events: list[Event] = []
-        start = 1 if self._after_cr and data.startswith(b"\n") else 0
-        self._after_cr = self._after_cr and not data
-        for end in _END_OF_LINE.finditer(data, start):
-            self._text(data[start : end.start()])
-            self._end_line(events)
-            start = end.end()
-            self._after_cr = end.group() == b"\r" and start == len(data)
-        self._text(data[start:])
+        if not data:
+            return events
+        if self._after_cr:
+            data = data.removeprefix(b"\n")
+        lines = data.splitlines(keepends=True)
+        self._budget.spend(Cost.LINE, len(lines))
+        for line in lines:
+            text = line.rstrip(b"\r\n")
+            self._text(text)
+            if len(text) < len(line):
+                self._end_line(events)
+        self._after_cr = data.endswith(b"\r")
         return events
 
     def flush(self) -> list[Event]:
@@ -116,5 +123,6 @@ class EventDecoder:
 
     def _end_event(self, events: list[Event]) -> None:
         if self._document is not None:
+            self._budget.spend(Cost.EVENT)
             events.append(Event(self._type.decode(errors="replace"), self._document.close()))
         self._document, self._type = None, b""

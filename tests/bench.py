@@ -2,6 +2,8 @@
 
 python -m tests.bench [kill|lock|overhead|chats|picture|pictures]
 
+`scripts/bench starve` is in tests/starve.py.
+
 kill: 2,000 calls, streamed and not, 16 at a time, `kill -9` at a random moment, ten times over.
 lock: the same calls while another process holds the write lock for 3 seconds now and then.
 overhead: CPU time and calls a second, against mitmdump without addons, in rotation.
@@ -28,6 +30,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 from typing import NamedTuple
+from typing import Protocol
 
 from hypothesis import Phase
 from hypothesis import given
@@ -188,11 +191,15 @@ def start(folder: Path, simulator: Simulator, *, serve: bool = False) -> Proxy:
     return Proxy("usage_tags=x-call", folder=folder, confdir=folder / "confdir", mode=mode, serve=serve)
 
 
-def bare(stack: ExitStack, folder: Path, simulator: Simulator) -> Contestant:
+class Server(Protocol):
+    url: str
+
+
+def bare(stack: ExitStack, folder: Path, upstream: Server) -> Contestant:
     """mitmdump without addons of ours, quiet, streaming what is streamed."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [str(BIN / "mitmdump"), "-q", "--mode", f"reverse:{simulator.url}", "--listen-host", "127.0.0.1"]
+    command = [str(BIN / "mitmdump"), "-q", "--mode", f"reverse:{upstream.url}", "--listen-host", "127.0.0.1"]
     options = ["-p", str(port), "--set", f"confdir={folder / 'confdir'}", "--set", "stream_large_bodies=1"]
     process = subprocess.Popen([*command, *options])
     stack.callback(process.wait)

@@ -229,12 +229,12 @@ class Held:
         self.exchange: Exchange = classify.exchanges[flow]
         self.exchange.is_rewritten, self.exchange.answered_by = True, self.ASKED
         self.meter.requestheaders(flow)
-        self.meter.request(flow)
+        asyncio.run(self.meter.request(flow))
         flow.response = response
         self.meter.responseheaders(flow)
         response.stream, self.exchange.held = False, True
         self.exchange.others += others
-        self.meter.response(flow)
+        asyncio.run(self.meter.response(flow))
 
     @property
     def row(self) -> Row:
@@ -351,10 +351,10 @@ def test_what_needs_no_upstream(tmp_path: Path) -> None:
     classify.requestheaders(flow)
     classify.exchanges[flow].answered = True
     meter.requestheaders(flow)
-    meter.request(flow)
+    asyncio.run(meter.request(flow))
     flow.response = http.Response.make(200, b"{}")
     meter.responseheaders(flow)
-    meter.response(flow)
+    asyncio.run(meter.response(flow))
     meter.close()
     assert flow.response.stream is False
     with closing(open_for_reading(tmp_path / "usage.db")) as db:

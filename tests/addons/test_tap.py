@@ -2,6 +2,7 @@ import gzip
 import json
 import logging
 
+import brotli
 import pytest
 from mitmproxy import http
 
@@ -94,6 +95,84 @@ def test_a_gzip_that_breaks_off() -> None:
     made(b"\0" * 50)
     made(b"")
     assert made.complete
+
+
+BOMB = brotli.compress(bytes(50_000_000), quality=1)
+TOO_MUCH = {
+    "few bytes that stand for many": (BOMB, {"content_type": "application/json", "content_encoding": "br"}),
+    "tiny events": (b"data: 1\n\n" * 50_000, {"content_type": "text/event-stream"}),
+    "lines": (b"\n" * 200_000, {"content_type": "text/event-stream"}),
+    "arrays": (b'{"candidates": [' + b"[]," * 100_000, {"content_type": "application/json"}),
+    "numbers": (b"[" + b"1," * 100_000, {"content_type": "application/json"}),
+    "objects in one event": (
+        b'data: {"candidates": [' + b"{}," * 20_000 + b"0]}\n\n",
+        {"content_type": "text/event-stream"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TOO_MUCH)
+def test_an_answer_that_is_too_much_work(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    """It passes, is not metered, and costs nothing from then on."""
+    body, headers = TOO_MUCH[name]
+    ends: list[int] = []
+    made = tap(Usage(GeminiReader(), None), ends, **headers)
+    if made.event_stream:
+        made(EVENT)
+    with caplog.at_level(logging.WARNING):
+        assert made(body) == body
+        assert made(body) == body
+    assert made(b"") == []
+    assert (made.usage, len(ends)) == (Usage(None, UsageState.UNSUPPORTED), 1)
+    assert made._parts is None
+    assert [record.message for record in caplog.records] == [
+        "vertex-tap: an answer is not metered: it unpacks to far more than its size, or is far denser than messages are"
+    ]
+
+
+CHUNK = json.dumps(
+    {
+        "candidates": [{"content": {"role": "model", "parts": [{"text": "Hello, here is more of it."}]}}],
+        "usageMetadata": {"promptTokenCount": 10, "totalTokenCount": 30, "trafficType": "ON_DEMAND"},
+        "modelVersion": "gemini-2.5-flash",
+        "responseId": "abc",
+    }
+).encode()
+AS_THEY_ARE = {
+    "a long stream": (b"data: " + CHUNK + b"\r\n\r\n") * 20_000,
+    "a long array": b"[" + (CHUNK + b",\r\n") * 20_000 + CHUNK + b"]",
+    "a picture": b'{"candidates":[{"content":{"parts":[{"inlineData":{"data":"'
+    + b"A" * 50_000_000
+    + b'"}}]}}],%b}' % b'"usageMetadata":{"promptTokenCount":10}',
+    "vectors": b'{"x":[' + b"0.0123456," * 2_000_000 + b'1],"usageMetadata":{"promptTokenCount":10}}',
+}
+
+
+@pytest.mark.parametrize("name", AS_THEY_ARE)
+def test_answers_of_any_size_as_they_are(name: str) -> None:
+    body = AS_THEY_ARE[name]
+    reader = GeminiReader()
+    made = tap(Usage(reader, None), [], content_type="text/event-stream" if "stream" in name else "application/json")
+    for start in range(0, len(body), 65536):
+        made(body[start : start + 65536])
+    made(b"")
+    assert (made.usage.reader, reader.reading.input_tokens) == (reader, 10)
+
+
+def test_what_is_here_whole_is_read_as_if_it_had_come() -> None:
+    ends: list[int] = []
+    reader = GeminiReader()
+    made = tap(Usage(reader, None), ends, content_type="text/event-stream", content_encoding="gzip")
+    made.take(gzip.compress(EVENT * 100))
+    assert (ends, reader.reading.input_tokens) == ([], 3)
+    made.end()
+    assert (made.complete, len(ends)) == (True, 1)
+
+
+def test_a_length_that_is_no_number() -> None:
+    made = tap(Usage(GeminiReader(), None), [], content_type="application/json", content_length="1" * 100_000)
+    assert made(ANSWER) == ANSWER
+    assert not made.complete
 
 
 class BrokenReader(GeminiReader):

@@ -1,6 +1,9 @@
 import json
+import tracemalloc
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from metering.json_array import SMALL
 from metering.paths import parse
@@ -60,6 +63,46 @@ def test_what_a_body_says(path: str, body: object, expected: Asked) -> None:
 def test_a_body_of_any_size() -> None:
     body = {"messages": [{"content": "A" * 2 * SMALL}], "model": "gpt-4o"}
     assert ask(CHAT, body) == Asked(model="gpt-4o")
+
+
+@pytest.mark.parametrize(
+    "many",
+    [b"[]," * 3_000_000 + b"[]", b'"a",' * 2_000_000 + b"1", b"1," * 4_000_000 + b"1", b"[" * 1000 + b"]" * 1000],
+    ids=["arrays", "texts", "numbers", "nested"],
+)
+def test_many_small_values(many: bytes) -> None:
+    """They are skipped, and not built."""
+    body = b'{"messages":[' + many + b'],"model":"gpt-4o"}'
+    tracemalloc.start()
+    assert ask(CHAT, body) == Asked(model="gpt-4o")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1_000_000
+
+
+def test_a_body_that_is_read_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("metering.request.AT_ONCE", 10)
+    monkeypatch.setattr("metering.request.PIECE", 7)
+    assert ask(LIVE, {"x": "A" * SMALL, "setup": {"model": "models/live"}}) == Asked(model="live")
+    assert ask(CHAT, b"nothing like JSON") == Asked()
+    assert ask(CHAT, b'{"model": [' + b"[]," * 200_000) == Asked()
+
+
+@pytest.mark.parametrize("value", [b"1" * 100_000, b"[" * 100_000, b'"' + b"a" * 2000 + b'"', b"{" * 100_000, b"\xff"])
+def test_a_model_that_is_none(value: bytes) -> None:
+    assert ask(CHAT, b'{"model":' + value + b"}") in (Asked(), Asked(model="a"))
+
+
+@given(st.binary())
+def test_any_bytes(body: bytes) -> None:
+    ask(CHAT, body)
+    ask(CHAT, b'{"model": "m", ' + body)
+
+
+def test_a_form_with_many_names() -> None:
+    """Each is looked at once: header lines without end are not searched again from every one of them."""
+    form = b"--B\r\n" + b'x:name="model"\r\n' * 500_000
+    assert ask("/v1/images/edits", form, "multipart/form-data; boundary=B") == Asked()
 
 
 def test_a_form() -> None:

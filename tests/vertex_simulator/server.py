@@ -31,7 +31,7 @@ class _Encoder:
 
     def __init__(self, coding: str) -> None:
         if coding == "br":
-            compressor = brotli.Compressor()
+            compressor = brotli.Compressor(quality=4)
             self.encode: Callable[[bytes], bytes] = lambda piece: compressor.process(piece) + compressor.flush()
             self.end: Callable[[], bytes] = compressor.finish
         elif coding == "zstd":

@@ -1,11 +1,16 @@
 """Bodies of any size: answers are read without being held, large requests pass through."""
 
+import gzip
 import re
 import socket
 import threading
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 
+import brotli
 import pytest
+import zstandard
 
 from tests.conftest import StartProxy
 from tests.http import HELLO
@@ -18,6 +23,12 @@ from tests.vertex_simulator import Simulator
 
 MB = 1024 * 1024
 UNARY = f"{MODEL}:generateContent"
+DECODE: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.decompress,
+    "deflate": zlib.decompress,
+    "br": brotli.decompress,
+    "zstd": lambda data: zstandard.ZstdDecompressor().decompressobj().decompress(data),
+}
 
 
 def peak(proxy: Proxy) -> int:
@@ -34,7 +45,6 @@ def peak(proxy: Proxy) -> int:
     ("path", "plan"),
     [
         (UNARY, {}),
-        (UNARY, {"encoding": "gzip"}),
         (UNARY, {"chunked": True, "split": MB}),
         (f"{MODEL}:streamGenerateContent?alt=sse", {"split": MB}),
         (f"{MODEL}:streamGenerateContent", {"split": MB}),
@@ -49,10 +59,51 @@ def test_a_large_answer(proxy: Proxy, path: str, plan: dict[str, object]) -> Non
         size = 0
         while piece := answer.read1(MB):
             size += len(piece)
-    assert size > (100 * MB if "encoding" not in plan else 0)
+    assert size > 100 * MB
     row = proxy.rows()[-1]
     assert (row["state"], row["usage_state"], row["input_tokens"], row["images"]) == ("done", "final", 4, 1)
     assert peak(proxy) - before < 30
+
+
+@pytest.mark.parametrize("coding", DECODE)
+def test_a_few_bytes_that_stand_for_many(proxy: Proxy, coding: str) -> None:
+    """They reach the client as they are, and are not metered."""
+    call(proxy.url, UNARY, HELLO)
+    proxy.new_row()
+    before = peak(proxy)
+    packed = call(proxy.url, UNARY, HELLO, plan={"padding": 30 * MB, "encoding": coding})
+    assert len(packed.body) < MB
+    assert len(DECODE[coding](packed.body)) > 30 * MB
+    row = proxy.new_row()
+    assert (row["state"], row["usage_state"], row["total_tokens"], row["images"]) == ("done", "unsupported", None, None)
+    assert row["response_bytes"] == len(packed.body)
+    assert peak(proxy) - before < 60
+    assert proxy.output.count("an answer is not metered: it unpacks to far more than its size") == 1
+
+
+@pytest.mark.parametrize("coding", DECODE)
+def test_a_coded_answer_as_they_are(proxy: Proxy, coding: str) -> None:
+    packed = call(proxy.url, UNARY, HELLO, plan={"padding": 2 * MB, "encoding": coding})
+    assert len(DECODE[coding](packed.body)) > 2 * MB
+    assert proxy.new_row()["usage_state"] == "final"
+
+
+def test_a_request_of_many_small_values(proxy: Proxy, simulator: Simulator) -> None:
+    """Its model is found in a thread, and the row is there before it goes on."""
+    body = b'{"messages":[' + b"[]," * (1 * MB) + b'[]],"model":"gpt-4o"}'
+    call(proxy.url, "/v1/chat/completions", body, headers={"authorization": "Bearer x", "x-goog-api-key": ""})
+    assert simulator.seen[-1].request.body == body
+    assert proxy.new_row()["model"] == "gpt-4o"
+
+
+def test_a_request_that_unpacks_to_far_more(proxy: Proxy, simulator: Simulator) -> None:
+    body = gzip.compress(b'{"model":"gpt-4o","messages":"' + b"A" * 100 * MB)
+    before = peak(proxy)
+    call(proxy.url, "/v1/chat/completions", body, headers={"content-encoding": "gzip", "x-goog-api-key": ""})
+    assert simulator.seen[-1].request.body == body
+    assert proxy.new_row()["model"] is None
+    assert peak(proxy) - before < 60
+    assert "a request is not read: it unpacks to far more than its size" in proxy.output
 
 
 def test_a_large_request_is_passed_on_as_it_comes(start_proxy: StartProxy) -> None:
