@@ -28,9 +28,9 @@ from metering.call import ErrorType
 from metering.call import Reading
 from metering.call import State
 from metering.call import UsageState
+from metering.database import LedgerError
 from metering.json_array import JsonDocument
 from metering.ledger import Ledger
-from metering.ledger import LedgerError
 from metering.outcome import Ending
 from metering.outcome import Outcome
 from metering.outcome import outcome

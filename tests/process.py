@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from metering.ledger import open_for_reading
+from metering.database import open_for_reading
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent

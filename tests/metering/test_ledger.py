@@ -18,13 +18,14 @@ import pytest
 from sqlite_utils import Database
 
 from metering import ledger as ledgers
+from metering import record as records
 from metering.call import Call
+from metering.companions import is_alive
+from metering.database import LedgerError
+from metering.database import check
+from metering.database import open_for_reading
+from metering.database import prune
 from metering.ledger import Ledger
-from metering.ledger import LedgerError
-from metering.ledger import check
-from metering.ledger import is_alive
-from metering.ledger import open_for_reading
-from metering.ledger import prune
 from metering.migrations import VERSION
 from metering.migrations import migrations
 from metering.reports import verify
@@ -301,7 +302,7 @@ ledger.commit(one)
                 Ledger(path).close()
             flock(descriptor, how)
 
-        monkeypatch.setattr("metering.ledger.fcntl.flock", sweep_first)
+        monkeypatch.setattr("metering.companions.fcntl.flock", sweep_first)
         started = Ledger(path)
         started.commit(call())
         Ledger(path).close()
@@ -353,7 +354,7 @@ class TestSettlement:
 
     def test_its_row_is_found_by_an_index(self, ledger: Ledger) -> None:
         nothing = {"videos": None, "error_type": None, "operation": "op"}
-        (plan,) = ledger._db.execute(f"EXPLAIN QUERY PLAN {ledgers._SETTLE}", nothing).fetchall()
+        (plan,) = ledger._db.execute(f"EXPLAIN QUERY PLAN {records._SETTLE}", nothing).fetchall()
         assert "calls_unsettled" in plan[3]
 
     def test_while_the_ledger_is_busy(self, ledger: Ledger) -> None:
@@ -383,7 +384,7 @@ class TestVersion3:
         secret = of_version_3(path)
         for _ in range(2):
             ledger = Ledger(path)
-            assert ledger._secret == secret
+            assert ledger._identity.secret == secret
             assert rows(path)[0][:3] == ("0", "done", "absent")
             ledger.close()
         with closing(sqlite3.connect(path)) as db:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from metering.ledger import is_alive
-from metering.ledger import open_for_reading
+from metering.companions import is_alive
+from metering.database import open_for_reading
 from metering.reports import verify
 from tests.conftest import StartProxy
 from tests.crash import CHAT
