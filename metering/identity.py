@@ -99,6 +99,9 @@ class Identity:
             found is Found.WITHOUT_LOG and (is_ours or not _size(log)) and not self._is_written_by_others()
         ):
             with suppress(sqlite3.Error):
+                if found is Found.ELSEWHERE:
+                    # The calls that are under way end in another file.
+                    db.execute("DELETE FROM calls WHERE instance = ? AND state = 'open'", (instance,))
                 db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         elif is_ours:
             # SQLite would write its log into the file; it leaves alone what it finds moved.

@@ -242,7 +242,9 @@ class Ledger:
                 left, self._db = self._db, None
                 if found is not Found.ELSEWHERE:
                     self._missing += recent + self._recent
-            logger.warning("vertex-tap: the ledger %s %s; rows go to what is there now", self.path, FOUND[found])
+            logger.warning(
+                "vertex-tap: the ledger %s %s; rows go to the file that is there now", self.path, FOUND[found]
+            )
             self._identity.leave(left, found, self.instance)
         check(self.path)
         _make(self.path)

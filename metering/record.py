@@ -69,10 +69,8 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def _text(value: object) -> str | None:
-    if isinstance(value, int | float):
-        value = str(value)
     if not isinstance(value, str):
-        return None
+        return str(value) if isinstance(value, int | float) else None
     if len(value) > LONGEST_TEXT:
         value = value[:LONGEST_TEXT]
     return value if value.isascii() and "\0" not in value else _UNSTORABLE.sub("\ufffd", value)
@@ -85,13 +83,16 @@ def _integer(value: object) -> int | None:
 
 
 def _json(value: object) -> str | None:
-    if not isinstance(value, dict):
-        return None
     try:
-        text = json.dumps(_cleaned(value), separators=(",", ":"), allow_nan=False)
+        text = _dump(value)
+        if "\\u" in text:
+            text = _dump(_cleaned(value))
     except (ValueError, TypeError, RecursionError):
         return None
-    return text if len(text) <= LONGEST_TEXT else None
+    return text if isinstance(value, dict) and len(text) <= LONGEST_TEXT else None
+
+
+_dump = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 def _cleaned(value: object) -> object:
@@ -99,9 +100,7 @@ def _cleaned(value: object) -> object:
         return _UNSTORABLE.sub("\ufffd", value)
     if isinstance(value, dict):
         return {_cleaned(name): _cleaned(member) for name, member in value.items()}
-    if isinstance(value, list | tuple):
-        return [_cleaned(item) for item in value]
-    return _integer(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    return [_cleaned(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 _TYPES = {field.name: get_args(field.type) or (field.type,) for field in fields(Call)}
@@ -200,10 +199,11 @@ def is_of_the_row(error: Exception) -> bool:
     """Whether a failed write is the fault of the row, so that others can still be written."""
     if not isinstance(error, sqlite3.Error):
         # A value that has no place in SQLite at all: OverflowError, UnicodeEncodeError.
-        return isinstance(error, ValueError | TypeError | OverflowError)
+        return True
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:
-        return isinstance(error, sqlite3.InterfaceError | sqlite3.DataError)
+        # Python's own: of a value, or of a connection that is closed.
+        return "binding" in str(error)
     if code == sqlite3.SQLITE_ERROR:
         return any(words in str(error) for words in ("integer overflow", "malformed JSON", "JSON path"))
     return code & 0xFF in _OF_THE_ROW

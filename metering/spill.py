@@ -11,8 +11,9 @@ import threading
 from collections.abc import Iterable
 from collections.abc import Iterator
 from contextlib import suppress
-from io import BufferedReader
+from io import BytesIO
 from pathlib import Path
+from typing import IO
 from typing import NamedTuple
 
 from metering.companions import is_at
@@ -119,7 +120,7 @@ class Spill:
     def _restore(self, removed: int) -> None:
         """The file was removed while it was in use: write it anew."""
         new = os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o600)
-        content = os.pread(removed, os.fstat(removed).st_size, 0)
+        content = _read(removed, 0)
         if os.write(new, content) < len(content):
             os.close(new)
             self.path.unlink(missing_ok=True)
@@ -131,19 +132,13 @@ class Spill:
         """Write to the ledger what has come so far. Raises sqlite3.Error, OSError."""
         with self._turn:
             waiting = [Numbered(one.number, one.record) for one in self.waiting.values()]
-            last, end = self._number, self._folded_to
-            file = None if self._file is None else os.dup(self._file)
-            if file is not None:
-                end = os.fstat(file).st_size
-        entries: list[Numbered | Rejected] = []
-        if file is not None:
-            with open(file, "rb") as opened:
-                opened.seek(self._folded_to)
-                entries = [_known(entry, last) for entry in _entries(opened, end)]
+            last, start = self._number, self._folded_to
+            lines = b"" if self._file is None else _read(self._file, start)
+        entries = [_known(entry, last) for entry in _entries(BytesIO(lines))]
         entries += waiting
         self._write(db, entries)
         with self._turn:
-            self._folded_to = end
+            self._folded_to = end = start + len(lines)
             self.waiting = {id: one for id, one in self.waiting.items() if one.number > last}
             if self._file is not None and os.fstat(self._file).st_size == end:
                 os.close(self._file)
@@ -183,10 +178,8 @@ def _known(entry: Numbered | Rejected, last: int) -> Numbered | Rejected:
 def fold_file(db: sqlite3.Connection, ledger: Path, instance: str) -> None:
     """Write to the ledger what a dead process has left, and remove its file. Raises sqlite3.Error, OSError."""
     path = spill_path(ledger, instance)
-    with path.open("rb") as file:
-        entries = _entries(file, os.fstat(file.fileno()).st_size)
-        with transaction(db):
-            set_aside(ledger, _put_all(db, instance, entries))
+    with path.open("rb") as file, transaction(db):
+        set_aside(ledger, _put_all(db, instance, _entries(file)))
     path.unlink()
 
 
@@ -206,9 +199,18 @@ def _put_all(db: sqlite3.Connection, instance: str, entries: Iterable[Numbered |
     return rejected
 
 
-def _entries(file: BufferedReader, end: int) -> Iterator[Numbered | Rejected]:
-    """The lines of a spill file up to `end`."""
-    while file.tell() < end and (line := file.readline(LONGEST_LINE)):
+def _read(file: int, start: int) -> bytes:
+    """All from `start` on. By position: what is appended meanwhile moves the place that is shared with it."""
+    size, pieces = os.fstat(file).st_size, []
+    while start < size and (piece := os.pread(file, size - start, start)):
+        pieces.append(piece)
+        start += len(piece)
+    return b"".join(pieces)
+
+
+def _entries(file: IO[bytes]) -> Iterator[Numbered | Rejected]:
+    """The lines of a spill file."""
+    while line := file.readline(LONGEST_LINE):
         if len(line) == LONGEST_LINE and not line.endswith(b"\n"):
             while (rest := file.readline(LONGEST_LINE)) and not rest.endswith(b"\n"):
                 pass
