@@ -47,15 +47,22 @@ class Identity:
             self._is_in_file = False
         stat = path.stat()
         self._written = (stat.st_size, stat.st_mtime_ns)
-        self._beside = {name: _inode(name) for name in (Path(f"{path}-wal"), Path(f"{path}-shm"))}
+        # SQLite keeps them beside the file that a link leads to.
+        self._file = path.resolve()
+        self._log = f"{self._file}-wal"
+        self._beside = {name: _inode(name) for name in (self._log, f"{self._file}-shm")}
 
     def is_there(self) -> bool:
-        """Costs one look at the folder; does not see all that `find` sees."""
+        """Costs three looks at the folder; does not see all that `find` sees."""
         try:
             stat = os.stat(self.path)
         except OSError:
             return False
-        return (stat.st_dev, stat.st_ino) == self._inode and stat.st_size > 0
+        is_same = (stat.st_dev, stat.st_ino) == self._inode and stat.st_size > 0
+        return is_same and self._has_log()
+
+    def _has_log(self) -> bool:
+        return all(_inode(name) == inode for name, inode in self._beside.items())
 
     def find(self) -> Found:
         try:
@@ -67,7 +74,7 @@ class Identity:
         written = (stat.st_size, stat.st_mtime_ns)
         if written != self._written and self._is_overwritten(stat.st_size):
             return Found.OVERWRITTEN
-        if any(_inode(name) != inode for name, inode in self._beside.items()):
+        if not self._has_log():
             return Found.WITHOUT_LOG
         # A checkpoint, ours or another process's.
         self._written = written
@@ -93,28 +100,28 @@ class Identity:
     def leave(self, db: sqlite3.Connection, found: Found, instance: str) -> None:
         """Close `db`, so that nothing of it disturbs what is at the path now. What is in the write-ahead log goes
         into the file that was opened, wherever that is, unless that holds something else by now."""
-        log = Path(f"{self.path}-wal")
-        is_ours = _inode(log) in (None, self._beside[log])
-        if found is Found.ELSEWHERE or (
-            found is Found.WITHOUT_LOG and (is_ours or not _size(log)) and not self._is_written_by_others()
-        ):
+        if found is Found.OVERWRITTEN:
+            # SQLite would write its log into the file; it leaves alone what it finds moved.
+            self._move(copy_path(self._file, instance))
+        elif found is Found.ELSEWHERE or not self._is_written_by_others():
             with suppress(sqlite3.Error):
                 if found is Found.ELSEWHERE:
                     # The calls that are under way end in another file.
                     db.execute("DELETE FROM calls WHERE instance = ? AND state = 'open'", (instance,))
+                db.execute("PRAGMA busy_timeout = 1000")
                 db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        elif is_ours:
-            # SQLite would write its log into the file; it leaves alone what it finds moved.
-            self._move(copy_path(self.path, instance))
         # While they are open no other file can have their numbers.
         for name, inode in self._beside.items():
             if inode and _inode(name) == inode:
                 with suppress(OSError):
-                    name.unlink()
+                    os.unlink(name)
         with suppress(sqlite3.Error):
             db.close()
 
     def _is_written_by_others(self) -> bool:
+        """Whether another process has begun a log of its own, or may have written its log into the file."""
+        if _inode(self._log) not in (None, self._beside[self._log]):
+            return True
         try:
             stat = self.path.stat()
         except OSError:
@@ -124,10 +131,10 @@ class Identity:
     def _move(self, copy: Path) -> None:
         """Put a copy in the place of the file."""
         with suppress(OSError):
-            copyfile(self.path, copy)
+            copyfile(self._file, copy)
             os.chmod(copy, 0o600)
-            if _inode(self.path) == self._inode:
-                os.replace(copy, self.path)
+            if _inode(self._file) == self._inode:
+                os.replace(copy, self._file)
         copy.unlink(missing_ok=True)
 
 
@@ -137,16 +144,9 @@ def _secret_in_file(path: Path) -> str | None:
         return meta(db, "secret")
 
 
-def _inode(path: Path) -> _Inode:
+def _inode(path: str | Path) -> _Inode:
     try:
-        stat = path.stat()
+        stat = os.stat(path)
     except OSError:
         return None
     return stat.st_dev, stat.st_ino
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

@@ -16,7 +16,6 @@ import pytest
 
 from metering import ledger as ledgers
 from metering import spill as spilling
-from metering.call import Call
 from metering.call import uuid7
 from metering.companions import lock_path
 from metering.companions import spill_path
@@ -223,7 +222,8 @@ class TestFullDisk:
 
     def fill_ledger(self, ledger: Ledger) -> None:
         """Until rows wait in memory: SQLite may have room in its files."""
-        until(lambda: ledger.commit(done(call(path="x" * 9000))) or ledger.waiting)
+        while not ledger.waiting:
+            ledger.commit(done(call(path="x" * 9000)))
 
     def test_rows_wait_and_are_written(
         self, ledger: Ledger, disk: Disk | Limit, caplog: pytest.LogCaptureFixture
@@ -323,9 +323,6 @@ class TestFullDisk:
         assert (len(spill.waiting), spill.trouble) == (0, None)
         numbers = [json.loads(line)["n"] for line in spill.path.read_bytes().splitlines() if line]
         assert numbers == sorted(numbers)
-        ledger = Ledger(disk.folder / "usage.db")
-        assert len(rows(ledger.path)) == 300
-        ledger.close()
 
 
 class TestOtherTroubles:
@@ -444,4 +441,3 @@ def test_processes_that_are_killed_while_they_share_a_ledger(tmp_path: Path) -> 
     assert len(found) - len(finished) <= 2 * 4
     assert (broken_invariants(path), rejected(path)) == ([], [])
     assert [file.name for file in tmp_path.iterdir()] == ["usage.db"]
-    assert isinstance(Call(started_at=1), Call)
