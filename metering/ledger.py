@@ -89,7 +89,7 @@ class Ledger:
             raise LedgerError(f"{self.path} cannot be made ({e.strerror}); name another file") from e
         try:
             self._db = self._connect(START_PATIENCE_S)
-        except (sqlite3.Error, LedgerError) as e:
+        except (sqlite3.Error, LedgerError, OSError) as e:
             self._unlock()
             if isinstance(e, LedgerError):
                 raise
@@ -100,7 +100,7 @@ class Ledger:
         self._keeper.start()
 
     def _connect(self, patience_s: float) -> sqlite3.Connection:
-        """The ledger as it is at the path now, in order. Raises sqlite3.Error, LedgerError."""
+        """The ledger as it is at the path now, in order. Raises sqlite3.Error, LedgerError, OSError."""
         db = connect(self.path, patience_s)
         try:
             migrate(db, self.path)
@@ -189,7 +189,8 @@ class Ledger:
             self._unlock()
 
     def _unlock(self) -> None:
-        companions.lock_path(self.path, self.instance).unlink(missing_ok=True)
+        with suppress(OSError):
+            companions.lock_path(self.path, self.instance).unlink()
         os.close(self._lock)
 
     # The thread
@@ -216,8 +217,8 @@ class Ledger:
             return self._spill.is_empty
         except Exception as e:
             # A row that waits for this thread would wait for ever.
-            is_busy = getattr(e, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
-            self._trouble = None if is_busy else str(e)
+            if getattr(e, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
+                self._trouble = str(e)
             return False
         finally:
             self._say_trouble()
@@ -251,9 +252,13 @@ class Ledger:
         db = self._connect(FOLD_PATIENCE_S)
         with self._turn:
             missing = [*self._missing, *self._open.values()]
-        with transaction(db):
-            for record in missing:
-                put(db, record)
+        try:
+            with transaction(db):
+                reasons = [(put(db, record), record) for record in missing]
+                set_aside(self.path, [Rejected(reason, record.named) for reason, record in reasons if reason])
+        except BaseException:
+            db.close()
+            raise
         with self._turn:
             self._db, self._missing = db, []
 
@@ -289,7 +294,7 @@ def _make(path: Path) -> None:
 
 
 def _repair(db: sqlite3.Connection, path: Path) -> None:
-    """Fold what dead instances spilled, and mark their open rows as lost. Raises sqlite3.Error."""
+    """Fold what dead instances spilled, and mark their open rows as lost. Raises sqlite3.Error, OSError."""
     for instance in companions.instances(path, "spill"):
         with _dead(path, instance) as is_dead:
             if is_dead:

@@ -53,7 +53,7 @@ class Spill:
         self.waiting: dict[object, Waiting] = {}
         """By the row's id, in order: of a row only the last form waits."""
         self.lost = 0
-        """Rows that found no room."""
+        """Rows of calls that have ended, and found no room."""
         self.trouble: OSError | None = None
         """Why the file takes nothing."""
         self._ledger = ledger
@@ -77,7 +77,8 @@ class Spill:
         with self._turn:
             earlier = self.waiting.pop(record.id, None)
             if earlier is None and len(self.waiting) >= MOST_WAITING:
-                self.lost += 1
+                # The open row of a call is not lost before its end is.
+                self.lost += not record.is_open
             else:
                 if earlier and not record.settlement:
                     record = record._replace(settlement=earlier.record.settlement)

@@ -59,11 +59,11 @@ def write_lock(path: Path) -> Iterator[None]:
 
 
 class Disk:
-    """A file system of 2 MB of its own. Raises PermissionError where none can be mounted."""
+    """A file system of its own. Raises PermissionError where none can be mounted."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, megabytes: int = 2) -> None:
         self.folder = folder
-        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], check=False)
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", folder], check=False)
         if mounted.returncode:
             raise PermissionError("no file system can be mounted here")
 

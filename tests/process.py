@@ -85,8 +85,7 @@ class Proxy:
 
     def rows(self, where: str = "1") -> list[Row]:
         """The rows of the ledger, oldest first."""
-        with closing(open_for_reading(self.ledger)) as db:
-            return [dict(row) for row in db.execute(f"SELECT * FROM calls WHERE {where} ORDER BY id")]
+        return rows_of(self.ledger, where)
 
     def new_rows(self) -> list[Row]:
         """The rows since this was last asked."""
@@ -124,6 +123,11 @@ class Proxy:
             time.sleep(0.02)
         self.process.kill()
         raise AssertionError(f"the proxy did not start:\n{self.output}")
+
+
+def rows_of(ledger: Path, where: str = "1") -> list[Row]:
+    with closing(open_for_reading(ledger)) as db:
+        return [dict(row) for row in db.execute(f"SELECT * FROM calls WHERE {where} ORDER BY id")]
 
 
 def until(condition: Any, seconds: float = 10.0) -> Any:

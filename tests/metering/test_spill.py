@@ -275,8 +275,7 @@ class TestFullDisk:
             for one in calls:
                 ledger.commit(done(one))
             assert ledger.waiting == 100
-            # Each is told to be lost twice: as it came, and as it ended.
-            assert ledger.lost == 2 * (130 - room)
+            assert ledger.lost == 130 - room
             until(lambda: "rows are lost so far" in caplog.text)
         until(lambda: ledger.is_well and not spills(ledger.path))
         found = dict(rows(ledger.path, "id, state"))
