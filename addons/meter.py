@@ -41,11 +41,11 @@ from metering.call import ErrorType
 from metering.call import Reading
 from metering.call import State
 from metering.call import UsageState
+from metering.database import LedgerError
 from metering.decoding import DecodingError
 from metering.decoding import decode
 from metering.json_array import JsonDocument
 from metering.ledger import Ledger
-from metering.ledger import LedgerError
 from metering.outcome import Ending
 from metering.outcome import Outcome
 from metering.outcome import outcome

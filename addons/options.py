@@ -27,7 +27,7 @@ from addons.keys import holds_credential
 from addons.services import Auth
 from addons.services import Endpoint
 from addons.services import Mode
-from metering import ledger
+from metering import database
 from metering.paths import api_of
 
 PREFIXES = ("vertex_", "openai_", "gateway_", "usage_")
@@ -69,8 +69,8 @@ def _tags(names: tuple[str, ...]) -> tuple[str, ...]:
 def _ledger(text: str) -> Path:
     try:
         path = Path(text).expanduser()
-        ledger.check(path)
-    except ledger.LedgerError as e:
+        database.check(path)
+    except database.LedgerError as e:
         raise ValueError(str(e)) from e
     except RuntimeError:
         raise ValueError(f"{text} names the home of nobody; write another path") from None

@@ -219,12 +219,16 @@ def word(value: object, limit: int = 64) -> str | None:
     return None
 
 
+LARGEST_COUNT = 10**12
+"""More than any one call has ever used: whatever says more says nothing."""
+
+
 def count(value: object) -> int | None:
     """`value` as a count, or None. Google's JSON writes int64 as strings and some counts as floats."""
     if isinstance(value, str) and value.isdecimal() and len(value) < 17:
         value = int(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 2**53:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST_COUNT:
         return value
     return None

@@ -1,64 +1,62 @@
 """The ledger: one SQLite file, one row a call, committed before the client has its answer.
 
-A commit waits at most `PATIENCE_MS` for another process; then it goes to this instance's spill file (a line a
-record, written before `commit` returns) and so do all that follow, in order, until a thread has folded the
-spill into the ledger. Records are numbered and the ledger keeps the number of the last one folded, so a crash
-at any point folds each exactly once. A process that ends in any way leaves what the next start repairs: its
-spill is folded, its open rows become `lost`. A lock on a file of its own tells that a process lives, so
-several may write one ledger.
+A commit waits at most `PATIENCE_MS` for another process; then the record goes to this instance's spill file (written
+before `commit` returns) and so do all that follow, in order, until a thread has folded them into the ledger. They go
+there too while the ledger is full, gone or replaced, and wait in memory while there is no room for that either. A
+process that ends in any way leaves what the next start repairs: its spill is folded, its open rows become `lost`. A
+lock on a file of its own tells that a process lives, so several may write one ledger.
 
 `synchronous=NORMAL`: a killed process loses nothing; a power cut may lose the last rows, never the file.
 """
 
-import fcntl
-import glob
 import hashlib
 import hmac
-import json
 import logging
-import operator
 import os
-import re
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from contextlib import contextmanager
-from dataclasses import asdict
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
-from sqlite_utils import Database
-
+from metering import companions
 from metering.call import BILLED
 from metering.call import COLUMNS
-from metering.call import COUNTS
 from metering.call import Call
+from metering.call import State
+from metering.call import UsageState
 from metering.call import uuid7
-from metering.migrations import VERSION
-from metering.migrations import migrations
-from metering.rollup import BUCKET_US
+from metering.database import START_PATIENCE_S
+from metering.database import LedgerError
+from metering.database import check
+from metering.database import connect
+from metering.database import migrate
+from metering.database import savepoint
+from metering.database import transaction
+from metering.identity import Found
+from metering.identity import Identity
+from metering.record import Record
+from metering.record import is_of_the_row
+from metering.record import put
+from metering.record import record_of
+from metering.record import write
+from metering.rejected import Rejected
+from metering.rejected import set_aside
+from metering.spill import Spill
+from metering.spill import fold_file
 from metering.usage.videos import Settlement
 
-COMPANION = re.compile(r"-(?:wal|shm|journal)$|\.[0-9a-f-]{36}\.lock$|\.spill-[0-9a-f-]{36}$")
-"""Names of the files that stand beside a ledger."""
 PATIENCE_MS = 50
 """How long a commit may wait; the event loop waits with it."""
-START_PATIENCE_S = 30.0
 FOLD_PATIENCE_S = 1.0
+LOOK_S = 0.5
+"""How often it is looked whether the ledger is where it was."""
+SAY_LOST_S = 60.0
 
 logger = logging.getLogger(__name__)
-
-
-class LedgerError(Exception):
-    """The file cannot be used as a ledger; the message says why and what to do."""
-
-
-class Record(NamedTuple):
-    """What one commit writes: a row, and the Veo submission that its answer settles."""
-
-    row: tuple[object, ...]
-    settlement: Settlement | None
 
 
 class Ledger:
@@ -67,362 +65,294 @@ class Ledger:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self.instance = uuid7()
-        self._spill_path = _spill_path(self.path, self.instance)
-        self._spill: int | None = None
-        """The open spill file, while records go there."""
-        self._spilled = 0
-        """The number of the last record that was spilled."""
         self._turn = threading.Lock()
         """Held while it is decided where a record goes."""
-        self._folder: threading.Thread | None = None
-        self._closing = threading.Event()
+        self._spill = Spill(self.path, self.instance)
+        self._open: dict[object, Record] = {}
+        """Of the calls under way: what was last written."""
+        self._recent: list[Record] = []
+        """What was written since the ledger was last seen where it was."""
+        self._missing: list[Record] = []
+        """What was written to a ledger that is gone, and is to be written again."""
+        self._trouble: str | None = None
+        """Why the ledger takes no rows."""
+        self._said: tuple[str | None, bool] = (None, False)
+        """The trouble that was last told, and whether rows waited in memory."""
+        self._lost_said, self._lost_said_at = 0, -SAY_LOST_S
+        self._db: sqlite3.Connection | None = None
         check(self.path)
-        # SQLite gives its other files the mode of this one.
+        lock_path = companions.lock_path(self.path, self.instance)
         try:
-            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-            self._lock = _lock(_lock_path(self.path, self.instance), wait=True)
+            _make(self.path)
+            self._lock = companions.lock(lock_path, wait=True)
         except OSError as e:
             raise LedgerError(f"{self.path} cannot be made ({e.strerror}); name another file") from e
         try:
-            self._db = _connect(self.path, START_PATIENCE_S)
-            _migrate(self._db, self.path)
-            _repair(self._db, self.path)
-            self._secret = _meta(self._db, "secret")
-            self._db.execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")
-        except (sqlite3.Error, LedgerError) as e:
+            self._db = self._connect(START_PATIENCE_S)
+        except (sqlite3.Error, LedgerError, OSError) as e:
             self._unlock()
             if isinstance(e, LedgerError):
                 raise
             raise LedgerError(f"{self.path} does not open as a ledger ({e}); name another file") from e
+        self._wake = threading.Event()
+        self._closing = threading.Event()
+        self._keeper = threading.Thread(target=self._keep, name="ledger", daemon=True)
+        self._keeper.start()
+
+    def _connect(self, patience_s: float) -> sqlite3.Connection:
+        """The ledger as it is at the path now, in order. Raises sqlite3.Error, LedgerError, OSError."""
+        db = connect(self.path, patience_s)
+        try:
+            migrate(db, self.path)
+            _repair(db, self.path)
+            self._identity = Identity(self.path, db)
+            db.execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    @property
+    def waiting(self) -> int:
+        """Rows that are in memory only, as neither the ledger nor the spill file takes them."""
+        return len(self._spill.waiting)
+
+    @property
+    def lost(self) -> int:
+        """Rows that found no room even there."""
+        return self._spill.lost
+
+    @property
+    def is_well(self) -> bool:
+        """Whether rows get into the ledger, at once or after another process has written."""
+        return self._trouble is None and not self._spill.waiting
 
     def commit(self, call: Call, settlement: Settlement | None = None) -> None:
-        """Write the row of `call`. When this returns, it survives the end of the process. Never raises."""
+        """Write the row of `call`. When this returns, it survives the end of the process, unless neither the ledger
+        nor the spill file can be written. Never raises."""
         call.instance = self.instance
-        record = Record(_row(call), settlement)
+        record = record_of(call, settlement)
         with self._turn:
-            if self._spill is None:
-                try:
-                    with _transaction(self._db):
-                        _write(self._db, record)
-                    return
-                except sqlite3.Error as e:
-                    _complain(e, self.path)
-            self._append(record)
+            if record.is_open:
+                self._open[record.id] = record
+            else:
+                self._open.pop(record.id, None)
+            if self._spill.is_empty and self._commit(record):
+                return
+            self._spill.put(record)
+        self._wake.set()
+
+    def _commit(self, record: Record) -> bool:
+        """Whether the record is done with."""
+        if self._db is None or not self._identity.is_there():
+            return False
+        try:
+            with transaction(self._db):
+                write(self._db, record)
+        except (sqlite3.Error, ValueError, TypeError, OverflowError) as e:
+            return is_of_the_row(e) and self._reject(self._db, record)
+        self._recent.append(record)
+        return True
+
+    def _reject(self, db: sqlite3.Connection, record: Record) -> bool:
+        """Set a row aside that cannot be stored as it is. In the spill it gets another chance."""
+        try:
+            with transaction(db):
+                if reason := put(db, record):
+                    set_aside(self.path, [Rejected(reason, record.named)])
+            return True
+        except (sqlite3.Error, OSError):
+            return False
 
     def fingerprint(self, credential: str) -> str:
         """A name for a credential that tells clients apart and cannot be turned back."""
-        return hmac.digest(str(self._secret).encode(), credential.encode(), hashlib.sha256).hex()[:12]
+        secret = str(self._identity.secret)
+        return hmac.digest(secret.encode(), credential.encode(errors="surrogateescape"), hashlib.sha256).hex()[:12]
 
     def close(self) -> None:
         """Let go of the ledger. What is still spilled then is folded at the next start."""
         if self._closing.is_set():
             return
         self._closing.set()
-        if folder := self._folder:
-            folder.join()
-            self._fold()
-        if self._spill is not None:
-            os.close(self._spill)
-        self._db.close()
-        self._unlock()
+        self._wake.set()
+        self._keeper.join()
+        self._tend()
+        with self._turn:
+            is_folded = self._spill.give_up()
+            self._say_lost(pause_s=0)
+            if self._db and is_folded:
+                with suppress(sqlite3.Error, OSError), transaction(self._db):
+                    _mark_lost(self._db, self.path, self.instance)
+            if self._db:
+                self._db.close()
+            self._db = None
+            self._unlock()
 
     def _unlock(self) -> None:
-        _lock_path(self.path, self.instance).unlink(missing_ok=True)
+        with suppress(OSError):
+            companions.lock_path(self.path, self.instance).unlink()
         os.close(self._lock)
 
-    def _append(self, record: Record) -> None:
-        line = {"n": self._spilled + 1, "row": dict(zip(COLUMNS, record.row, strict=True))}
-        if record.settlement:
-            line["settlement"] = asdict(record.settlement)
-        try:
-            if self._spill is None:
-                self._spill = os.open(self._spill_path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
-            # The newline comes first: a line that the disk cut short spoils no other.
-            os.write(self._spill, b"\n" + json.dumps(line).encode())
-        except OSError as e:
-            logger.error("vertex-tap: a row is lost, %s takes no more: %s", self._spill_path, e.strerror)
-            return
-        self._spilled += 1
-        if self._folder is None:
-            self._folder = threading.Thread(target=self._fold_until_empty, name="ledger", daemon=True)
-            self._folder.start()
+    # The thread
 
-    def _fold_until_empty(self) -> None:
-        pause = 0.01
-        while not self._fold() and not self._closing.wait(pause):
-            pause = min(2 * pause, 1.0)
+    def _keep(self) -> None:
+        pause: float | None = None
+        while not self._closing.is_set():
+            if pause is None:
+                self._wake.wait(LOOK_S)
+            else:
+                self._closing.wait(pause)
+            self._wake.clear()
+            pause = None if self._tend() else min(2 * (pause or 0.005), LOOK_S)
 
-    def _fold(self) -> bool:
-        """Whether all that was spilled is in the ledger by now, so that records go there again."""
+    def _tend(self) -> bool:
+        """Whether the ledger is where it was, and all that waited is in it."""
         try:
-            with closing(_connect(self.path, FOLD_PATIENCE_S)) as db:
-                folded = _fold_spill(db, self._spill_path, self.instance)
-        except (sqlite3.Error, OSError):
+            self._keep_lock()
+            self._keep_open()
+            if not self._spill.is_empty:
+                with closing(connect(self.path, FOLD_PATIENCE_S)) as db:
+                    self._spill.fold(db)
+            self._trouble = None
+            return self._spill.is_empty
+        except Exception as e:
+            # A row that waits for this thread would wait for ever.
+            if getattr(e, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
+                self._trouble = str(e)
             return False
+        finally:
+            self._say_trouble()
+            self._say_lost(SAY_LOST_S)
+
+    def _keep_lock(self) -> None:
+        path = companions.lock_path(self.path, self.instance)
+        if not companions.is_at(path, self._lock):
+            with suppress(OSError):
+                removed, self._lock = self._lock, companions.lock(path)
+                os.close(removed)
+
+    def _keep_open(self) -> None:
+        """Open what is at the path now, if that is not what was opened. Raises sqlite3.Error, LedgerError, OSError."""
         with self._turn:
-            if folded < self._spilled:
-                return False
-            if self._spill is not None:
-                os.close(self._spill)
-            self._spill = self._folder = None
-            self._spill_path.unlink(missing_ok=True)
-            return True
-
-
-def open_for_reading(path: str | os.PathLike[str]) -> sqlite3.Connection:
-    """A connection that cannot write. Raises LedgerError if there is no ledger that this version reads."""
-    path = Path(path)
-    if not path.is_file():
-        raise LedgerError(f"there is no ledger {path}")
-    db = _open_for_reading(path)
-    if (version := db.execute("PRAGMA user_version").fetchone()[0]) != VERSION:
-        db.close()
-        older = "was written by an older vertex-tap; start this one with it once"
-        raise LedgerError(f"{path} {older if version else 'holds no calls yet'}")
-    db.row_factory = sqlite3.Row
-    return db
-
-
-def _open_for_reading(path: Path) -> sqlite3.Connection:
-    # Not mode=ro: that would leave the files of the write-ahead log behind.
-    db: sqlite3.Connection | None = None
-    try:
-        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=START_PATIENCE_S)
-        db.execute("PRAGMA query_only = ON")
-        _version(db, path)
-    except (sqlite3.Error, LedgerError) as e:
-        if db:
-            db.close()
-        if isinstance(e, LedgerError):
-            raise
-        raise LedgerError(f"{path} is not a ledger ({e}); name another file") from e
-    return db
-
-
-def prune(path: str | os.PathLike[str], before: int) -> int:
-    """Delete the rows of calls that started before `before` (microseconds since the epoch, rounded down to a
-    bucket), in short transactions; their sums stay in the rollup. Returns how many. Raises LedgerError."""
-    open_for_reading(path).close()
-    before = before // BUCKET_US * BUCKET_US
-    deleted = 0
-    try:
-        with closing(_connect(Path(path), START_PATIENCE_S)) as db:
-            with _transaction(db):
-                pruned_before = max(before, int(_meta(db, "pruned_before") or 0))
-                db.execute("INSERT OR REPLACE INTO meta VALUES ('pruned_before', ?)", (str(pruned_before),))
-            while rows := db.execute(_PRUNE, (before,)).rowcount:
-                deleted += rows
-            # `execute` would take a single step of it.
-            db.executescript("PRAGMA incremental_vacuum")
-    except sqlite3.Error as e:
-        raise LedgerError(f"{path} cannot be pruned ({e})") from e
-    return deleted
-
-
-_PRUNE = """
-DELETE FROM calls WHERE rowid IN
-  (SELECT rowid FROM calls WHERE started_at < ? AND state <> 'open' LIMIT 5000)
-"""
-
-
-def is_alive(path: str | os.PathLike[str], instance: str) -> bool:
-    """Whether the process that wrote under this name still runs."""
-    try:
-        with _lock_path(Path(path), instance).open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
-
-
-# Files
-
-
-def _lock_path(path: Path, instance: str) -> Path:
-    return Path(f"{path}.{instance}.lock")
-
-
-def _spill_path(path: Path, instance: str) -> Path:
-    return Path(f"{path}.spill-{instance}")
-
-
-def _lock(path: Path, wait: bool = False) -> int:
-    """The open and locked file. Raises BlockingIOError if another process (or object) has it."""
-    while True:
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+            recent, self._recent = self._recent, []
+        if self._db is not None:
+            found = self._identity.find()
+            if found is Found.SAME:
+                return
+            with self._turn:
+                left, self._db = self._db, None
+                if found is not Found.ELSEWHERE:
+                    self._missing += recent + self._recent
+            logger.warning(
+                "vertex-tap: the ledger %s %s; rows go to the file that is there now", self.path, FOUND[found]
+            )
+            self._identity.leave(left, found, self.instance)
+        check(self.path)
+        _make(self.path)
+        db = self._connect(FOLD_PATIENCE_S)
+        with self._turn:
+            missing = [*self._missing, *self._open.values()]
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            os.close(descriptor)
+            with transaction(db):
+                reasons = [(put(db, record), record) for record in missing]
+                set_aside(self.path, [Rejected(reason, record.named) for reason, record in reasons if reason])
+        except BaseException:
+            db.close()
             raise
-        # Before it was locked a sweep may have taken it for a dead one's, and removed it.
-        if _is_at(path, descriptor):
-            return descriptor
-        os.close(descriptor)
+        with self._turn:
+            self._db, self._missing = db, []
+
+    def _say_trouble(self) -> None:
+        waiting = len(self._spill.waiting)
+        said, self._said = self._said, (self._trouble, bool(waiting))
+        if self._said == said:
+            return
+        if self._trouble is None and not waiting:
+            logger.warning("vertex-tap: %s takes rows again", self.path)
+            return
+        where = f"in memory ({waiting}): {self._spill.trouble}" if waiting else f"in {self._spill.path}"
+        logger.warning("vertex-tap: %s takes no rows (%s); they wait %s", self.path, self._trouble or "busy", where)
+
+    def _say_lost(self, pause_s: float) -> None:
+        lost, now = self._spill.lost, time.monotonic()
+        if lost > self._lost_said and now - self._lost_said_at >= pause_s:
+            logger.error("vertex-tap: %d rows are lost so far, as no file takes them", lost)
+            self._lost_said, self._lost_said_at = lost, now
 
 
-def _is_at(path: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
+FOUND = {
+    Found.ELSEWHERE: "was deleted, moved or replaced while in use",
+    Found.OVERWRITTEN: "was overwritten while in use",
+    Found.WITHOUT_LOG: "lost its write-ahead log while in use",
+}
 
 
-def check(path: Path) -> None:
-    """Raises LedgerError if `path` cannot be a ledger. Makes and changes nothing."""
-    if path.is_dir():
-        raise LedgerError(f"{path} is a directory; name a file in it, such as {path / 'usage.db'}")
-    if not path.absolute().parent.is_dir():
-        raise LedgerError(f"there is no directory {path.parent}; make it or name another file")
-    if not os.access(path.absolute().parent, os.W_OK | os.X_OK):
-        raise LedgerError(f"no files can be made in {path.absolute().parent}; change its rights or name another file")
-    if path.exists():
-        if not path.is_file():
-            raise LedgerError(f"{path} is no file; name another one")
-        if not os.access(path, os.R_OK | os.W_OK):
-            raise LedgerError(f"{path} cannot be read and written; change its rights or name another file")
-        with closing(_open_for_reading(path)):
-            pass
-
-
-# The database
-
-
-def _connect(path: Path, patience_s: float) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=patience_s, isolation_level=None)
-    db.execute("PRAGMA synchronous = NORMAL")
-    return db
-
-
-@contextmanager
-def _transaction(db: sqlite3.Connection) -> Iterator[None]:
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
-
-
-def _version(db: sqlite3.Connection, path: Path) -> int:
-    """Of the schema, 0 for an empty file. Raises LedgerError if it is not ours, or newer."""
-    version: int = db.execute("PRAGMA user_version").fetchone()[0]
-    ours = db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'calls'").fetchone()[0]
-    others = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    if others and not (version and ours):
-        raise LedgerError(f"{path} is a database of something else; name another file")
-    if version > VERSION:
-        raise LedgerError(
-            f"{path} was written by a newer vertex-tap (ledger version {version}, this one knows {VERSION});"
-            " upgrade vertex-tap or name another file"
-        )
-    return version
-
-
-def _migrate(db: sqlite3.Connection, path: Path) -> None:
-    if _version(db, path) == 0:
-        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        db.execute("PRAGMA journal_mode = WAL")
-    with _transaction(db):
-        if _version(db, path) < VERSION:
-            migrations.apply(Database(db))
-            db.execute(f"PRAGMA user_version = {VERSION}")
-
-
-def _meta(db: sqlite3.Connection, key: str) -> str | None:
-    row = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-    return row[0] if row else None
+def _make(path: Path) -> None:
+    # SQLite gives its other files the mode of this one.
+    if not path.exists():
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
 
 
 def _repair(db: sqlite3.Connection, path: Path) -> None:
-    """Fold what dead instances spilled, and mark their open rows as lost."""
-    open_rows = db.execute("SELECT DISTINCT instance FROM calls WHERE state = 'open'")
-    instances = {row[0] for row in open_rows}
-    instances |= {
-        file.name.removeprefix(f"{path.name}.spill-") for file in path.parent.glob(f"{glob.escape(path.name)}.spill-*")
-    }
-    instances |= {file.name[len(path.name) + 1 : -5] for file in path.parent.glob(f"{glob.escape(path.name)}.*.lock")}
-    for instance in instances:
+    """Fold what dead instances spilled, and mark their open rows as lost. Raises sqlite3.Error, OSError."""
+    for instance in companions.instances(path, "spill"):
+        with _dead(path, instance) as is_dead:
+            if is_dead:
+                try:
+                    fold_file(db, path, instance)
+                except OSError as e:
+                    logger.warning("vertex-tap: rows that were spilled are left where they are: %s", e)
+    open_rows = {str(row[0]) for row in db.execute("SELECT DISTINCT instance FROM calls WHERE state = 'open'")}
+    for instance in sorted(open_rows | {*companions.instances(path, "lock")}):
+        with _dead(path, instance) as is_dead:
+            if is_dead:
+                with transaction(db):
+                    _mark_lost(db, path, instance)
+
+
+@contextmanager
+def _dead(path: Path, instance: str) -> Iterator[bool]:
+    """Whether a process is dead, of which nobody else takes care then."""
+    if not companions.is_instance(instance):
+        yield True
+        return
+    lock_path = companions.lock_path(path, instance)
+    try:
+        held = companions.lock(lock_path)
+    except BlockingIOError:
+        yield False
+    except OSError as e:
+        logger.warning("vertex-tap: a lock is left where it is: %s", e)
+        # No process holds a directory.
+        yield isinstance(e, IsADirectoryError)
+    else:
         try:
-            lock = _lock(_lock_path(path, instance))
-        except BlockingIOError:
-            continue
-        _fold_spill(db, _spill_path(path, instance), instance)
-        with _transaction(db):
-            counted = " OR ".join(f"{name} IS NOT NULL" for name in BILLED)
+            yield True
+        finally:
+            lock_path.unlink(missing_ok=True)
+            os.close(held)
+
+
+def _mark_lost(db: sqlite3.Connection, path: Path, instance: str) -> None:
+    """Raises sqlite3.Error, and OSError if what cannot be stored cannot be set aside yet."""
+    counted = " OR ".join(f"{name} IS NOT NULL" for name in BILLED)
+    try:
+        with savepoint(db):
             db.execute(
                 f"UPDATE calls SET state = 'lost', usage_state = iif({counted}, 'partial', 'absent')"
                 " WHERE instance = ? AND state = 'open'",
                 (instance,),
             )
-        _spill_path(path, instance).unlink(missing_ok=True)
-        _lock_path(path, instance).unlink(missing_ok=True)
-        os.close(lock)
-
-
-def _fold_spill(db: sqlite3.Connection, path: Path, instance: str) -> int:
-    """Write the records of a spill file that are not in the ledger yet; the number of the last one."""
-    with _transaction(db):
-        folded = int(_meta(db, f"spilled:{instance}") or 0)
-        for line in path.read_bytes().splitlines() if path.exists() else []:
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue
-            if record["n"] <= folded:
-                continue
-            settlement = Settlement(**record["settlement"]) if "settlement" in record else None
-            _write(db, Record(tuple(record["row"].get(name) for name in COLUMNS), settlement))
-            folded = record["n"]
-            db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (f"spilled:{instance}", str(folded)))
-    return folded
-
-
-def _complain(error: sqlite3.Error, path: Path) -> None:
-    if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
-        logger.error("vertex-tap: %s takes no rows (%s); they wait in a file beside it", path, error)
-
-
-_row_values = operator.attrgetter(*COLUMNS)
-
-
-def _row(call: Call) -> tuple[object, ...]:
-    return tuple(
-        json.dumps(value, separators=(",", ":")) if isinstance(value, dict) else value for value in _row_values(call)
-    )
-
-
-def _write(db: sqlite3.Connection, record: Record) -> None:
-    db.execute(_UPSERT, record.row)
-    if settlement := record.settlement:
-        db.execute(_SETTLE, asdict(settlement))
-
-
-def _update(column: str) -> str:
-    if column in COUNTS or column.endswith("_by_modality"):
-        return f"{column} = ifnull(excluded.{column}, calls.{column})"
-    if column == "usage_state":
-        return "usage_state = iif(calls.usage_state = 'final', 'final', excluded.usage_state)"
-    return f"{column} = excluded.{column}"
-
-
-_UPSERT = (
-    f"INSERT INTO calls ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
-    f" ON CONFLICT (id) DO UPDATE SET {', '.join(_update(c) for c in COLUMNS if c != 'id')}"
-    " WHERE calls.state = 'open' OR excluded.state <> 'open'"
-)
-"""A row never opens again, a count never becomes unknown, a final usage stays final."""
-
-_SETTLE = """
-UPDATE calls SET
-  usage_state = CASE WHEN :videos IS NULL THEN 'not_applicable'
-    WHEN :videos = 0 OR json_extract(usage_raw, '$.durationSeconds') THEN 'final' ELSE 'absent' END,
-  video_seconds = iif(:videos = 0, 0, json_extract(usage_raw, '$.durationSeconds') * :videos),
-  usage_raw = iif(:videos IS NULL, usage_raw, json_set(ifnull(usage_raw, '{}'), '$.videos', :videos)),
-  error_type = ifnull(:error_type, error_type)
-WHERE response_id = :operation AND operation IN ('predictLongRunning', 'videos') AND usage_state = 'absent'
-"""
+        return
+    except sqlite3.Error as e:
+        if not is_of_the_row(e):
+            raise
+    rejected = []
+    select = f"SELECT {', '.join(COLUMNS)} FROM calls WHERE instance = ? AND state = 'open'"
+    for row in db.execute(select, (instance,)).fetchall():
+        named = dict(zip(COLUMNS, row, strict=True))
+        known = any(named[name] is not None for name in BILLED)
+        named |= {"state": State.LOST, "usage_state": UsageState.PARTIAL if known else UsageState.ABSENT}
+        if reason := put(db, Record(tuple(named.values()))):
+            rejected.append(Rejected(reason, named))
+    set_aside(path, rejected)

@@ -24,7 +24,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from metering import ledger
+from metering import companions
+from metering import database
+from metering import rejected
 from metering import reports
 from metering.call import COLUMNS
 
@@ -111,7 +113,7 @@ def prune(ledgers: tuple[str, ...], older_than: str) -> None:
         if before is None:
             raise reports.ReportError(f"--older-than {older_than!r} is no age; write 90d or 12h")
         for path in _paths(ledgers):
-            deleted = ledger.prune(path, reports.microseconds(before))
+            deleted = database.prune(path, reports.microseconds(before))
             click.echo(f"{path}: {deleted} rows deleted")
 
 
@@ -122,17 +124,28 @@ def verify(ledgers: tuple[str, ...]) -> None:
     with _problems(), _opened(ledgers) as opened:
         broken = False
         for path, db in zip(_paths(ledgers), opened, strict=True):
-            for invariant, times in reports.verify(db, partial(ledger.is_alive, path)).items():
+            for invariant, times in reports.verify(db, partial(companions.is_alive, path)).items():
                 click.echo(f"{path}: {'ok' if not times else f'BROKEN ({times} times)'}: {invariant}")
                 broken = broken or bool(times)
+            _tell_rejected(path)
     sys.exit(1 if broken else 0)
+
+
+def _tell_rejected(path: Path) -> None:
+    """Rows that were set aside are no fault of the ledger."""
+    name = companions.rejected_path(path)
+    try:
+        for reason, times in rejected.reasons(path).most_common():
+            click.echo(f"{path}: set aside in {name} ({times} rows): {reason}")
+    except OSError as e:
+        click.echo(f"{path}: {name} cannot be read ({e.strerror})")
 
 
 @contextmanager
 def _problems() -> Iterator[None]:
     try:
         yield
-    except (reports.ReportError, ledger.LedgerError) as e:
+    except (reports.ReportError, database.LedgerError) as e:
         raise click.ClickException(str(e)) from e
     except DatabaseError as e:
         raise click.ClickException(f"the ledger cannot be read: {e}") from e
@@ -146,13 +159,13 @@ def _paths(names: tuple[str, ...]) -> list[Path]:
 
 def _expanded(name: str) -> list[str]:
     found = sorted(glob.glob(name))
-    return found if len(found) == 1 else [path for path in found if not ledger.COMPANION.search(path)]
+    return found if len(found) == 1 else [path for path in found if not companions.COMPANION.search(path)]
 
 
 @contextmanager
 def _opened(names: tuple[str, ...]) -> Iterator[list[Connection]]:
     with ExitStack() as stack:
-        opened = [ledger.open_for_reading(path) for path in _paths(names)]
+        opened = [database.open_for_reading(path) for path in _paths(names)]
         for db in opened:
             stack.callback(db.close)
         yield opened

@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from metering.ledger import open_for_reading
+from metering.database import open_for_reading
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
@@ -88,8 +88,7 @@ class Proxy:
 
     def rows(self, where: str = "1") -> list[Row]:
         """The rows of the ledger, oldest first."""
-        with closing(open_for_reading(self.ledger)) as db:
-            return [dict(row) for row in db.execute(f"SELECT * FROM calls WHERE {where} ORDER BY id")]
+        return rows_of(self.ledger, where)
 
     def new_rows(self) -> list[Row]:
         """The rows since this was last asked."""
@@ -127,6 +126,11 @@ class Proxy:
             time.sleep(0.02)
         self.process.kill()
         raise AssertionError(f"the proxy did not start:\n{self.output}")
+
+
+def rows_of(ledger: Path, where: str = "1") -> list[Row]:
+    with closing(open_for_reading(ledger)) as db:
+        return [dict(row) for row in db.execute(f"SELECT * FROM calls WHERE {where} ORDER BY id")]
 
 
 def until(condition: Any, seconds: float = 10.0) -> Any:

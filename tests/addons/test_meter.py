@@ -25,7 +25,7 @@ from addons.meter import Told
 from addons.options import OPTIONS
 from addons.options import Options
 from addons.options import read
-from metering.ledger import open_for_reading
+from metering.database import open_for_reading
 from metering.paths import parse
 from tests.addons.test_options import DEFAULTS
 from tests.conftest import StartProxy

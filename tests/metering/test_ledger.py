@@ -1,70 +1,31 @@
 import fcntl
 import json
-import logging
-import os
 import sqlite3
 import stat
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import closing
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlite_utils import Database
 
 from metering import ledger as ledgers
+from metering import record as records
 from metering.call import Call
+from metering.companions import is_alive
 from metering.ledger import Ledger
-from metering.ledger import LedgerError
-from metering.ledger import check
-from metering.ledger import is_alive
-from metering.ledger import open_for_reading
-from metering.ledger import prune
-from metering.migrations import VERSION
-from metering.migrations import migrations
-from metering.reports import verify
-from metering.rollup import BUCKET_US
 from metering.usage.videos import Settlement
+from tests.ledgers import broken_invariants
+from tests.ledgers import call
+from tests.ledgers import done
+from tests.ledgers import rejected
+from tests.ledgers import rows
+from tests.ledgers import spills
+from tests.ledgers import write_lock
 from tests.process import until
-
-
-def rows(path: Path, columns: str = "id, state, usage_state, input_tokens") -> list[tuple[Any, ...]]:
-    with closing(sqlite3.connect(path)) as db:
-        return db.execute(f"SELECT {columns} FROM calls ORDER BY id").fetchall()
-
-
-def spills(path: Path) -> list[Path]:
-    return list(path.parent.glob(f"{path.name}.spill-*"))
-
-
-def call(**fields: Any) -> Call:
-    defaults: dict[str, Any] = {"started_at": time.time_ns() // 1000, "model": "g"}
-    return Call(**defaults | fields)
-
-
-def done(call: Call, **fields: Any) -> Call:
-    for name, value in ({"state": "done", "usage_state": "final", "input_tokens": 5, "ended_at": 1} | fields).items():
-        setattr(call, name, value)
-    return call
-
-
-def broken_invariants(path: Path) -> list[str]:
-    with closing(open_for_reading(path)) as db:
-        return [name for name, times in verify(db, lambda instance: is_alive(path, instance)).items() if times]
-
-
-@contextmanager
-def write_lock(path: Path) -> Iterator[None]:
-    """Another connection that is writing."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        db.execute("BEGIN IMMEDIATE")
-        yield
-        db.execute("ROLLBACK")
 
 
 def test_a_row_and_its_end(ledger: Ledger) -> None:
@@ -119,6 +80,7 @@ class TestBusy:
 
     def test_only_the_first_commit_waits(self, ledger: Ledger) -> None:
         tried: list[str] = []
+        assert ledger._db
         ledger._db.set_trace_callback(tried.append)
         with write_lock(ledger.path):
             for _ in range(20):
@@ -200,23 +162,6 @@ class TestBusy:
         spill.write_bytes(left + left[:50] + b"\n" + json.dumps(other).encode() + b'\n{"n": 3, "row"')
         Ledger(ledger.path).close()
         assert len(rows(ledger.path)) == 2
-
-    def test_a_full_disk(
-        self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        def full(*args: object) -> int:
-            raise OSError(28, "No space left on device")
-
-        with write_lock(ledger.path):
-            monkeypatch.setattr(os, "write", full)
-            with caplog.at_level(logging.ERROR):
-                ledger.commit(call())
-            monkeypatch.undo()
-            assert "No space left" in caplog.text
-        one = done(call())
-        ledger.commit(one)
-        until(lambda: rows(ledger.path))
-        assert rows(ledger.path) == [(one.id, "done", "final", 5)]
 
 
 class TestCrash:
@@ -301,7 +246,7 @@ ledger.commit(one)
                 Ledger(path).close()
             flock(descriptor, how)
 
-        monkeypatch.setattr("metering.ledger.fcntl.flock", sweep_first)
+        monkeypatch.setattr("metering.companions.fcntl.flock", sweep_first)
         started = Ledger(path)
         started.commit(call())
         Ledger(path).close()
@@ -353,8 +298,21 @@ class TestSettlement:
 
     def test_its_row_is_found_by_an_index(self, ledger: Ledger) -> None:
         nothing = {"videos": None, "error_type": None, "operation": "op"}
-        (plan,) = ledger._db.execute(f"EXPLAIN QUERY PLAN {ledgers._SETTLE}", nothing).fetchall()
+        assert ledger._db
+        (plan,) = ledger._db.execute(f"EXPLAIN QUERY PLAN {records._SETTLE}", nothing).fetchall()
         assert "calls_unsettled" in plan[3]
+
+    @pytest.mark.parametrize(
+        "settlement", [Settlement("op", videos=2**62), Settlement("op", videos=2**70), Settlement("op\udce9", 1)]
+    )
+    def test_one_that_cannot_be_stored_costs_itself(self, ledger: Ledger, settlement: Settlement) -> None:
+        submission, poll = self.submission(), call(operation="fetchPredictOperation")
+        ledger.commit(submission)
+        ledger.commit(done(poll, usage_state="not_applicable", input_tokens=None), settlement)
+        assert rows(ledger.path, "id, usage_state") == [(submission.id, "absent"), (poll.id, "not_applicable")]
+        (line,) = rejected(ledger.path)
+        assert json.loads(line)["reason"].startswith("what it settles: ")
+        assert broken_invariants(ledger.path) == []
 
     def test_while_the_ledger_is_busy(self, ledger: Ledger) -> None:
         ledger.commit(self.submission())
@@ -362,127 +320,6 @@ class TestSettlement:
             ledger.commit(done(call()), Settlement("op", videos=1))
         until(lambda: not spills(ledger.path))
         assert ("final", 8) in rows(ledger.path, "usage_state, video_seconds")
-
-
-def of_version_3(path: Path) -> str:
-    """A ledger as the release before last has left it: with a submission that is not settled. Returns its secret."""
-    db = Database(path)
-    migrations.apply(db, stop_before="m004_videos")
-    one = {"id": "0", "instance": "i", "state": "done", "started_at": 1, "ended_at": 2, "rewritten": 0, "attempts": 1}
-    ordered = {"operation": "predictLongRunning", "response_id": "op", "usage_raw": '{"durationSeconds":8}'}
-    db.table("calls").insert(one | ordered | {"usage_state": "absent"})
-    db.execute("PRAGMA user_version = 3")
-    secret: str = db.execute("SELECT value FROM meta WHERE key = 'secret'").fetchone()[0]
-    db.close()
-    return secret
-
-
-class TestVersion3:
-    def test_it_is_migrated_and_goes_on(self, tmp_path: Path) -> None:
-        path = tmp_path / "usage.db"
-        secret = of_version_3(path)
-        for _ in range(2):
-            ledger = Ledger(path)
-            assert ledger._secret == secret
-            assert rows(path)[0][:3] == ("0", "done", "absent")
-            ledger.close()
-        with closing(sqlite3.connect(path)) as db:
-            assert db.execute("PRAGMA user_version").fetchone() == (VERSION,)
-            (index,) = db.execute("SELECT sql FROM sqlite_master WHERE name = 'calls_unsettled'").fetchone()
-            assert "'videos'" in index
-            assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        assert broken_invariants(path) == []
-
-    def test_what_waited_is_settled(self, tmp_path: Path) -> None:
-        path = tmp_path / "usage.db"
-        of_version_3(path)
-        ledger = Ledger(path)
-        one = call(operation="videos", response_id="newer", usage_raw={"durationSeconds": 4})
-        ledger.commit(done(one, usage_state="absent", input_tokens=None))
-        for name in ("op", "newer"):
-            poll = done(call(operation="videos"), usage_state="not_applicable", input_tokens=None)
-            ledger.commit(poll, Settlement(name, videos=1))
-        ledger.close()
-        assert [row[0] for row in rows(path, "video_seconds") if row[0] is not None] == [8, 4]
-
-    def test_a_report_waits_for_a_proxy(self, tmp_path: Path) -> None:
-        """Nothing that only reads changes a file."""
-        path = tmp_path / "usage.db"
-        of_version_3(path)
-        with pytest.raises(LedgerError, match="was written by an older vertex-tap"):
-            open_for_reading(path)
-        with closing(sqlite3.connect(path)) as db:
-            assert db.execute("PRAGMA user_version").fetchone() == (3,)
-
-
-class TestOpening:
-    def test_a_directory(self, tmp_path: Path) -> None:
-        with pytest.raises(LedgerError, match=r"is a directory; name a file in it"):
-            Ledger(tmp_path)
-
-    def test_no_directory(self, tmp_path: Path) -> None:
-        with pytest.raises(LedgerError, match=r"there is no directory .*nowhere; make it"):
-            Ledger(tmp_path / "nowhere" / "usage.db")
-
-    def test_not_a_database(self, tmp_path: Path) -> None:
-        (tmp_path / "usage.db").write_text("This is a text of some length, and no database at all. " * 20)
-        with pytest.raises(LedgerError, match=r"is not a ledger \(file is not a database\)"):
-            Ledger(tmp_path / "usage.db")
-
-    def test_another_database(self, tmp_path: Path) -> None:
-        with closing(sqlite3.connect(tmp_path / "usage.db")) as db:
-            db.execute("CREATE TABLE calls (id)")
-        with pytest.raises(LedgerError, match="is a database of something else"):
-            Ledger(tmp_path / "usage.db")
-
-    def test_a_newer_ledger(self, tmp_path: Path) -> None:
-        Ledger(tmp_path / "usage.db").close()
-        with closing(sqlite3.connect(tmp_path / "usage.db")) as db:
-            db.execute(f"PRAGMA user_version = {VERSION + 1}")
-        before = (tmp_path / "usage.db").read_bytes()
-        with pytest.raises(LedgerError, match=r"newer vertex-tap .*upgrade"):
-            Ledger(tmp_path / "usage.db")
-        assert (tmp_path / "usage.db").read_bytes() == before
-        assert [file.name for file in tmp_path.iterdir()] == ["usage.db"]
-
-    def test_an_empty_file(self, tmp_path: Path) -> None:
-        (tmp_path / "usage.db").touch()
-        Ledger(tmp_path / "usage.db").close()
-        assert rows(tmp_path / "usage.db") == []
-
-    def test_check_makes_nothing(self, tmp_path: Path) -> None:
-        check(tmp_path / "usage.db")
-        assert list(tmp_path.iterdir()) == []
-
-    def test_several_start_at_once(self, tmp_path: Path) -> None:
-        script = f"from metering.ledger import Ledger; Ledger({str(tmp_path / 'usage.db')!r}).close()"
-        started = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(4)]
-        assert [process.wait() for process in started] == [0] * 4
-        assert rows(tmp_path / "usage.db") == []
-
-    def test_the_settings_that_matter(self, ledger: Ledger) -> None:
-        with closing(sqlite3.connect(ledger.path)) as db:
-            pragmas = ("journal_mode", "auto_vacuum", "user_version")
-            assert [db.execute(f"PRAGMA {name}").fetchone()[0] for name in pragmas] == ["wal", 2, VERSION]
-
-
-class TestReading:
-    def test_no_such_file(self, tmp_path: Path) -> None:
-        with pytest.raises(LedgerError, match="there is no ledger"):
-            open_for_reading(tmp_path / "usage.db")
-        assert list(tmp_path.iterdir()) == []
-
-    def test_an_empty_file(self, tmp_path: Path) -> None:
-        (tmp_path / "usage.db").touch()
-        with pytest.raises(LedgerError, match="holds no calls yet"):
-            open_for_reading(tmp_path / "usage.db")
-
-    def test_it_cannot_write(self, ledger: Ledger) -> None:
-        with (
-            closing(open_for_reading(ledger.path)) as db,
-            pytest.raises(sqlite3.OperationalError, match="readonly"),
-        ):
-            db.execute("DELETE FROM calls")
 
 
 class TestFingerprint:
@@ -501,23 +338,92 @@ class TestFingerprint:
         assert made[0] == made[1] != made[2]
 
 
-class TestPrune:
-    def test_old_rows_go_and_sums_stay(self, ledger: Ledger) -> None:
-        for bucket in (1, 2, 3):
-            ledger.commit(done(call(started_at=bucket * BUCKET_US)))
-        ledger.commit(call(started_at=1))
-        assert prune(ledger.path, 3 * BUCKET_US - 1) == 1
-        assert prune(ledger.path, 3 * BUCKET_US) == 1
-        assert prune(ledger.path, 2 * BUCKET_US) == 0
-        assert sorted(rows(ledger.path, "started_at, state")) == [(1, "open"), (3 * BUCKET_US, "done")]
-        with closing(open_for_reading(ledger.path)) as db:
-            assert db.execute("SELECT sum(calls) FROM rollup").fetchone()[0] == 3
+LARGE = 2**53
+
+
+def fill(ledger: Ledger, **fields: Any) -> None:
+    """One more row of this kind and its sums in the rollup are beyond an integer of SQLite's."""
+    for _ in range(1023):
+        ledger.commit(done(call(started_at=1, **fields), input_tokens=LARGE))
+    ledger.commit(done(call(started_at=1, **fields), input_tokens=LARGE - 1))
+
+
+class TestARowThatCannotBeStored:
+    def test_a_sum_that_is_too_large(self, ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
+        fill(ledger, status=200)
+        one, next = call(started_at=1), call(started_at=1, model="h")
+        ledger.commit(one)
+        ledger.commit(done(one, input_tokens=LARGE, status=200))
+        ledger.commit(done(next))
+        assert ledger._spill.is_empty
+        (line,) = rejected(ledger.path)
+        said = json.loads(line)
+        assert said["reason"] == "cannot store REAL value in INTEGER column rollup.input_tokens"
+        assert (said["row"]["id"], said["row"]["input_tokens"]) == (one.id, LARGE)
+        # It has ended, and what it used is not known here.
+        assert rows(ledger.path, "id, state, usage_state, input_tokens, status, ended_at")[-2:] == [
+            (one.id, "done", "absent", None, 200, 1),
+            (next.id, "done", "final", 5, None, 1),
+        ]
+        assert broken_invariants(ledger.path) == []
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+        ledger.close()
+        Ledger(ledger.path).close()
+        assert len(rejected(ledger.path)) == 1
+
+    def test_without_an_open_row(self, ledger: Ledger) -> None:
+        fill(ledger)
+        ledger.commit(done(call(started_at=1), input_tokens=LARGE))
+        assert (len(rows(ledger.path)), len(rejected(ledger.path))) == (1024, 1)
         assert broken_invariants(ledger.path) == []
 
-    def test_the_file_shrinks(self, ledger: Ledger) -> None:
-        for number in range(2000):
-            ledger.commit(done(call(started_at=number, path="x" * 500)))
+    def test_in_the_spill(self, ledger: Ledger) -> None:
+        fill(ledger)
+        one, next = call(started_at=1), call(started_at=1)
+        ledger.commit(one)
+        with write_lock(ledger.path):
+            ledger.commit(done(one, input_tokens=LARGE))
+            ledger.commit(done(next, input_tokens=0))
+        until(lambda: not spills(ledger.path))
+        assert rows(ledger.path)[-2:] == [(one.id, "done", "absent", None), (next.id, "done", "final", 0)]
+        assert len(rejected(ledger.path)) == 1
+
+    @pytest.mark.parametrize("by_kill", [False, True])
+    def test_an_open_row_that_is_lost(self, tmp_path: Path, by_kill: bool) -> None:
+        ledger = Ledger(tmp_path / "usage.db")
+        fill(ledger, state="lost")
+        with closing(sqlite3.connect(ledger.path)) as db:
+            # Nobody was told how they ended.
+            db.execute("UPDATE calls SET state = 'lost', usage_state = 'partial'")
+            db.commit()
+        one, two = call(started_at=1, input_tokens=LARGE), call(started_at=1, input_tokens=3, model="h")
+        ledger.commit(one)
+        ledger.commit(two)
+        if by_kill:
+            ledger._db = None
         ledger.close()
-        before = ledger.path.stat().st_size
-        assert prune(ledger.path, BUCKET_US) == 2000
-        assert ledger.path.stat().st_size < before / 2
+        Ledger(ledger.path).close()
+        assert rows(ledger.path)[-2:] == [(one.id, "lost", "absent", None), (two.id, "lost", "partial", 3)]
+        assert len(rejected(ledger.path)) == 1
+        assert broken_invariants(ledger.path) == []
+
+    @pytest.mark.parametrize("column", ["started_at", "state", "attempts"])
+    def test_a_value_that_must_be_there(self, ledger: Ledger, column: str) -> None:
+        ledger.commit(call(**{column: None}))
+        ledger.commit(done(call()))
+        assert len(rows(ledger.path)) == len(rejected(ledger.path)) == 1
+
+    def test_the_file_for_them_cannot_be_written(self, ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
+        Path(f"{ledger.path}.rejected").mkdir()
+        ledger.commit(call(started_at=None))
+        ledger.commit(done(call()))
+        assert len(rows(ledger.path)) == 1
+        assert "lost (1)" in caplog.text
+
+
+def test_a_clean_end_leaves_nothing_open(ledger: Ledger) -> None:
+    one, two = call(), call(input_tokens=2)
+    ledger.commit(one)
+    ledger.commit(two)
+    ledger.close()
+    assert rows(ledger.path) == [(one.id, "lost", "absent", None), (two.id, "lost", "partial", 2)]

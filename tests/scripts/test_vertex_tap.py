@@ -153,6 +153,23 @@ def test_verify(folder: Path) -> None:
     assert "BROKEN" in run(folder, "verify", status=1)
 
 
+def test_verify_names_rows_that_were_set_aside(folder: Path) -> None:
+    """They are no fault of the ledger."""
+    rejected = folder / "usage.db.rejected"
+    rejected.write_text(
+        '{"reason": "integer overflow", "row": {"id": "a"}}\n' * 2 + '{"reason": "it has no id", "row": 1}\n'
+    )
+    told = run(folder, "verify").splitlines()
+    assert told[-2:] == [
+        "usage.db: set aside in usage.db.rejected (2 rows): integer overflow",
+        "usage.db: set aside in usage.db.rejected (1 rows): it has no id",
+    ]
+    assert all(": ok: " in line for line in told[:-2])
+    rejected.unlink()
+    rejected.mkdir()
+    assert "usage.db.rejected cannot be read (Is a directory)" in run(folder, "verify")
+
+
 def test_a_damaged_ledger(folder: Path) -> None:
     with (folder / "usage.db").open("r+b") as file:
         file.seek(24576)
@@ -164,7 +181,12 @@ def test_a_damaged_ledger(folder: Path) -> None:
 def test_globs_and_names(folder: Path) -> None:
     """What stands beside a ledger is none; the same file counts once."""
     (folder / "other.db").write_bytes((folder / "usage.db").read_bytes())
-    for companion in ("usage.db-wal", f"usage.db.spill-{uuid.uuid4()}", f"usage.db.{uuid.uuid4()}.lock"):
+    for companion in (
+        "usage.db-wal",
+        f"usage.db.spill-{uuid.uuid4()}",
+        f"usage.db.{uuid.uuid4()}.lock",
+        "usage.db.rejected",
+    ):
         (folder / companion).touch()
     once = sum(row["calls"] for row in rows(folder, "report", "usage"))
     assert sum(row["calls"] for row in rows(folder, "report", "usage", "*.db*")) == 2 * once

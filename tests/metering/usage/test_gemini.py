@@ -264,6 +264,16 @@ class TestLive:
             "output_by_modality": {"audio": 43},
         }
 
+    def test_a_count_that_is_none(self) -> None:
+        large = usage(promptTokenCount=10**12 + 1, responseTokenCount="9" * 15, totalTokenCount=2**63)
+        assert counts(LiveReader(), large, usage(promptTokenCount=3), large) == {"input_tokens": 3}
+
+    def test_sums_have_no_limit(self) -> None:
+        """What the ledger cannot store, the ledger leaves out."""
+        reader = LiveReader()
+        reader.reading.input_tokens = 2**63 - 1
+        assert counts(reader, usage(promptTokenCount=10**12)) == {"input_tokens": 2**63 - 1 + 10**12}
+
     def test_the_other_spelling(self) -> None:
         event = usage(promptTokenCount=3, responseTokenCount=4, totalTokenCount=7)
         assert counts(LiveReader(), event) == {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}

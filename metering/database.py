@@ -1,0 +1,160 @@
+"""The SQLite file of a ledger: how it is opened, checked, migrated and pruned."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlite_utils import Database
+
+from metering.migrations import VERSION
+from metering.migrations import migrations
+from metering.rollup import BUCKET_US
+
+START_PATIENCE_S = 30.0
+"""How long to wait for another process that writes, where nobody waits for us."""
+
+
+class LedgerError(Exception):
+    """The file cannot be used as a ledger; the message says why and what to do."""
+
+
+def check(path: Path) -> None:
+    """Raises LedgerError if `path` cannot be a ledger. Makes and changes nothing."""
+    if path.is_dir():
+        raise LedgerError(f"{path} is a directory; name a file in it, such as {path / 'usage.db'}")
+    if not path.absolute().parent.is_dir():
+        raise LedgerError(f"there is no directory {path.parent}; make it or name another file")
+    if not os.access(path.absolute().parent, os.W_OK | os.X_OK):
+        raise LedgerError(f"no files can be made in {path.absolute().parent}; change its rights or name another file")
+    if path.exists():
+        if not path.is_file():
+            raise LedgerError(f"{path} is no file; name another one")
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise LedgerError(f"{path} cannot be read and written; change its rights or name another file")
+        with closing(_open_for_reading(path)):
+            pass
+
+
+def open_for_reading(path: str | os.PathLike[str]) -> sqlite3.Connection:
+    """A connection that cannot write. Raises LedgerError if there is no ledger that this version reads."""
+    path = Path(path)
+    if not path.is_file():
+        raise LedgerError(f"there is no ledger {path}")
+    db = _open_for_reading(path)
+    if (version := db.execute("PRAGMA user_version").fetchone()[0]) != VERSION:
+        db.close()
+        older = "was written by an older vertex-tap; start this one with it once"
+        raise LedgerError(f"{path} {older if version else 'holds no calls yet'}")
+    db.row_factory = sqlite3.Row
+    return db
+
+
+def _open_for_reading(path: Path) -> sqlite3.Connection:
+    # Not mode=ro: that would leave the files of the write-ahead log behind.
+    db: sqlite3.Connection | None = None
+    try:
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=START_PATIENCE_S)
+        db.execute("PRAGMA query_only = ON")
+        _version(db, path)
+    except (sqlite3.Error, LedgerError) as e:
+        if db:
+            db.close()
+        if isinstance(e, LedgerError):
+            raise
+        raise LedgerError(f"{path} is not a ledger ({e}); name another file") from e
+    return db
+
+
+def connect(path: Path, patience_s: float) -> sqlite3.Connection:
+    """A connection that writes, for use by several threads in turn. Raises sqlite3.Error."""
+    db = sqlite3.connect(path, timeout=patience_s, isolation_level=None, check_same_thread=False)
+    db.execute("PRAGMA synchronous = NORMAL")
+    return db
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing. Raises sqlite3.OperationalError if another process writes for longer than `db` waits."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        # SQLite has already taken all back after some errors, such as a full disk.
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def savepoint(db: sqlite3.Connection) -> Iterator[None]:
+    """All or nothing, within a transaction that goes on."""
+    db.execute("SAVEPOINT one")
+    try:
+        yield
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK TO one")
+            db.execute("RELEASE one")
+        raise
+    db.execute("RELEASE one")
+
+
+def _version(db: sqlite3.Connection, path: Path) -> int:
+    """Of the schema, 0 for an empty file. Raises LedgerError if it is not ours, or newer."""
+    version: int = db.execute("PRAGMA user_version").fetchone()[0]
+    ours = db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'calls'").fetchone()[0]
+    others = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if others and not (version and ours):
+        raise LedgerError(f"{path} is a database of something else; name another file")
+    if version > VERSION:
+        raise LedgerError(
+            f"{path} was written by a newer vertex-tap (ledger version {version}, this one knows {VERSION});"
+            " upgrade vertex-tap or name another file"
+        )
+    return version
+
+
+def migrate(db: sqlite3.Connection, path: Path) -> None:
+    """Bring the file to this version's schema. Raises LedgerError, sqlite3.Error."""
+    if _version(db, path) == 0:
+        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        db.execute("PRAGMA journal_mode = WAL")
+    with transaction(db):
+        if _version(db, path) < VERSION:
+            migrations.apply(Database(db))
+            db.execute(f"PRAGMA user_version = {VERSION}")
+
+
+def meta(db: sqlite3.Connection, key: str) -> str | None:
+    row = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+    return row[0] if row else None
+
+
+def prune(path: str | os.PathLike[str], before: int) -> int:
+    """Delete the rows of calls that started before `before` (microseconds since the epoch, rounded down to a
+    bucket), in short transactions; their sums stay in the rollup. Returns how many. Raises LedgerError."""
+    open_for_reading(path).close()
+    before = before // BUCKET_US * BUCKET_US
+    deleted = 0
+    try:
+        with closing(connect(Path(path), START_PATIENCE_S)) as db:
+            with transaction(db):
+                pruned_before = max(before, int(meta(db, "pruned_before") or 0))
+                db.execute("INSERT OR REPLACE INTO meta VALUES ('pruned_before', ?)", (str(pruned_before),))
+            while rows := db.execute(_PRUNE, (before,)).rowcount:
+                deleted += rows
+            # `execute` would take a single step of it.
+            db.executescript("PRAGMA incremental_vacuum")
+    except sqlite3.Error as e:
+        raise LedgerError(f"{path} cannot be pruned ({e})") from e
+    return deleted
+
+
+_PRUNE = """
+DELETE FROM calls WHERE rowid IN
+  (SELECT rowid FROM calls WHERE started_at < ? AND state <> 'open' LIMIT 5000)
+"""

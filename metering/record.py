@@ -1,0 +1,278 @@
+"""What one commit writes: a row and, of a poll, what it settles. Made storable, as a line of text, and as SQL.
+
+A row takes whatever the wire can bring. Text that UTF-8 or a C string cannot hold becomes U+FFFD, long text is cut,
+and a number that is no integer of 64 bits becomes NULL: a row is worth more than one of its values.
+"""
+
+import json
+import operator
+import re
+import sqlite3
+from contextlib import suppress
+from dataclasses import asdict
+from dataclasses import fields
+from typing import NamedTuple
+from typing import get_args
+
+from metering.call import COLUMNS
+from metering.call import COUNTS
+from metering.call import Call
+from metering.call import State
+from metering.call import UsageState
+from metering.database import savepoint
+from metering.usage.videos import Settlement
+
+LONGEST_TEXT = 16_384
+"""Characters of a column; longer text is cut, longer JSON is left out."""
+LARGEST_INTEGER = 2**63 - 1
+
+
+class Record(NamedTuple):
+    """A row in the order of COLUMNS, and the Veo submission that its answer settles."""
+
+    row: tuple[object, ...]
+    settlement: Settlement | None = None
+
+    @property
+    def id(self) -> object:
+        return self.row[_ID]
+
+    @property
+    def is_open(self) -> bool:
+        return self.row[_STATE] == State.OPEN
+
+    @property
+    def named(self) -> dict[str, object]:
+        """The row by the names of its columns."""
+        return dict(zip(COLUMNS, self.row, strict=True))
+
+
+_ID, _STATE, _USAGE_STATE = (COLUMNS.index(name) for name in ("id", "state", "usage_state"))
+
+
+# Made storable
+
+
+def record_of(call: Call, settlement: Settlement | None = None) -> Record:
+    """Never raises."""
+    values = _values(call)
+    row = [None if value is None else made(value) for made, value in zip(_MAKERS, values, strict=True)]
+    if row[_USAGE_STATE] == UsageState.FINAL and any(row[i] is None and values[i] is not None for i in _COUNTS):
+        # A count that is known to be missing.
+        row[_USAGE_STATE] = UsageState.PARTIAL if any(row[i] is not None for i in _COUNTS) else UsageState.ABSENT
+    return Record(tuple(row), settlement)
+
+
+_values = operator.attrgetter(*COLUMNS)
+_COUNTS = [COLUMNS.index(name) for name in (*COUNTS, "counted_tokens")]
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+
+def _text(value: object) -> str | None:
+    if not isinstance(value, str):
+        return str(value) if isinstance(value, int | float) else None
+    if len(value) > LONGEST_TEXT:
+        value = value[:LONGEST_TEXT]
+    return value if value.isascii() and "\0" not in value else _UNSTORABLE.sub("\ufffd", value)
+
+
+def _integer(value: object) -> int | None:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return int(value) if isinstance(value, int) and -LARGEST_INTEGER <= value <= LARGEST_INTEGER else None
+
+
+def _json(value: object) -> str | None:
+    try:
+        text = _dump(value)
+        if "\\u" in text:
+            text = _dump(_cleaned(value))
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return text if isinstance(value, dict) and len(text) <= LONGEST_TEXT else None
+
+
+_dump = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
+def _cleaned(value: object) -> object:
+    if isinstance(value, str):
+        return _UNSTORABLE.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {_cleaned(name): _cleaned(member) for name, member in value.items()}
+    return [_cleaned(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+_TYPES = {field.name: get_args(field.type) or (field.type,) for field in fields(Call)}
+_MAKERS = tuple(_integer if {int, bool} & {*types} else _text if str in types else _json for types in _TYPES.values())
+REQUIRED = tuple(name for name, types in _TYPES.items() if type(None) not in types or name == "instance")
+"""Columns that are never NULL."""
+
+
+# As a line of text
+
+
+def encode(number: int, record: Record) -> bytes:
+    """The line of a spill file. It has an end on both sides, so that one which was cut short spoils no other."""
+    line: dict[str, object] = {"n": number, "row": record.named}
+    if record.settlement:
+        line["settlement"] = asdict(record.settlement)
+    return b"\n" + json.dumps(line).encode() + b"\n"
+
+
+def decode(line: bytes) -> tuple[int, Record]:
+    """The number and the record of a line. Raises BadLine."""
+    try:
+        said = json.loads(line)
+    except (ValueError, RecursionError):
+        raise BadLine("it is not JSON", line[:LONGEST_TEXT].decode(errors="replace")) from None
+    if not isinstance(said, dict):
+        raise BadLine("it is no object", said)
+    number, row = said.get("n"), said.get("row")
+    if not isinstance(number, int) or isinstance(number, bool) or not 0 < number <= LARGEST_INTEGER:
+        raise BadLine("it has no number", said if row is None else row)
+    if not isinstance(row, dict):
+        raise BadLine("it has no row", said)
+    if problem := _problem(row):
+        raise BadLine(problem, row)
+    return number, Record(
+        tuple(int(value) if isinstance(value := row.get(name), bool) else value for name in COLUMNS),
+        _settlement(said["settlement"], row) if "settlement" in said else None,
+    )
+
+
+class BadLine(ValueError):
+    """A line that is none of ours: the reason, in words that quote nothing of it, and its row, or all of it."""
+
+    def __init__(self, reason: str, row: object) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.row = row
+
+
+def _problem(row: dict[str, object]) -> str | None:
+    """What no row of ours has."""
+    if row.keys() - _TYPES:
+        return "it has a column that is not known"
+    for made, name in zip(_MAKERS, COLUMNS, strict=True):
+        value = row.get(name)
+        if value is None:
+            if name in REQUIRED:
+                return f"it has no {name}"
+        elif made is _integer:
+            if not isinstance(value, int) or _integer(value) is None:
+                return f"{name} is no integer"
+        elif not isinstance(value, str) or _text(value) != value:
+            return f"{name} is no text"
+        elif made is _json and not _is_object(value):
+            return f"{name} is no JSON object"
+    state, usage = row["state"], row.get("usage_state")
+    if state not in list(State):
+        return "state is not known"
+    if (usage is None) != (state == State.OPEN) or usage not in [None, *UsageState]:
+        return "usage_state is not known"
+    if row.get("ended_at") is None and state not in (State.OPEN, State.LOST):
+        return "it has no ended_at"
+    return None
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _settlement(said: object, row: object) -> Settlement:
+    if isinstance(said, dict) and said.keys() <= {"operation", "videos", "error_type"}:
+        made = Settlement(said.get("operation", ""), said.get("videos"), said.get("error_type"))
+        is_count = made.videos is None or (type(made.videos) is int and _integer(made.videos) is not None)
+        if is_count and all(_text(text) == text for text in (made.operation, made.error_type or "")):
+            return made
+    raise BadLine("its settlement is none", row)
+
+
+# As SQL
+
+
+def is_of_the_row(error: Exception) -> bool:
+    """Whether a failed write is the fault of the row, so that others can still be written."""
+    if not isinstance(error, sqlite3.Error):
+        # A value that has no place in SQLite at all: OverflowError, UnicodeEncodeError.
+        return True
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        # Python's own: of a value, or of a connection that is closed.
+        return "binding" in str(error)
+    if code == sqlite3.SQLITE_ERROR:
+        return any(words in str(error) for words in ("integer overflow", "malformed JSON", "JSON path"))
+    return code & 0xFF in _OF_THE_ROW
+
+
+_OF_THE_ROW = (
+    sqlite3.SQLITE_CONSTRAINT,
+    sqlite3.SQLITE_MISMATCH,
+    sqlite3.SQLITE_RANGE,
+    sqlite3.SQLITE_TOOBIG,
+)
+
+
+def write(db: sqlite3.Connection, record: Record) -> None:
+    """Raises sqlite3.Error; part of it may be written then."""
+    db.execute(_UPSERT, record.row)
+    if settlement := record.settlement:
+        db.execute(_SETTLE, asdict(settlement))
+
+
+def put(db: sqlite3.Connection, record: Record) -> str | None:
+    """Write a record within a transaction, or as much of it as can be stored: the reason if that is not all.
+    Raises sqlite3.Error if it is not the row's fault.
+
+    A settlement that cannot be stored leaves the row as it is. A row that cannot be stored leaves the call without
+    counts, if its open row is there: it has ended, and must not stay open."""
+    try:
+        with savepoint(db):
+            write(db, record)
+        return None
+    except (sqlite3.Error, ValueError, TypeError, OverflowError) as e:
+        if not is_of_the_row(e):
+            raise
+        reason = str(e)
+    if record.settlement:
+        return put(db, record._replace(settlement=None)) or f"what it settles: {reason}"
+    with suppress(sqlite3.IntegrityError), savepoint(db):
+        db.execute(_CLOSE, record.named)
+    return reason
+
+
+def _update(column: str) -> str:
+    if column in COUNTS or column.endswith("_by_modality"):
+        return f"{column} = ifnull(excluded.{column}, calls.{column})"
+    if column == "usage_state":
+        return "usage_state = iif(calls.usage_state = 'final', 'final', excluded.usage_state)"
+    return f"{column} = excluded.{column}"
+
+
+_UPSERT = (
+    f"INSERT INTO calls ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
+    f" ON CONFLICT (id) DO UPDATE SET {', '.join(_update(c) for c in COLUMNS if c != 'id')}"
+    " WHERE calls.state = 'open' OR excluded.state <> 'open'"
+)
+"""A row never opens again, a count never becomes unknown, a final usage stays final."""
+
+_CLOSE = f"""
+UPDATE calls SET state = iif(:ended_at IS NULL, 'lost', :state), usage_state = 'absent', ended_at = :ended_at,
+  status = :status, error_type = :error_type, duration_us = :duration_us,
+  {", ".join(f"{name} = NULL" for name in (*COUNTS, "counted_tokens"))}
+WHERE id = :id AND state = 'open' AND :state <> 'open'
+"""
+
+_SETTLE = """
+UPDATE calls SET
+  usage_state = CASE WHEN :videos IS NULL THEN 'not_applicable'
+    WHEN :videos = 0 OR json_extract(usage_raw, '$.durationSeconds') THEN 'final' ELSE 'absent' END,
+  video_seconds = iif(:videos = 0, 0, json_extract(usage_raw, '$.durationSeconds') * :videos),
+  usage_raw = iif(:videos IS NULL, usage_raw, json_set(ifnull(usage_raw, '{}'), '$.videos', :videos)),
+  error_type = ifnull(:error_type, error_type)
+WHERE response_id = :operation AND operation IN ('predictLongRunning', 'videos') AND usage_state = 'absent'
+"""

@@ -1,0 +1,104 @@
+"""Ledgers as tests make them, and what can be told of them."""
+
+import os
+import resource
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from contextlib import contextmanager
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from metering.call import Call
+from metering.companions import is_alive
+from metering.database import open_for_reading
+from metering.reports import verify
+
+
+def call(**fields: Any) -> Call:
+    defaults: dict[str, Any] = {"started_at": time.time_ns() // 1000, "model": "g"}
+    return Call(**defaults | fields)
+
+
+def done(call: Call, **fields: Any) -> Call:
+    for name, value in ({"state": "done", "usage_state": "final", "input_tokens": 5, "ended_at": 1} | fields).items():
+        setattr(call, name, value)
+    return call
+
+
+def rows(path: Path, columns: str = "id, state, usage_state, input_tokens") -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute(f"SELECT {columns} FROM calls ORDER BY id").fetchall()
+
+
+def spills(path: Path) -> list[Path]:
+    return list(path.parent.glob(f"{path.name}.spill-*"))
+
+
+def rejected(path: Path) -> list[str]:
+    """The lines that were set aside."""
+    file = Path(f"{path}.rejected")
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def broken_invariants(path: Path) -> list[str]:
+    with closing(open_for_reading(path)) as db:
+        return [name for name, times in verify(db, lambda instance: is_alive(path, instance)).items() if times]
+
+
+@contextmanager
+def write_lock(path: Path) -> Iterator[None]:
+    """Another connection that is writing."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        yield
+        db.execute("ROLLBACK")
+
+
+class Disk:
+    """A file system of its own. Raises PermissionError where none can be mounted."""
+
+    def __init__(self, folder: Path, megabytes: int = 2) -> None:
+        self.folder = folder
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", folder], check=False)
+        if mounted.returncode:
+            raise PermissionError("no file system can be mounted here")
+
+    def remove(self) -> None:
+        subprocess.run(["umount", "-l", self.folder], check=True)
+
+    @contextmanager
+    def full(self) -> Iterator[None]:
+        ballast = self.folder / "ballast"
+        descriptor = os.open(ballast, os.O_CREAT | os.O_WRONLY)
+        for size in (65536, 4096, 1):
+            with suppress(OSError):
+                while os.write(descriptor, b"x" * size):
+                    pass
+        os.close(descriptor)
+        try:
+            yield
+        finally:
+            ballast.unlink()
+
+
+class Limit:
+    """A limit on the size of files, which this process reaches at once: the same without a disk of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def remove(self) -> None:
+        pass
+
+    @contextmanager
+    def full(self) -> Iterator[None]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -1,0 +1,188 @@
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from sqlite_utils import Database
+
+from metering.database import LedgerError
+from metering.database import check
+from metering.database import open_for_reading
+from metering.database import prune
+from metering.database import savepoint
+from metering.database import transaction
+from metering.ledger import Ledger
+from metering.migrations import VERSION
+from metering.migrations import migrations
+from metering.rollup import BUCKET_US
+from metering.usage.videos import Settlement
+from tests.ledgers import broken_invariants
+from tests.ledgers import call
+from tests.ledgers import done
+from tests.ledgers import rows
+
+
+def of_version_3(path: Path) -> str:
+    """A ledger as the release before last has left it: with a submission that is not settled. Returns its secret."""
+    db = Database(path)
+    migrations.apply(db, stop_before="m004_videos")
+    one = {"id": "0", "instance": "i", "state": "done", "started_at": 1, "ended_at": 2, "rewritten": 0, "attempts": 1}
+    ordered = {"operation": "predictLongRunning", "response_id": "op", "usage_raw": '{"durationSeconds":8}'}
+    db.table("calls").insert(one | ordered | {"usage_state": "absent"})
+    db.execute("PRAGMA user_version = 3")
+    secret: str = db.execute("SELECT value FROM meta WHERE key = 'secret'").fetchone()[0]
+    db.close()
+    return secret
+
+
+class TestVersion3:
+    def test_it_is_migrated_and_goes_on(self, tmp_path: Path) -> None:
+        path = tmp_path / "usage.db"
+        secret = of_version_3(path)
+        for _ in range(2):
+            ledger = Ledger(path)
+            assert ledger._identity.secret == secret
+            assert rows(path)[0][:3] == ("0", "done", "absent")
+            ledger.close()
+        with closing(sqlite3.connect(path)) as db:
+            assert db.execute("PRAGMA user_version").fetchone() == (VERSION,)
+            (index,) = db.execute("SELECT sql FROM sqlite_master WHERE name = 'calls_unsettled'").fetchone()
+            assert "'videos'" in index
+            assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert broken_invariants(path) == []
+
+    def test_what_waited_is_settled(self, tmp_path: Path) -> None:
+        path = tmp_path / "usage.db"
+        of_version_3(path)
+        ledger = Ledger(path)
+        one = call(operation="videos", response_id="newer", usage_raw={"durationSeconds": 4})
+        ledger.commit(done(one, usage_state="absent", input_tokens=None))
+        for name in ("op", "newer"):
+            poll = done(call(operation="videos"), usage_state="not_applicable", input_tokens=None)
+            ledger.commit(poll, Settlement(name, videos=1))
+        ledger.close()
+        assert [row[0] for row in rows(path, "video_seconds") if row[0] is not None] == [8, 4]
+
+    def test_a_report_waits_for_a_proxy(self, tmp_path: Path) -> None:
+        """Nothing that only reads changes a file."""
+        path = tmp_path / "usage.db"
+        of_version_3(path)
+        with pytest.raises(LedgerError, match="was written by an older vertex-tap"):
+            open_for_reading(path)
+        with closing(sqlite3.connect(path)) as db:
+            assert db.execute("PRAGMA user_version").fetchone() == (3,)
+
+
+class TestOpening:
+    def test_a_directory(self, tmp_path: Path) -> None:
+        with pytest.raises(LedgerError, match=r"is a directory; name a file in it"):
+            Ledger(tmp_path)
+
+    def test_no_directory(self, tmp_path: Path) -> None:
+        with pytest.raises(LedgerError, match=r"there is no directory .*nowhere; make it"):
+            Ledger(tmp_path / "nowhere" / "usage.db")
+
+    def test_not_a_database(self, tmp_path: Path) -> None:
+        (tmp_path / "usage.db").write_text("This is a text of some length, and no database at all. " * 20)
+        with pytest.raises(LedgerError, match=r"is not a ledger \(file is not a database\)"):
+            Ledger(tmp_path / "usage.db")
+
+    def test_another_database(self, tmp_path: Path) -> None:
+        with closing(sqlite3.connect(tmp_path / "usage.db")) as db:
+            db.execute("CREATE TABLE calls (id)")
+        with pytest.raises(LedgerError, match="is a database of something else"):
+            Ledger(tmp_path / "usage.db")
+
+    def test_a_newer_ledger(self, tmp_path: Path) -> None:
+        Ledger(tmp_path / "usage.db").close()
+        with closing(sqlite3.connect(tmp_path / "usage.db")) as db:
+            db.execute(f"PRAGMA user_version = {VERSION + 1}")
+        before = (tmp_path / "usage.db").read_bytes()
+        with pytest.raises(LedgerError, match=r"newer vertex-tap .*upgrade"):
+            Ledger(tmp_path / "usage.db")
+        assert (tmp_path / "usage.db").read_bytes() == before
+        assert [file.name for file in tmp_path.iterdir()] == ["usage.db"]
+
+    def test_an_empty_file(self, tmp_path: Path) -> None:
+        (tmp_path / "usage.db").touch()
+        Ledger(tmp_path / "usage.db").close()
+        assert rows(tmp_path / "usage.db") == []
+
+    def test_check_makes_nothing(self, tmp_path: Path) -> None:
+        check(tmp_path / "usage.db")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_several_start_at_once(self, tmp_path: Path) -> None:
+        script = f"from metering.ledger import Ledger; Ledger({str(tmp_path / 'usage.db')!r}).close()"
+        started = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(4)]
+        assert [process.wait() for process in started] == [0] * 4
+        assert rows(tmp_path / "usage.db") == []
+
+    def test_the_settings_that_matter(self, ledger: Ledger) -> None:
+        with closing(sqlite3.connect(ledger.path)) as db:
+            pragmas = ("journal_mode", "auto_vacuum", "user_version")
+            assert [db.execute(f"PRAGMA {name}").fetchone()[0] for name in pragmas] == ["wal", 2, VERSION]
+
+
+class TestReading:
+    def test_no_such_file(self, tmp_path: Path) -> None:
+        with pytest.raises(LedgerError, match="there is no ledger"):
+            open_for_reading(tmp_path / "usage.db")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_an_empty_file(self, tmp_path: Path) -> None:
+        (tmp_path / "usage.db").touch()
+        with pytest.raises(LedgerError, match="holds no calls yet"):
+            open_for_reading(tmp_path / "usage.db")
+
+    def test_it_cannot_write(self, ledger: Ledger) -> None:
+        with (
+            closing(open_for_reading(ledger.path)) as db,
+            pytest.raises(sqlite3.OperationalError, match="readonly"),
+        ):
+            db.execute("DELETE FROM calls")
+
+
+class TestPrune:
+    def test_old_rows_go_and_sums_stay(self, ledger: Ledger) -> None:
+        for bucket in (1, 2, 3):
+            ledger.commit(done(call(started_at=bucket * BUCKET_US)))
+        ledger.commit(call(started_at=1))
+        assert prune(ledger.path, 3 * BUCKET_US - 1) == 1
+        assert prune(ledger.path, 3 * BUCKET_US) == 1
+        assert prune(ledger.path, 2 * BUCKET_US) == 0
+        assert sorted(rows(ledger.path, "started_at, state")) == [(1, "open"), (3 * BUCKET_US, "done")]
+        with closing(open_for_reading(ledger.path)) as db:
+            assert db.execute("SELECT sum(calls) FROM rollup").fetchone()[0] == 3
+        assert broken_invariants(ledger.path) == []
+
+    def test_the_file_shrinks(self, ledger: Ledger) -> None:
+        for number in range(2000):
+            ledger.commit(done(call(started_at=number, path="x" * 500)))
+        ledger.close()
+        before = ledger.path.stat().st_size
+        assert prune(ledger.path, BUCKET_US) == 2000
+        assert ledger.path.stat().st_size < before / 2
+
+
+def test_a_savepoint_takes_back_its_own_only() -> None:
+    def put(value: int, fail: bool = False) -> None:
+        db.execute("INSERT INTO t VALUES (?)", (value,))
+        if fail:
+            raise ZeroDivisionError
+
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+        db.execute("CREATE TABLE t (a)")
+        with transaction(db):
+            put(1)
+            with suppress(ZeroDivisionError), savepoint(db):
+                put(2, fail=True)
+            with savepoint(db):
+                put(3)
+        with suppress(ZeroDivisionError), transaction(db):
+            put(4, fail=True)
+        assert db.execute("SELECT a FROM t").fetchall() == [(1,), (3,)]
+        assert not db.in_transaction

@@ -1,0 +1,294 @@
+"""A ledger that is deleted, moved or replaced while it is in use."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from metering.companions import is_alive
+from metering.database import connect
+from metering.identity import Found
+from metering.identity import Identity
+from metering.ledger import Ledger
+from tests.ledgers import broken_invariants
+from tests.ledgers import call
+from tests.ledgers import done
+from tests.ledgers import rejected
+from tests.ledgers import rows
+from tests.ledgers import spills
+from tests.process import ROOT
+from tests.process import until
+
+LOG = ("-wal", "-shm")
+
+
+def another(path: Path) -> Path:
+    """Another ledger, with a call of its own."""
+    ledger = Ledger(path.parent.parent / "another.db")
+    ledger.commit(done(call(id="another")))
+    ledger.close()
+    return ledger.path
+
+
+def delete(path: Path) -> None:
+    path.unlink()
+
+
+def delete_all(path: Path) -> None:
+    for file in path.parent.iterdir():
+        file.unlink()
+
+
+def delete_with_log(path: Path) -> None:
+    for suffix in ("", *LOG):
+        Path(f"{path}{suffix}").unlink()
+
+
+def move(path: Path) -> None:
+    path.rename(path.parent / "old.db")
+
+
+def move_with_log(path: Path) -> None:
+    for suffix in ("", *LOG):
+        Path(f"{path}{suffix}").rename(path.parent / f"old.db{suffix}")
+
+
+def replace(path: Path) -> None:
+    os.replace(another(path), path)
+
+
+def replace_by_nothing(path: Path) -> None:
+    (path.parent / "empty").touch()
+    os.replace(path.parent / "empty", path)
+
+
+def copy_over(path: Path) -> None:
+    shutil.copyfile(another(path), path)
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def delete_log(path: Path) -> None:
+    for suffix in LOG:
+        Path(f"{path}{suffix}").unlink()
+
+
+def delete_wal(path: Path) -> None:
+    Path(f"{path}-wal").unlink()
+
+
+def delete_shm(path: Path) -> None:
+    Path(f"{path}-shm").unlink()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    (tmp_path / "folder").mkdir()
+    return Ledger(tmp_path / "folder" / "usage.db")
+
+
+GONE = [delete, delete_all, delete_with_log, move, move_with_log, replace, replace_by_nothing]
+OVERWRITTEN = [copy_over, truncate]
+KEPT = [delete_log, delete_wal, delete_shm]
+
+
+@pytest.mark.parametrize("before", [1, 700])
+@pytest.mark.parametrize("happens", [*GONE, *OVERWRITTEN, *KEPT])
+def test_recording_goes_on(
+    ledger: Ledger, happens: Callable[[Path], None], before: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`before`: with all of the rows in the write-ahead log, and after a checkpoint."""
+    for number in range(before):
+        ledger.commit(done(call(id=f"before-{number}")))
+    ends, stays = call(id="ends"), call(id="stays")
+    ledger.commit(ends)
+    ledger.commit(stays)
+    happens(ledger.path)
+    ledger.commit(done(call(id="first")))
+    until(lambda: "while in use" in caplog.text)
+    until(lambda: ledger._db is not None and not spills(ledger.path))
+    assert is_alive(ledger.path, ledger.instance)
+    states = dict(rows(ledger.path, "id, state"))
+    assert (states["first"], states["ends"], states["stays"]) == ("done", "open", "open")
+    ledger.commit(done(call(id="second")))
+    ledger.commit(done(ends))
+    assert ledger.is_well
+    ledger.close()
+    found = rows(ledger.path)
+    assert len(found) == len({row[0] for row in found})
+    expected = {"first": "done", "second": "done", "ends": "done", "stays": "lost"}
+    assert {id: state for id, state, *_ in found if "-" not in id and id != "another"} == expected
+    assert ("another" in dict(rows(ledger.path, "id, state"))) == (happens in (replace, copy_over))
+    if happens in KEPT:
+        assert len([row for row in found if "-" in row[0]]) == before
+    if happens in GONE:
+        assert not [row for row in found if "-" in row[0]]
+    if (old := ledger.path.parent / "old.db").exists():
+        # Nothing of what was in its log is gone, and no call is in both.
+        assert len(rows(old)) == before
+        assert broken_invariants(old) == []
+    assert broken_invariants(ledger.path) == []
+    assert rejected(ledger.path) == []
+    assert len(caplog.records) == 1
+    assert {file.suffix for file in ledger.path.parent.iterdir()} <= {".db", ".db-wal", ".db-shm"}
+
+
+def test_it_is_noticed_without_a_call(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
+    ledger.path.unlink()
+    until(ledger.path.exists)
+    assert "was deleted, moved or replaced" in caplog.text
+    ledger.close()
+
+
+def directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def text(path: Path) -> None:
+    path.write_bytes(b"no database " * 5000)
+
+
+def other_database(path: Path) -> None:
+    path.unlink()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE calls (id)")
+
+
+def no_folder(path: Path) -> None:
+    shutil.rmtree(path.parent)
+
+
+@pytest.mark.parametrize(
+    ("happens", "said"),
+    [
+        (directory, "is a directory"),
+        (text, "is not a ledger"),
+        (other_database, "is a database of something else"),
+        (no_folder, "there is no directory"),
+    ],
+)
+def test_what_is_there_now_cannot_be_used(
+    ledger: Ledger, happens: Callable[[Path], None], said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger.commit(call(id="open"))
+    happens(ledger.path)
+    ledger.commit(done(call(id="a")))
+    until(lambda: said in caplog.text)
+    ledger.commit(done(call(id="b")))
+    assert not ledger.is_well
+    assert ledger.waiting == (2 if happens is no_folder else 0)
+    time.sleep(0.6)
+    assert len([record for record in caplog.records if said in record.message]) == 1
+    if ledger.path.is_dir():
+        ledger.path.rmdir()
+    else:
+        ledger.path.unlink(missing_ok=True)
+    ledger.path.parent.mkdir(exist_ok=True)
+    until(lambda: ledger.is_well)
+    ledger.commit(done(call(id="c")))
+    ledger.close()
+    assert [id for (id,) in rows(ledger.path, "id")] == ["a", "b", "c", "open"]
+    assert broken_invariants(ledger.path) == []
+
+
+def test_it_is_gone_at_the_end(ledger: Ledger) -> None:
+    ledger.commit(done(call(id="a")))
+    ledger.path.unlink()
+    ledger.commit(done(call(id="b")))
+    ledger.close()
+    assert [id for (id,) in rows(ledger.path, "id")] == ["b"]
+
+
+def test_its_clients_have_other_names(ledger: Ledger) -> None:
+    before = ledger.fingerprint("AIzaOne")
+    ledger.path.unlink()
+    until(ledger.path.exists)
+    until(lambda: ledger.fingerprint("AIzaOne") != before)
+    ledger.close()
+
+
+SHARED = """
+import sys, time
+from metering.call import Call
+from metering.ledger import Ledger
+ledger = Ledger(sys.argv[1])
+print("ready", flush=True)
+for number in range(600):
+    one = Call(started_at=1, path=f"{ledger.instance}/{number}")
+    ledger.commit(one)
+    one.state, one.usage_state, one.ended_at = "done", "absent", 2
+    ledger.commit(one)
+    print(one.path, flush=True)
+    time.sleep(0.002)
+ledger.close()
+"""
+
+
+@pytest.mark.parametrize("happens", [delete, delete_all, move, delete_log])
+def test_several_processes(tmp_path: Path, happens: Callable[[Path], None]) -> None:
+    """All of them end up with the same new file."""
+    (tmp_path / "folder").mkdir()
+    path = tmp_path / "folder" / "usage.db"
+    command = [sys.executable, "-c", SHARED, str(path)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) for _ in range(2)]
+    for process in processes:
+        assert process.stdout
+        assert process.stdout.readline() == "ready\n"
+    time.sleep(0.7)
+    happens(path)
+    time.sleep(0.1)
+    finished = [process.communicate()[0].split() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    found = [name for (name,) in rows(path, "path")]
+    assert len(found) == len(set(found))
+    for names in finished:
+        assert len(names) == 600
+        # What came after it was noticed.
+        assert set(names[400:]) <= set(found)
+    if happens is move:
+        old = [name for (name,) in rows(path.parent / "old.db", "path")]
+        assert sorted(old + found) == sorted(finished[0] + finished[1])
+    if happens is delete_log:
+        assert len(found) == 1200
+    assert broken_invariants(path) == []
+    assert rejected(path) == []
+
+
+class TestFind:
+    @pytest.mark.parametrize(
+        ("happens", "found"),
+        [
+            *((one, Found.ELSEWHERE) for one in (*GONE, directory)),
+            *((one, Found.OVERWRITTEN) for one in (*OVERWRITTEN, text)),
+            *((one, Found.WITHOUT_LOG) for one in KEPT),
+            (os.utime, Found.SAME),
+        ],
+    )
+    def test_what_has_happened(self, ledger: Ledger, happens: Callable[[Path], None], found: Found) -> None:
+        ledger.close()
+        with closing(connect(ledger.path, 1)) as db:
+            identity = Identity(ledger.path, db)
+            assert identity.find() is Found.SAME
+            happens(ledger.path)
+            assert identity.find() is found
+            assert identity.is_there() == (happens in (os.utime, copy_over, text))
+
+    def test_checkpoints_of_others(self, ledger: Ledger) -> None:
+        with closing(connect(ledger.path, 1)) as db:
+            for _ in range(30):
+                for _ in range(20):
+                    ledger.commit(done(call(path="x" * 3000)))
+                db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                assert ledger._identity.find() is Found.SAME
+        ledger.close()
+        assert len(rows(ledger.path)) == 600
