@@ -16,7 +16,7 @@ from metering.companions import rejected_path
 from metering.companions import spill_path
 
 LEDGER = Path("usage.db")
-ONE = uuid7()
+ONE = "0190aaaa-bbbb-7ccc-8ddd-eeeeffff0001"
 
 
 @pytest.mark.parametrize(
