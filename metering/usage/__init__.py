@@ -28,7 +28,8 @@ __all__ = ["ErrorReader", "LiveReader", "PollReader", "Reader", "Usage", "usage_
 
 
 class Reader(Protocol):
-    reading: Reading
+    @property
+    def reading(self) -> Reading: ...
 
     @property
     def wanted(self) -> frozenset[str]: ...

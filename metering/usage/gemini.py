@@ -43,15 +43,28 @@ class GeminiReader:
     ends_with_event = False
 
     def __init__(self) -> None:
-        self.reading = Reading(by_tokens=True)
+        self._reading = Reading(by_tokens=True)
         self._usage: dict[str, object] = {}
+        self._is_merged = True
+        """Whether the reading has all of the usage. Of many events that come together only the last one counts."""
         self._unfinished: dict[int, bool] = {}
+        self._is_blocked = False
         self._searches: dict[int, int] = {}
 
+    @property
+    def reading(self) -> Reading:
+        reading = self._reading
+        if not self._is_merged:
+            take_usage(reading, self._usage)
+            self._is_merged = True
+        finished = bool(self._unfinished) and not any(self._unfinished.values())
+        reading.terminal = (finished or self._is_blocked) and reading.counted
+        return reading
+
     def read(self, event: object) -> None:
-        if take_error(self.reading, event):
+        reading = self._reading
+        if take_error(reading, event):
             return
-        reading = self.reading
         reading.model_served = word(member(event, "modelVersion"), 128) or reading.model_served
         reading.response_id = word(member(event, "responseId"), 128) or reading.response_id
         for position, candidate in enumerate(items(member(event, "candidates"))):
@@ -64,12 +77,11 @@ class GeminiReader:
             reading.input_items = len(embeddings)
         if isinstance(usage := member(event, "usageMetadata"), dict):
             merge(self._usage, usage)
-            take_usage(reading, self._usage)
-        finished = bool(blocked) or (bool(self._unfinished) and not any(self._unfinished.values()))
-        reading.terminal = finished and reading.counted
+            self._is_merged = False
+        self._is_blocked = bool(blocked)
 
     def _candidate(self, position: int, candidate: object) -> None:
-        reading = self.reading
+        reading = self._reading
         index = count(member(candidate, "index"))
         index = position if index is None else index
         reason = word(member(candidate, "finishReason"))
