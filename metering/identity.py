@@ -49,8 +49,7 @@ class Identity:
         self._written = (stat.st_size, stat.st_mtime_ns)
         # SQLite keeps them beside the file that a link leads to.
         self._file = path.resolve()
-        self._log = f"{self._file}-wal"
-        self._beside = {name: _inode(name) for name in (self._log, f"{self._file}-shm")}
+        self._beside = {name: _inode(name) for name in (f"{self._file}-wal", f"{self._file}-shm")}
 
     def is_there(self) -> bool:
         """Costs three looks at the folder; does not see all that `find` sees."""
@@ -120,7 +119,7 @@ class Identity:
 
     def _is_written_by_others(self) -> bool:
         """Whether another process has begun a log of its own, or may have written its log into the file."""
-        if _inode(self._log) not in (None, self._beside[self._log]):
+        if any(_inode(name) not in (None, inode) for name, inode in self._beside.items()):
             return True
         try:
             stat = self.path.stat()
