@@ -99,7 +99,7 @@ class Exchange:
     answered_with: str = "POST"
     refused: bool = False
     answered: bool = False
-    """Whether we have answered it well, without an upstream."""
+    """Whether we, or another addon, have answered it without an upstream."""
     held: bool = False
     """Whether its answer is held until it is whole, as it will be another one."""
     repeated: http.Response | None = None

@@ -55,6 +55,16 @@ FORMS = {
 PASSED_ON = ("x-goog-user-project",)
 """Headers that belong to a client's own Google credentials and are of no use beside others."""
 
+UNSENT = ("GOCSPX-", "GOOG1", "1//")
+"""How secrets begin that clients do not send: Google's client secrets, HMAC keys and refresh tokens."""
+SECRET = re.compile(
+    r"(?i:(?<=\bbearer )\S+|(?<=\bbasic )[A-Za-z0-9+/]{8,}=*)"
+    r"|(?<=://)[^\s/@]+(?=@)"
+    rf"|AIza\S+|(?<![\w/.])(?:eyJ|{'|'.join(map(re.escape, (*FORMS, *UNSENT)))})\S+"
+    r"|-----BEGIN .*?(?:-----END [A-Z ]*-----|\Z)",
+    re.DOTALL,
+)
+"""What is hidden wherever text is shown: credentials of every form, user info of a URL, and private keys."""
 _CREDENTIAL_NAME = re.compile(
     r"(?:^|-)(?:auth|authorization|tokens?|(?:api)?keys?|secrets?|cookie|jwt|credentials?|password|assertion)(?:-|$)"
 )

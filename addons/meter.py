@@ -238,6 +238,10 @@ class Meter:
             return
         exchange, response = metered.exchange, flow.response
         call = exchange.call
+        if response.timestamp_end is not None:
+            # Another addon has answered: of an upstream's answer no more than the head is here.
+            exchange.answered, call.upstream_host, call.upstream_path = True, None, None
+            return
         if exchange.answered_by:
             metered.usage = usage_of(exchange.answered_by, exchange.answered_with, call.model)
         call.status = call.upstream_status = response.status_code

@@ -29,6 +29,8 @@ from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy import commands
 from mitmproxy.proxy.layers import http as layers
 
+from addons import keys
+
 if TYPE_CHECKING:
     from addons.classify import Classify
 
@@ -221,7 +223,7 @@ def _shown_request(request: http.Request) -> http.Request:
         request,
         host=data.host.rpartition("@")[2],
         authority=data.authority.rpartition(b"@")[2],
-        path=_TOKENS.sub("…", path.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape"),
+        path=keys.SECRET.sub("…", path.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape"),
     )
 
 
@@ -267,11 +269,11 @@ def _shown_headers(headers: http.Headers) -> http.Headers:
 def _shown_header(name: bytes, value: bytes) -> tuple[bytes, bytes]:
     key = name.lower()
     if key not in SHOWN_HEADERS:
-        is_plain = len(name) <= LONGEST_VALUE and not _TOKENS.search(name.decode("latin-1"))
+        is_plain = len(name) <= LONGEST_VALUE and not keys.SECRET.search(name.decode("latin-1"))
         return name if is_plain else REDACTED.encode(), REDACTED.encode()
     if key == b"host":
         value = value.rpartition(b"@")[2]
-    if len(value) > LONGEST_VALUE or b"?" in value or _TOKENS.search(value.decode("latin-1")):
+    if len(value) > LONGEST_VALUE or b"?" in value or keys.SECRET.search(value.decode("latin-1")):
         return name, REDACTED.encode()
     return name, value
 
@@ -293,16 +295,6 @@ _STATUSES = frozenset(HTTPStatus)
 # Text
 
 _QUERY = re.compile(r"(?<=\?)[^\s'\"]+")
-_TOKENS = re.compile(
-    r"(?i:(?<=\bbearer )\S+|(?<=\bbasic )[A-Za-z0-9+/]{8,}=*)"
-    r"|(?<=://)[^\s/@]+(?=@)"
-    r"|\bya29\.\S+|AIza\S+|\bAQ\.\S+|\bsk-\S+|\beyJ\S+|\bGOCSPX-\S+|\bGOOG1\w+|(?<![\w/.])1//\S+"
-    r"|-----BEGIN .*?(?:-----END [A-Z ]*-----|\Z)",
-    re.DOTALL,
-)
-"""What looks like a credential: Google's tokens, keys, refresh tokens, client secrets and HMAC keys, OpenAI's and
-Anthropic's keys, JWTs, private keys, and user info of a URL."""
-_SECRETS = (_QUERY, _TOKENS)
 _QUOTE = re.compile(r"""(?:bytearray\()?\bb(?=['"])|"|(?<!\w)'|\{""")
 _LITERAL = re.compile(r"""(?:bytearray\()?b?(['"])(?:\\.|(?!\1)[^\\])*\1\)?(?!\w)""", re.DOTALL)
 
@@ -320,9 +312,7 @@ def redacted(text: str) -> str:
 
 
 def _without_secrets(text: str) -> str:
-    for pattern in _SECRETS:
-        text = pattern.sub("…", text)
-    return text
+    return keys.SECRET.sub("…", _QUERY.sub("…", text))
 
 
 def _until(pattern: re.Pattern[str], text: str) -> str:

@@ -116,7 +116,7 @@ class Rewrite:
 
     async def responseheaders(self, flow: http.HTTPFlow) -> None:
         rewriting, response = self._rewritings.get(flow), flow.response
-        if not rewriting or not response:
+        if not rewriting or not response or self.exchanges[flow].answered:
             return
         exchange, conversion, tap = self.exchanges[flow], rewriting.plan.conversion, response.stream
         is_well = response.status_code < 400

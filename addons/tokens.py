@@ -15,6 +15,7 @@ from google.auth import exceptions
 from google.auth.transport import Response
 from google.auth.transport.requests import Request as Transport
 
+from addons import keys
 from addons.translation.conversation import from_bytes
 from addons.upstream import in_thread
 from metering.usage.google import member
@@ -183,18 +184,12 @@ def reason_of(body: bytes | str) -> str | None:
 
 
 _QUOTES = re.compile(r"""(?<!\w)['"`]+|['"`]+(?!\w)""")
-_SECRET = re.compile(
-    # What Google's tokens, keys and secrets begin with,
-    r"(?:ya29\.|eyJ|AIza|AQ\.|GOCSPX-|1//|-----BEGIN|Bearer )\S+"
-    # queries and values,
-    r"|(?<=[?=])\S+"
-    # and whatever is too long for a word, a name or an address.
-    r"|[\w+/=-]{32,}"
-)
+_LIKE_A_SECRET = re.compile(r"(?<=[?=])\S+|[\w+/=-]{32,}")
+"""Queries, values, and what is too long for a word, a name or an address."""
 
 
 def _cleaned(text: str) -> str:
     printable = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in text[: 4 * LONGEST_REASON])
     # What is in quotes is left out of log lines.
-    told = " ".join(_SECRET.sub("…", _QUOTES.sub("", printable)).split())
+    told = " ".join(_LIKE_A_SECRET.sub("…", keys.SECRET.sub("…", _QUOTES.sub("", printable))).split())
     return told if len(told) <= LONGEST_REASON else told[: LONGEST_REASON - 1] + "…"

@@ -291,7 +291,7 @@ class TestRefused:
             json_of(error="a", error_description="token ya29.abc-def, key AIzaSy1 and eyJhbG.eyJ.x"),
             "a: token … key … and …",
         ),
-        (json_of(error="a", error_description="1//0gSecret GOCSPX-x Bearer abc"), "a: … … …"),
+        (json_of(error="a", error_description="1//0gSecret GOCSPX-x Bearer abc"), "a: … … Bearer …"),
         (json_of(error="a", error_description=f"kid {'0123456789abcdef' * 3} unknown"), "a: kid … unknown"),
         (json_of(error="a", error_description="https://x.example/y?key=v&z a=b"), "a: https://x.example/y?… a=…"),
     ],

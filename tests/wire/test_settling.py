@@ -31,6 +31,7 @@ STREAM = f"{MODEL}:streamGenerateContent?alt=sse"
 UNARY = f"{MODEL}:generateContent"
 SCRIPT = """
 import asyncio
+from mitmproxy import http as http_module
 from mitmproxy.proxy.layers import http, websocket
 
 
@@ -72,6 +73,8 @@ class Hooks:
                 raise RuntimeError("an addon raised, of purpose, quoting 'MARK'")
             if f"wait={hook} " in plan + " ":
                 await asyncio.sleep(1)
+            if f"answer={hook} " in plan + " ":
+                flow.response = http_module.Response.make(418, b"an answer of the addon")
             if f"callable={hook} " in plan + " ":
                 flow.response.stream = broken
 
@@ -234,3 +237,19 @@ class TestAddonsThatInterfere:
             time.sleep(0.3)
         (row,) = settled(proxy)
         assert (row["state"], row["usage_state"], row["error_type"]) == ("client_closed", "absent", "client_closed")
+
+
+@pytest.mark.parametrize("hook", ["requestheaders", "request"])
+@pytest.mark.parametrize("path", [UNARY, STREAM])
+def test_an_answer_of_another_addon(proxy: Proxy, simulator: Simulator, hook: str, path: str) -> None:
+    before = len(simulator.seen)
+    with connection(proxy.url) as client:
+        answer = send(client, path, HELLO, headers={"x-plan": f"answer={hook}"})
+        assert (answer.status, answer.body) == (418, b"an answer of the addon")
+        # The connection goes on.
+        assert send(client, UNARY, HELLO).status == 200
+    first, second = settled(proxy, 2)
+    assert (first["state"], first["status"], first["upstream_status"]) == ("done", 418, None)
+    assert (first["usage_state"], first["upstream_host"], first["attempts"]) == ("not_applicable", None, 0)
+    assert second["upstream_status"] == 200
+    assert len(simulator.seen) == before + 1
