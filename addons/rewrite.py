@@ -480,7 +480,8 @@ def _decoded(request: http.Request) -> bytes:
         raise InvalidRequest(f"the body cannot be read: {e}", status=413) from None
     except DecodingError:
         raise InvalidRequest("the body is not in the coding that content-encoding names") from None
-    if body.count(b"{") + body.count(b"[") > MOST_CONTAINERS and "json" in request.headers.get("content-type", ""):
+    is_form = request.headers.get("content-type", "").startswith("multipart/")
+    if not is_form and body.count(b"{") + body.count(b"[") > MOST_CONTAINERS:
         raise InvalidRequest(f"the body has more than {MOST_CONTAINERS:,} objects and arrays", status=413)
     return body
 

@@ -8,10 +8,10 @@ answers are; a few bytes that stand for very many ("zip bombs") or millions of t
 
 import time
 
-RESERVE = 100_000.0
+RESERVE = 250_000.0
 """What may be spent at once: how long other calls may have to wait."""
-EARNED_BY_BYTE = 0.4
-"""26 ms for the 64 KB that are read from a socket at a time."""
+EARNED_BY_BYTE = 0.3
+"""20 ms for the 64 KB that are read from a socket at a time."""
 EARNED_BY_TIME = 0.25
 """A long stream may use a quarter of the time that it waits for more."""
 
@@ -19,7 +19,7 @@ EARNED_BY_TIME = 0.25
 class Cost:
     """Microseconds of a slow core, measured and rounded up."""
 
-    CODED_BYTE = 0.015
+    CODED_BYTE = 0.02
     """Taken or given by a library for gzip, deflate, br or zstd, and looked at. Bytes without a coding cost nothing."""
     DECODING = 2.0
     """A call of the library."""
@@ -27,13 +27,13 @@ class Cost:
     """Of gzip, of which there may be many in a body."""
     SKIPPED_BYTE = 0.04
     """JSON that is skipped, where it is not within a long string."""
-    TOKEN = 4.0
+    TOKEN = 6.0
     """A step of the scanner: a name, a value or a bracket that is wanted."""
-    CONTAINER = 6.0
+    CONTAINER = 4.0
     """An object or array that is built, and looked at."""
     LINE = 4.0
     """Of server-sent events."""
-    EVENT = 25.0
+    EVENT = 12.0
 
 
 class TooMuchWork(Exception):

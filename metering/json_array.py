@@ -158,6 +158,7 @@ class JsonScanner:
             if scalar.end() == len(data):
                 self._rest = data[pos : pos + LONGEST_TEXT]
                 return len(data)
+            self._budget.spend(Cost.TOKEN)
             self._add(_scalar(scalar.group()), values)
             return scalar.end()
         return pos + 1
@@ -226,6 +227,7 @@ class JsonDocument:
             try:
                 return _parsed(self._small, self._budget)
             except (ValueError, RecursionError):
+                self._budget.spend(Cost.EVENT)
                 if not self._small.lstrip().startswith(b"{"):
                     return bytes(self._small)
             self._scan()

@@ -93,15 +93,14 @@ def _members(body: bytes) -> object:
 
 
 def _scanned(body: bytes) -> object:
-    """The same, in pieces: between them others may go on."""
-    budget = Budget(len(body))
-    scanner = JsonScanner(WANTED, budget)
+    """The same, in pieces, so that others may go on between them; what was found before it became too much work."""
+    scanner = JsonScanner(WANTED, Budget())
+    found: list[object] = []
     with suppress(TooMuchWork):
         for start in range(0, len(body), PIECE):
-            for value in scanner.feed(body[start : start + PIECE]):
-                return value
-        return next(iter(scanner.flush()), None)
-    return None
+            found += scanner.feed(body[start : start + PIECE])
+    found += scanner.flush()
+    return found[0] if found else None
 
 
 def _built(members: _Members, depth: int) -> dict[str, object]:

@@ -1,6 +1,7 @@
 import gzip
 import json
 import logging
+import random
 
 import brotli
 import pytest
@@ -104,8 +105,8 @@ TOO_MUCH = {
     "lines": (b"\n" * 200_000, {"content_type": "text/event-stream"}),
     "arrays": (b'{"candidates": [' + b"[]," * 100_000, {"content_type": "application/json"}),
     "numbers": (b"[" + b"1," * 100_000, {"content_type": "application/json"}),
-    "objects in one event": (
-        b'data: {"candidates": [' + b"{}," * 20_000 + b"0]}\n\n",
+    "objects in few events": (
+        (b'data: {"candidates": [' + b"{}," * 20_000 + b"0]}\n\n") * 5,
         {"content_type": "text/event-stream"},
     ),
 }
@@ -155,6 +156,18 @@ def test_answers_of_any_size_as_they_are(name: str) -> None:
     made = tap(Usage(reader, None), [], content_type="text/event-stream" if "stream" in name else "application/json")
     for start in range(0, len(body), 65536):
         made(body[start : start + 65536])
+    made(b"")
+    assert (made.usage.reader, reader.reading.input_tokens) == (reader, 10)
+
+
+def test_a_long_chat_that_comes_compressed_and_at_once() -> None:
+    chance = random.Random(1)
+    events = [b"data: " + CHUNK.replace(b"Hello", chance.randbytes(15).hex().encode()) + b"\n\n" for _ in range(4_000)]
+    packed = gzip.compress(b"".join(events))
+    reader = GeminiReader()
+    made = tap(Usage(reader, None), [], content_type="text/event-stream", content_encoding="gzip")
+    for start in range(0, len(packed), 65536):
+        made(packed[start : start + 65536])
     made(b"")
     assert (made.usage.reader, reader.reading.input_tokens) == (reader, 10)
 
