@@ -25,6 +25,7 @@ from addons.translation.conversation import Failure
 from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import refusal
 from addons.translation.publishers import model_of
+from addons.upstream import content_of
 from addons.upstream import send
 from metering.call import ErrorType
 from metering.paths import api_of
@@ -141,7 +142,7 @@ class Credentials:
         call, request = exchange.call, flow.request
         call.project, call.location = call.project or service.project, call.location or service.location
         if exchange.is_rewritten and service.provider == "vertex":
-            content = request.get_content(strict=False) or b""
+            content = content_of(request)
             told = call.model or conversions.model_in(request.headers.get("content-type", ""), content)
             with contextlib.suppress(InvalidRequest):
                 model = model_of(self._options.gateway.named(told or ""))

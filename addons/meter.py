@@ -32,6 +32,7 @@ from addons.options import is_start
 from addons.tap import Tap
 from addons.translation.conversation import from_bytes
 from addons.upstream import LARGE
+from addons.upstream import content_of
 from addons.upstream import in_thread
 from metering.budget import Budget
 from metering.budget import TooMuchWork
@@ -42,13 +43,12 @@ from metering.call import Reading
 from metering.call import State
 from metering.call import UsageState
 from metering.database import LedgerError
-from metering.decoding import DecodingError
-from metering.decoding import decode
 from metering.json_array import JsonDocument
 from metering.ledger import Ledger
 from metering.outcome import Ending
 from metering.outcome import Outcome
 from metering.outcome import outcome
+from metering.paths import Target
 from metering.request import Asked
 from metering.request import asked
 from metering.usage import ErrorReader
@@ -211,7 +211,7 @@ class Meter:
             exchange.call.request_bytes = len(body)
         is_known = not exchange.refused or exchange.call.error_type == ErrorType.NO_CREDENTIALS
         if body and exchange.target and _tells_more(exchange) and is_known:
-            self._take_names(metered, await self._unhurried(len(body), _asked, exchange, flow.request, body))
+            self._take_names(metered, await self._unhurried(len(body), _asked, exchange.target, flow.request))
         if not exchange.refused:
             self._open(metered)
         self.let_go(flow)
@@ -518,7 +518,7 @@ def _read_others(exchange: Exchange) -> list[Reading]:
     for answer in exchange.others:
         reader = usage_of(exchange.answered_by, exchange.answered_with, exchange.call.model).reader
         if reader and answer.status_code < 400:
-            reader.read(from_bytes(answer.get_content(strict=False) or b""))
+            reader.read(from_bytes(content_of(answer)))
             readings.append(reader.reading)
     return readings
 
@@ -543,16 +543,8 @@ def _tells_more(exchange: Exchange) -> bool:
     return asked is not None and (model in (None, "count-tokens") or asked.operation == "predictLongRunning")
 
 
-def _asked(exchange: Exchange, request: http.Request, body: bytes) -> Asked:
-    assert exchange.target
-    try:
-        content = decode(request.headers.get("content-encoding", ""), body)
-    except TooMuchWork as e:
-        logger.warning("vertex-tap: a request is not read: %s", e)
-        return Asked()
-    except DecodingError:
-        content = body
-    return asked(exchange.target, request.headers.get("content-type", ""), content)
+def _asked(target: Target, request: http.Request) -> Asked:
+    return asked(target, request.headers.get("content-type", ""), content_of(request))
 
 
 def _forget(call: Call) -> None:

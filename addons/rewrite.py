@@ -50,6 +50,7 @@ from addons.translation.errors import read_error
 from addons.translation.videos import Content
 from addons.upstream import LARGE
 from addons.upstream import Together
+from addons.upstream import content_of
 from addons.upstream import in_thread
 from addons.upstream import send
 from metering.budget import Budget
@@ -437,7 +438,7 @@ def _event(data: object) -> object:
 
 def _document(response: http.Response) -> object:
     try:
-        return from_bytes(response.get_content(strict=False) or b"")
+        return from_bytes(content_of(response))
     except ValueError:
         return None
 
@@ -449,7 +450,7 @@ def _written(conversion: Conversion, documents: list[object]) -> Content | Failu
 
 def _as_events(response: http.Response, conversion: Conversion) -> bytes:
     """A stream that came whole: after a repetition, or as a JSON array."""
-    content = response.get_content(strict=False) or b""
+    content = content_of(response)
     if response.headers.get("content-type", "").lower().startswith("text/event-stream"):
         stream = _Stream(lambda _: None, conversion, "")
         return b"".join([*stream(content), *stream(b"")])

@@ -22,6 +22,7 @@ from addons.translation.conversation import Failure
 from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import refusal
 from addons.translation.publishers import bare
+from addons.upstream import content_of
 from metering.call import ErrorType
 from metering.paths import GEMINI_HOST
 from metering.paths import Target
@@ -177,7 +178,7 @@ class Route:
         if (rest := target.fields.get("openai", "")).startswith("videos/"):
             return videos.model_in(rest.split("/")[1])
         model = exchange.call.model or conversions.model_in(
-            request.headers.get("content-type", ""), request.get_content(strict=False) or b""
+            request.headers.get("content-type", ""), content_of(request)
         )
         return bare(gateway.named(model)) if model else None
 

@@ -16,6 +16,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import SKIP_HEADER
 
 from addons import layers
+from metering.decoding import decode_leniently
 
 LARGE = 256 * 1024
 """Bytes beyond which reading or converting a body takes so long that other calls would wait for it."""
@@ -124,7 +125,7 @@ def _send(session: requests.Session, request: http.Request) -> http.Response:
         earlier = fields.get(name)
         if name not in _FRAMING:
             fields[name] = earlier + b", " + value if isinstance(earlier, bytes) else value
-    answer = session.request(
+    with session.request(
         request.method,
         request.url,
         headers=fields,
@@ -132,11 +133,21 @@ def _send(session: requests.Session, request: http.Request) -> http.Response:
         timeout=(layers.CONNECT_S, TIMEOUT_S),
         allow_redirects=False,
         verify=trusted or True,
-    )
-    kept = {name: value for name, value in answer.headers.items() if name.lower() not in _FRAMING | _UNDONE}
-    return http.Response.make(answer.status_code, answer.content, kept)
+        stream=True,
+    ) as answer:
+        # As it came: what a few bytes may unpack to is not for `requests` to say.
+        content: bytes = answer.raw.read(decode_content=False)
+    headers = [(name, value) for name, value in answer.raw.headers.items() if name.lower() not in _FRAMING]
+    response = http.Response.make(answer.status_code)
+    response.headers = http.Headers([(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers])
+    response.raw_content = content
+    response.headers["content-length"] = str(len(content))
+    return response
+
+
+def content_of(message: http.Message) -> bytes:
+    """The body of a message that is here whole, decoded to be looked at."""
+    return decode_leniently(message.headers.get("content-encoding", ""), message.raw_content or b"")
 
 
 _FRAMING = frozenset({"host", "content-length", "transfer-encoding", "connection"})
-_UNDONE = frozenset({"content-encoding"})
-"""By requests."""

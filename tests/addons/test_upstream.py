@@ -1,6 +1,7 @@
 """Requests of our own, to real sockets."""
 
 import asyncio
+import gzip
 import json
 import threading
 from collections.abc import Awaitable
@@ -15,6 +16,7 @@ from mitmproxy.test import taddons
 
 from addons.upstream import AT_ONCE
 from addons.upstream import Together
+from addons.upstream import content_of
 from addons.upstream import in_thread
 from addons.upstream import send
 from tests.http import API_KEY
@@ -41,11 +43,23 @@ def hello(url: str, **headers: str) -> http.Request:
     return made
 
 
-def test_an_answer_comes_whole_and_decoded(simulator: Simulator) -> None:
+def test_an_answer_comes_whole_and_as_it_was_sent(simulator: Simulator) -> None:
     answer = run(lambda: send(hello(simulator.url, **{"accept-encoding": "gzip"})))
     assert answer.status_code == 200
-    assert json.loads(answer.content or b"")["candidates"]
-    assert "content-encoding" not in answer.headers
+    assert answer.headers["content-encoding"] == "gzip"
+    assert answer.headers["content-length"] == str(len(answer.raw_content or b""))
+    assert json.loads(gzip.decompress(answer.raw_content or b""))["candidates"]
+    assert json.loads(content_of(answer))["candidates"]
+
+
+def test_what_cannot_be_decoded_is_looked_at_as_it_is() -> None:
+    assert content_of(http.Response.make(200, b"{}")) == b"{}"
+    broken = http.Response.make(200, b"{}")
+    broken.headers["content-encoding"] = "gzip"
+    assert content_of(broken) == b"{}"
+    bomb = http.Response.make(200)
+    bomb.raw_content, bomb.headers["content-encoding"] = gzip.compress(bytes(400_000_000), 1), "gzip"
+    assert content_of(bomb) == b""
 
 
 def test_what_is_sent_is_what_mitmproxy_would_send(simulator: Simulator) -> None:
