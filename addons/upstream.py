@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import threading
 from collections.abc import Awaitable
 from collections.abc import Callable
@@ -16,7 +17,11 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import SKIP_HEADER
 
 from addons import layers
-from metering.decoding import decode_leniently
+from metering.budget import TooMuchWork
+from metering.decoding import DecodingError
+from metering.decoding import decode
+
+logger = logging.getLogger(__name__)
 
 LARGE = 256 * 1024
 """Bytes beyond which reading or converting a body takes so long that other calls would wait for it."""
@@ -146,8 +151,16 @@ def _send(session: requests.Session, request: http.Request) -> http.Response:
 
 
 def content_of(message: http.Message) -> bytes:
-    """The body of a message that is here whole, decoded to be looked at."""
-    return decode_leniently(message.headers.get("content-encoding", ""), message.raw_content or b"")
+    """The body of a message that is here whole, decoded to be looked at: as it is where it is not in its coding, empty
+    where decoding it takes too much work."""
+    body = message.raw_content or b""
+    try:
+        return decode(message.headers.get("content-encoding", ""), body)
+    except DecodingError:
+        return body
+    except TooMuchWork as e:
+        logger.warning("vertex-tap: a body is not read: %s", e)
+        return b""
 
 
 _FRAMING = frozenset({"host", "content-length", "transfer-encoding", "connection"})

@@ -15,7 +15,6 @@ import zstandard
 
 from metering.budget import Budget
 from metering.budget import Cost
-from metering.budget import TooMuchWork
 
 LARGEST = 64 * 1024
 """Bytes of a decoded piece."""
@@ -164,16 +163,6 @@ def decode(content_encoding: str, data: bytes) -> bytes:
     """A body that is here whole. Raises DecodingError and TooMuchWork."""
     decoder = decoder_for(content_encoding, Budget(len(data)))
     return data if isinstance(decoder, IdentityDecoder) else b"".join(decoder.decode(data))
-
-
-def decode_leniently(content_encoding: str, data: bytes) -> bytes:
-    """A body that is only looked at: as it is where it is not in its coding, empty where it takes too much work."""
-    try:
-        return decode(content_encoding, data)
-    except DecodingError:
-        return data
-    except TooMuchWork:
-        return b""
 
 
 def _cut(data: bytes) -> Iterator[bytes]:

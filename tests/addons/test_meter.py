@@ -231,6 +231,8 @@ class Held:
         self.meter.requestheaders(flow)
         asyncio.run(self.meter.request(flow))
         flow.response = response
+        # An upstream's: its head is here, its body not yet.
+        response.timestamp_end = None
         self.meter.responseheaders(flow)
         response.stream, self.exchange.held = False, True
         self.exchange.others += others

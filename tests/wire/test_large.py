@@ -103,7 +103,7 @@ def test_a_request_that_unpacks_to_far_more(proxy: Proxy, simulator: Simulator) 
     assert simulator.seen[-1].request.body == body
     assert proxy.new_row()["model"] is None
     assert peak(proxy) - before < 60
-    assert "a request is not read: it unpacks to far more than its size" in proxy.output
+    assert "a body is not read: it unpacks to far more than its size" in proxy.output
 
 
 def test_a_large_request_is_passed_on_as_it_comes(start_proxy: StartProxy) -> None:

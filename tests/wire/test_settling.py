@@ -34,13 +34,16 @@ import asyncio
 from mitmproxy import http as http_module
 from mitmproxy.proxy.layers import http, websocket
 
+# A traceback shows the lines of this script.
+secret = "MA" + "RK"
+
 
 def crashing(cls, name, wants):
     theirs = getattr(cls, name)
 
     def ours(self, event):
         if wants(self, event):
-            raise RuntimeError("the layer crashed, of purpose, quoting 'MARK'")
+            raise RuntimeError(f"the layer crashed, of purpose, quoting {secret}")
         yield from theirs(self, event)
 
     setattr(cls, name, ours)
@@ -53,11 +56,17 @@ def wants(self, event):
 
 
 crashing(http.HttpStream, "_handle_event", wants)
-crashing(websocket.WebsocketLayer, "relay_messages", lambda self, event: "crash" in self.flow.metadata)
+def is_third(self, event):
+    if type(event).__name__ == "DataReceived" and event.connection is self.context.client:
+        self.said = getattr(self, "said", 0) + 1
+    return getattr(self, "said", 0) > 2
+
+
+crashing(websocket.WebsocketLayer, "relay_messages", is_third)
 
 
 def broken(data):
-    raise RuntimeError("the callable crashed, of purpose, quoting 'MARK'")
+    raise RuntimeError(f"the callable crashed, of purpose, quoting {secret}")
 
 
 class Hooks:
@@ -70,7 +79,7 @@ class Hooks:
             if f"kill={hook} " in plan + " ":
                 flow.kill()
             if f"raise={hook} " in plan + " ":
-                raise RuntimeError("an addon raised, of purpose, quoting 'MARK'")
+                raise RuntimeError(f"an addon raised, of purpose, quoting {secret}")
             if f"wait={hook} " in plan + " ":
                 await asyncio.sleep(1)
             if f"answer={hook} " in plan + " ":
@@ -79,10 +88,6 @@ class Hooks:
                 flow.response.stream = broken
 
         return run
-
-    def websocket_message(self, flow):
-        if b"crash" in flow.websocket.messages[-1].content:
-            flow.metadata["crash"] = True
 
 
 addons = [Hooks()]
