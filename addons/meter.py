@@ -8,9 +8,6 @@ from collections.abc import Awaitable
 from collections.abc import Callable
 from collections.abc import Coroutine
 from collections.abc import MutableMapping
-from dataclasses import dataclass
-from dataclasses import field
-from typing import NamedTuple
 from typing import ParamSpec
 from typing import TypeVar
 from weakref import WeakKeyDictionary
@@ -27,16 +24,22 @@ from addons.classify import Classify
 from addons.classify import Exchange
 from addons.layers import CRASHED
 from addons.layers import too_slow
+from addons.live import LIVE_WORDS
+from addons.live import LiveSession
+from addons.live import ending_of
+from addons.metered import Metered
+from addons.metered import Told
+from addons.metered import count_request
+from addons.metered import perf_counter_at
+from addons.metered import read_others
+from addons.metered import take_times
 from addons.options import Options
 from addons.options import is_start
 from addons.tap import Tap
-from addons.translation.conversation import from_bytes
 from addons.upstream import LARGE
 from addons.upstream import content_of
 from addons.upstream import in_thread
-from metering.budget import Budget
 from metering.budget import TooMuchWork
-from metering.call import COUNTS
 from metering.call import Call
 from metering.call import ErrorType
 from metering.call import Reading
@@ -59,67 +62,11 @@ from metering.usage.errors import rpc_code
 
 logger = logging.getLogger(__name__)
 
-CLOSED_WELL = (1000, 1001, 1005)
-"""WebSocket close codes of RFC 6455 that are no error (1005: none was given)."""
-CLOSED_ABRUPTLY = 1006
 UNANSWERED = (Ending.CLIENT_GONE, Ending.SHUTDOWN)
 """Endings after which the client gets nothing more. An addon that kills a flow, and a crash of mitmproxy's layers, end
 a call as the end of the process does."""
 LARGEST_HELD = 64 * 1024 * 1024
 """Bytes of a request beyond which it is passed on as it comes, and nothing is read of it."""
-_LIVE_WORDS = (b"usageMetadata", b"usage_metadata", b"groundingMetadata", b"error")
-"""Of Live messages, those without any of these need not be parsed."""
-
-
-class Told(NamedTuple):
-    """An error that the client is told, and its upstream's answer did not tell."""
-
-    status: int
-    error_type: str | None
-    broke: bool = False
-    """Whether the answer could not be read, or broke off."""
-    of_another: bool = False
-    """Whether it is of another call than mitmproxy's."""
-
-
-@dataclass(slots=True, eq=False)
-class Metered:
-    """What is measured of a call under way. Times are nanoseconds of `time.perf_counter_ns`."""
-
-    exchange: Exchange
-    usage: Usage
-    started: int
-    received: int | None = None
-    """When the request was complete."""
-    released: int | None = None
-    """When it was let go, and `released_at` the same in seconds since the epoch, as mitmproxy times connections."""
-    released_at: float = 0.0
-    connecting: int = 0
-    """How long it then waited for a connection."""
-    tap: Tap | None = None
-    settled_at: int | None = None
-    """The length of the answer when its row was last settled."""
-    others: list[Reading] = field(default_factory=list)
-    """What the answers to the other calls have told that this one became."""
-    told: Told | None = None
-    budget: Budget = field(default_factory=Budget)
-    """For the messages of a Live connection."""
-
-
-class LiveSession(websocket.WebSocketData):
-    """Calls `on_close` as soon as mitmproxy notes why a connection ends, which it does just before it sends the
-    closing frames; its hook comes after."""
-
-    def __init__(self, on_close: Callable[[websocket.WebSocketData], None]) -> None:
-        self._on_close: Callable[[websocket.WebSocketData], None] | None = None
-        super().__init__()
-        self._on_close = on_close
-
-    def __setattr__(self, name: str, value: object) -> None:
-        super().__setattr__(name, value)
-        if name == "close_reason" and self._on_close:
-            on_close, self._on_close = self._on_close, None
-            on_close(self)
 
 
 P = ParamSpec("P")
@@ -185,7 +132,7 @@ class Meter:
             return
         request, call = flow.request, exchange.call
         usage = usage_of(exchange.target, request.method, call.model)
-        started = _perf_counter_at(request.timestamp_start)
+        started = perf_counter_at(request.timestamp_start)
         metered = self._under_way[flow] = self._metered[flow] = Metered(exchange, usage, started)
         self._flows.setdefault(flow.client_conn, WeakSet()).add(flow)
         if exchange.credential and self._ledger:
@@ -196,7 +143,7 @@ class Meter:
             return
         if _is_grpc(request) or _is_too_large(request, exchange):
             call.request_bytes = 0
-            request.stream = functools.partial(_count_request, metered)
+            request.stream = functools.partial(count_request, metered)
             # Its head goes upstream before the request hook.
             self._open(metered)
 
@@ -205,7 +152,7 @@ class Meter:
         metered = self._under_way.get(flow)
         if not metered:
             return
-        metered.received = _perf_counter_at(flow.request.timestamp_end or time.time())
+        metered.received = perf_counter_at(flow.request.timestamp_end or time.time())
         exchange, body = metered.exchange, flow.request.raw_content
         if body is not None:
             exchange.call.request_bytes = len(body)
@@ -290,14 +237,9 @@ class Meter:
 
     @_harmless
     def _end_live(self, metered: Metered, session: websocket.WebSocketData) -> None:
-        if session.close_code in CLOSED_WELL:
-            ending = Ending.COMPLETE
-        elif session.closed_by_client:
-            ending = Ending.CLIENT_GONE
-        else:
-            ending = Ending.CUT
-            if session.close_code != CLOSED_ABRUPTLY and metered.usage.reader:
-                metered.usage.reader.reading.error_type = f"websocket_{session.close_code}"
+        ending, error_type = ending_of(session)
+        if error_type and metered.usage.reader:
+            metered.usage.reader.reading.error_type = error_type
         self._settle(metered, ending)
 
     @_harmless_later
@@ -310,16 +252,12 @@ class Meter:
         if not metered or not flow.response:
             return
         call = metered.exchange.call
-        metered.others = _read_others(metered.exchange)
-        if metered.exchange.answered:
+        metered.others = read_others(metered.exchange)
+        if metered.exchange.answered or metered.exchange.refused:
             call.status, call.attempts = flow.response.status_code, 0
             call.response_bytes = len(flow.response.raw_content or b"")
             metered.usage = Usage(None, UsageState.NOT_APPLICABLE)
-            self._settle(metered, Ending.COMPLETE)
-        elif metered.exchange.refused:
-            call.status, call.attempts = flow.response.status_code, 0
-            call.response_bytes = len(flow.response.raw_content or b"")
-            self._settle(metered, Ending.REFUSED)
+            self._settle(metered, Ending.REFUSED if metered.exchange.refused else Ending.COMPLETE)
         elif tap := metered.tap:
             if not tap.complete:
                 # It is held, or ends with its headers.
@@ -383,7 +321,7 @@ class Meter:
         if metered.exchange.held and ending in UNANSWERED:
             # Nothing has gone out yet.
             metered.exchange.call.status = None
-        metered.others = _read_others(metered.exchange)
+        metered.others = read_others(metered.exchange)
         if metered.tap:
             metered.tap.flush()
         self._settle(metered, ending)
@@ -421,12 +359,12 @@ class Meter:
         call.take(reading)
         if ended.usage_state == UsageState.UNSUPPORTED:
             # What was read before an answer turned out to be too much work is not all.
-            _forget(call)
+            call.forget_counts()
         call.state, call.usage_state = ended.state, ended.usage_state
         call.error_type = ended.error_type or call.error_type
         if metered.tap:
             call.response_bytes = length
-        _time(metered)
+        take_times(metered)
         settlement = usage.reader.settlement if isinstance(usage.reader, PollReader) else None
         if self._ledger:
             self._ledger.commit(call, settlement)
@@ -447,7 +385,7 @@ class Meter:
 
     def _read_live(self, metered: Metered, content: bytes) -> None:
         reader, call = metered.usage.reader, metered.exchange.call
-        if not reader or not (any(word in content for word in _LIVE_WORDS) or not reader.reading.content):
+        if not reader or not (any(word in content for word in LIVE_WORDS) or not reader.reading.content):
             return
         metered.budget.earn(len(content))
         document = JsonDocument(reader.wanted, metered.budget)
@@ -489,46 +427,6 @@ class Meter:
         return self._connect_errors.get(client, {}).get(message, Ending.CUT)
 
 
-def _perf_counter_at(timestamp: float) -> int:
-    """What `time.perf_counter_ns` was at a time that mitmproxy has noted, in seconds since the epoch."""
-    return time.perf_counter_ns() - max(0, int((time.time() - timestamp) * 1e9))
-
-
-def _time(metered: Metered) -> None:
-    """Put the durations into the row, as of now."""
-    call, tap, now = metered.exchange.call, metered.tap, time.perf_counter_ns()
-    call.ended_at = time.time_ns() // 1000
-    call.duration_us = (now - metered.started) // 1000
-    if metered.received is None or metered.released is None:
-        return
-    sent = metered.released + metered.connecting
-    upstream = 0
-    if call.upstream_status is not None:
-        upstream = max(0, ((tap and tap.last_byte) or now) - sent)
-        call.upstream_us = upstream // 1000
-    if call.streamed and tap and tap.first_content:
-        call.ttft_us = (tap.first_content - sent) // 1000
-    if call.upstream_status is not None or metered.exchange.refused:
-        call.overhead_us = max(0, metered.released - metered.received + now - sent - upstream) // 1000
-
-
-def _read_others(exchange: Exchange) -> list[Reading]:
-    """What the answers tell that came whole, beside that of the flow."""
-    readings = []
-    for answer in exchange.others:
-        reader = usage_of(exchange.answered_by, exchange.answered_with, exchange.call.model).reader
-        if reader and answer.status_code < 400:
-            reader.read(from_bytes(content_of(answer)))
-            readings.append(reader.reading)
-    return readings
-
-
-def _count_request(metered: Metered, piece: bytes) -> bytes | list[bytes]:
-    call = metered.exchange.call
-    call.request_bytes = (call.request_bytes or 0) + len(piece)
-    return piece or []
-
-
 def _is_too_large(request: http.Request, exchange: Exchange) -> bool:
     """Whether the body may not be held. One whose size is not announced is held only for what nothing else tells."""
     length = request.headers.get("content-length", "")
@@ -545,11 +443,6 @@ def _tells_more(exchange: Exchange) -> bool:
 
 def _asked(target: Target, request: http.Request) -> Asked:
     return asked(target, request.headers.get("content-type", ""), content_of(request))
-
-
-def _forget(call: Call) -> None:
-    for name in (*COUNTS, "counted_tokens", "input_by_modality", "output_by_modality", "usage_raw"):
-        setattr(call, name, None)
 
 
 def _is_grpc(message: http.Message) -> bool:

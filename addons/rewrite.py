@@ -24,7 +24,7 @@ from addons.credentials import Credentials
 from addons.credentials import may_have_credentials
 from addons.error_pages import LAST_WORDS
 from addons.meter import Meter
-from addons.meter import Told
+from addons.metered import Told
 from addons.options import Options
 from addons.redact import reason_of
 from addons.route import VERSION

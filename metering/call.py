@@ -189,6 +189,11 @@ class Call:
     traffic_type: str | None = None
     usage_raw: dict[str, object] | None = None
 
+    def forget_counts(self) -> None:
+        """What was read of the answer is not to be relied on."""
+        for name in (*COUNTS, "counted_tokens", *_MODALITIES, "usage_raw"):
+            setattr(self, name, None)
+
     def take(self, reading: Reading) -> None:
         """Copy what the answer told; what it did not tell stays as it is."""
         for name in _READ:

@@ -17,11 +17,10 @@ from mitmproxy import http
 from mitmproxy.proxy import mode_specs
 from mitmproxy.test import tflow
 
-from addons import meter
 from addons.classify import Classify
 from addons.classify import Exchange
 from addons.meter import Meter
-from addons.meter import Told
+from addons.metered import Told
 from addons.options import OPTIONS
 from addons.options import Options
 from addons.options import read
@@ -393,4 +392,3 @@ def test_every_hook_is_harmless() -> None:
     assert len(hooks) == 9
     for name in hooks:
         assert hasattr(getattr(Meter, name), "__wrapped__"), name
-    assert meter.CLOSED_ABRUPTLY not in meter.CLOSED_WELL
