@@ -27,6 +27,7 @@ from mitmproxy import udp
 from mitmproxy import websocket
 from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy import commands
+from mitmproxy.proxy import mode_servers
 from mitmproxy.proxy.layers import http as layers
 
 from addons import keys
@@ -64,6 +65,7 @@ class Redact:
         if self._is_shown:
             # For good: calls that are under way when a script is loaded anew must get back what they send.
             layers.HttpStream.handle_event = _handle_event  # type: ignore[method-assign,assignment]
+            mode_servers.ProxyConnectionHandler.handle_hook = _handle_hook  # type: ignore[method-assign]
         if view := addons.get("view"):
             addons.chain.insert(addons.chain.index(view), self._curtain)
 
@@ -204,14 +206,26 @@ def _leave(stream: layers.HttpStream) -> None:
     flow: http.HTTPFlow | None = getattr(stream, "flow", None)
     if not flow:
         return
-    paused = stream._paused
-    if paused and isinstance(paused.command, commands.StartHook):
-        # Addons see what is sent, and may change it; those that show come last.
-        _faces.pop(flow, None)
-    elif flow in _faces or ctx.master.addons.get("view"):
+    is_hook = stream._paused is not None and isinstance(stream._paused.command, commands.StartHook)
+    if ctx.master.addons.get("view") or (flow in _faces and not is_hook):
         show(flow)
-        if not flow.live:
+        if not flow.live and not is_hook:
             del _faces[flow]
+    elif is_hook:
+        _faces.pop(flow, None)
+
+
+OF_CALLS = frozenset({"requestheaders", "request", "responseheaders", "response", "error"})
+"""Hooks in which addons see what is sent, and may change it; those that show come last."""
+_their_hook = mode_servers.ProxyConnectionHandler.handle_hook
+
+
+async def _handle_hook(self: mode_servers.ProxyConnectionHandler, hook: commands.StartHook) -> None:
+    """What theirs does. A console may look before it begins: until then what is shown is on the flow."""
+    for flow in hook.args() if hook.name in OF_CALLS else ():
+        _put_sent(flow)
+        _faces.pop(flow, None)
+    await _their_hook(self, hook)
 
 
 def _shown_request(request: http.Request) -> http.Request:
