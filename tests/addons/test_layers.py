@@ -118,7 +118,8 @@ def over_http2(proxy: Proxy, confdir: Path, trusted: str = BUNDLE) -> httpx.Clie
     """A client of a reverse mode listener: HTTP/2 to the proxy, which speaks HTTP/1.1 to a plain upstream."""
     context = client_context(confdir / trusted, http2=True)
     url = proxy.url.replace("http://127.0.0.1", "https://localhost")
-    return httpx.Client(base_url=url, verify=context, http2=True, trust_env=False, timeout=20)
+    # With a time limit, threads that share its socket now and then get EAGAIN.
+    return httpx.Client(base_url=url, verify=context, http2=True, trust_env=False, timeout=None)
 
 
 def through(proxy: Proxy, confdir: Path) -> httpx.Client:
