@@ -1,7 +1,9 @@
-"""The one place that reaches into mitmproxy's layers: remedies for what no hook can do.
+"""The one place that changes what mitmproxy's layers do: remedies for what no hook can do. (`redact.py` wraps them too, to
+keep what is shown apart from what is sent.)
 
-Each remedy replaces one function of mitmproxy's and calls the one that was there. `tests/addons/test_layers.py` shows
-each fault in a bare mitmdump: when such a test fails, mitmproxy has mended the fault, and its remedy can go.
+Each remedy replaces one function of mitmproxy's. `tests/addons/test_layers.py` shows trailers, interim answers, failed
+and slow connects, and idle connections in a bare mitmdump too: when such a test fails, mitmproxy has mended the fault,
+and its remedy can go.
 """
 
 import asyncio
