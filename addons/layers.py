@@ -1,5 +1,6 @@
-"""The one place that changes what mitmproxy's layers do: remedies for what no hook can do. (`redact.py` wraps them too, to
-keep what is shown apart from what is sent.)
+"""The one place that changes what mitmproxy's layers do: remedies for what no hook can do.
+
+`redact.py` wraps them too, but only to keep what is shown apart from what is sent.
 
 Each remedy replaces one function of mitmproxy's. `tests/addons/test_layers.py` shows trailers, interim answers, failed
 and slow connects, and idle connections in a bare mitmdump too: when such a test fails, mitmproxy has mended the fault,
