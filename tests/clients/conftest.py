@@ -101,7 +101,7 @@ def check_rows(rows: list[Row], seen: list[Seen]) -> None:
         expected |= reported
         if row["operation"] == "predictLongRunning":
             assert (row["usage_state"], row["video_seconds"]) == ("final", 8)
-        assert {name: row[name] for name in expected} == expected, row["path"]
+        assert {name: row[name] for name in expected} == expected, row
         if call.answer:
             assert row["status"] == row["upstream_status"] == call.answer.status
 
