@@ -11,9 +11,9 @@ from mitmproxy import http
 from mitmproxy.proxy import mode_specs
 from mitmproxy.proxy import server_hooks
 
-from addons.classify import Classify
-from addons.classify import Exchange
-from addons.classify import fails_closed
+from addons.exchange import Exchange
+from addons.exchange import Exchanges
+from addons.exchange import fails_closed
 from addons.options import Options
 from addons.options import is_loopback
 from addons.options import is_start
@@ -38,9 +38,9 @@ class Access:
     and the page is no stranger. But the browser says that name in Host.
     """
 
-    def __init__(self, options: Options, classify: Classify) -> None:
+    def __init__(self, options: Options, exchanges: Exchanges) -> None:
         self._options = options
-        self.exchanges = classify.exchanges
+        self.exchanges = exchanges
 
     def configure(self, updated: set[str]) -> None:
         if not (is_start(updated) or "keep_host_header" in updated) or not self._options.gateway.injects:

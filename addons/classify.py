@@ -1,128 +1,25 @@
 """Which flows are AI calls, and what is known of each before it goes anywhere."""
 
-import contextlib
-import functools
-import inspect
-import logging
 import re
-from collections.abc import Callable
-from collections.abc import Iterator
-from collections.abc import MutableMapping
-from dataclasses import dataclass
-from dataclasses import field
-from typing import Any
-from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from mitmproxy import http
 from mitmproxy.proxy import mode_specs
 
 from addons import keys
-from addons.error_pages import error_response
+from addons.exchange import Exchange
+from addons.exchange import Exchanges
+from addons.exchange import fails_closed
 from addons.options import Options
-from addons.services import Service
-from addons.translation.conversation import Failure
-from addons.translation.conversation import to_bytes
-from addons.translation.errors import anthropic_error
-from addons.translation.errors import openai_error
 from metering.call import Call
-from metering.call import ErrorType
 from metering.call import word
 from metering.paths import Api
 from metering.paths import Target
 from metering.paths import api_of
 from metering.paths import parse
 
-logger = logging.getLogger(__name__)
-
 LONGEST_PATH = 1024
 LONGEST_TAG = 128
-
-
-Hook = TypeVar("Hook", bound=Callable[..., Any])
-
-
-def fails_closed(hook: Hook) -> Hook:
-    """After an exception in a hook mitmproxy lets a call go on as it is. Where that could send a credential to
-    somebody, or a call unconverted, it is answered instead."""
-
-    @contextlib.contextmanager
-    def guard(addon: Any, flow: http.HTTPFlow) -> Iterator[None]:
-        try:
-            yield
-        except Exception as e:
-            # The message of an exception may quote the prompt; its type does not.
-            logger.error("vertex-tap: a call was not sent (%s in %s)", type(e).__name__, hook.__qualname__)
-            failure = Failure(500, "The proxy could not send this call on.", "INTERNAL")
-            if exchange := addon.exchanges.get(flow):
-                exchange.refuse(flow, failure, None)
-            else:
-                flow.response = error_response(failure.status, failure.message)
-
-    @functools.wraps(hook)
-    def guarded(addon: Any, flow: http.HTTPFlow) -> None:
-        with guard(addon, flow):
-            hook(addon, flow)
-
-    @functools.wraps(hook)
-    async def guarded_async(addon: Any, flow: http.HTTPFlow) -> None:
-        with guard(addon, flow):
-            await hook(addon, flow)
-
-    return guarded_async if inspect.iscoroutinefunction(hook) else guarded  # type: ignore[return-value]
-
-
-LIKE_OPENAI = re.compile(r"/+v1(?:/|%2f|$)(?!(?:.*/)?(?:projects|publishers)/)", re.IGNORECASE)
-"""Paths that OpenAI's clients may mean, of those that are not known."""
-
-
-@dataclass(slots=True, weakref_slot=True)
-class Exchange:
-    """An AI call under way."""
-
-    call: Call
-    """The row that it will leave."""
-    target: Target | None
-    """What its path asks; None for an unknown path on a known host."""
-    base: str
-    """The configured base path that it came with; empty without."""
-    path: str
-    """The path without query and that."""
-    credential: str | None
-    """What tells its client from others. A secret: only its fingerprint is kept."""
-    service: Service | None = None
-    """What answers it, if that is one of ours."""
-    is_rewritten: bool = False
-    """Whether it becomes a call of another dialect, once its body is here."""
-    answered_by: Target | None = None
-    """What it then asks, and `answered_with` by which method."""
-    answered_with: str = "POST"
-    refused: bool = False
-    answered: bool = False
-    """Whether we, or another addon, have answered it without an upstream."""
-    held: bool = False
-    """Whether its answer is held until it is whole, as it will be another one."""
-    repeated: http.Response | None = None
-    """The answer to its repetition."""
-    others: list[http.Response] = field(default_factory=list)
-    """The answers to the other calls that this one became."""
-
-    @property
-    def speaks_openai(self) -> bool:
-        """Whether its client reads errors in OpenAI's words, and nobody else's."""
-        return self.target.surface == "openai" if self.target else LIKE_OPENAI.match(self.path) is not None
-
-    def refuse(
-        self, flow: http.HTTPFlow, failure: Failure, error_type: ErrorType | None, param: str | None = None
-    ) -> None:
-        """Answer the call ourselves, in its own dialect; `param` is what is wrong in its body."""
-        if self.speaks_openai or (self.target and self.target.surface == "anthropic"):
-            body = to_bytes(openai_error(failure, param) if self.speaks_openai else anthropic_error(failure))
-            flow.response = http.Response.make(failure.status, body, {"content-type": "application/json"})
-        else:
-            flow.response = error_response(failure.status, failure.message)
-        self.refused = True
-        self.call.error_type = error_type
 
 
 class Classify:
@@ -131,7 +28,7 @@ class Classify:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self.exchanges: MutableMapping[http.HTTPFlow, Exchange] = WeakKeyDictionary()
+        self.exchanges: Exchanges = WeakKeyDictionary()
 
     def is_ai_host(self, host: str) -> bool:
         """Whether forward mode looks into connections to this host: Google's, OpenAI's, and those in options."""

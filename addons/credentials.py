@@ -3,19 +3,18 @@
 import contextlib
 import logging
 from collections.abc import Mapping
-from collections.abc import MutableMapping
 from types import MappingProxyType
-from weakref import WeakKeyDictionary
 
 from mitmproxy import http
-from mitmproxy.proxy import mode_specs
 
 from addons import keys
-from addons.classify import Classify
-from addons.classify import Exchange
-from addons.classify import fails_closed
+from addons.addressing import NOT_TRUSTED
+from addons.addressing import may_have_credentials
+from addons.exchange import Attempt
+from addons.exchange import Exchange
+from addons.exchange import Exchanges
+from addons.exchange import fails_closed
 from addons.options import Options
-from addons.options import Settings
 from addons.options import is_start
 from addons.services import Service
 from addons.tokens import TokenError
@@ -28,7 +27,6 @@ from addons.translation.publishers import model_of
 from addons.upstream import content_of
 from addons.upstream import send
 from metering.call import ErrorType
-from metering.paths import api_of
 
 logger = logging.getLogger(__name__)
 
@@ -40,13 +38,11 @@ class Credentials:
     rewritten when the body is.
     """
 
-    def __init__(self, options: Options, classify: Classify) -> None:
+    def __init__(self, options: Options, exchanges: Exchanges) -> None:
         self._options = options
-        self.exchanges = classify.exchanges
+        self.exchanges = exchanges
         self._sources: dict[str, TokenSource] = {}
         """By service."""
-        self._injected: MutableMapping[http.HTTPFlow, str] = WeakKeyDictionary()
-        """The token that a call went with."""
 
     def configure(self, updated: set[str]) -> None:
         # Before the listener opens.
@@ -57,23 +53,22 @@ class Credentials:
     @fails_closed
     async def requestheaders(self, flow: http.HTTPFlow) -> None:
         exchange = self.exchanges.get(flow)
-        if exchange and exchange.service and not exchange.is_rewritten:
+        if exchange and exchange.service and exchange.goes_on:
             await self._put_in(flow, exchange, exchange.service)
 
     @fails_closed
     async def request(self, flow: http.HTTPFlow) -> None:
         exchange = self.exchanges.get(flow)
-        if exchange and exchange.service and exchange.is_rewritten:
+        if exchange and exchange.service and exchange.awaits_body:
             await self._put_in(flow, exchange, exchange.service)
 
     async def responseheaders(self, flow: http.HTTPFlow) -> None:
         """A token that Google does not take is minted anew, and the call repeated once."""
-        token = self._injected.pop(flow, None)
-        if not token or not flow.response or flow.response.status_code != 401:
+        exchange, request = self.exchanges.get(flow), flow.request
+        if not exchange or not exchange.token or not flow.response or flow.response.status_code != 401:
             return
-        exchange, request = self.exchanges[flow], flow.request
         assert exchange.service
-        self._sources[exchange.service.name].reject(token)
+        self._sources[exchange.service.name].reject(exchange.token)
         if request.raw_content is None or "upgrade" in request.headers:
             return
         try:
@@ -83,8 +78,8 @@ class Credentials:
             # The client gets the 401.
             logger.warning("vertex-tap: a call that got 401 could not be repeated (%s)", type(e).__name__)
             return
-        exchange.call.attempts += 1
-        exchange.repeated = answer
+        first = exchange.attempts[0]
+        exchange.send(Attempt(first.target, first.method, answer, is_repetition=True))
         flow.response.status_code, flow.response.reason = answer.status_code, answer.reason
         flow.response.headers = answer.headers
 
@@ -107,14 +102,15 @@ class Credentials:
         request = flow.request
         if flow.response or flow.error:
             return
+        awaits_body = exchange.awaits_body
         if service.provider == "vertex" and not service.injects:
-            if exchange.is_rewritten and not keys.keep_googles(request):
+            if awaits_body and not keys.keep_googles(request):
                 self._refuse(flow, exchange, service, refusal(401, UNKNOWN_KEY))
             return
         keys.strip(request)
         for name in keys.PASSED_ON:
             request.headers.pop(name, None)
-        if not exchange.is_rewritten and not may_have_credentials(flow, self._options.settings):
+        if not awaits_body and not may_have_credentials(flow, self._options.settings):
             self._refuse(flow, exchange, service, refusal(502, NOT_TRUSTED))
         elif service.api_key:
             name, value = KEY_HEADERS[service.provider]
@@ -128,7 +124,7 @@ class Credentials:
             request.headers["authorization"] = f"Bearer {token}"
             if service.quota_project:
                 request.headers["x-goog-user-project"] = service.quota_project
-            self._injected[flow] = token
+            exchange.token = token
 
     def _refuse(
         self,
@@ -140,32 +136,21 @@ class Credentials:
     ) -> None:
         """The row tells what the call would have been."""
         call, request = exchange.call, flow.request
-        call.project, call.location = call.project or service.project, call.location or service.location
-        if exchange.is_rewritten and service.provider == "vertex":
+        exchange.suppose(project=service.project, location=service.location)
+        if exchange.awaits_body and service.provider == "vertex":
             content = content_of(request)
             told = call.model or conversions.model_in(request.headers.get("content-type", ""), content)
             with contextlib.suppress(InvalidRequest):
                 model = model_of(self._options.gateway.named(told or ""))
-                call.model, call.publisher = model.name, model.publisher or (None if model.is_endpoint else "google")
+                exchange.learn(model=model.name, publisher=model.publisher or (None if model.is_endpoint else "google"))
         exchange.refuse(flow, failure, ErrorType.NO_CREDENTIALS)
         assert flow.response
         flow.response.headers.update(headers)
 
 
-NOT_TRUSTED = "The upstream is no host of Google's with TLS, so nothing was sent there."
 UNKNOWN_KEY = (
     "Vertex AI takes Google's access tokens and API keys. Send one of these, or set vertex_auth so that the proxy has"
     " credentials of its own."
 )
 KEY_HEADERS = {"vertex": ("x-goog-api-key", "{}"), "openai": ("authorization", "Bearer {}")}
 """Provider -> the header that holds an API key of ours."""
-
-
-def may_have_credentials(flow: http.HTTPFlow, settings: Settings) -> bool:
-    """Whether a request goes to Vertex AI over TLS, or to where the user wants Vertex calls to go."""
-    request, mode = flow.request, flow.client_conn.proxy_mode
-    if api_of(request.host):
-        return request.scheme == "https" and api_of(request.host) == "vertex"
-    named = [settings.vertex_endpoint and settings.vertex_endpoint[1:3]]
-    named += [mode.address] if isinstance(mode, mode_specs.ReverseMode) else []
-    return (request.host, request.port) in named

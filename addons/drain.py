@@ -9,8 +9,8 @@ from mitmproxy import ctx
 from mitmproxy import http
 from mitmproxy.addons.proxyserver import Proxyserver
 
-from addons.classify import Classify
-from addons.meter import Meter
+from addons.exchange import Exchanges
+from addons.recorder import Recorder
 from addons.translation.conversation import refusal
 
 PATIENCE_S = 8.0
@@ -22,9 +22,9 @@ ENDING = "vertex-tap is shutting down; send the request again."
 class Drain:
     """On SIGTERM and SIGINT mitmproxy awaits `done` while it still relays, then cancels everything."""
 
-    def __init__(self, classify: Classify, meter: Meter) -> None:
-        self._exchanges = classify.exchanges
-        self._meter = meter
+    def __init__(self, exchanges: Exchanges, recorder: Recorder) -> None:
+        self._exchanges = exchanges
+        self._recorder = recorder
         self._draining = False
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
@@ -39,17 +39,17 @@ class Drain:
         # Not a coroutine function: mitmproxy calls `done` without awaiting when it reloads a script.
         if ctx.master.should_exit.is_set():
             return self._drain()
-        self._meter.interrupt()
-        self._meter.close()
+        self._recorder.interrupt()
+        self._recorder.close()
         return None
 
     async def _drain(self) -> None:
         self._draining = True
         ctx.options.update(server=False)
         proxyserver = ctx.master.addons.get("proxyserver")
-        await _until(lambda: not self._meter.calls_under_way and not _unsent(proxyserver), PATIENCE_S)
-        self._meter.interrupt()
-        self._meter.close()
+        await _until(lambda: not self._recorder.calls_under_way and not _unsent(proxyserver), PATIENCE_S)
+        self._recorder.interrupt()
+        self._recorder.close()
         # What is still connected would be cancelled with a traceback.
         for handler in list(proxyserver.connections.values()):
             if handler.client in handler.transports:

@@ -1,23 +1,11 @@
-"""The answers that we give ourselves: one JSON body that every SDK reads. `layers.py` puts them where mitmproxy would
-send HTML."""
-
-import json
+"""What mitmproxy's own errors become: JSON that every SDK reads. `layers.py` puts it where mitmproxy would send
+HTML."""
 
 from mitmproxy import http
 from mitmproxy.net.http import http1
 
-from addons.redact import redacted
-from addons.translation.conversation import code_of
-from addons.translation.errors import words_for
-
-LAST_WORDS = "vertex-tap.last-words"
-"""Key of `flow.metadata`: bytes that end a stream which its upstream has broken."""
-
-
-def error_response(status: int, message: str) -> http.Response:
-    """`error.status` is Google's word, `error.type` OpenAI's."""
-    error = {"code": status, "message": message, "status": code_of(status), "type": words_for(status).type}
-    return http.Response.make(status, json.dumps({"error": error}), {"content-type": "application/json"})
+from addons.exchange import error_response
+from addons.keys import redacted
 
 
 def error_page(status: int, message: str) -> http.Response:

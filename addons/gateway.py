@@ -17,8 +17,10 @@ from addons.credentials import Credentials  # noqa: E402
 from addons.drain import Drain  # noqa: E402
 from addons.entrance import Entrance  # noqa: E402
 from addons.layers import Layers  # noqa: E402
+from addons.live import Live  # noqa: E402
 from addons.meter import Meter  # noqa: E402
 from addons.options import Options  # noqa: E402
+from addons.recorder import Recorder  # noqa: E402
 from addons.redact import Redact  # noqa: E402
 from addons.rewrite import Rewrite  # noqa: E402
 from addons.route import Route  # noqa: E402
@@ -26,20 +28,23 @@ from addons.route import Route  # noqa: E402
 
 def chain(options: Options) -> list[object]:
     classify = Classify(options)
-    credentials = Credentials(options, classify)
-    meter = Meter(options, classify)
+    exchanges = classify.exchanges
+    credentials = Credentials(options, exchanges)
+    recorder = Recorder(options, exchanges)
     return [
         options,
-        Layers(),
+        Layers(exchanges),
         Entrance(options, classify),
         classify,
-        Drain(classify, meter),
-        Access(options, classify),
-        Route(options, classify),
+        Drain(exchanges, recorder),
+        Access(options, exchanges),
+        Route(options, exchanges),
         credentials,
-        meter,
-        Rewrite(options, classify, credentials, meter),
-        Redact(classify),
+        Meter(exchanges, recorder),
+        Rewrite(options, exchanges, credentials, recorder),
+        Live(exchanges, recorder),
+        recorder,
+        Redact(exchanges),
     ]
 
 

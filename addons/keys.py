@@ -253,3 +253,29 @@ def _query(request: http.Request) -> Iterable[tuple[str, str]]:
     for field in query.split("&"):
         name, _, value = field.partition("=")
         yield unquote_plus(name).lower(), unquote_plus(value)
+
+
+# Text that quotes them
+
+LONGEST_TEXT = 4096
+"""Characters of a log record or an error that are shown."""
+_QUERY = re.compile(r"(?<=\?)[^\s'\"]+")
+_QUOTE = re.compile(r"""(?:bytearray\()?\bb(?=['"])|"|(?<!\w)'|\{""")
+_LITERAL = re.compile(r"""(?:bytearray\()?b?(['"])(?:\\.|(?!\1)[^\\])*\1\)?(?!\w)""", re.DOTALL)
+
+
+def redacted(text: str) -> str:
+    """`text` without query strings, tokens, and what it quotes: mitmproxy quotes what it could not parse, such as
+    request lines, headers and answers. Where a quotation is cut, or there are several, nothing of the rest is left:
+    between them there may be more of what was quoted."""
+    text = text[:LONGEST_TEXT]
+    if quote := _QUOTE.search(text):
+        literal = _LITERAL.match(text, quote.start())
+        rest = text[literal.end() :] if literal else ""
+        text = text[: quote.start()] + "…" + ("" if '"' in rest or "'" in rest else rest)
+    return without_secrets(text)
+
+
+def without_secrets(text: str) -> str:
+    """`text` without query strings and credentials."""
+    return SECRET.sub("…", _QUERY.sub("…", text))

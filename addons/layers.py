@@ -34,12 +34,11 @@ from mitmproxy.proxy.layers import http as layers
 from mitmproxy.proxy.layers.http import _events
 from mitmproxy.proxy.layers.http import _http1
 
-from addons.error_pages import LAST_WORDS
 from addons.error_pages import closing_error_page
 from addons.error_pages import error_page
+from addons.exchange import Exchanges
+from addons.upstream import CONNECT_S
 
-CONNECT_S = 10.0
-"""Seconds in which a connection to an upstream must be made: its name, TCP, a proxy's CONNECT and TLS together."""
 LONGEST_TRAILER = 64 * 1024
 """Bytes of one line."""
 CRASHED = "mitmproxy has crashed"
@@ -50,6 +49,9 @@ Commands = Generator[Any, Any, None]
 
 class Layers:
     """Puts the remedies in place. They stay when the script is loaded anew, as calls under way need them."""
+
+    def __init__(self, exchanges: Exchanges) -> None:
+        self.exchanges = exchanges
 
     def load(self, loader: Loader) -> None:
         for owner, name, remedy in REMEDIES:
@@ -109,7 +111,8 @@ def _tells_client(stream: layers.HttpStream, command: Any) -> bool:
 
 
 def _last_words(stream: layers.HttpStream) -> list[layers.SendHttp] | None:
-    words = stream.flow.metadata.pop(LAST_WORDS, b"")
+    exchange = ctx.master.addons.get("layers").exchanges.get(stream.flow)
+    words = exchange.last_words if exchange else b""
     return _sent(stream, [_events.ResponseData(stream.stream_id, words)]) if words else None
 
 

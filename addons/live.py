@@ -1,16 +1,119 @@
-"""The end of a WebSocket connection, such as one of the Live API."""
+"""WebSocket connections, such as those of the Live API: what is read of their messages, and how they end."""
 
+import functools
+import json
+import logging
+import time
 from collections.abc import Callable
 
+from mitmproxy import http
 from mitmproxy import websocket
 
+from addons.addressing import ALIAS
+from addons.addressing import parent
+from addons.exchange import Exchange
+from addons.exchange import Exchanges
+from addons.exchange import harmless
+from addons.recorder import Recorder
+from addons.services import Service
+from metering.budget import TooMuchWork
+from metering.call import UsageState
+from metering.json_array import JsonDocument
 from metering.outcome import Ending
+from metering.request import asked
+from metering.usage import Usage
 
-LIVE_WORDS = (b"usageMetadata", b"usage_metadata", b"groundingMetadata", b"error")
+logger = logging.getLogger(__name__)
+
+WORDS = (b"usageMetadata", b"usage_metadata", b"groundingMetadata", b"error")
 """Of the messages, those without any of these need not be parsed."""
 CLOSED_WELL = (1000, 1001, 1005)
 """WebSocket close codes of RFC 6455 that are no error (1005: none was given)."""
 CLOSED_ABRUPTLY = 1006
+
+
+class Live:
+    """Reads the messages, and keeps none. With credentials of ours it puts the project into the setup message."""
+
+    def __init__(self, exchanges: Exchanges, recorder: Recorder) -> None:
+        self._exchanges = exchanges
+        self._recorder = recorder
+
+    @harmless
+    def response(self, flow: http.HTTPFlow) -> None:
+        if flow.websocket and (exchange := self._exchanges.get(flow)):
+            flow.websocket = LiveSession(functools.partial(self._end, exchange))
+
+    @harmless
+    def websocket_message(self, flow: http.HTTPFlow) -> None:
+        assert flow.websocket
+        # The dumper still wants the current message; none is kept beyond it.
+        del flow.websocket.messages[:-1]
+        exchange = self._exchanges.get(flow)
+        if not exchange:
+            return
+        message, call = flow.websocket.messages[-1], exchange.call
+        if not message.from_client:
+            call.response_bytes = (call.response_bytes or 0) + len(message.content)
+            self._read(exchange, message.content)
+            return
+        call.request_bytes = (call.request_bytes or 0) + len(message.content)
+        if call.model is None and exchange.target and b"setup" in message.content:
+            exchange.take_body(asked(exchange.target, "", message.content))
+            if call.model:
+                self._recorder.update(exchange)
+        if exchange.service and exchange.service.credentials and b'"setup"' in message.content[:64]:
+            message.content = self._in_project(exchange, exchange.service, message.content)
+
+    @harmless
+    def websocket_end(self, flow: http.HTTPFlow) -> None:
+        assert flow.websocket
+        flow.websocket.messages.clear()
+
+    def _in_project(self, exchange: Exchange, service: Service, content: bytes) -> bytes:
+        """The setup message of a client that is meant for an API key, and names its model without a project."""
+        try:
+            document = json.loads(content)
+            model = document["setup"]["model"]
+            if not isinstance(model, str) or not model.startswith("publishers/"):
+                return content
+            model = f"/{model}".replace(*ALIAS)
+            document["setup"]["model"] = f"{parent(service)}{model}".removeprefix("/")
+        except Exception as e:
+            # Google will say what is wrong with it.
+            logger.warning("vertex-tap: a Live setup could not be read (%s)", type(e).__name__)
+            return content
+        exchange.learn(project=service.project, location=service.location)
+        return json.dumps(document).encode()
+
+    def _read(self, exchange: Exchange, content: bytes) -> None:
+        metered, call = exchange.metered, exchange.call
+        if not metered or not (reader := metered.usage.reader):
+            return
+        if reader.reading.content and not any(word in content for word in WORDS):
+            return
+        metered.budget.earn(len(content))
+        document = JsonDocument(reader.wanted, metered.budget)
+        try:
+            document.feed(content)
+            reader.read(document.close())
+        except TooMuchWork as e:
+            logger.warning("vertex-tap: a Live connection is no longer metered: %s", e)
+            metered.usage = Usage(None, UsageState.UNSUPPORTED)
+            return
+        metered.budget.rest()
+        if reader.reading.content and call.ttft_us is None and metered.released:
+            call.ttft_us = (time.perf_counter_ns() - metered.released - metered.connecting) // 1000
+        if reader.reading.counted:
+            call.take(reader.reading)
+            self._recorder.update(exchange)
+
+    @harmless
+    def _end(self, exchange: Exchange, session: websocket.WebSocketData) -> None:
+        ending, error_type = ending_of(session)
+        if error_type and exchange.metered and exchange.metered.usage.reader:
+            exchange.metered.usage.reader.reading.error_type = error_type
+        self._recorder.settle(exchange, ending)
 
 
 class LiveSession(websocket.WebSocketData):

@@ -1,36 +1,43 @@
-"""What is measured of a call under way, and how its durations get into its row."""
+"""What is measured of a call under way, and how it gets into the row."""
 
+import functools
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
 from typing import NamedTuple
 
-from addons.classify import Exchange
 from addons.tap import Tap
-from addons.translation.conversation import from_bytes
-from addons.upstream import content_of
 from metering.budget import Budget
+from metering.call import Call
+from metering.call import ErrorType
 from metering.call import Reading
+from metering.call import State
+from metering.call import UsageState
+from metering.outcome import Ending
+from metering.outcome import Outcome
+from metering.outcome import outcome
+from metering.usage import PollReader
 from metering.usage import Usage
-from metering.usage import usage_of
+from metering.usage.videos import Settlement
 
 
 class Told(NamedTuple):
-    """An error that the client is told, and its upstream's answer did not tell."""
+    """An error that the client is told, where the upstream's answer told of none."""
 
     status: int
     error_type: str | None
     broke: bool = False
     """Whether the answer could not be read, or broke off."""
     of_another: bool = False
-    """Whether it is of another call than mitmproxy's."""
+    """Whether it is the error of a request that was sent beside the first."""
 
 
 @dataclass(slots=True, eq=False)
 class Metered:
     """What is measured of a call under way. Times are nanoseconds of `time.perf_counter_ns`."""
 
-    exchange: Exchange
+    call: Call
     usage: Usage
     started: int
     received: int | None = None
@@ -43,48 +50,86 @@ class Metered:
     tap: Tap | None = None
     settled_at: int | None = None
     """The length of the answer when its row was last settled."""
-    others: list[Reading] = field(default_factory=list)
-    """What the answers to the other calls have told that this one became."""
     told: Told | None = None
     budget: Budget = field(default_factory=Budget)
     """For the messages of a Live connection."""
+
+    @property
+    def settlement(self) -> Settlement | None:
+        """Of a poll: the submission that its answer settles."""
+        reader = self._usage.reader
+        return reader.settlement if isinstance(reader, PollReader) else None
+
+    @property
+    def _usage(self) -> Usage:
+        return self.tap.usage if self.tap else self.usage
+
+    def let_go(self) -> None:
+        """The request goes upstream now."""
+        self.released, self.released_at = time.perf_counter_ns(), time.time()
+
+    def count_request(self, piece: bytes) -> bytes | list[bytes]:
+        """The stream callable of a request that is passed on as it comes."""
+        self.call.request_bytes = (self.call.request_bytes or 0) + len(piece)
+        return piece or []
+
+    def begin_answer(self, status: int, connected: float) -> None:
+        """The head of the upstream's answer is here; `connected` is when its connection was made, in seconds since
+        the epoch, or 0."""
+        self.call.status = self.call.upstream_status = status
+        if self.released:
+            self.connecting = max(0, int((connected - self.released_at) * 1e9))
+
+    def settle(self, ending: Ending, others: Sequence[Reading] = (), refused_as: str | None = None) -> bool:
+        """Put into the row how the call ended. False if it says so already: no more of the answer has come since.
+        `others` are the readings of the answers to what was sent beside the first request."""
+        length = self.tap.bytes if self.tap else 0
+        if self.settled_at == length:
+            return False
+        self.settled_at = length
+        call, usage = self.call, self._usage
+        reading = functools.reduce(Reading.plus, others, usage.reader.reading if usage.reader else Reading())
+        event_stream = self.tap is not None and self.tap.event_stream
+        ended = outcome(ending, call.upstream_status, usage, reading, event_stream=event_stream)
+        if told := self.told:
+            call.status, call.error_type = told.status, told.error_type
+            ended = _of_what_was_told(told, reading) or ended
+        call.take(reading)
+        if ended.usage_state == UsageState.UNSUPPORTED:
+            # What was read before an answer turned out to be too much work is not all.
+            call.forget_counts()
+        call.state, call.usage_state = ended.state, ended.usage_state
+        call.error_type = ended.error_type or call.error_type or refused_as
+        if self.tap:
+            call.response_bytes = length
+        self.take_times(is_refused=ending is Ending.REFUSED)
+        return True
+
+    def take_times(self, *, is_refused: bool = False) -> None:
+        """Put the durations into the row, as of now."""
+        call, tap, now = self.call, self.tap, time.perf_counter_ns()
+        call.ended_at = time.time_ns() // 1000
+        call.duration_us = (now - self.started) // 1000
+        if self.received is None or self.released is None:
+            return
+        sent = self.released + self.connecting
+        upstream = 0
+        if call.upstream_status is not None:
+            upstream = max(0, ((tap and tap.last_byte) or now) - sent)
+            call.upstream_us = upstream // 1000
+        if call.streamed and tap and tap.first_content:
+            call.ttft_us = (tap.first_content - sent) // 1000
+        if call.upstream_status is not None or is_refused:
+            call.overhead_us = max(0, self.released - self.received + now - sent - upstream) // 1000
+
+
+def _of_what_was_told(told: Told, reading: Reading) -> Outcome | None:
+    known = UsageState.PARTIAL if reading.counted else UsageState.ABSENT
+    if told.broke:
+        return Outcome(State.UPSTREAM_FAILED, known, reading.error_type or ErrorType.UPSTREAM_CUT)
+    return Outcome(State.DONE, known, told.error_type) if told.of_another else None
 
 
 def perf_counter_at(timestamp: float) -> int:
     """What `time.perf_counter_ns` was at a time that mitmproxy has noted, in seconds since the epoch."""
     return time.perf_counter_ns() - max(0, int((time.time() - timestamp) * 1e9))
-
-
-def take_times(metered: Metered) -> None:
-    """Put the durations into the row, as of now."""
-    call, tap, now = metered.exchange.call, metered.tap, time.perf_counter_ns()
-    call.ended_at = time.time_ns() // 1000
-    call.duration_us = (now - metered.started) // 1000
-    if metered.received is None or metered.released is None:
-        return
-    sent = metered.released + metered.connecting
-    upstream = 0
-    if call.upstream_status is not None:
-        upstream = max(0, ((tap and tap.last_byte) or now) - sent)
-        call.upstream_us = upstream // 1000
-    if call.streamed and tap and tap.first_content:
-        call.ttft_us = (tap.first_content - sent) // 1000
-    if call.upstream_status is not None or metered.exchange.refused:
-        call.overhead_us = max(0, metered.released - metered.received + now - sent - upstream) // 1000
-
-
-def read_others(exchange: Exchange) -> list[Reading]:
-    """What the answers tell that came whole, beside that of the flow."""
-    readings = []
-    for answer in exchange.others:
-        reader = usage_of(exchange.answered_by, exchange.answered_with, exchange.call.model).reader
-        if reader and answer.status_code < 400:
-            reader.read(from_bytes(content_of(answer)))
-            readings.append(reader.reading)
-    return readings
-
-
-def count_request(metered: Metered, piece: bytes) -> bytes | list[bytes]:
-    call = metered.exchange.call
-    call.request_bytes = (call.request_bytes or 0) + len(piece)
-    return piece or []

@@ -14,7 +14,6 @@ import traceback
 from collections.abc import Generator
 from collections.abc import MutableMapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 from typing import Any
 from typing import NamedTuple
 from typing import TypeVar
@@ -31,17 +30,18 @@ from mitmproxy.proxy import mode_servers
 from mitmproxy.proxy.layers import http as layers
 
 from addons import keys
-
-if TYPE_CHECKING:
-    from addons.classify import Classify
+from addons.exchange import Exchanges
+from addons.keys import LONGEST_TEXT
+from addons.keys import redacted
+from addons.keys import without_secrets
 
 logger = logging.getLogger(__name__)
 
 REDACTED = "redacted"
-LONGEST_TEXT = 4096
-"""Characters of a log record or an error that are shown; of a path and of a header's value, fewer."""
 LONGEST_PATH = 1024
+"""Bytes of a path that are shown."""
 LONGEST_VALUE = 256
+"""Bytes of a header's value that are shown."""
 MOST_FIELDS = 256
 """Headers of a message that are shown."""
 SCREENS = ("dumper", "view", "save", "savehar")
@@ -52,8 +52,8 @@ class Redact:
     """Puts what may be shown on a flow, in the last hooks before mitmproxy's listing and its saved flows. Log
     records are edited as they are made, wherever they come from."""
 
-    def __init__(self, classify: "Classify") -> None:
-        self._exchanges = classify.exchanges
+    def __init__(self, exchanges: Exchanges) -> None:
+        self._exchanges = exchanges
         self._curtain = Curtain()
         self._is_shown = False
 
@@ -306,29 +306,6 @@ def reason_of(status: int) -> str:
 _STATUSES = frozenset(HTTPStatus)
 
 
-# Text
-
-_QUERY = re.compile(r"(?<=\?)[^\s'\"]+")
-_QUOTE = re.compile(r"""(?:bytearray\()?\bb(?=['"])|"|(?<!\w)'|\{""")
-_LITERAL = re.compile(r"""(?:bytearray\()?b?(['"])(?:\\.|(?!\1)[^\\])*\1\)?(?!\w)""", re.DOTALL)
-
-
-def redacted(text: str) -> str:
-    """`text` without query strings, tokens, and what it quotes: mitmproxy quotes what it could not parse, such as
-    request lines, headers and answers. Where a quotation is cut, or there are several, nothing of the rest is left:
-    between them there may be more of what was quoted."""
-    text = text[:LONGEST_TEXT]
-    if quote := _QUOTE.search(text):
-        literal = _LITERAL.match(text, quote.start())
-        rest = text[literal.end() :] if literal else ""
-        text = text[: quote.start()] + "…" + ("" if '"' in rest or "'" in rest else rest)
-    return _without_secrets(text)
-
-
-def _without_secrets(text: str) -> str:
-    return keys.SECRET.sub("…", _QUERY.sub("…", text))
-
-
 def _until(pattern: re.Pattern[str], text: str) -> str:
     match = pattern.search(text)
     return text[: match.start()] + "…" if match else text
@@ -355,7 +332,7 @@ def _redacted_record(*args: object, **kwargs: object) -> logging.LogRecord:
     except Exception as e:
         text = f"a log record could not be written ({type(e).__name__})"
     if record.name.partition(".")[0] in OUR_LOGGERS:
-        text = _without_secrets(text[:LONGEST_TEXT])
+        text = without_secrets(text[:LONGEST_TEXT])
     elif record.levelno <= logging.DEBUG:
         text = _until(_DATA, text[:LONGEST_VALUE])
     else:

@@ -4,16 +4,24 @@ import re
 from urllib.parse import quote
 
 from mitmproxy import http
-from mitmproxy.proxy import mode_specs
 
 from addons import keys
 from addons import services
-from addons.classify import LIKE_OPENAI
-from addons.classify import Classify
-from addons.classify import Exchange
-from addons.classify import fails_closed
+from addons.addressing import ALIAS
+from addons.addressing import NOWHERE
+from addons.addressing import VERSION
+from addons.addressing import go_to
+from addons.addressing import is_google
+from addons.addressing import parent
+from addons.addressing import query_of
+from addons.addressing import reverse_target
+from addons.addressing import vertex_endpoint
+from addons.exchange import LIKE_OPENAI
+from addons.exchange import Exchange
+from addons.exchange import Exchanges
+from addons.exchange import State
+from addons.exchange import fails_closed
 from addons.options import Options
-from addons.options import Settings
 from addons.services import Endpoint
 from addons.services import Service
 from addons.translation import conversions
@@ -28,7 +36,6 @@ from metering.paths import GEMINI_HOST
 from metering.paths import Target
 from metering.paths import api_of
 from metering.paths import parse
-from metering.paths import vertex_host
 
 LOST_MODEL = (
     "The request has no path, and so no model: google-genai sends it like this when it has a base_url but neither"
@@ -55,16 +62,16 @@ OF_ANOTHER = (
 class Route:
     """Sends the calls of reverse mode on their way; in forward mode the client has decided."""
 
-    def __init__(self, options: Options, classify: Classify) -> None:
+    def __init__(self, options: Options, exchanges: Exchanges) -> None:
         self._options = options
-        self.exchanges = classify.exchanges
+        self.exchanges = exchanges
 
     @fails_closed
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         exchange = self.exchanges.get(flow)
         if not exchange or flow.error or flow.response:
             return
-        if named := _named(flow):
+        if named := reverse_target(flow):
             try:
                 self._send_on(flow.request, exchange, named)
             except InvalidRequest as e:
@@ -73,94 +80,110 @@ class Route:
             except ValueError as e:
                 exchange.refuse(flow, refusal(400, str(e)), ErrorType.BAD_REQUEST)
                 return
-            if problem := self._misled(flow.request, exchange, named):
-                exchange.refuse(flow, refusal(400, problem), ErrorType.BAD_REQUEST)
-                return
-        _note_upstream(flow.request, exchange)
+            self._check(flow, exchange, named)
+        if exchange.goes_on:
+            exchange.go_to(flow.request.host, flow.request.path)
 
     @fails_closed
     def request(self, flow: http.HTTPFlow) -> None:
         """Which service answers an OpenAI call, its body tells."""
-        exchange, named = self.exchanges.get(flow), _named(flow)
-        if not exchange or not named or not exchange.is_rewritten or exchange.service or flow.response or flow.error:
+        exchange, named, request = self.exchanges.get(flow), reverse_target(flow), flow.request
+        if not exchange or not named or not exchange.awaits_body or flow.response or flow.error:
             return
-        service = self._service_of(exchange, self._model_in(flow.request, exchange)) or self._options.gateway.default
+        if exchange.service:
+            return
+        service = self._service_of(exchange, self._model_in(request, exchange)) or self._options.gateway.default
         if service.provider == "openai" or service.rewrites:
             exchange.service, exchange.call.service = service, service.name
-        else:
-            exchange.is_rewritten = False
-            self._pass_on(flow.request, exchange, named)
-            if problem := self._misled(flow.request, exchange, named):
-                exchange.refuse(flow, refusal(400, problem), ErrorType.BAD_REQUEST)
-                return
-            _note_upstream(flow.request, exchange)
+            return
+        exchange.move(State.ASKED)
+        self._pass_on(request, exchange, named)
+        self._check(flow, exchange, named)
+        if exchange.goes_on:
+            exchange.go_to(request.host, request.path)
 
     def _send_on(self, request: http.Request, exchange: Exchange, named: Endpoint) -> None:
         """A `reverse:` target of the user's own is taken at its word for every path; among Google's hosts the
         path decides, and OpenAI's paths go to OpenAI, or are rewritten. Raises ValueError, InvalidRequest."""
-        settings, gateway = self._options.settings, self._options.gateway
-        target, path = exchange.target, exchange.path
-        if not target and path in ("", "/") and _wants_a_model(request):
-            raise ValueError(LOST_MODEL)
-        if not target and gateway.default.rewrites and LIKE_OPENAI.match(path) and not _VERTEX.search(path):
-            raise InvalidRequest(UNKNOWN, status=404)
-        to_google = api_of(named.host) in ("vertex", "gemini")
-        if target and target.api == "anthropic" and (to_google or gateway.default.rewrites):
-            raise InvalidRequest(NO_MESSAGES, status=404)
-        upstream = named
+        self._check_path(request, exchange, named)
+        gateway, target = self._options.gateway, exchange.target
         if target and target.api == "openai":
             if gateway.default.rewrites or gateway.may_serve(base_path=exchange.base, surface="openai"):
-                # Where it goes is known when its body is here. Until then it can go nowhere, whatever happens.
-                exchange.is_rewritten = True
-                go_to(request, NOWHERE, path + _query(request))
+                self._wait_for_body(request, exchange)
             else:
                 self._pass_on(request, exchange, named)
             return
         found = self._service_of(exchange, exchange.call.model)
         service = found or gateway.default
         exchange.call.service = service.name
-        if found and target and target.api == "gemini" and "action" in target.fields and found.provider == "vertex":
+        if target and service.provider == "openai":
+            exchange.service = service
+            self._wait_for_body(request, exchange)
+            return
+        path, upstream = exchange.path, named
+        if found and target and target.api == "gemini" and "action" in target.fields:
             # The same call, of Vertex AI.
             model = quote(target.fields["model"], safe="@")
             path = f"/{VERSION}/publishers/google/models/{model}:{target.fields['action']}"
             target = parse(request.method, path, "vertex")
-        if target and service.provider == "openai":
-            exchange.service, exchange.is_rewritten, upstream = service, True, NOWHERE
-        elif target is None or target.api == "vertex":
+        if target is None or target.api == "vertex":
             if target or api_of(named.host) != "gemini":
                 exchange.service = service
-            if service.injects and target:
-                path = self._in_project(path, target, service)
-                target = parse(request.method, path, "vertex") or target
-                exchange.call.project = exchange.call.project or target.fields.get("project")
-                exchange.call.location = exchange.call.location or target.fields.get("location")
             if target:
-                location = target.fields.get("location") or _usual_location(service)
-                upstream = settings.vertex_endpoint or vertex_endpoint(location, named)
-        elif to_google and "version" in target.fields:
+                path, upstream = self._to_vertex(request, exchange, service, target, path, named)
+        elif is_google(named) and "version" in target.fields:
             upstream = named._replace(host=GEMINI_HOST)
-        go_to(request, upstream, path + _query(request))
+        go_to(request, upstream, path + query_of(request))
+
+    def _check_path(self, request: http.Request, exchange: Exchange, named: Endpoint) -> None:
+        """Raises ValueError, InvalidRequest for a path that nothing answers here."""
+        target, path, rewrites = exchange.target, exchange.path, self._options.gateway.default.rewrites
+        if not target and path in ("", "/") and _wants_a_model(request):
+            raise ValueError(LOST_MODEL)
+        if not target and rewrites and LIKE_OPENAI.match(path) and not _VERTEX.search(path):
+            raise InvalidRequest(UNKNOWN, status=404)
+        if target and target.api == "anthropic" and (is_google(named) or rewrites):
+            raise InvalidRequest(NO_MESSAGES, status=404)
+
+    def _wait_for_body(self, request: http.Request, exchange: Exchange) -> None:
+        """Where it goes is known when its body is here. Until then it can go nowhere, whatever happens."""
+        exchange.move(State.AWAITS_BODY)
+        go_to(request, NOWHERE, exchange.path + query_of(request))
+
+    def _to_vertex(
+        self, request: http.Request, exchange: Exchange, service: Service, target: Target, path: str, named: Endpoint
+    ) -> tuple[str, Endpoint]:
+        """Where a call of Vertex AI goes: its path, and the host of its location. Raises ValueError."""
+        if service.injects:
+            path = _in_project(path, target, service)
+            target = parse(request.method, path, "vertex") or target
+            exchange.suppose(project=target.fields.get("project"), location=target.fields.get("location"))
+        location = target.fields.get("location") or _usual_location(service)
+        return path, self._options.settings.vertex_endpoint or vertex_endpoint(location, named)
 
     def _pass_on(self, request: http.Request, exchange: Exchange, named: Endpoint) -> None:
         """An OpenAI call, as it is."""
         settings, target, path, upstream = self._options.settings, exchange.target, exchange.path, named
         assert target
         exchange.call.service = "openai"
-        if api_of(named.host) in ("vertex", "gemini") or settings.names_openai_endpoint:
+        if is_google(named) or settings.names_openai_endpoint:
             upstream = settings.openai_endpoint
             path = path.removeprefix(target.base).removeprefix("/v1")
-        go_to(request, upstream, path + _query(request))
+        go_to(request, upstream, path + query_of(request))
 
-    def _misled(self, request: http.Request, exchange: Exchange, named: Endpoint) -> str | None:
-        """What is wrong if the client's own credentials would now go to somebody who may not see them."""
-        if exchange.is_rewritten or (exchange.service and exchange.service.injects):
+    def _check(self, flow: http.HTTPFlow, exchange: Exchange, named: Endpoint) -> None:
+        """Refuse the call if the client's own credentials would now go to somebody who may not see them."""
+        if exchange.awaits_body or (exchange.service and exchange.service.injects):
             # They are taken out before anything is sent.
-            return None
-        settings, at = self._options.settings, (request.host, request.port)
+            return
+        settings, request = self._options.settings, flow.request
+        at = (request.host, request.port)
         targets = [endpoint[1:3] for endpoint in (named, settings.vertex_endpoint) if endpoint]
         whom = keys.recipient(request.host, is_target=at in targets, is_named=settings.names_openai_endpoint)
         issuer = next((one for one in keys.issuers(request) if whom not in keys.MAY_GO[one]), None)
-        return OF_ANOTHER.format(issuer=issuer.value, host=request.host) if issuer else None
+        if issuer:
+            problem = OF_ANOTHER.format(issuer=issuer.value, host=request.host)
+            exchange.refuse(flow, refusal(400, problem), ErrorType.BAD_REQUEST)
 
     def _service_of(self, exchange: Exchange, model: str | None) -> Service | None:
         """By the routes."""
@@ -182,75 +205,21 @@ class Route:
         )
         return bare(gateway.named(model)) if model else None
 
-    def _in_project(self, path: str, target: Target, service: Service) -> str:
-        """The path with the project of our credentials, which paths that are meant for API keys leave out. Raises
-        ValueError."""
-        path = path.removeprefix(target.base).replace(*ALIAS)
-        for name, check in (("location", services.location), ("project", services.project)):
-            try:
-                check(target.fields.get(name, "global"))
-            except ValueError as e:
-                raise ValueError(f"The {name} in the path is none: {e}.") from None
-        if "rpc" in target.fields or "project" in target.fields or service.api_key or _is_catalogue(target):
-            return path
-        version = target.fields.get("version")
-        rest = path.removeprefix(f"/{version}") if version else path
-        return f"/{version or VERSION}{parent(service)}{rest}"
 
-
-def _note_upstream(request: http.Request, exchange: Exchange) -> None:
-    if not exchange.is_rewritten:
-        exchange.call.upstream_host = request.host
-        exchange.call.upstream_path = request.path.partition("?")[0]
-
-
-def _named(flow: http.HTTPFlow) -> Endpoint | None:
-    """The `reverse:` target; None in forward mode."""
-    mode = flow.client_conn.proxy_mode
-    return Endpoint(mode.scheme, *mode.address, "") if isinstance(mode, mode_specs.ReverseMode) else None
-
-
-NOWHERE = Endpoint("https", "rewritten.invalid", 443, "")
-"""RFC 6761: no such name is ever resolved."""
-VERSION = "v1"
-"""Of paths that we make."""
-ALIAS = ("/publishers/googleVertexAI/", "/publishers/google/")
-
-
-def go_to(request: http.Request, upstream: Endpoint, path: str) -> None:
-    """Send a request to an endpoint; `path` is with its query."""
-    request.scheme, request.port = upstream.scheme, upstream.port
-    request.host = upstream.host
-    if not request.is_http2:
-        # Of an absolute-form target: the client has no say in this.
-        request.authority = ""
-    request.path = upstream.path + path
-
-
-def parent(service: Service, project: str | None = None, location: str | None = None) -> str:
-    """`/projects/.../locations/...` of a service. Raises ValueError if no project is known."""
-    project = project or service.project
-    if not project:
-        raise ValueError("No Google Cloud project is known: set vertex_project.")
-    return f"/projects/{services.project(project)}/locations/{services.location(location or service.location)}"
-
-
-def vertex_upstream(flow: http.HTTPFlow, settings: Settings, location: str) -> Endpoint:
-    """Where a call of ours goes: the endpoint that the user has named, else Google's host of the location."""
-    named = _named(flow)
-    assert named
-    return settings.vertex_endpoint or vertex_endpoint(location, named)
-
-
-def vertex_endpoint(location: str | None, named: Endpoint) -> Endpoint:
-    """Google's host of a location, if `named` is one of Google's; that itself where there is no location."""
-    api = api_of(named.host)
-    if api not in ("vertex", "gemini") or (location is None and api == "vertex"):
-        return named
-    try:
-        return named._replace(host=vertex_host(location))
-    except ValueError:
-        return named
+def _in_project(path: str, target: Target, service: Service) -> str:
+    """The path with the project of our credentials, which paths that are meant for API keys leave out. Raises
+    ValueError."""
+    path = path.removeprefix(target.base).replace(*ALIAS)
+    for name, check in (("location", services.location), ("project", services.project)):
+        try:
+            check(target.fields.get(name, "global"))
+        except ValueError as e:
+            raise ValueError(f"The {name} in the path is none: {e}.") from None
+    if "rpc" in target.fields or "project" in target.fields or service.api_key or _is_catalogue(target):
+        return path
+    version = target.fields.get("version")
+    rest = path.removeprefix(f"/{version}") if version else path
+    return f"/{version or VERSION}{parent(service)}{rest}"
 
 
 def _usual_location(service: Service) -> str | None:
@@ -265,8 +234,3 @@ def _is_catalogue(target: Target) -> bool:
 
 def _wants_a_model(request: http.Request) -> bool:
     return request.method == "POST" or request.headers.get("upgrade", "").lower() == "websocket"
-
-
-def _query(request: http.Request) -> str:
-    _, mark, query = request.path.partition("?")
-    return mark + query

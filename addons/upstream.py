@@ -16,7 +16,7 @@ from mitmproxy import http
 from requests.adapters import HTTPAdapter
 from urllib3.util import SKIP_HEADER
 
-from addons import layers
+from addons.translation.conversation import from_bytes
 from metering.budget import TooMuchWork
 from metering.decoding import DecodingError
 from metering.decoding import decode
@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 LARGE = 256 * 1024
 """Bytes beyond which reading or converting a body takes so long that other calls would wait for it."""
+CONNECT_S = 10.0
+"""Seconds in which a connection to an upstream must be made: its name, TCP, a proxy's CONNECT and TLS together."""
 TIMEOUT_S = 300
 AT_ONCE = 16
 """Requests for one call."""
@@ -56,6 +58,21 @@ async def in_thread(function: Callable[A, R], *args: A.args, **kwargs: A.kwargs)
     return await future
 
 
+class Unhurried:
+    """Runs a step at once, or in a thread if it has much to read; one at a time, as the event loop would have to wait
+    for each of several."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Semaphore(1)
+
+    async def __call__(self, size: int, step: Callable[A, R], *args: A.args, **kwargs: A.kwargs) -> R:
+        """`size` is how many bytes the step has to read."""
+        if size <= LARGE:
+            return step(*args, **kwargs)
+        async with self._turn:
+            return await in_thread(step, *args, **kwargs)
+
+
 async def send(request: http.Request) -> http.Response:
     """The answer, whole. Raises requests.RequestException."""
     with _session(1) as session:
@@ -73,6 +90,8 @@ class Together:
     ) -> None:
         """`renew` gives a request that got 401 another credential, if it can; `on_answer` gets each answer as it comes,
         also one that is tried again."""
+        self.answers: list[http.Response | Exception] = []
+        """Once they are all here: those to the requests that were sent, in their order."""
         self._renew = renew
         self._on_answer = on_answer
         self._places = asyncio.Semaphore(AT_ONCE)
@@ -80,11 +99,11 @@ class Together:
         self._stopped = False
         self._tasks = [asyncio.create_task(self._one(request)) for request in requests]
 
-    async def answers(self) -> list[http.Response | Exception]:
-        """Those to all that were sent, in the order of the requests."""
+    async def wait(self) -> None:
+        """Until the answers are here."""
         answers = await asyncio.gather(*self._tasks)
         self._session.close()
-        return [answer for answer in answers if answer is not None]
+        self.answers = [answer for answer in answers if answer is not None]
 
     def stop(self) -> None:
         """What has not been sent yet is not."""
@@ -135,7 +154,7 @@ def _send(session: requests.Session, request: http.Request) -> http.Response:
         request.url,
         headers=fields,
         data=request.raw_content,
-        timeout=(layers.CONNECT_S, TIMEOUT_S),
+        timeout=(CONNECT_S, TIMEOUT_S),
         allow_redirects=False,
         verify=trusted or True,
         stream=True,
@@ -161,6 +180,19 @@ def content_of(message: http.Message) -> bytes:
     except TooMuchWork as e:
         logger.warning("vertex-tap: a body is not read: %s", e)
         return b""
+
+
+def document_of(message: http.Message) -> object:
+    """The JSON of a message that is here whole; None where it is none."""
+    try:
+        return from_bytes(content_of(message))
+    except ValueError:
+        return None
+
+
+def header_name(field: tuple[bytes, bytes]) -> str:
+    """Of one of `headers.fields`; `headers.items()` would take time that grows with the square of their number."""
+    return field[0].decode("latin-1").lower()
 
 
 _FRAMING = frozenset({"host", "content-length", "transfer-encoding", "connection"})

@@ -287,7 +287,7 @@ def test_host_stays_as_it_comes(simulator: Simulator, key_file: Path) -> None:
             context.options.update(mode=[f"reverse:{simulator.url}"])
             own = {"vertex_auth": "service_account", "vertex_credentials": str(key_file)}
             context.configure(options, **DEFAULTS | own)
-            access = Access(options, Classify(options))
+            access = Access(options, Classify(options).exchanges)
             context.master.addons.add(access)
             access.configure(set(OPTIONS))
             assert context.options.keep_host_header

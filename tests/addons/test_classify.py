@@ -4,8 +4,8 @@ from mitmproxy.proxy import mode_specs
 from mitmproxy.test import tflow
 
 from addons.classify import Classify
-from addons.classify import Exchange
 from addons.classify import sdk_of
+from addons.exchange import Exchange
 from addons.options import Options
 from addons.options import read
 from tests.addons.test_options import DEFAULTS

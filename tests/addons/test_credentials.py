@@ -12,14 +12,8 @@ from typing import Any
 
 import pytest
 import wsproto
-from mitmproxy import http
-from mitmproxy.proxy import mode_specs
-from mitmproxy.test import tflow
 from wsproto.events import RejectConnection
 
-from addons.credentials import may_have_credentials
-from addons.options import read
-from tests.addons.test_options import DEFAULTS
 from tests.conftest import StartProxy
 from tests.http import API_KEY
 from tests.http import HELLO
@@ -351,31 +345,6 @@ def _redirect(server: socket.socket) -> None:
         client.recv(65536)
         location = b"http://127.0.0.1:1/elsewhere"
         client.sendall(b"HTTP/1.1 302 Found\r\nLocation: " + location + b"\r\nContent-Length: 0\r\n\r\n")
-
-
-@pytest.mark.parametrize(
-    ("url", "mode", "endpoint", "may"),
-    [
-        ("https://us-central1-aiplatform.googleapis.com/x", "reverse:https://aiplatform.googleapis.com", "", True),
-        ("http://aiplatform.googleapis.com/x", "reverse:https://aiplatform.googleapis.com", "", False),
-        ("https://generativelanguage.googleapis.com/x", "reverse:https://aiplatform.googleapis.com", "", False),
-        ("https://evil.com/x", "reverse:https://aiplatform.googleapis.com", "", False),
-        ("https://private.example/x", "reverse:https://aiplatform.googleapis.com", "https://private.example", True),
-        (
-            "https://private.example:8443/x",
-            "reverse:https://aiplatform.googleapis.com",
-            "https://private.example",
-            False,
-        ),
-        ("http://127.0.0.1:9000/x", "reverse:http://127.0.0.1:9000", "", True),
-        ("http://127.0.0.1:9001/x", "reverse:http://127.0.0.1:9000", "", False),
-    ],
-)
-def test_who_may_have_credentials(url: str, mode: str, endpoint: str, may: bool, tmp_path: Path) -> None:
-    flow = tflow.tflow(req=http.Request.make("POST", url))
-    flow.client_conn.proxy_mode = mode_specs.ProxyMode.parse(mode)
-    given = {"usage_db": str(tmp_path / "usage.db"), "vertex_endpoint": endpoint}
-    assert may_have_credentials(flow, read(DEFAULTS | given, [])) == may
 
 
 class TestRefresh:

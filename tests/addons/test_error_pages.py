@@ -7,7 +7,6 @@ import httpx
 import pytest
 
 from addons.entrance import BUNDLE
-from addons.error_pages import error_response
 from tests.conftest import StartProxy
 from tests.http import HELLO
 from tests.http import MODEL
@@ -20,24 +19,6 @@ from tests.loopback import client_context
 from tests.vertex_simulator import Simulator
 
 UNARY = f"{MODEL}:generateContent"
-
-
-@pytest.mark.parametrize(
-    ("status", "google", "openai"),
-    [
-        (400, "INVALID_ARGUMENT", "invalid_request_error"),
-        (401, "UNAUTHENTICATED", "authentication_error"),
-        (403, "PERMISSION_DENIED", "permission_error"),
-        (502, "UNAVAILABLE", "server_error"),
-        (503, "UNAVAILABLE", "server_error"),
-        (418, "INVALID_ARGUMENT", "invalid_request_error"),
-    ],
-)
-def test_one_body_that_every_sdk_reads(status: int, google: str, openai: str) -> None:
-    response = error_response(status, "What to do.")
-    assert response.status_code == status
-    assert response.headers["content-type"] == "application/json"
-    assert response.json() == {"error": {"code": status, "message": "What to do.", "status": google, "type": openai}}
 
 
 @pytest.fixture

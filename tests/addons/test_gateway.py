@@ -19,6 +19,8 @@ def test_the_chain_in_the_order_of_a_call() -> None:
         "Credentials",
         "Meter",
         "Rewrite",
+        "Live",
+        "Recorder",
         "Redact",
     ]
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mitmproxy import http
 
+from addons.keys import LONGEST_TEXT
 from addons.keys import Issuer
 from addons.keys import Recipient
 from addons.keys import client_of
@@ -15,6 +16,7 @@ from addons.keys import issuers
 from addons.keys import issuers_of
 from addons.keys import keep_googles
 from addons.keys import recipient
+from addons.keys import redacted
 from addons.keys import strip
 
 Given = dict[str | bytes, str | bytes]
@@ -199,3 +201,32 @@ def test_any_bytes(headers: list[tuple[str, bytes]]) -> None:
     strip(request)
     assert {name for name, _ in request.headers.fields} <= {b"x"}
     assert not keep_googles(request) or len(request.headers.fields) >= 1
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Bad HTTP request line: b'GET /?key=x bad'", "Bad HTTP request line: …"),
+        ("""Invalid header line: b"a 'quoted' secret" and more""", "Invalid header line: … and more"),
+        (r"""x: b'it\'s secret' y""", "x: … y"),
+        ("chunk: bytearray(b'secret')", "chunk: …"),
+        ("server connect aiplatform.googleapis.com:443 (127.0.0.1:443)", None),
+        ("mitmproxy's limit and the client's own", None),
+        ("GET http://x/y?key=secret&alt=sse HTTP/1.1", "GET http://x/y?… HTTP/1.1"),
+        ("Authorization: Bearer abc.def", "Authorization: Bearer …"),
+        ("tokens ya29.abc AIzaSyX sk-proj-1 AQ.Ab8 eyJhbGciOi", "tokens … … … … …"),
+        ("vertex-tap: point clients at http://127.0.0.1:8080/vertex (base_url)", None),
+    ],
+)
+def test_redacted(text: str, shown: str | None) -> None:
+    assert redacted(text) == (text if shown is None else shown)
+
+
+def test_json_quotes_are_quotes() -> None:
+    assert "secret" not in redacted(f"unexpected server response: {json.dumps({'a': 'secret'})!r}")
+
+
+@pytest.mark.parametrize("text", ["'", '"', "b'", "\\'", "?a ", "{", "-----BEGIN ", "Basic a", "'a\\"])
+def test_long_texts_are_cut(text: str) -> None:
+    """Before anything is looked for in them, which may take time that grows faster than they do."""
+    assert len(redacted(text * 1_000_000)) <= 2 * LONGEST_TEXT

@@ -7,11 +7,11 @@ from mitmproxy import http
 from mitmproxy.proxy import mode_specs
 from mitmproxy.test import tflow
 
+from addons.addressing import NOWHERE
 from addons.classify import Classify
-from addons.classify import Exchange
+from addons.exchange import Exchange
 from addons.options import Options
 from addons.options import read
-from addons.route import NOWHERE
 from addons.route import Route
 from addons.translation import videos
 from tests import destinations
@@ -30,7 +30,7 @@ def routed(path: str, target: str = GOOGLE, method: str = "POST", mode: str = ""
     settings = Options()
     settings.take(read({**DEFAULTS, "usage_db": "/tmp/usage.db", **options}, []))
     classify = Classify(settings)
-    route = Route(settings, classify)
+    route = Route(settings, classify.exchanges)
     flow = tflow.tflow(req=http.Request.make(method, "http://127.0.0.1:8080", headers=[(b"host", b"127.0.0.1:8080")]))
     flow.request.path = path
     flow.client_conn.proxy_mode = mode_specs.ProxyMode.parse(mode or f"reverse:{target}")
@@ -152,7 +152,7 @@ def test_what_the_row_says() -> None:
     flow = tflow.tflow(req=http.Request.make("POST", "http://127.0.0.1/v1/chat/completions?x=secret"))
     flow.client_conn.proxy_mode = mode_specs.ProxyMode.parse(f"reverse:{GOOGLE}")
     classify.requestheaders(flow)
-    Route(settings, classify).requestheaders(flow)
+    Route(settings, classify.exchanges).requestheaders(flow)
     call = classify.exchanges[flow].call
     assert (call.service, call.upstream_host) == ("openai", "api.openai.com")
     assert call.upstream_path == "/v1/chat/completions"
@@ -203,7 +203,7 @@ class Routed:
         settings = Options()
         settings.take(read(DEFAULTS | given, []))
         self._classify = Classify(settings)
-        self._route = Route(settings, self._classify)
+        self._route = Route(settings, self._classify.exchanges)
         self.flow = tflow.tflow(req=http.Request.make(method, "http://127.0.0.1", headers=[(b"host", b"127.0.0.1")]))
         self.flow.request.path = path
         self.flow.client_conn.proxy_mode = mode_specs.ProxyMode.parse(f"reverse:{GOOGLE}")
@@ -251,16 +251,16 @@ class TestServiceOfABody:
     )
     def test_which(self, tmp_path: Path, method: str, path: str, body: bytes, service: str | None) -> None:
         routed = Routed(tmp_path, method, path)
-        assert (routed.flow.request.host, routed.exchange.is_rewritten) == (NOWHERE.host, True)
+        assert (routed.flow.request.host, routed.exchange.awaits_body) == (NOWHERE.host, True)
         routed.complete(body)
         exchange = routed.exchange
         if service:
             assert exchange.service
-            assert (exchange.service.name, exchange.call.service, exchange.is_rewritten) == (service, service, True)
+            assert (exchange.service.name, exchange.call.service, exchange.awaits_body) == (service, service, True)
             # Whoever rewrites it says where it goes.
             assert routed.flow.request.host == NOWHERE.host
         else:
-            assert (exchange.service, exchange.call.service, exchange.is_rewritten) == (None, "openai", False)
+            assert (exchange.service, exchange.call.service, exchange.awaits_body) == (None, "openai", False)
             assert routed.flow.request.url == f"{OPENAI}{path}"
             assert exchange.call.upstream_host == "api.openai.com"
             assert exchange.call.upstream_path == path.partition("?")[0]
@@ -290,7 +290,7 @@ class TestServiceOfABody:
         routed = Routed(tmp_path, "POST", "/v1/chat/completions", openai_mode="convert")
         routed.complete(said("gpt-4o"))
         assert routed.exchange.service
-        assert (routed.exchange.service.name, routed.exchange.is_rewritten) == ("default", True)
+        assert (routed.exchange.service.name, routed.exchange.awaits_body) == ("default", True)
 
     def test_a_call_that_is_refused_goes_nowhere(self, tmp_path: Path) -> None:
         routed = Routed(tmp_path, "POST", "/v1/chat/completions")
@@ -317,7 +317,7 @@ class TestServiceOfAPath:
         exchange = routed.exchange
         assert exchange.service
         assert (exchange.service.name, exchange.call.service) == (service, service)
-        assert exchange.is_rewritten == (service == "qwen")
+        assert exchange.awaits_body == (service == "qwen")
         assert (routed.flow.request.host == NOWHERE.host) == (service == "qwen")
         assert (exchange.call.upstream_host is None) == (service == "qwen")
 
@@ -338,10 +338,10 @@ class TestServiceOfAPath:
         flow = tflow.tflow(req=http.Request.make("POST", f"http://x/v1/publishers/openai/models/{model}:predict"))
         flow.client_conn.proxy_mode = mode_specs.ProxyMode.parse(f"reverse:{GOOGLE}")
         classify.requestheaders(flow)
-        Route(options, classify).requestheaders(flow)
+        Route(options, classify.exchanges).requestheaders(flow)
         exchange = classify.exchanges[flow]
         assert exchange.service
-        assert (exchange.service.name, exchange.is_rewritten) == (service, service == "openai")
+        assert (exchange.service.name, exchange.awaits_body) == (service, service == "openai")
 
 
 class TestDestinations:
@@ -353,7 +353,7 @@ class TestDestinations:
         settings = Options()
         settings.take(read({**DEFAULTS, "usage_db": "/tmp/usage.db", **target.options}, []))
         classify = Classify(settings)
-        route = Route(settings, classify)
+        route = Route(settings, classify.exchanges)
         mode = mode_specs.ProxyMode.parse(f"reverse:https://{target.reverse}")
         wrong = []
         for case in destinations.cases(target):

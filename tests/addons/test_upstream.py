@@ -89,7 +89,9 @@ def together(url: str, count: int, *plans: dict[str, Any], again: Callable[..., 
     told = [json.dumps(plan) for plan in plans] + ["{}"] * (count - len(plans))
 
     async def ask() -> list[http.Response | Exception]:
-        return await Together([hello(url, **{"x-simulator": plan}) for plan in told], again, ignored).answers()
+        sent = Together([hello(url, **{"x-simulator": plan}) for plan in told], again, ignored)
+        await sent.wait()
+        return sent.answers
 
     return run(ask)
 

@@ -1,0 +1,165 @@
+"""How the requests of a plan are sent: the first by mitmproxy, others at the same time beside it, and the next pages
+of a list after it."""
+
+import dataclasses
+import functools
+import re
+from collections.abc import Awaitable
+from collections.abc import Callable
+
+from mitmproxy import http
+
+from addons import services
+from addons.addressing import NOT_TRUSTED
+from addons.addressing import VERSION
+from addons.addressing import go_to
+from addons.addressing import may_have_credentials
+from addons.addressing import parent
+from addons.addressing import vertex_upstream
+from addons.exchange import Attempt
+from addons.exchange import Exchange
+from addons.options import Settings
+from addons.services import Endpoint
+from addons.services import Service
+from addons.translation.conversation import Failure
+from addons.translation.conversation import InvalidRequest
+from addons.translation.conversation import refusal
+from addons.translation.conversions import Plan
+from addons.translation.conversions import Sending
+from addons.translation.errors import read_error
+from addons.upstream import Together
+from addons.upstream import document_of
+from addons.upstream import header_name
+from addons.upstream import send
+from metering.call import ErrorType
+from metering.paths import parse
+from metering.request import asked
+
+DROPPED_HEADERS = re.compile(
+    r"openai-.*|x-stainless-.*|x-goog-api-client|sec-.*|origin|referer|accept|accept-encoding|content-type"
+    r"|content-encoding|content-length|transfer-encoding|expect"
+)
+"""Of a request: what belongs to the client's dialect, to a browser, or to the body that is replaced."""
+MOST_PAGES = 100
+"""Of a list that is asked for whole."""
+UNREADABLE = Failure(502, "The upstream's answer cannot be read.", "UNAVAILABLE")
+
+Renew = Callable[[http.Request], Awaitable[bool]]
+"""Gives a request that got 401 another credential, if it can."""
+
+
+def dispatch(flow: http.HTTPFlow, exchange: Exchange, service: Service, settings: Settings, renew: Renew) -> None:
+    """Put the first request of the plan on the flow, and send the others. Raises InvalidRequest."""
+    plan, request = exchange.plan, flow.request
+    assert plan
+    upstream, root = _root(flow, service, settings, plan)
+    first, *others = plan.sendings
+    is_vertex = service.provider == "vertex"
+    if plan.conversion or is_vertex:
+        _prepare(request)
+    request.headers.update(plan.headers)
+    copies = [_copy(request, upstream, root, sending) for sending in others]
+    _put(request, upstream, root, first)
+    if is_vertex and not may_have_credentials(flow, settings):
+        exchange.refuse(flow, refusal(502, NOT_TRUSTED), ErrorType.NO_CREDENTIALS)
+        return
+    exchange.go_to(request.host, request.path)
+    # Of an OpenAI service the base URL takes the place of `/v1`.
+    path = (root if is_vertex else "/v1/") + first.resource.partition("?")[0]
+    target = parse(first.method, path, service.provider)
+    exchange.send_rewritten(Attempt(target, first.method), is_other=bool(plan.conversion) or is_vertex)
+    if plan.model:
+        exchange.learn(model=plan.model.name, publisher=plan.model.publisher)
+    if target:
+        exchange.learn(project=target.fields.get("project"), location=target.fields.get("location"))
+        exchange.learn(publisher=target.publisher)
+        exchange.call.usage_raw = asked(target, first.content_type, first.body).usage_raw
+    if copies:
+        note = functools.partial(_note, exchange, Attempt(target, first.method))
+        exchange.together = Together(copies, renew, note)
+
+
+def _note(exchange: Exchange, attempt: Attempt, answer: http.Response) -> None:
+    exchange.send(dataclasses.replace(attempt, answer=answer))
+
+
+def _root(flow: http.HTTPFlow, service: Service, settings: Settings, plan: Plan) -> tuple[Endpoint, str]:
+    """Where a service is, and the path that resources are below. Raises InvalidRequest."""
+    if service.base_url:
+        return service.base_url, "/"
+    is_keyed = "x-goog-api-key" in flow.request.headers
+    if is_keyed and not plan.project and plan.sendings[0].resource.startswith("publishers/google/"):
+        # A key is not of a location.
+        plan.notes.dropped += ["region"] if plan.location else []
+        return vertex_upstream(flow, settings, "global"), f"/{VERSION}/"
+    for name, said, check in (
+        ("project_id", plan.project, services.project),
+        ("region", plan.location, services.location),
+    ):
+        try:
+            check(said or "global")
+        except ValueError as e:
+            raise InvalidRequest(f"{name}: {e}", name) from None
+    try:
+        above = parent(service, plan.project, plan.location)
+    except ValueError as e:
+        raise InvalidRequest(str(e)) from None
+    location = plan.location or service.location
+    return vertex_upstream(flow, settings, location), f"/{VERSION}{above}/"
+
+
+async def next_pages(flow: http.HTTPFlow, exchange: Exchange, documents: list[object], renew: Renew) -> Failure | None:
+    """Add the pages of a list that follow the first; the failure if one cannot be got. Raises
+    requests.RequestException, TokenError."""
+    plan, request = exchange.plan, flow.request
+    assert plan
+    assert plan.next_page
+    asked_there = exchange.attempts[0]
+    while sending := plan.next_page(documents[-1]):
+        if len(documents) == MOST_PAGES or flow.error:
+            return UNREADABLE
+        request = _next(request, sending)
+        page = await send(request)
+        _note(exchange, asked_there, page)
+        if page.status_code == 401 and await renew(request):
+            page = await send(request)
+            _note(exchange, asked_there, page)
+        document = document_of(page)
+        if page.status_code >= 400:
+            return read_error(page.status_code, document)
+        if not isinstance(document, dict):
+            return UNREADABLE
+        documents.append(document)
+    return None
+
+
+def _prepare(request: http.Request) -> None:
+    """For a body of ours instead of the client's."""
+    fields = request.headers.fields
+    request.headers.fields = tuple(field for field in fields if not DROPPED_HEADERS.fullmatch(header_name(field)))
+    request.headers["accept"] = "*/*"
+    request.headers["accept-encoding"] = "identity"
+    request.trailers = None
+
+
+def _put(request: http.Request, upstream: Endpoint, root: str, sending: Sending) -> None:
+    go_to(request, upstream, root + sending.resource)
+    request.method = sending.method
+    if sending.body:
+        request.headers["content-type"] = sending.content_type
+        request.content = sending.body
+    elif request.raw_content:
+        request.content = b""
+
+
+def _copy(request: http.Request, upstream: Endpoint, root: str, sending: Sending) -> http.Request:
+    copy = request.copy()
+    _put(copy, upstream, root, sending)
+    return copy
+
+
+def _next(request: http.Request, sending: Sending) -> http.Request:
+    """The next page of what a request asks for."""
+    copy = request.copy()
+    copy.path = request.path.partition("?")[0] + "?" + sending.resource.partition("?")[2]
+    return copy

@@ -1,0 +1,222 @@
+"""The row of every call: opened before its request goes upstream, settled before its client can see the end.
+
+The ledger takes each row. Whatever ends a call, here is where it is noticed: the end of its answer, an error, a client
+that has gone, a crash of mitmproxy's, the end of the process.
+"""
+
+import logging
+from collections.abc import MutableMapping
+from weakref import WeakKeyDictionary
+from weakref import WeakSet
+
+from mitmproxy import connection
+from mitmproxy import http
+from mitmproxy import tls
+from mitmproxy.flow import Error
+from mitmproxy.proxy import server_hooks
+
+from addons.exchange import Exchange
+from addons.exchange import Exchanges
+from addons.exchange import State
+from addons.exchange import harmless
+from addons.layers import CRASHED
+from addons.layers import too_slow
+from addons.metered import Told
+from addons.options import Options
+from addons.options import is_start
+from addons.upstream import document_of
+from metering.call import Reading
+from metering.database import LedgerError
+from metering.ledger import Ledger
+from metering.outcome import Ending
+from metering.usage import usage_of
+
+logger = logging.getLogger(__name__)
+
+UNANSWERED = (Ending.CLIENT_GONE, Ending.SHUTDOWN)
+"""Endings after which the client gets nothing more. An addon that kills a flow, and a crash of mitmproxy's layers, end
+a call as the end of the process does."""
+
+
+class Recorder:
+    """Stands behind all that may still change a request."""
+
+    def __init__(self, options: Options, exchanges: Exchanges) -> None:
+        self._options = options
+        self._exchanges = exchanges
+        self._ledger: Ledger | None = None
+        self._under_way: dict[http.HTTPFlow, Exchange] = {}
+        """The calls that are not settled. Flows are held here: a row must be settled even if mitmproxy drops the flow
+        without a word."""
+        self._flows: MutableMapping[connection.Client, WeakSet[http.HTTPFlow]] = WeakKeyDictionary()
+        """The calls of each client that is connected."""
+        self._connect_errors: MutableMapping[connection.Client, dict[str | None, Ending]] = WeakKeyDictionary()
+        """By client: what mitmproxy says of connections that failed, and what it means."""
+
+    @property
+    def calls_under_way(self) -> int:
+        return len(self._under_way)
+
+    def configure(self, updated: set[str]) -> None:
+        if is_start(updated) and self._ledger is None:
+            try:
+                self._ledger = Ledger(self._options.settings.usage_db)
+            except LedgerError as e:
+                raise SystemExit(f"vertex-tap cannot start:\n  usage_db: {e}") from e
+
+    @harmless
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        exchange = self._exchanges.get(flow)
+        if not exchange:
+            return
+        self._under_way[flow] = exchange
+        self._flows.setdefault(flow.client_conn, WeakSet()).add(flow)
+        if exchange.credential and self._ledger:
+            exchange.call.client = self._ledger.fingerprint(exchange.credential)
+        if flow.request.stream and exchange.metered and not exchange.is_over:
+            # Its head goes upstream before the request hook.
+            self._open(flow, exchange)
+
+    @harmless
+    def request(self, flow: http.HTTPFlow) -> None:
+        exchange = self._under_way.get(flow)
+        if not exchange or not exchange.metered:
+            return
+        if not exchange.is_over and not flow.request.stream:
+            self._open(flow, exchange)
+        exchange.metered.let_go()
+
+    @harmless
+    def server_connect_error(self, data: server_hooks.ServerConnectionHookData) -> None:
+        errors = self._connect_errors.setdefault(data.client, {})
+        # An addon that sets the error keeps mitmproxy from connecting.
+        errors[data.server.error] = errors[f"Connection killed: {data.server.error}"] = Ending.NO_CONNECTION
+
+    @harmless
+    def tls_failed_server(self, data: tls.TlsData) -> None:
+        self._connect_errors.setdefault(data.context.client, {})[data.conn.error] = Ending.NO_TLS
+
+    @harmless
+    def response(self, flow: http.HTTPFlow) -> None:
+        exchange = self._under_way.get(flow)
+        if exchange and not exchange.is_held and not flow.websocket:
+            self._end(flow, exchange)
+
+    @harmless
+    def error(self, flow: http.HTTPFlow) -> None:
+        exchange = self._under_way.get(flow)
+        if not exchange or not flow.error:
+            return
+        call, ending = exchange.call, self._ending(flow)
+        if exchange.is_refused or (ending not in UNANSWERED and not exchange.attempts):
+            # mitmproxy answers a malformed request; an answer of ours has not gone out.
+            call.status, ending = None if flow.response else 400, Ending.REFUSED
+            exchange.refuse_unanswered()
+        elif flow.error.msg == Error.KILLED_MESSAGE:
+            call.status = None
+        elif ending not in UNANSWERED and not (flow.response and flow.response.stream):
+            call.status = 502
+        self._break_off(flow, exchange, ending)
+
+    @harmless
+    def websocket_end(self, flow: http.HTTPFlow) -> None:
+        if exchange := self._under_way.get(flow):
+            self._end(flow, exchange)
+
+    @harmless
+    def client_disconnected(self, client: connection.Client) -> None:
+        """Settles what no other hook has ended: mitmproxy calls none when its layers have crashed."""
+        for flow in self._flows.pop(client, ()):
+            if exchange := self._under_way.get(flow):
+                gone = Ending.SHUTDOWN if client.error == CRASHED else Ending.CLIENT_GONE
+                self._break_off(flow, exchange, Ending.REFUSED if exchange.is_refused else gone)
+
+    # What other addons ask for
+
+    @harmless
+    def settle(self, exchange: Exchange, ending: Ending) -> None:
+        """Commit the row as it is at the end; again only if more of the answer has come since."""
+        metered = exchange.metered
+        if metered and metered.settle(ending, read_others(exchange), exchange.refused_as) and self._ledger:
+            self._ledger.commit(exchange.call, metered.settlement)
+
+    @harmless
+    def update(self, exchange: Exchange) -> None:
+        """Commit what is known by now."""
+        if self._ledger:
+            self._ledger.commit(exchange.call)
+
+    @harmless
+    def correct(self, exchange: Exchange, status: int) -> None:
+        """The client is told an error, with this status, where the upstream's framing told of none."""
+        assert exchange.metered
+        exchange.metered.told, exchange.metered.settled_at = Told(status, None, broke=True), None
+        self.settle(exchange, Ending.CUT)
+
+    @harmless
+    def end_held(self, flow: http.HTTPFlow, told: Told | None) -> None:
+        """The client gets what an answer that was held has become."""
+        exchange = self._under_way.get(flow)
+        if exchange and exchange.metered:
+            exchange.metered.told = told
+            self.settle(exchange, Ending.CUT if told and told.broke else Ending.COMPLETE)
+            self._end(flow, exchange)
+
+    def interrupt(self) -> None:
+        """Settle what is under way: the process ends."""
+        for flow, exchange in list(self._under_way.items()):
+            self._break_off(flow, exchange, Ending.SHUTDOWN)
+
+    def close(self) -> None:
+        if self._ledger:
+            self._ledger.close()
+        self._ledger = None
+
+    # How a call begins and ends
+
+    def _open(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        """Commit the row before the request goes upstream."""
+        if not exchange.attempts:
+            exchange.send_on(flow.request.method)
+        self.update(exchange)
+
+    def _end(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
+        self._under_way.pop(flow, None)
+        exchange.move(State.SETTLED)
+
+    def _break_off(self, flow: http.HTTPFlow, exchange: Exchange, ending: Ending) -> None:
+        """Settle a call that has not come to its end."""
+        if exchange.is_held and ending in UNANSWERED:
+            # Nothing has gone out yet.
+            exchange.call.status = None
+        if exchange.metered and exchange.metered.tap:
+            exchange.metered.tap.flush()
+        self.settle(exchange, ending)
+        self._end(flow, exchange)
+
+    def _ending(self, flow: http.HTTPFlow) -> Ending:
+        """Which side ended a flow, and how. mitmproxy says so in words only."""
+        assert flow.error
+        client, server, message = flow.client_conn, flow.server_conn, flow.error.msg
+        if client.error == CRASHED or message == Error.KILLED_MESSAGE:
+            return Ending.SHUTDOWN
+        if not client.state & connection.ConnectionState.CAN_READ:
+            return Ending.CLIENT_GONE
+        if message == too_slow():
+            return Ending.NO_CONNECTION
+        if message.startswith("stream reset by client"):
+            # mitmproxy says "client" of both sides; only clients cancel.
+            by_client = "CANCEL" in message or server.alpn != b"h2"
+            return Ending.CLIENT_GONE if by_client else Ending.CUT
+        return self._connect_errors.get(client, {}).get(message, Ending.CUT)
+
+
+def read_others(exchange: Exchange) -> list[Reading]:
+    """What the answers tell to the requests that were sent beside the first."""
+    readings = []
+    for attempt, answer in exchange.others:
+        reader = usage_of(attempt.target, attempt.method, exchange.call.model).reader
+        if reader and answer.status_code < 400:
+            reader.read(document_of(answer))
+            readings.append(reader.reading)
+    return readings

@@ -1,0 +1,247 @@
+"""Answers that are converted: a stream event by event, others when they are whole, errors in the client's words."""
+
+import json
+import logging
+import re
+from collections.abc import Callable
+from collections.abc import Iterator
+
+from mitmproxy import http
+
+from addons.dispatch import UNREADABLE
+from addons.dispatch import Renew
+from addons.dispatch import next_pages
+from addons.exchange import Exchange
+from addons.metered import Told
+from addons.redact import reason_of
+from addons.translation.conversation import Failure
+from addons.translation.conversation import to_bytes
+from addons.translation.conversions import Conversion
+from addons.translation.conversions import Plan
+from addons.translation.errors import google_error
+from addons.translation.errors import openai_error
+from addons.translation.errors import read_error
+from addons.translation.videos import Content
+from addons.upstream import Unhurried
+from addons.upstream import content_of
+from addons.upstream import document_of
+from addons.upstream import header_name
+from metering.budget import Budget
+from metering.call import ErrorType
+from metering.decoding import Decoder
+from metering.decoding import decoder_for
+from metering.sse import EventDecoder
+
+logger = logging.getLogger(__name__)
+
+KEPT_HEADERS = frozenset({"date", "server", "retry-after", "connection"})
+"""Of an answer that is rewritten."""
+UNREACHED = Failure(502, "The upstream did not answer one of the calls that this one became.", "UNAVAILABLE")
+BROKE = Told(502, None, broke=True)
+
+
+def is_stream(response: http.Response) -> bool:
+    """Whether it is one of server-sent events."""
+    return str(response.headers.get("content-type", "")).lower().startswith("text/event-stream")
+
+
+def answer_of_ours(exchange: Exchange) -> http.Response | Failure:
+    """The answer to a call for which no upstream is needed."""
+    plan = exchange.plan
+    assert plan
+    assert plan.conversion
+    document = plan.conversion.whole([])
+    if isinstance(document, Failure):
+        return document
+    assert isinstance(document, dict)
+    response = http.Response.make(200, to_bytes(document), {"content-type": "application/json"})
+    take_notes(response, exchange, plan)
+    return response
+
+
+async def rewrite_answer(
+    flow: http.HTTPFlow, exchange: Exchange, response: http.Response, unhurried: Unhurried, renew: Renew
+) -> Told | None:
+    """Put the client's answer in place of the upstream's, which is here whole. Gives back what the client is told
+    where that is not what the upstream has answered."""
+    try:
+        return await _rewrite_answer(flow, exchange, response, unhurried, renew)
+    except Exception as e:
+        logger.error("vertex-tap: an answer could not be rewritten (%s)", type(e).__name__)
+        _tell(response, exchange, UNREADABLE)
+        return BROKE
+
+
+async def _rewrite_answer(
+    flow: http.HTTPFlow, exchange: Exchange, response: http.Response, unhurried: Unhurried, renew: Renew
+) -> Told | None:
+    plan, beside = exchange.plan, exchange.together.answers if exchange.together else []
+    assert plan
+    answers = [response, *(answer for answer in beside if isinstance(answer, http.Response))]
+    size = sum(len(answer.raw_content or b"") for answer in answers)
+    documents = await unhurried(size, lambda: [document_of(answer) for answer in answers])
+    failed = next((answer for answer in answers if answer.status_code >= 400), None)
+    failure = None
+    if failed:
+        failure = read_error(failed.status_code, documents[answers.index(failed)])
+    elif len(answers) < 1 + len(beside):
+        logger.warning("vertex-tap: one of several calls got no answer")
+        _tell(response, exchange, UNREACHED)
+        return BROKE
+    elif plan.next_page:
+        failure = await next_pages(flow, exchange, documents, renew)
+    if failure and not plan.spare:
+        return _tell_failure(exchange, response, failed, failure, documents[0])
+    if failure and plan.spare:
+        plan.notes.dropped.append(plan.spare)
+        documents = []
+    told = await _convert(exchange, response, documents, size, unhurried)
+    return told or (Told(200, None) if failure else None)
+
+
+def _tell_failure(
+    exchange: Exchange, response: http.Response, failed: http.Response | None, failure: Failure, first: object
+) -> Told | None:
+    """The client gets the error of an upstream; of an OpenAI service, as it is."""
+    plan = exchange.plan
+    assert plan
+    if plan.conversion is None and _is_openai_error(first):
+        take_notes(response, exchange, plan)
+        return None
+    if failed and failed is not response and (retry_after := failed.headers.get("retry-after")):
+        response.headers["retry-after"] = retry_after
+    _tell(response, exchange, failure)
+    is_another = len(exchange.others) > 0 or failed is None
+    return Told(failure.status, failure.code, of_another=is_another) if is_another else None
+
+
+async def _convert(
+    exchange: Exchange, response: http.Response, documents: list[object], size: int, unhurried: Unhurried
+) -> Told | None:
+    assert exchange.plan
+    assert exchange.plan.conversion
+    plan, conversion = exchange.plan, exchange.plan.conversion
+    if conversion.streams:
+        body = _as_events(response, conversion)
+        take_headers(response, exchange, plan, conversion.content_type)
+        response.content = body
+        return Told(response.status_code, None, broke=True) if conversion.failed else None
+    if not all(isinstance(document, dict) for document in documents):
+        _tell(response, exchange, UNREADABLE)
+        return BROKE
+    written = await unhurried(size, lambda: _written(conversion, documents))
+    if isinstance(written, Failure):
+        _tell(response, exchange, written)
+        return Told(written.status, ErrorType.BAD_REQUEST) if written.status < 500 else BROKE
+    take_headers(response, exchange, plan, written.mime_type)
+    response.status_code, response.reason = 200, reason_of(200)
+    response.content = written.data
+    return None
+
+
+def _tell(response: http.Response, exchange: Exchange, failure: Failure) -> None:
+    """The client gets an error in its own words."""
+    assert exchange.plan
+    retry_after = response.headers.get("retry-after")
+    take_headers(response, exchange, exchange.plan, "application/json")
+    if failure.retry_after is not None and retry_after is None:
+        response.headers["retry-after"] = str(failure.retry_after)
+    response.status_code, response.reason = failure.status, reason_of(failure.status)
+    response.content = to_bytes(openai_error(failure) if exchange.speaks_openai else google_error(failure))
+
+
+def take_headers(response: http.Response, exchange: Exchange, plan: Plan, content_type: str) -> None:
+    response.headers.fields = tuple(field for field in response.headers.fields if header_name(field) in KEPT_HEADERS)
+    response.headers["content-type"] = content_type
+    if content_type == "text/event-stream":
+        response.headers["cache-control"] = "no-cache"
+    take_notes(response, exchange, plan)
+
+
+class Stream:
+    """The stream callable of an answer that is rewritten: the tap sees it first, as it came. Never raises."""
+
+    def __init__(
+        self,
+        tap: Callable[[bytes], object],
+        conversion: Conversion,
+        coding: str,
+        on_failure: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_failure` is called if the client is told an error that the tap may not have seen."""
+        self._on_failure: Callable[[], None] | None = on_failure
+        self._tap = tap
+        self._conversion = conversion
+        self._coding = coding
+        self._decoder: Decoder | None = None
+        self._budget = Budget()
+        self._events = EventDecoder(budget=self._budget)
+
+    def __call__(self, piece: bytes) -> list[bytes]:
+        self._tap(piece)
+        converted: list[bytes] = []
+        try:
+            for written in self._converted(piece):
+                converted.append(written)
+        except Exception as e:
+            logger.error("vertex-tap: an answer could not be rewritten (%s)", type(e).__name__)
+            failure = Failure(502, "The proxy could not rewrite this answer.", "INTERNAL")
+            converted.append(self._conversion.fail(failure))
+        whole = b"".join(converted)
+        if self._conversion.failed and self._on_failure:
+            self._on_failure()
+            self._on_failure = None
+        return [whole] if whole else []
+
+    def _converted(self, piece: bytes) -> Iterator[bytes]:
+        self._decoder = self._decoder or decoder_for(self._coding, self._budget)
+        self._budget.earn(len(piece))
+        for data in self._decoder.decode(piece) if piece else ():
+            for event in self._events.feed(data):
+                yield self._conversion.feed(_event(event.data))
+        self._budget.rest()
+        if not piece:
+            for event in self._events.flush():
+                yield self._conversion.feed(_event(event.data))
+            yield self._conversion.end()
+
+
+def _event(data: object) -> object:
+    assert isinstance(data, bytes)
+    return json.loads(data) if data.strip() not in (b"", b"[DONE]") else None
+
+
+def _written(conversion: Conversion, documents: list[object]) -> Content | Failure:
+    converted = conversion.whole(documents)
+    return Content("application/json", to_bytes(converted)) if isinstance(converted, dict) else converted
+
+
+def _as_events(response: http.Response, conversion: Conversion) -> bytes:
+    """A stream that came whole: after a repetition, or as a JSON array."""
+    content = content_of(response)
+    if is_stream(response):
+        stream = Stream(lambda _: None, conversion, "")
+        return b"".join([*stream(content), *stream(b"")])
+    documents = json.loads(content)
+    documents = documents if isinstance(documents, list) else [documents]
+    return b"".join([*map(conversion.feed, documents), conversion.end()])
+
+
+def _is_openai_error(document: object) -> bool:
+    error = document.get("error") if isinstance(document, dict) else None
+    return isinstance(error, dict) and isinstance(error.get("message"), str) and isinstance(error.get("type"), str)
+
+
+NOTES = {"x-vertex-tap-dropped": "dropped", "x-vertex-tap-assumed": "assumed"}
+"""Headers of an answer that tell what became of its request."""
+_UNSAFE = re.compile(r"[^\x21-\x7e]+")
+
+
+def take_notes(response: http.Response, exchange: Exchange, plan: Plan) -> None:
+    if plan.conversion:
+        response.headers["x-request-id"] = exchange.call.id
+    else:
+        response.headers.setdefault("x-request-id", exchange.call.id)
+    for header, name in NOTES.items():
+        if noted := getattr(plan.notes, name):
+            response.headers[header] = ", ".join(_UNSAFE.sub("_", one)[:128] for one in noted[:64])

@@ -1,0 +1,196 @@
+import asyncio
+import logging
+from typing import Any
+
+import pytest
+from mitmproxy import http
+from mitmproxy.test import tflow
+
+from addons.exchange import MOVES
+from addons.exchange import Attempt
+from addons.exchange import Exchange
+from addons.exchange import State
+from addons.exchange import error_response
+from addons.exchange import fails_closed
+from addons.exchange import harmless
+from addons.translation.conversation import Failure
+from metering.call import Call
+from metering.paths import parse
+from metering.request import Asked
+
+
+def exchange(path: str = "/v1/chat/completions") -> Exchange:
+    return Exchange(Call(started_at=0), parse("POST", path), "", path, None)
+
+
+def in_state(state: State) -> Exchange:
+    one = exchange()
+    one.state = state
+    return one
+
+
+@pytest.mark.parametrize("state", State)
+def test_moves(state: State) -> None:
+    """Every state can be stayed in; what is settled stays so."""
+    for other in State:
+        one = in_state(state)
+        if other in MOVES[state] or other is state:
+            one.move(other)
+            assert one.state is other
+        else:
+            with pytest.raises(AssertionError, match="cannot become"):
+                one.move(other)
+            assert one.state is state
+    assert state is State.SETTLED or State.SETTLED in MOVES[state]
+
+
+@pytest.mark.parametrize("state", [State.SENT, State.STREAMED, State.HELD, State.SETTLED])
+def test_what_has_been_sent_cannot_be_refused(state: State) -> None:
+    one = in_state(state)
+    with pytest.raises(AssertionError, match="cannot become refused"):
+        one.refuse(tflow.tflow(), Failure(400, "No.", "INVALID_ARGUMENT"), None)
+
+
+@pytest.mark.parametrize(
+    ("path", "error"),
+    [
+        (
+            "/v1/chat/completions",
+            {"message": "No.", "type": "invalid_request_error", "param": "n", "code": "invalid_argument"},
+        ),
+        (
+            "/v1/not/known",
+            {"message": "No.", "type": "invalid_request_error", "param": "n", "code": "invalid_argument"},
+        ),
+        ("/v1/messages", {"type": "invalid_request_error", "message": "No."}),
+        (
+            "/v1beta/models/gemini-2.5-flash:generateContent",
+            {"code": 400, "message": "No.", "status": "INVALID_ARGUMENT", "type": "invalid_request_error"},
+        ),
+    ],
+)
+def test_an_error_is_told_in_the_clients_words(path: str, error: dict[str, Any]) -> None:
+    one, flow = exchange(path), tflow.tflow()
+    one.refuse(flow, Failure(400, "No.", "INVALID_ARGUMENT"), "bad_request", "n")
+    assert flow.response
+    assert (flow.response.status_code, flow.response.json()["error"]) == (400, error)
+    assert (one.state, one.refused_as) == (State.REFUSED, "bad_request")
+
+
+@pytest.mark.parametrize("state", [State.ASKED, State.AWAITS_BODY, State.REFUSED, State.ANSWERED])
+def test_what_mitmproxy_refuses(state: State) -> None:
+    one = in_state(state)
+    one.refuse_unanswered()
+    assert one.is_over
+    assert one.refused_as == "bad_request"
+
+
+def test_attempts_are_counted() -> None:
+    one = exchange()
+    one.go_to("example.com", "/v1/x?key=secret")
+    one.send_on("POST")
+    first, again, other = one.attempts[0], http.Response.make(200), http.Response.make(201)
+    assert (one.state, first.target, first.answer, one.call.attempts) == (State.SENT, one.target, None, 1)
+    assert (one.call.upstream_host, one.call.upstream_path) == ("example.com", "/v1/x")
+    one.send(Attempt(first.target, "POST", again, is_repetition=True))
+    one.send(Attempt(first.target, "POST", other))
+    assert one.call.attempts == 3
+    assert one.repeated is again
+    assert [answer for _, answer in one.others] == [other]
+    one.answer()
+    assert (one.state, one.call.attempts, one.call.upstream_host) == (State.ANSWERED, 0, None)
+
+
+def test_what_is_certain_replaces_what_was_supposed() -> None:
+    one = exchange()
+    one.suppose(project="one", location=None)
+    one.suppose(project="two", location="eu")
+    assert (one.call.project, one.call.location) == ("one", "eu")
+    one.learn(project="three", location=None)
+    assert (one.call.project, one.call.location) == ("three", "eu")
+
+
+@pytest.mark.parametrize(("known", "model"), [(None, "claude-x"), ("count-tokens", "claude-x"), ("gemini", "gemini")])
+def test_the_body_tells_what_the_path_does_not(known: str | None, model: str) -> None:
+    one = exchange()
+    one.call.model = known
+    assert one.needs_body == (known != "gemini")
+    one.take_body(Asked(publisher="anthropic", model="claude-x", usage_raw={"sampleCount": 2}))
+    assert (one.call.model, one.call.usage_raw) == (model, {"sampleCount": 2})
+    assert one.call.publisher == (None if known == "gemini" else "anthropic")
+
+
+@pytest.mark.parametrize(
+    ("status", "google", "openai"),
+    [
+        (400, "INVALID_ARGUMENT", "invalid_request_error"),
+        (401, "UNAUTHENTICATED", "authentication_error"),
+        (403, "PERMISSION_DENIED", "permission_error"),
+        (502, "UNAVAILABLE", "server_error"),
+        (503, "UNAVAILABLE", "server_error"),
+        (418, "INVALID_ARGUMENT", "invalid_request_error"),
+    ],
+)
+def test_one_body_that_every_sdk_reads(status: int, google: str, openai: str) -> None:
+    response = error_response(status, "What to do.")
+    assert response.status_code == status
+    assert response.headers["content-type"] == "application/json"
+    assert response.json() == {"error": {"code": status, "message": "What to do.", "status": google, "type": openai}}
+
+
+class Broken:
+    def __init__(self) -> None:
+        self.exchanges: dict[http.HTTPFlow, Exchange] = {}
+
+    @fails_closed
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        raise ValueError("a secret")
+
+    @fails_closed
+    async def request(self, flow: http.HTTPFlow) -> None:
+        raise ValueError("a secret")
+
+    @harmless
+    def response(self, flow: http.HTTPFlow) -> None:
+        raise ValueError("a secret")
+
+    @harmless
+    async def responseheaders(self, flow: http.HTTPFlow) -> None:
+        raise ValueError("a secret")
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+@pytest.mark.parametrize("hook", ["requestheaders", "request"])
+def test_a_hook_that_fails_closed(hook: str, is_known: bool, caplog: pytest.LogCaptureFixture) -> None:
+    broken, flow = Broken(), tflow.tflow()
+    if is_known:
+        broken.exchanges[flow] = exchange()
+    result = getattr(broken, hook)(flow)
+    if hook == "request":
+        asyncio.run(result)
+    assert flow.response
+    assert (flow.response.status_code, "secret" in str(flow.response.content)) == (500, False)
+    assert not is_known or broken.exchanges[flow].is_refused
+    assert f"(ValueError in Broken.{hook})" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_an_answer_stays_when_a_hook_fails() -> None:
+    broken, flow = Broken(), tflow.tflow()
+    broken.exchanges[flow] = exchange()
+    broken.exchanges[flow].refuse(flow, Failure(403, "No.", "PERMISSION_DENIED"), "forbidden")
+    broken.requestheaders(flow)
+    assert flow.response
+    assert flow.response.status_code == 403
+
+
+def test_a_hook_that_is_harmless(caplog: pytest.LogCaptureFixture) -> None:
+    broken, flow = Broken(), tflow.tflow()
+    with caplog.at_level(logging.ERROR):
+        broken.response(flow)
+        asyncio.run(broken.responseheaders(flow))
+    assert [record.getMessage() for record in caplog.records] == [
+        "vertex-tap: metering failed in response (ValueError)",
+        "vertex-tap: metering failed in responseheaders (ValueError)",
+    ]
+    assert flow.response is None

@@ -1,0 +1,138 @@
+"""What becomes of whole answers and of pieces. Over sockets: tests/wire/test_rewriting.py."""
+
+import asyncio
+import json
+import logging
+from typing import Any
+
+import pytest
+from mitmproxy import http
+from mitmproxy.test import tflow
+
+from addons.exchange import Attempt
+from addons.exchange import Exchange
+from addons.exchange import State
+from addons.metered import Told
+from addons.rewritten import Stream
+from addons.rewritten import answer_of_ours
+from addons.rewritten import rewrite_answer
+from addons.rewritten import take_headers
+from addons.translation import conversions
+from addons.translation.conversation import Failure
+from addons.translation.conversions import Asked
+from addons.upstream import Unhurried
+from metering.call import Call
+from metering.paths import parse
+
+CHAT: dict[str, Any] = {"model": "gemini-2.5-flash", "messages": [{"role": "user", "content": "Hi"}]}
+ANSWER = {"candidates": [{"content": {"parts": [{"text": "Hello"}]}, "finishReason": "STOP", "index": 0}]}
+EVENT = b"data: %b\r\n\r\n" % json.dumps(ANSWER).encode()
+
+
+async def never(request: http.Request) -> bool:
+    return False
+
+
+def asked(body: dict[str, Any]) -> Exchange:
+    """A chat that has been sent to Gemini."""
+    path = "/v1/chat/completions"
+    exchange = Exchange(Call(started_at=0), parse("POST", path), "", path, None)
+    told = Asked("chat/completions", "POST", "chat/completions", "", "application/json", json.dumps(body).encode())
+    exchange.plan = conversions.from_openai(told, str)
+    exchange.send(Attempt(None, "POST"))
+    exchange.move(State.HELD)
+    return exchange
+
+
+def rewritten(response: http.Response, body: dict[str, Any] = CHAT) -> tuple[http.Response, Told | None]:
+    flow = tflow.tflow()
+    told = asyncio.run(rewrite_answer(flow, asked(body), response, Unhurried(), never))
+    return response, told
+
+
+def test_an_answer_that_came_whole() -> None:
+    headers = {"content-type": "application/json", "x-goog-secret": "x", "retry-after": "3"}
+    response, told = rewritten(http.Response.make(200, json.dumps(ANSWER), headers))
+    assert response.json()["choices"][0]["message"]["content"] == "Hello"
+    assert told is None
+    assert set(response.headers) == {"content-type", "content-length", "retry-after", "x-request-id"}
+
+
+def test_an_error_in_the_clients_words() -> None:
+    error = {"error": {"code": 429, "message": "Too fast.", "status": "RESOURCE_EXHAUSTED"}}
+    response, told = rewritten(http.Response.make(429, json.dumps(error), {"retry-after": "7"}))
+    assert (response.status_code, response.headers["retry-after"], told) == (429, "7", None)
+    assert response.json()["error"]["code"] == "rate_limit_exceeded"
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[1]", b""])
+def test_an_answer_that_cannot_be_read(body: bytes) -> None:
+    response, told = rewritten(http.Response.make(200, body))
+    assert (response.status_code, told) == (502, Told(502, None, broke=True))
+    assert response.json()["error"]["type"] == "server_error"
+
+
+@pytest.mark.parametrize("as_events", [True, False])
+def test_a_stream_that_came_whole(as_events: bool) -> None:
+    """After a repetition, or as an array."""
+    body, content_type = (EVENT, "text/event-stream") if as_events else (json.dumps([ANSWER]), "application/json")
+    response, told = rewritten(http.Response.make(200, body, {"content-type": content_type}), CHAT | {"stream": True})
+    assert (response.headers["content-type"], told) == ("text/event-stream", None)
+    assert response.content
+    assert response.content.endswith(b"data: [DONE]\n\n")
+    assert b'"content":"Hello"' in response.content
+
+
+class TestStream:
+    def streamed(self, *pieces: bytes, coding: str = "") -> tuple[bytes, list[bytes], int]:
+        """What the client gets, what the tap got, and how often a failure was told."""
+        plan = asked(CHAT | {"stream": True}).plan
+        assert plan
+        assert plan.conversion
+        tapped: list[bytes] = []
+        failures: list[int] = []
+        stream = Stream(tapped.append, plan.conversion, coding, lambda: failures.append(1))
+        return b"".join(b"".join(stream(piece)) for piece in (*pieces, b"")), tapped, len(failures)
+
+    @pytest.mark.parametrize("cut", range(1, len(EVENT), 7))
+    def test_pieces_of_any_size(self, cut: int) -> None:
+        body, tapped, failures = self.streamed(EVENT[:cut], EVENT[cut:])
+        assert body.count(b'"content":"Hello"') == 1
+        assert (tapped, failures) == ([EVENT[:cut], EVENT[cut:], b""], 0)
+
+    def test_an_event_that_is_no_json(self, caplog: pytest.LogCaptureFixture) -> None:
+        with caplog.at_level(logging.ERROR):
+            body, _, failures = self.streamed(b"data: {secret\r\n\r\n")
+        assert failures == 1
+        assert b'"error"' in body
+        assert "secret" not in caplog.text + body.decode()
+
+    def test_a_coding_that_it_is_not_in(self) -> None:
+        body, _, failures = self.streamed(EVENT, coding="gzip")
+        assert failures == 1
+        assert b'"error"' in body
+
+
+def test_headers_that_tell_what_was_dropped() -> None:
+    exchange = asked(CHAT | {"logit_bias": {"1": 2}, "store": True})
+    response = http.Response.make(200, b"", {"server": "x", "x-other": "y"})
+    assert exchange.plan
+    take_headers(response, exchange, exchange.plan, "text/event-stream")
+    assert "logit_bias" in response.headers["x-vertex-tap-dropped"]
+    assert (response.headers["server"], response.headers["cache-control"]) == ("x", "no-cache")
+    assert "x-other" not in response.headers
+    assert response.headers["x-request-id"] == exchange.call.id
+
+
+def test_an_answer_without_an_upstream() -> None:
+    path = "/v1/models"
+    exchange = Exchange(Call(started_at=0), parse("GET", path), "", path, None)
+    told = Asked("models", "GET", "models", "", "", b"")
+    exchange.plan = conversions.listed(told, ["gemini-2.5-flash"], False)
+    answer = answer_of_ours(exchange)
+    assert isinstance(answer, http.Response)
+    assert [model["id"] for model in answer.json()["data"]] == ["gemini-2.5-flash"]
+    exchange.plan = conversions.listed(told._replace(resource="gpt-5"), ["gemini-2.5-flash"], False)
+    missing = answer_of_ours(exchange)
+    assert isinstance(missing, Failure)
+    assert missing.status == 404
