@@ -14,8 +14,8 @@ from mitmproxy.proxy import server_hooks
 from addons.classify import Classify
 from addons.classify import Exchange
 from addons.classify import fails_closed
+from addons.configuration.settings import is_loopback
 from addons.options import Options
-from addons.options import is_loopback
 from addons.options import is_start
 from addons.translation.conversation import Failure
 from addons.translation.conversation import refusal

@@ -18,9 +18,9 @@ from mitmproxy import http
 from mitmproxy.proxy import mode_specs
 
 from addons import keys
+from addons.configuration.services import Service
 from addons.error_pages import error_response
 from addons.options import Options
-from addons.services import Service
 from addons.translation.conversation import Failure
 from addons.translation.conversation import to_bytes
 from addons.translation.errors import anthropic_error

@@ -14,10 +14,10 @@ from addons import keys
 from addons.classify import Classify
 from addons.classify import Exchange
 from addons.classify import fails_closed
+from addons.configuration.services import Service
+from addons.configuration.settings import Settings
 from addons.options import Options
-from addons.options import Settings
 from addons.options import is_start
-from addons.services import Service
 from addons.tokens import TokenError
 from addons.tokens import TokenSource
 from addons.translation import conversions

@@ -15,10 +15,12 @@ from weakref import WeakKeyDictionary
 
 from mitmproxy import http
 
-from addons import services
 from addons.classify import Classify
 from addons.classify import Exchange
 from addons.classify import fails_closed
+from addons.configuration import values
+from addons.configuration.services import Service
+from addons.configuration.values import Endpoint
 from addons.credentials import NOT_TRUSTED
 from addons.credentials import Credentials
 from addons.credentials import may_have_credentials
@@ -31,8 +33,6 @@ from addons.route import VERSION
 from addons.route import go_to
 from addons.route import parent
 from addons.route import vertex_upstream
-from addons.services import Endpoint
-from addons.services import Service
 from addons.translation import conversions
 from addons.translation.conversation import Failure
 from addons.translation.conversation import InvalidRequest
@@ -269,8 +269,8 @@ class Rewrite:
             plan.notes.dropped += ["region"] if plan.location else []
             return vertex_upstream(flow, self._options.settings, "global"), f"/{VERSION}/"
         for name, said, check in (
-            ("project_id", plan.project, services.project),
-            ("region", plan.location, services.location),
+            ("project_id", plan.project, values.project),
+            ("region", plan.location, values.location),
         ):
             try:
                 check(said or "global")

@@ -7,15 +7,15 @@ from mitmproxy import http
 from mitmproxy.proxy import mode_specs
 
 from addons import keys
-from addons import services
 from addons.classify import LIKE_OPENAI
 from addons.classify import Classify
 from addons.classify import Exchange
 from addons.classify import fails_closed
+from addons.configuration import values
+from addons.configuration.services import Service
+from addons.configuration.settings import Settings
+from addons.configuration.values import Endpoint
 from addons.options import Options
-from addons.options import Settings
-from addons.services import Endpoint
-from addons.services import Service
 from addons.translation import conversions
 from addons.translation import videos
 from addons.translation.conversation import Failure
@@ -186,7 +186,7 @@ class Route:
         """The path with the project of our credentials, which paths that are meant for API keys leave out. Raises
         ValueError."""
         path = path.removeprefix(target.base).replace(*ALIAS)
-        for name, check in (("location", services.location), ("project", services.project)):
+        for name, check in (("location", values.location), ("project", values.project)):
             try:
                 check(target.fields.get(name, "global"))
             except ValueError as e:
@@ -232,7 +232,7 @@ def parent(service: Service, project: str | None = None, location: str | None = 
     project = project or service.project
     if not project:
         raise ValueError("No Google Cloud project is known: set vertex_project.")
-    return f"/projects/{services.project(project)}/locations/{services.location(location or service.location)}"
+    return f"/projects/{values.project(project)}/locations/{values.location(location or service.location)}"
 
 
 def vertex_upstream(flow: http.HTTPFlow, settings: Settings, location: str) -> Endpoint:

@@ -6,9 +6,9 @@ from mitmproxy.test import tflow
 from addons.classify import Classify
 from addons.classify import Exchange
 from addons.classify import sdk_of
+from addons.configuration.settings import read
 from addons.options import Options
-from addons.options import read
-from tests.addons.test_options import DEFAULTS
+from tests.configuration import DEFAULTS
 
 REVERSE = mode_specs.ProxyMode.parse("reverse:https://aiplatform.googleapis.com")
 FORWARD = mode_specs.ProxyMode.parse("regular")

@@ -17,9 +17,9 @@ from mitmproxy.proxy import mode_specs
 from mitmproxy.test import tflow
 from wsproto.events import RejectConnection
 
+from addons.configuration.settings import read
 from addons.credentials import may_have_credentials
-from addons.options import read
-from tests.addons.test_options import DEFAULTS
+from tests.configuration import DEFAULTS
 from tests.conftest import StartProxy
 from tests.http import API_KEY
 from tests.http import HELLO

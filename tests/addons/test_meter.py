@@ -19,14 +19,14 @@ from mitmproxy.test import tflow
 
 from addons.classify import Classify
 from addons.classify import Exchange
+from addons.configuration.settings import OPTIONS
+from addons.configuration.settings import read
 from addons.meter import Meter
 from addons.metered import Told
-from addons.options import OPTIONS
 from addons.options import Options
-from addons.options import read
 from metering.database import open_for_reading
 from metering.paths import parse
-from tests.addons.test_options import DEFAULTS
+from tests.configuration import DEFAULTS
 from tests.conftest import StartProxy
 from tests.http import API_KEY
 from tests.http import HELLO

@@ -9,15 +9,15 @@ from mitmproxy.test import tflow
 
 from addons.classify import Classify
 from addons.classify import Exchange
+from addons.configuration.settings import read
 from addons.options import Options
-from addons.options import read
 from addons.route import NOWHERE
 from addons.route import Route
 from addons.translation import videos
 from tests import destinations
-from tests.addons.test_options import DEFAULTS
 from tests.addons.translation.test_conversions import FORM
 from tests.addons.translation.test_conversions import form
+from tests.configuration import DEFAULTS
 from tests.process import ROOT
 
 GOOGLE = "https://aiplatform.googleapis.com"
