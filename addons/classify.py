@@ -135,7 +135,7 @@ class Classify:
 
     def is_ai_host(self, host: str) -> bool:
         """Whether forward mode looks into connections to this host: Google's, OpenAI's, and those in options."""
-        settings = self._options.settings
+        settings = self._options.configuration.settings
         named = (endpoint.host for endpoint in (settings.vertex_endpoint, settings.openai_endpoint) if endpoint)
         return api_of(host) is not None or host in named
 
@@ -178,11 +178,11 @@ class Classify:
             flow.response.stream = True
 
     def _base_of(self, path: str) -> str:
-        bases = self._options.settings.gateway_base_path
+        bases = self._options.configuration.settings.gateway_base_path
         return next((base for base in bases if path == base or path.startswith(base + "/")), "")
 
     def _tags(self, headers: http.Headers) -> dict[str, str] | None:
-        names = (name for name in self._options.settings.usage_tags if name in headers)
+        names = (name for name in self._options.configuration.settings.usage_tags if name in headers)
         return {name: headers[name][:LONGEST_TAG] for name in names} or None
 
 

@@ -5,14 +5,12 @@ from mitmproxy import exceptions
 from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy import mode_specs
 
-from addons.configuration.services import Gateway
+from addons.configuration.file import ConfigurationError
 from addons.configuration.settings import LOOPBACK
 from addons.configuration.settings import OPTIONS
+from addons.configuration.settings import Configuration
 from addons.configuration.settings import Listening
-from addons.configuration.settings import Settings
 from addons.configuration.settings import contradictions
-from addons.configuration.settings import from_settings
-from addons.configuration.settings import longest_first
 from addons.configuration.settings import read
 
 PREFIXES = ("vertex_", "openai_", "gateway_", "usage_")
@@ -27,10 +25,10 @@ def _listening() -> Listening:
 
 
 class Options:
-    """Declares the options and holds them as `settings`. They are read once: a later change is refused."""
+    """Declares the options, and holds what they say as `configuration` from the start on. They are read once: a later
+    change is refused."""
 
-    settings: Settings
-    gateway: Gateway
+    configuration: Configuration
 
     def __init__(self, prefixes: tuple[str, ...] = PREFIXES) -> None:
         """`prefixes` are those of names that no other addon may have; an unknown one is a misspelling."""
@@ -51,30 +49,28 @@ class Options:
             loader.add_option(name, str, default, help)
 
     def configure(self, updated: set[str]) -> None:
-        values = {name: getattr(ctx.options, name) for name in OPTIONS if name in ctx.options}
+        given = {name: getattr(ctx.options, name) for name in OPTIONS if name in ctx.options}
         if is_start(updated) and not self._started:
-            unknown = [name for name in ctx.options.deferred if name.startswith(self._prefixes)]
-            listening = _listening()
-            self.take(read(values, unknown, listening._replace(host=listening.host or LOOPBACK), self._unusable))
-            if self.gateway.injects and not listening.host:
+            self.configuration = self._read(given)
+            if self.configuration.gateway.injects and not ctx.options.listen_host:
                 ctx.options.update(listen_host=LOOPBACK)
             self._started = True
         elif self._started and (changed := sorted(updated & OPTIONS.keys())):
             raise exceptions.OptionsError(f"{', '.join(changed)}: read at start only; restart to change it")
         elif self._started and updated & LISTENING:
-            problems = [*contradictions(values, _listening(), self.gateway.injects)]
+            problems = [*contradictions(given, _listening(), self.configuration.gateway.injects)]
             if problems:
                 raise exceptions.OptionsError("; ".join(problems))
 
-    def take(self, settings: Settings) -> None:
-        """Raises SystemExit where there are no application default credentials."""
+    def _read(self, given: dict[str, str]) -> Configuration:
+        """Raises SystemExit with one message that names every problem: mitmproxy then ends with status 1, with this on
+        stderr, without a listener and without a traceback."""
+        unknown = [name for name in ctx.options.deferred if name.startswith(self._prefixes)]
+        listening = _listening()
         try:
-            self.gateway = from_settings(settings)
-        except ValueError as e:
-            whose = "vertex_auth" if settings.vertex_auth == "adc" else "gateway_config"
-            raise SystemExit(f"vertex-tap cannot start:\n  {whose}: {e}") from e
-        base_paths = longest_first(settings.gateway_base_path + self.gateway.base_paths)
-        self.settings = settings.model_copy(update={"gateway_base_path": base_paths})
+            return read(given, unknown, listening._replace(host=listening.host or LOOPBACK), self._unusable)
+        except ConfigurationError as e:
+            raise SystemExit("\n  ".join(["vertex-tap cannot start:", *e.problems])) from e
 
 
 def is_start(updated: set[str]) -> bool:

@@ -191,7 +191,7 @@ class Rewrite:
 
     def _plan(self, flow: http.HTTPFlow, exchange: Exchange, service: Service) -> Plan:
         """Raises InvalidRequest."""
-        request, target, gateway = flow.request, exchange.target, self._options.gateway
+        request, target, gateway = flow.request, exchange.target, self._options.configuration.gateway
         assert target
         _, mark, query = request.path.partition("?")
         told = Asked(
@@ -233,7 +233,7 @@ class Rewrite:
         request.headers.update(plan.headers)
         copies = [_copy(request, upstream, root, sending) for sending in others]
         _put(request, upstream, root, first)
-        if service.provider == "vertex" and not may_have_credentials(flow, self._options.settings):
+        if service.provider == "vertex" and not may_have_credentials(flow, self._options.configuration.settings):
             exchange.refuse(flow, refusal(502, NOT_TRUSTED), ErrorType.NO_CREDENTIALS)
             return
         call.upstream_host, call.upstream_path = request.host, request.path.partition("?")[0]
@@ -267,7 +267,7 @@ class Rewrite:
         if is_keyed and not plan.project and plan.sendings[0].resource.startswith("publishers/google/"):
             # A key is not of a location.
             plan.notes.dropped += ["region"] if plan.location else []
-            return vertex_upstream(flow, self._options.settings, "global"), f"/{VERSION}/"
+            return vertex_upstream(flow, self._options.configuration.settings, "global"), f"/{VERSION}/"
         for name, said, check in (
             ("project_id", plan.project, values.project),
             ("region", plan.location, values.location),
@@ -281,7 +281,7 @@ class Rewrite:
         except ValueError as e:
             raise InvalidRequest(str(e)) from None
         location = plan.location or service.location
-        return vertex_upstream(flow, self._options.settings, location), f"/{VERSION}{above}/"
+        return vertex_upstream(flow, self._options.configuration.settings, location), f"/{VERSION}{above}/"
 
     async def _convert(
         self, flow: http.HTTPFlow, exchange: Exchange, rewriting: Rewriting, response: http.Response

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from addons.configuration.services import Gateway
 from addons.configuration.settings import OPTIONS
-from addons.configuration.settings import from_settings
 from addons.configuration.settings import read
 
 DEFAULTS = {name: default for name, (default, _) in OPTIONS.items()}
@@ -25,4 +24,4 @@ def gateway(folder: Path, content: str, **options: str) -> Gateway:
     file = folder / "gateway.yaml"
     file.write_text(content)
     given = {"usage_db": str(folder / "usage.db"), "gateway_config": str(file)}
-    return from_settings(read(DEFAULTS | given | options, []))
+    return read(DEFAULTS | given | options, []).gateway

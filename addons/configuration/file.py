@@ -17,7 +17,6 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Annotated
 
-from google.oauth2 import service_account
 from pydantic import AfterValidator
 from pydantic import BaseModel
 from pydantic import BeforeValidator
@@ -29,7 +28,6 @@ from pydantic_core import ErrorDetails
 
 from addons.configuration import values
 from addons.configuration import yaml_document
-from addons.configuration.identity import SCOPE
 from addons.configuration.identity import DefaultCredentials
 from addons.configuration.identity import Key
 from addons.configuration.identity import read_key
@@ -156,7 +154,7 @@ class DescribedService(_Section):
         project, credentials = self.project, None
         if self.auth == "service_account" and self.credentials:
             project = project or self.credentials.project
-            credentials = service_account.Credentials.from_service_account_info(self.credentials.info, scopes=[SCOPE])
+            credentials = self.credentials.credentials()
         elif self.auth == "adc":
             credentials, theirs = default_credentials()
             project = project or theirs

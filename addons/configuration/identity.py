@@ -11,10 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
 from pathlib import Path
+from types import MappingProxyType
 
 import google.auth
 from google.auth import crypt
 from google.auth.credentials import Credentials
+from google.oauth2 import service_account
 
 from addons.configuration import values
 
@@ -28,12 +30,17 @@ class Key:
     """The key file of a service account."""
 
     info: Mapping[str, str] = field(repr=False)
-    """The file's members, as google-auth takes them. The private key is one of them."""
+    """The file's members, read-only, as google-auth takes them. The private key is one of them."""
 
     @property
     def project(self) -> str | None:
         """The project that the service account belongs to."""
         return self.info.get("project_id")
+
+    def credentials(self) -> Credentials:
+        """Google-auth's, new ones every time."""
+        made: Credentials = service_account.Credentials.from_service_account_info(self.info, scopes=[SCOPE])
+        return made
 
 
 def read_key(path: Path) -> Key:
@@ -61,7 +68,7 @@ def read_key(path: Path) -> Key:
     except Exception as e:
         # What is wrong with a PEM has many types, and messages that may quote it.
         raise ValueError(f"{path}: its private_key cannot sign; download the key again") from e
-    return Key(info)
+    return Key(MappingProxyType(info))
 
 
 DefaultCredentials = Callable[[], tuple[Credentials, str | None]]

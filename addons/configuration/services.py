@@ -1,9 +1,11 @@
 """What can answer a call: services, the routes that choose among them, aliases and names of models."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import Literal
 from typing import NamedTuple
 
@@ -32,6 +34,7 @@ class Service:
     quota_project: str | None = None
     """The project that pays for calls, where that is not the one that owns the credentials."""
     credentials: Credentials | None = field(default=None, repr=False)
+    """Google-auth's. It keeps its last token in them, so they change, but never whose they are."""
     base_url: Endpoint | None = None
     """Of an OpenAI service, always."""
 
@@ -59,16 +62,21 @@ class ServiceRoute(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """All services, and which of them answers which call."""
+    """All services, and which of them answers which call. Its mappings are copied, and read-only."""
 
-    services: dict[str, Service]
+    services: Mapping[str, Service]
     """By name; `default` is always there."""
     routes: tuple[ServiceRoute, ...] = ()
     """The first that matches a call chooses its service."""
-    aliases: dict[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
     """A name that clients use -> the model that it stands for."""
     models: tuple[str, ...] = ()
     """Names that lists of models have beside the upstream's own."""
+
+    def __post_init__(self) -> None:
+        for name in ("services", "aliases"):
+            # A frozen object's only way to set its own fields.
+            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
 
     @property
     def default(self) -> Service:

@@ -116,10 +116,10 @@ def _base_paths(paths: tuple[str, ...]) -> tuple[str, ...]:
     for path in paths:
         if not re.fullmatch(r"(?:/[^/?#\s]+)+/?", path):
             raise ValueError("write paths that begin with a slash, such as /vertex,/api/vertex-ai")
-    return longest_first(path.rstrip("/") for path in paths)
+    return _longest_first(path.rstrip("/") for path in paths)
 
 
-def longest_first(paths: Iterable[str]) -> tuple[str, ...]:
+def _longest_first(paths: Iterable[str]) -> tuple[str, ...]:
     """Base paths, each once, in the order in which they are tried: the longest that matches is stripped."""
     return tuple(sorted(dict.fromkeys(paths), key=len, reverse=True))
 
@@ -153,6 +153,10 @@ def _key(text: str) -> identity.Key | None:
         raise ValueError(f"{text} names the home of nobody; write another path") from None
 
 
+def _file(text: str) -> Path | None:
+    return Path(text) if text else None
+
+
 def _project(text: str) -> str | None:
     return values.project(text) if text else None
 
@@ -175,8 +179,8 @@ class Settings(BaseModel):
     openai_endpoint: Annotated[Endpoint, BeforeValidator(values.endpoint)]
     openai_api_key: Annotated[str, AfterValidator(values.api_key), Field(repr=False)]
     gateway_base_path: Annotated[_CommaList, AfterValidator(_base_paths)]
-    """With those of the file's routes, once `Options` has taken them."""
-    gateway_config: GatewayFile | None
+    """The longest first; in a `Configuration` with those of the file's routes."""
+    gateway_config: Annotated[Path | None, BeforeValidator(_file)]
     usage_db: Annotated[Path, BeforeValidator(_ledger)]
     usage_tags: Annotated[_CommaList, AfterValidator(_tags)]
 
@@ -234,12 +238,22 @@ def _is_here(host: str) -> bool:
 # Reading
 
 
+class Configuration(NamedTuple):
+    """What the proxy is told to do. Nothing in it changes: a call keeps the one that was there when it came, and what
+    is read later is another one."""
+
+    settings: Settings
+    gateway: Gateway
+
+
 def read(
     given: Mapping[str, str], unknown: Sequence[str], listening: Listening = NOBODY, unusable: Sequence[str] = ()
-) -> Settings:
-    """Parse the options; `unusable` are problems that are known already. Raises SystemExit with one message that
-    names every problem: mitmproxy then ends with status 1, with this on stderr, without a listener and without a
-    traceback."""
+) -> Configuration:
+    """Read what the options say, by name as text, and the file that they name.
+
+    `unknown` are names of options that there are not; `unusable` are problems that are known already. Raises
+    ConfigurationError.
+    """
     for name, variable in ENVIRONMENT.items():
         if not given[name] and _asks_for(given, name):
             given = {**given, name: os.environ.get(variable, "")}
@@ -253,7 +267,7 @@ def read(
     except ConfigurationError as e:
         problems += [f"gateway_config: {problem}" for problem in e.problems]
     try:
-        settings = Settings.model_validate({**given, "gateway_config": file})
+        settings = Settings.model_validate(given)
     except ValidationError as e:
         problems += [f"{error['loc'][0]}: {values.explain(error)}" for error in e.errors()]
     injects = given["vertex_auth"] in INJECTING or has_openai_key or (file is not None and file.injects)
@@ -262,8 +276,14 @@ def read(
         set_twice = (name for name in SINGLE if given[name] != OPTIONS[name][0])
         problems += [f"{name}: {file.path} has a service default; write it there" for name in set_twice]
     if problems:
-        raise SystemExit("\n  ".join(["vertex-tap cannot start:", *problems]))
-    return settings
+        raise ConfigurationError(problems)
+    try:
+        gateway = _gateway(settings, file)
+    except ValueError as e:
+        whose = "vertex_auth" if settings.vertex_auth == "adc" else "gateway_config"
+        raise ConfigurationError([f"{whose}: {e}"]) from e
+    base_paths = _longest_first(settings.gateway_base_path + gateway.base_paths)
+    return Configuration(settings.model_copy(update={"gateway_base_path": base_paths}), gateway)
 
 
 def _asks_for(given: Mapping[str, str], name: str) -> bool:
@@ -299,11 +319,10 @@ def contradictions(given: Mapping[str, str], listening: Listening, injects: bool
         yield "ssl_insecure: credentials go to verified hosts only; leave it out"
 
 
-def from_settings(settings: Settings) -> Gateway:
+def _gateway(settings: Settings, file: GatewayFile | None) -> Gateway:
     """The services, routes, aliases and models that the options and the file describe. Raises ValueError where there
     are no application default credentials."""
-    file = settings.gateway_config
-    content = file.described if file else DescribedGateway()
+    by_file = file.described if file else DescribedGateway()
     default_credentials = functools.cache(identity.default_credentials)
     by_options = DescribedService.model_construct(
         auth=settings.vertex_auth,
@@ -314,15 +333,15 @@ def from_settings(settings: Settings) -> Gateway:
         api_key=settings.vertex_api_key or None,
     )
     services = {}
-    for name, described in ({DEFAULT: by_options} | content.services).items():
+    for name, described in ({DEFAULT: by_options} | by_file.services).items():
         try:
             services[name] = described.service(name, default_credentials)
         except ValueError as e:
-            if file and name in content.services:
+            if file and name in by_file.services:
                 raise ValueError(file.message(("services", name, "auth"), str(e))) from e
             raise
-    routes = tuple(ServiceRoute(**dict(described)) for described in content.routes)
+    routes = tuple(ServiceRoute(**dict(described)) for described in by_file.routes)
     if settings.openai_key and OPENAI not in services:
         services[OPENAI] = Service(OPENAI, "openai", api_key=settings.openai_key, base_url=settings.openai_endpoint)
         routes += OPENAI_ROUTES
-    return Gateway(services, routes, content.aliases, content.models)
+    return Gateway(services, routes, by_file.aliases, by_file.models)

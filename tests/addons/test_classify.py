@@ -23,7 +23,7 @@ def classified(
     **options: str,
 ) -> Exchange | None:
     settings = Options()
-    settings.take(read({**DEFAULTS, "usage_db": "/tmp/usage.db", **options}, []))
+    settings.configuration = read({**DEFAULTS, "usage_db": "/tmp/usage.db", **options}, [])
     classify = Classify(settings)
     flow = tflow.tflow(req=http.Request.make(method, url, headers=headers or {}))
     flow.client_conn.proxy_mode = mode

@@ -375,7 +375,7 @@ def test_who_may_have_credentials(url: str, mode: str, endpoint: str, may: bool,
     flow = tflow.tflow(req=http.Request.make("POST", url))
     flow.client_conn.proxy_mode = mode_specs.ProxyMode.parse(mode)
     given = {"usage_db": str(tmp_path / "usage.db"), "vertex_endpoint": endpoint}
-    assert may_have_credentials(flow, read(DEFAULTS | given, [])) == may
+    assert may_have_credentials(flow, read(DEFAULTS | given, []).settings) == may
 
 
 class TestRefresh:

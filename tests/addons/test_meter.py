@@ -217,7 +217,7 @@ class Held:
     def __init__(self, ledger: Path, response: http.Response, *others: http.Response) -> None:
         self._ledger = ledger
         options = Options()
-        options.take(read(DEFAULTS | {"usage_db": str(ledger)}, []))
+        options.configuration = read(DEFAULTS | {"usage_db": str(ledger)}, [])
         classify = Classify(options)
         self.meter = Meter(options, classify)
         self.meter.configure(set(OPTIONS))
@@ -343,7 +343,7 @@ class TestHeld:
 def test_what_needs_no_upstream(tmp_path: Path) -> None:
     """It is answered at once, and not as a stream: mitmproxy would send no body."""
     options = Options()
-    options.take(read(DEFAULTS | {"usage_db": str(tmp_path / "usage.db")}, []))
+    options.configuration = read(DEFAULTS | {"usage_db": str(tmp_path / "usage.db")}, [])
     classify = Classify(options)
     meter = Meter(options, classify)
     meter.configure(set(OPTIONS))

@@ -10,7 +10,6 @@ import pytest
 from mitmproxy import exceptions
 from mitmproxy.test import taddons
 
-from addons.configuration.settings import read
 from addons.options import Options
 from tests.configuration import DEFAULTS
 from tests.configuration import INJECTING_FILE
@@ -28,14 +27,30 @@ def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.chdir(tmp_path)
 
 
-def test_base_paths_of_routes_are_stripped_too(tmp_path: Path) -> None:
-    (tmp_path / "gateway.yaml").write_text(
-        "routes: [{base_path: /b/long, service: default}, {base_path: /x, service: default}, {base_path: /x*, service:"
-        " default}]"
-    )
-    options = Options()
-    options.take(read(DEFAULTS | {"gateway_config": "gateway.yaml", "gateway_base_path": "/a,/x"}, []))
-    assert options.settings.gateway_base_path == ("/b/long", "/a", "/x")
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"usage_tags": "a b", "vertex_auth": "x"}, ["vertex_auth: write 'passthrough'", "usage_tags: write names"]),
+        ({"vertex_auth": "adc"}, ["vertex_auth: key.json (GOOGLE_APPLICATION_CREDENTIALS) holds no application"]),
+    ],
+)
+def test_one_message_with_a_line_for_each_problem(
+    values: dict[str, str], told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "key.json")
+
+    async def start() -> None:
+        options = Options()
+        with taddons.context(options) as context:
+            context.options.update(mode=["reverse:https://aiplatform.googleapis.com"])
+            with pytest.raises(SystemExit) as ended:
+                context.configure(options, **DEFAULTS | values)
+        first, *lines = str(ended.value).splitlines()
+        assert first == "vertex-tap cannot start:"
+        assert len(lines) == len(told)
+        assert [line for line, begin in zip(lines, told, strict=True) if not line.startswith(f"  {begin}")] == []
+
+    asyncio.run(start())
 
 
 @pytest.mark.parametrize("command", ["mitmdump", "serve"])

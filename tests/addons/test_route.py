@@ -28,7 +28,7 @@ LIVE = "//ws/google.cloud.aiplatform.v1.LlmBidiService/BidiGenerateContent"
 
 def routed(path: str, target: str = GOOGLE, method: str = "POST", mode: str = "", **options: str) -> http.HTTPFlow:
     settings = Options()
-    settings.take(read({**DEFAULTS, "usage_db": "/tmp/usage.db", **options}, []))
+    settings.configuration = read({**DEFAULTS, "usage_db": "/tmp/usage.db", **options}, [])
     classify = Classify(settings)
     route = Route(settings, classify)
     flow = tflow.tflow(req=http.Request.make(method, "http://127.0.0.1:8080", headers=[(b"host", b"127.0.0.1:8080")]))
@@ -147,7 +147,7 @@ def test_options(path: str, target: str, options: dict[str, str], url: str) -> N
 
 def test_what_the_row_says() -> None:
     settings = Options()
-    settings.take(read({**DEFAULTS, "usage_db": "/tmp/usage.db"}, []))
+    settings.configuration = read({**DEFAULTS, "usage_db": "/tmp/usage.db"}, [])
     classify = Classify(settings)
     flow = tflow.tflow(req=http.Request.make("POST", "http://127.0.0.1/v1/chat/completions?x=secret"))
     flow.client_conn.proxy_mode = mode_specs.ProxyMode.parse(f"reverse:{GOOGLE}")
@@ -201,7 +201,7 @@ class Routed:
         file.write_text(FILE)
         given = {"usage_db": str(folder / "usage.db"), "gateway_config": str(file), **options}
         settings = Options()
-        settings.take(read(DEFAULTS | given, []))
+        settings.configuration = read(DEFAULTS | given, [])
         self._classify = Classify(settings)
         self._route = Route(settings, self._classify)
         self.flow = tflow.tflow(req=http.Request.make(method, "http://127.0.0.1", headers=[(b"host", b"127.0.0.1")]))
@@ -333,7 +333,7 @@ class TestServiceOfAPath:
     def test_openais_models_on_vertex_paths(self, tmp_path: Path, model: str, mode: str, service: str) -> None:
         given = {"usage_db": str(tmp_path / "usage.db"), "openai_mode": mode, "openai_api_key": "sk-1"}
         options = Options()
-        options.take(read(DEFAULTS | given, []))
+        options.configuration = read(DEFAULTS | given, [])
         classify = Classify(options)
         flow = tflow.tflow(req=http.Request.make("POST", f"http://x/v1/publishers/openai/models/{model}:predict"))
         flow.client_conn.proxy_mode = mode_specs.ProxyMode.parse(f"reverse:{GOOGLE}")
@@ -351,7 +351,7 @@ class TestDestinations:
     def test_all(self, name: str) -> None:
         target = destinations.TARGETS[name]
         settings = Options()
-        settings.take(read({**DEFAULTS, "usage_db": "/tmp/usage.db", **target.options}, []))
+        settings.configuration = read({**DEFAULTS, "usage_db": "/tmp/usage.db", **target.options}, [])
         classify = Classify(settings)
         route = Route(settings, classify)
         mode = mode_specs.ProxyMode.parse(f"reverse:https://{target.reverse}")

@@ -103,3 +103,11 @@ def test_the_first_route_that_matches(
 )
 def test_whether_a_route_may_match(routes: list[ServiceRoute], base_path: str, surface: str, may: bool) -> None:
     assert Gateway({}, tuple(routes)).may_serve(base_path=base_path, surface=surface) is may
+
+
+def test_a_gateway_keeps_what_it_was_made_of() -> None:
+    services, aliases = {"default": Service("default")}, {"a": "b"}
+    made = Gateway(services, aliases=aliases)
+    services.clear()
+    aliases["a"] = "c"
+    assert (made.default, made.named("a")) == (Service("default"), "b")

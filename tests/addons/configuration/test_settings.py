@@ -1,16 +1,21 @@
 import socket
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
+from google.auth.credentials import Credentials
 from mitmproxy.proxy import mode_specs
+from pydantic import ValidationError
 
+from addons.configuration.file import ConfigurationError
+from addons.configuration.identity import Key
+from addons.configuration.services import Gateway
 from addons.configuration.services import Service
 from addons.configuration.settings import ENVIRONMENT
 from addons.configuration.settings import OPTIONS
 from addons.configuration.settings import SINGLE
 from addons.configuration.settings import Listening
 from addons.configuration.settings import Settings
-from addons.configuration.settings import from_settings
 from addons.configuration.settings import read
 from addons.configuration.values import Endpoint
 from tests.configuration import DEFAULTS
@@ -28,7 +33,7 @@ def test_the_table_and_the_model_are_one() -> None:
 
 
 def test_defaults() -> None:
-    settings = read(DEFAULTS, [])
+    settings = read(DEFAULTS, []).settings
     assert settings.openai_endpoint == Endpoint("https", "api.openai.com", 443, "/v1")
     assert not settings.names_openai_endpoint
     assert (settings.gateway_config, settings.openai_key) == (None, None)
@@ -52,7 +57,7 @@ def test_defaults() -> None:
     ],
 )
 def test_values(name: str, text: str, value: object) -> None:
-    assert getattr(read(DEFAULTS | {name: text}, []), name) == value
+    assert getattr(read(DEFAULTS | {name: text}, []).settings, name) == value
 
 
 @pytest.mark.parametrize(
@@ -89,11 +94,10 @@ def test_values(name: str, text: str, value: object) -> None:
     ],
 )
 def test_bad_values(name: str, text: str, help: str) -> None:
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(ConfigurationError) as ended:
         read(DEFAULTS | {name: text}, [])
-    first, problem = str(ended.value).splitlines()
-    assert first == "vertex-tap cannot start:"
-    assert problem.startswith(f"  {name}: ")
+    (problem,) = ended.value.problems
+    assert problem.startswith(f"{name}: ")
     assert help in problem
     assert "secret" not in problem
 
@@ -138,24 +142,25 @@ def test_contradictions(
 ) -> None:
     for variable in ENVIRONMENT.values():
         monkeypatch.delenv(variable, raising=False)
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(ConfigurationError) as ended:
         read(DEFAULTS | options, [], listening)
-    _, told = str(ended.value).splitlines()
-    assert told.strip().startswith(problem)
+    (told,) = ended.value.problems
+    assert told.startswith(problem)
     assert "Secret" not in told
 
 
 def test_credentials_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VERTEX_API_KEY", "AIzaFromThere")
-    assert read(DEFAULTS | {"vertex_auth": "express"}, []).vertex_api_key == "AIzaFromThere"
-    assert read(DEFAULTS, []).vertex_api_key == ""
+    assert read(DEFAULTS | {"vertex_auth": "express"}, []).settings.vertex_api_key == "AIzaFromThere"
+    assert read(DEFAULTS, []).settings.vertex_api_key == ""
 
 
 @pytest.mark.parametrize(("mode", "used"), [("observe", None), ("convert", "sk-there"), ("compatible", "sk-there")])
 def test_an_openai_key_is_for_rewritten_calls(monkeypatch: pytest.MonkeyPatch, mode: str, used: str | None) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-there")
-    assert read(DEFAULTS | {"openai_mode": mode}, []).openai_key == used
-    assert read(DEFAULTS | {"openai_mode": mode, "openai_api_key": "sk-here"}, []).openai_key == (used and "sk-here")
+    given = DEFAULTS | {"openai_mode": mode}
+    assert read(given, []).settings.openai_key == used
+    assert read(given | {"openai_api_key": "sk-here"}, []).settings.openai_key == (used and "sk-here")
 
 
 @pytest.mark.parametrize(
@@ -168,37 +173,46 @@ def test_an_openai_key_is_for_rewritten_calls(monkeypatch: pytest.MonkeyPatch, m
     ],
 )
 def test_contradictions_of_a_file(injecting_file: Path, listening: Listening, problem: str) -> None:
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(ConfigurationError) as ended:
         read(DEFAULTS | {"gateway_config": str(injecting_file)}, [], listening)
-    _, told = str(ended.value).splitlines()
-    assert told.strip().startswith(problem)
+    (told,) = ended.value.problems
+    assert told.startswith(problem)
 
 
 @pytest.mark.parametrize("option", SINGLE)
 def test_default_is_described_once(tmp_path: Path, option: str) -> None:
     (tmp_path / "gateway.yaml").write_text("services: {default: {auth: passthrough}}")
     given = {"gateway_config": "gateway.yaml", option: "us-central1"}
-    with pytest.raises(SystemExit, match=f"{option}: gateway.yaml has a service default; write it there"):
+    with pytest.raises(ConfigurationError, match=f"{option}: gateway.yaml has a service default; write it there"):
         read(DEFAULTS | given, [])
 
 
 def test_problems_of_the_file_beside_others(tmp_path: Path) -> None:
     (tmp_path / "gateway.yaml").write_text("models: a b\nclients: []\n")
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(ConfigurationError) as ended:
         read(DEFAULTS | {"gateway_config": "gateway.yaml", "usage_tags": "a b"}, ["gateway_conf"])
-    assert str(ended.value).splitlines()[1:] == [
-        "  gateway_conf: there is no such option; did you mean gateway_config?",
-        "  gateway_config: gateway.yaml:1: models: write a list, such as [first, second]",
-        "  gateway_config: gateway.yaml:2: clients: is not served yet; leave it out",
-        "  usage_tags: write names of request headers, such as x-team,x-app",
+    assert ended.value.problems == [
+        "gateway_conf: there is no such option; did you mean gateway_config?",
+        "gateway_config: gateway.yaml:1: models: write a list, such as [first, second]",
+        "gateway_config: gateway.yaml:2: clients: is not served yet; leave it out",
+        "usage_tags: write names of request headers, such as x-team,x-app",
     ]
 
 
+def test_base_paths_of_routes_are_stripped_too(tmp_path: Path) -> None:
+    (tmp_path / "gateway.yaml").write_text(
+        "routes: [{base_path: /b/long, service: default}, {base_path: /x, service: default}, {base_path: /x*, service:"
+        " default}]"
+    )
+    settings = read(DEFAULTS | {"gateway_config": "gateway.yaml", "gateway_base_path": "/a,/x"}, []).settings
+    assert settings.gateway_base_path == ("/b/long", "/a", "/x")
+
+
 def test_all_problems_at_once() -> None:
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(ConfigurationError) as ended:
         read(DEFAULTS | {"vertex_endpoint": "x", "usage_tags": "a b"}, ["usage_dv", "gateway_quux"])
-    _, *problems = str(ended.value).splitlines()
-    assert [problem.strip().partition(":")[0] for problem in problems] == [
+    problems = ended.value.problems
+    assert [problem.partition(":")[0] for problem in problems] == [
         "gateway_quux",
         "usage_dv",
         "vertex_endpoint",
@@ -225,14 +239,14 @@ def test_a_listener_with_a_name(address: str | None, may: bool, monkeypatch: pyt
     if may:
         read(DEFAULTS | EXPRESS, [], listening)
     else:
-        with pytest.raises(SystemExit, match="listen_host: whoever reaches myhost"):
+        with pytest.raises(ConfigurationError, match="listen_host: whoever reaches myhost"):
             read(DEFAULTS | EXPRESS, [], listening)
 
 
-def test_from_settings(tmp_path: Path, info: dict[str, str]) -> None:
+def test_the_service_of_the_options(tmp_path: Path, info: dict[str, str]) -> None:
     file = write_key(tmp_path, info)
     given = {"usage_db": str(tmp_path / "usage.db"), "vertex_auth": "service_account", "vertex_credentials": str(file)}
-    service = from_settings(read(DEFAULTS | given, [])).default
+    service = read(DEFAULTS | given, []).gateway.default
     assert (service.project, service.location, service.injects, service.rewrites) == (
         "test-project",
         "global",
@@ -240,29 +254,27 @@ def test_from_settings(tmp_path: Path, info: dict[str, str]) -> None:
         False,
     )
     assert getattr(service.credentials, "service_account_email", None) == info["client_email"]
-    named = from_settings(read(DEFAULTS | given | {"vertex_project": "other-project"}, [])).default
+    named = read(DEFAULTS | given | {"vertex_project": "other-project"}, []).gateway.default
     assert named.project == "other-project"
 
 
 def test_no_application_default_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "nowhere.json"))
-    settings = read(DEFAULTS | {"usage_db": str(tmp_path / "usage.db"), "vertex_auth": "adc"}, [])
-    with pytest.raises(ValueError, match="holds no application default credentials"):
-        from_settings(settings)
+    with pytest.raises(ConfigurationError, match=r"vertex_auth: .* holds no application default credentials"):
+        read(DEFAULTS | {"usage_db": str(tmp_path / "usage.db"), "vertex_auth": "adc"}, [])
 
 
 @pytest.mark.parametrize("content", ["[]", '"text"', "{", '{"type": "impersonated_service_account"}'])
 def test_files_that_are_no_default_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(write_key(tmp_path, content)))
-    settings = read(DEFAULTS | {"usage_db": str(tmp_path / "usage.db"), "vertex_auth": "adc"}, [])
-    with pytest.raises(ValueError, match=r"key\.json \(GOOGLE_APPLICATION_CREDENTIALS\) holds no"):
-        from_settings(settings)
+    with pytest.raises(ConfigurationError, match=r"key\.json \(GOOGLE_APPLICATION_CREDENTIALS\) holds no"):
+        read(DEFAULTS | {"usage_db": str(tmp_path / "usage.db"), "vertex_auth": "adc"}, [])
 
 
 def test_application_default_credentials(tmp_path: Path, info: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(write_key(tmp_path, info)))
-    settings = read(DEFAULTS | {"usage_db": str(tmp_path / "usage.db"), "vertex_auth": "adc"}, [])
-    service = from_settings(settings).default
+    given = {"usage_db": str(tmp_path / "usage.db"), "vertex_auth": "adc"}
+    service = read(DEFAULTS | given, []).gateway.default
     assert (service.project, service.injects) == ("test-project", True)
 
 
@@ -283,7 +295,8 @@ def test_services_share_application_default_credentials(
 
 def test_a_file_without_application_default_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "nowhere.json"))
-    with pytest.raises(ValueError, match=r"gateway.yaml:3: services\.a\.auth: .* holds no application default"):
+    problem = r"gateway_config: .*gateway.yaml:3: services\.a\.auth: .* holds no application default"
+    with pytest.raises(ConfigurationError, match=problem):
         gateway(tmp_path, "services:\n  a:\n    auth: adc\n")
 
 
@@ -301,7 +314,7 @@ def test_openai_on_vertex_paths(
     tmp_path: Path, surface: str, publisher: str | None, model: str | None, service: str | None
 ) -> None:
     given = {"usage_db": str(tmp_path / "usage.db"), "openai_mode": "convert", "openai_api_key": "sk-Secret"}
-    described = from_settings(read(DEFAULTS | given, []))
+    described = read(DEFAULTS | given, []).gateway
     found = described.service_for(base_path="", surface=surface, publisher=publisher, model=model)
     assert (found and found.name) == service
     assert described.services["openai"].base_url == Endpoint("https", "api.openai.com", 443, "/v1")
@@ -324,3 +337,47 @@ def test_an_openai_of_the_files_own(tmp_path: Path) -> None:
     described = gateway(tmp_path, "services:\n  openai: {provider: openai, base_url: 'https://x.example'}\n", **openai)
     assert described.services["openai"].api_key is None
     assert described.routes == ()
+
+
+EVERYTHING = """\
+services:
+  prod: {auth: service_account, credentials: key.json}
+  qwen: {provider: openai, base_url: "https://qwen.example/v1", api_key_env: SOME_KEY}
+routes: [{base_path: /mine, model: "qwen*", service: qwen}]
+aliases: {gpt-4o: gemini-2.5-pro}
+models: [gemini-2.5-flash]
+"""
+
+
+def assert_immutable(value: object, where: str) -> None:
+    """Nothing in a value can be assigned. Google-auth's credentials are left out: they hold the last token."""
+    inside: dict[str, object] = {}
+    if isinstance(value, MappingProxyType):
+        with pytest.raises(TypeError):
+            value["new"] = None  # type: ignore[index]
+        inside = {str(key): member for key, member in value.items()}
+    elif isinstance(value, tuple) and not hasattr(value, "_fields"):
+        inside = {str(place): member for place, member in enumerate(value)}
+    elif isinstance(value, tuple | Service | Gateway | Key | Settings):
+        inside = {name: getattr(value, name) for name in type(value).__annotations__ if hasattr(value, name)}
+        for name in inside:
+            with pytest.raises((AttributeError, ValidationError)):
+                setattr(value, name, None)
+    else:
+        assert isinstance(value, str | int | Path | Credentials | None), where
+    for name, member in inside.items():
+        assert_immutable(member, f"{where}.{name}")
+
+
+def test_nothing_can_be_assigned(tmp_path: Path, info: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_KEY", "sk-Secret")
+    (tmp_path / "gateway.yaml").write_text(EVERYTHING)
+    given = {
+        "vertex_auth": "service_account",
+        "vertex_credentials": str(write_key(tmp_path, info)),
+        "vertex_endpoint": "https://vertex.example",
+        "gateway_base_path": "/vertex",
+        "gateway_config": "gateway.yaml",
+        "usage_tags": "x-team",
+    }
+    assert_immutable(read(DEFAULTS | given, []), "configuration")
