@@ -56,7 +56,7 @@ class Access:
         exchange, mode = self.exchanges.get(flow), flow.client_conn.proxy_mode
         if not exchange or flow.response or flow.error or not isinstance(mode, mode_specs.ReverseMode):
             return
-        if not self._options.configuration.gateway.injects:
+        if not exchange.configuration.gateway.injects:
             return
         request = flow.request
         if not _names_us(request, mode.listen_host(ctx.options.listen_host)):

@@ -114,7 +114,7 @@ class Credentials:
         keys.strip(request)
         for name in keys.PASSED_ON:
             request.headers.pop(name, None)
-        if not exchange.is_rewritten and not may_have_credentials(flow, self._options.configuration.settings):
+        if not exchange.is_rewritten and not may_have_credentials(flow, exchange.configuration.settings):
             self._refuse(flow, exchange, service, refusal(502, NOT_TRUSTED))
         elif service.api_key:
             name, value = KEY_HEADERS[service.provider]
@@ -145,7 +145,7 @@ class Credentials:
             content = content_of(request)
             told = call.model or conversions.model_in(request.headers.get("content-type", ""), content)
             with contextlib.suppress(InvalidRequest):
-                model = model_of(self._options.configuration.gateway.named(told or ""))
+                model = model_of(exchange.configuration.gateway.named(told or ""))
                 call.model, call.publisher = model.name, model.publisher or (None if model.is_endpoint else "google")
         exchange.refuse(flow, failure, ErrorType.NO_CREDENTIALS)
         assert flow.response

@@ -35,10 +35,10 @@ def chain(options: Options) -> list[object]:
         classify,
         Drain(classify, meter),
         Access(options, classify),
-        Route(options, classify),
+        Route(classify),
         credentials,
         meter,
-        Rewrite(options, classify, credentials, meter),
+        Rewrite(classify, credentials, meter),
         Redact(classify),
     ]
 

@@ -27,7 +27,6 @@ from addons.credentials import may_have_credentials
 from addons.error_pages import LAST_WORDS
 from addons.meter import Meter
 from addons.metered import Told
-from addons.options import Options
 from addons.redact import reason_of
 from addons.route import VERSION
 from addons.route import go_to
@@ -88,8 +87,7 @@ class Rewriting(NamedTuple):
 
 
 class Rewrite:
-    def __init__(self, options: Options, classify: Classify, credentials: Credentials, meter: Meter) -> None:
-        self._options = options
+    def __init__(self, classify: Classify, credentials: Credentials, meter: Meter) -> None:
         self.exchanges = classify.exchanges
         self._credentials = credentials
         self._meter = meter
@@ -191,7 +189,7 @@ class Rewrite:
 
     def _plan(self, flow: http.HTTPFlow, exchange: Exchange, service: Service) -> Plan:
         """Raises InvalidRequest."""
-        request, target, gateway = flow.request, exchange.target, self._options.configuration.gateway
+        request, target, gateway = flow.request, exchange.target, exchange.configuration.gateway
         assert target
         _, mark, query = request.path.partition("?")
         told = Asked(
@@ -226,14 +224,14 @@ class Rewrite:
     def _send(self, flow: http.HTTPFlow, exchange: Exchange, service: Service, plan: Plan) -> None:
         """Raises InvalidRequest."""
         request, call = flow.request, exchange.call
-        upstream, root = self._root(flow, service, plan)
+        upstream, root = self._root(flow, exchange, service, plan)
         first, *others = plan.sendings
         if plan.conversion or service.provider == "vertex":
             _prepare(request)
         request.headers.update(plan.headers)
         copies = [_copy(request, upstream, root, sending) for sending in others]
         _put(request, upstream, root, first)
-        if service.provider == "vertex" and not may_have_credentials(flow, self._options.configuration.settings):
+        if service.provider == "vertex" and not may_have_credentials(flow, exchange.configuration.settings):
             exchange.refuse(flow, refusal(502, NOT_TRUSTED), ErrorType.NO_CREDENTIALS)
             return
         call.upstream_host, call.upstream_path = request.host, request.path.partition("?")[0]
@@ -259,7 +257,7 @@ class Rewrite:
         together = Together(copies, renew, count) if copies else None
         self._rewritings[flow] = Rewriting(plan, service, together, [])
 
-    def _root(self, flow: http.HTTPFlow, service: Service, plan: Plan) -> tuple[Endpoint, str]:
+    def _root(self, flow: http.HTTPFlow, exchange: Exchange, service: Service, plan: Plan) -> tuple[Endpoint, str]:
         """Where a service is, and the path that resources are below. Raises InvalidRequest."""
         if service.base_url:
             return service.base_url, "/"
@@ -267,7 +265,7 @@ class Rewrite:
         if is_keyed and not plan.project and plan.sendings[0].resource.startswith("publishers/google/"):
             # A key is not of a location.
             plan.notes.dropped += ["region"] if plan.location else []
-            return vertex_upstream(flow, self._options.configuration.settings, "global"), f"/{VERSION}/"
+            return vertex_upstream(flow, exchange.configuration.settings, "global"), f"/{VERSION}/"
         for name, said, check in (
             ("project_id", plan.project, values.project),
             ("region", plan.location, values.location),
@@ -281,7 +279,7 @@ class Rewrite:
         except ValueError as e:
             raise InvalidRequest(str(e)) from None
         location = plan.location or service.location
-        return vertex_upstream(flow, self._options.configuration.settings, location), f"/{VERSION}{above}/"
+        return vertex_upstream(flow, exchange.configuration.settings, location), f"/{VERSION}{above}/"
 
     async def _convert(
         self, flow: http.HTTPFlow, exchange: Exchange, rewriting: Rewriting, response: http.Response

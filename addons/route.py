@@ -15,7 +15,6 @@ from addons.configuration import values
 from addons.configuration.services import Service
 from addons.configuration.settings import Settings
 from addons.configuration.values import Endpoint
-from addons.options import Options
 from addons.translation import conversions
 from addons.translation import videos
 from addons.translation.conversation import Failure
@@ -55,8 +54,7 @@ OF_ANOTHER = (
 class Route:
     """Sends the calls of reverse mode on their way; in forward mode the client has decided."""
 
-    def __init__(self, options: Options, classify: Classify) -> None:
-        self._options = options
+    def __init__(self, classify: Classify) -> None:
         self.exchanges = classify.exchanges
 
     @fails_closed
@@ -84,10 +82,8 @@ class Route:
         exchange, named = self.exchanges.get(flow), _named(flow)
         if not exchange or not named or not exchange.is_rewritten or exchange.service or flow.response or flow.error:
             return
-        service = (
-            self._service_of(exchange, self._model_in(flow.request, exchange))
-            or self._options.configuration.gateway.default
-        )
+        model, gateway = self._model_in(flow.request, exchange), exchange.configuration.gateway
+        service = self._service_of(exchange, model) or gateway.default
         if service.provider == "openai" or service.rewrites:
             exchange.service, exchange.call.service = service, service.name
         else:
@@ -101,7 +97,7 @@ class Route:
     def _send_on(self, request: http.Request, exchange: Exchange, named: Endpoint) -> None:
         """A `reverse:` target of the user's own is taken at its word for every path; among Google's hosts the
         path decides, and OpenAI's paths go to OpenAI, or are rewritten. Raises ValueError, InvalidRequest."""
-        settings, gateway = self._options.configuration.settings, self._options.configuration.gateway
+        settings, gateway = exchange.configuration
         target, path = exchange.target, exchange.path
         if not target and path in ("", "/") and _wants_a_model(request):
             raise ValueError(LOST_MODEL)
@@ -146,7 +142,7 @@ class Route:
 
     def _pass_on(self, request: http.Request, exchange: Exchange, named: Endpoint) -> None:
         """An OpenAI call, as it is."""
-        settings, target, path, upstream = self._options.configuration.settings, exchange.target, exchange.path, named
+        settings, target, path, upstream = exchange.configuration.settings, exchange.target, exchange.path, named
         assert target
         exchange.call.service = "openai"
         if api_of(named.host) in ("vertex", "gemini") or settings.names_openai_endpoint:
@@ -159,7 +155,7 @@ class Route:
         if exchange.is_rewritten or (exchange.service and exchange.service.injects):
             # They are taken out before anything is sent.
             return None
-        settings, at = self._options.configuration.settings, (request.host, request.port)
+        settings, at = exchange.configuration.settings, (request.host, request.port)
         targets = [endpoint[1:3] for endpoint in (named, settings.vertex_endpoint) if endpoint]
         whom = keys.recipient(request.host, is_target=at in targets, is_named=settings.names_openai_endpoint)
         issuer = next((one for one in keys.issuers(request) if whom not in keys.MAY_GO[one]), None)
@@ -168,13 +164,13 @@ class Route:
     def _service_of(self, exchange: Exchange, model: str | None) -> Service | None:
         """By the routes."""
         call = exchange.call
-        return self._options.configuration.gateway.service_for(
+        return exchange.configuration.gateway.service_for(
             base_path=exchange.base, surface=call.surface or "", publisher=call.publisher, model=model
         )
 
     def _model_in(self, request: http.Request, exchange: Exchange) -> str | None:
         """What an OpenAI call is for, by its real name: its body says it, or the path."""
-        gateway, target = self._options.configuration.gateway, exchange.target
+        gateway, target = exchange.configuration.gateway, exchange.target
         assert target
         if not gateway.routes:
             return None

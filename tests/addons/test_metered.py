@@ -1,19 +1,22 @@
 import time
 
 from addons.classify import Exchange
+from addons.configuration.settings import read
 from addons.metered import Metered
 from addons.metered import count_request
 from addons.metered import perf_counter_at
 from addons.metered import take_times
 from metering.call import Call
 from metering.usage import Usage
+from tests.configuration import DEFAULTS
 
 MS = 1_000_000
 
 
 def metered(started_ms: int) -> Metered:
     """A call that started so many milliseconds ago."""
-    exchange = Exchange(Call(started_at=0), None, "", "/", None)
+    configuration = read(DEFAULTS | {"usage_db": "/tmp/usage.db"}, [])
+    exchange = Exchange(Call(started_at=0), None, "", "/", None, configuration)
     return Metered(exchange, Usage(None, None), time.perf_counter_ns() - started_ms * MS)
 
 

@@ -30,7 +30,7 @@ def routed(path: str, target: str = GOOGLE, method: str = "POST", mode: str = ""
     settings = Options()
     settings.configuration = read({**DEFAULTS, "usage_db": "/tmp/usage.db", **options}, [])
     classify = Classify(settings)
-    route = Route(settings, classify)
+    route = Route(classify)
     flow = tflow.tflow(req=http.Request.make(method, "http://127.0.0.1:8080", headers=[(b"host", b"127.0.0.1:8080")]))
     flow.request.path = path
     flow.client_conn.proxy_mode = mode_specs.ProxyMode.parse(mode or f"reverse:{target}")
@@ -152,7 +152,7 @@ def test_what_the_row_says() -> None:
     flow = tflow.tflow(req=http.Request.make("POST", "http://127.0.0.1/v1/chat/completions?x=secret"))
     flow.client_conn.proxy_mode = mode_specs.ProxyMode.parse(f"reverse:{GOOGLE}")
     classify.requestheaders(flow)
-    Route(settings, classify).requestheaders(flow)
+    Route(classify).requestheaders(flow)
     call = classify.exchanges[flow].call
     assert (call.service, call.upstream_host) == ("openai", "api.openai.com")
     assert call.upstream_path == "/v1/chat/completions"
@@ -203,7 +203,7 @@ class Routed:
         settings = Options()
         settings.configuration = read(DEFAULTS | given, [])
         self._classify = Classify(settings)
-        self._route = Route(settings, self._classify)
+        self._route = Route(self._classify)
         self.flow = tflow.tflow(req=http.Request.make(method, "http://127.0.0.1", headers=[(b"host", b"127.0.0.1")]))
         self.flow.request.path = path
         self.flow.client_conn.proxy_mode = mode_specs.ProxyMode.parse(f"reverse:{GOOGLE}")
@@ -338,7 +338,7 @@ class TestServiceOfAPath:
         flow = tflow.tflow(req=http.Request.make("POST", f"http://x/v1/publishers/openai/models/{model}:predict"))
         flow.client_conn.proxy_mode = mode_specs.ProxyMode.parse(f"reverse:{GOOGLE}")
         classify.requestheaders(flow)
-        Route(options, classify).requestheaders(flow)
+        Route(classify).requestheaders(flow)
         exchange = classify.exchanges[flow]
         assert exchange.service
         assert (exchange.service.name, exchange.is_rewritten) == (service, service == "openai")
@@ -353,7 +353,7 @@ class TestDestinations:
         settings = Options()
         settings.configuration = read({**DEFAULTS, "usage_db": "/tmp/usage.db", **target.options}, [])
         classify = Classify(settings)
-        route = Route(settings, classify)
+        route = Route(classify)
         mode = mode_specs.ProxyMode.parse(f"reverse:https://{target.reverse}")
         wrong = []
         for case in destinations.cases(target):
