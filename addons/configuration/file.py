@@ -231,9 +231,9 @@ class GatewayFile:
         """Whether any of its services gives calls credentials that the client does not have."""
         return any(described.injects for described in self.described.services.values())
 
-    def message(self, path: MemberPath, text: str) -> str:
+    def message(self, member: MemberPath, text: str) -> str:
         """A problem with a member that shows only when the file is put to use."""
-        return _message(self.path, Problem(self.line(path), path, text))
+        return _message(self.path, Problem(self.line(member), member, text))
 
 
 def read_file(path: Path, known: Iterable[str] = (DEFAULT,)) -> GatewayFile:
@@ -258,7 +258,7 @@ def read_file(path: Path, known: Iterable[str] = (DEFAULT,)) -> GatewayFile:
 
 def _message(file: Path, problem: Problem) -> str:
     """Such as `gateway.yaml:3: services.prod.auth: is here twice, first in line 2`."""
-    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in problem.path if step != "[key]")
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in problem.member if step != "[key]")
     where = "".join(steps).removeprefix(".")
     return f"{file}:{problem.line}: {where + ': ' if where else ''}{problem.text}"
 

@@ -23,7 +23,7 @@ class Problem(NamedTuple):
 
     line: int
     """From 1."""
-    path: MemberPath
+    member: MemberPath
     text: str
     """What is wrong, or what to write instead; quotes no values."""
 
