@@ -11,11 +11,11 @@ from mitmproxy import http
 from mitmproxy.proxy import mode_specs
 from mitmproxy.proxy import server_hooks
 
+from addons.configuration.settings import is_loopback
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
 from addons.exchange import fails_closed
 from addons.options import Options
-from addons.options import is_loopback
 from addons.options import is_start
 from addons.translation.conversation import Failure
 from addons.translation.conversation import refusal
@@ -43,7 +43,7 @@ class Access:
         self.exchanges = exchanges
 
     def configure(self, updated: set[str]) -> None:
-        if not (is_start(updated) or "keep_host_header" in updated) or not self._options.gateway.injects:
+        if not (is_start(updated) or "keep_host_header" in updated) or not self._options.configuration.gateway.injects:
             return
         if is_start(updated):
             # Else mitmproxy would replace the client's Host before any hook; `route` does so later.
@@ -56,7 +56,7 @@ class Access:
         exchange, mode = self.exchanges.get(flow), flow.client_conn.proxy_mode
         if not exchange or flow.response or flow.error or not isinstance(mode, mode_specs.ReverseMode):
             return
-        if not self._options.gateway.injects:
+        if not exchange.configuration.gateway.injects:
             return
         request = flow.request
         if not _names_us(request, mode.listen_host(ctx.options.listen_host)):
@@ -74,7 +74,7 @@ class Access:
     def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
         # With keep_host_header mitmproxy would ask the upstream to prove that it is whom the client has greeted.
         reverse = isinstance(data.client.proxy_mode, mode_specs.ReverseMode)
-        if reverse and self._options.gateway.injects and data.server.sni and data.server.address:
+        if reverse and self._options.configuration.gateway.injects and data.server.sni and data.server.address:
             data.server.sni = data.server.address[0]
 
 

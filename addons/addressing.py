@@ -4,10 +4,10 @@ sent there. What decides between them is in `route.py`."""
 from mitmproxy import http
 from mitmproxy.proxy import mode_specs
 
-from addons import services
-from addons.options import Settings
-from addons.services import Endpoint
-from addons.services import Service
+from addons.configuration import values
+from addons.configuration.services import Service
+from addons.configuration.settings import Settings
+from addons.configuration.values import Endpoint
 from metering.paths import api_of
 from metering.paths import vertex_host
 
@@ -33,7 +33,7 @@ def parent(service: Service, project: str | None = None, location: str | None = 
     project = project or service.project
     if not project:
         raise ValueError("No Google Cloud project is known: set vertex_project.")
-    return f"/projects/{services.project(project)}/locations/{services.location(location or service.location)}"
+    return f"/projects/{values.project(project)}/locations/{values.location(location or service.location)}"
 
 
 def vertex_upstream(flow: http.HTTPFlow, settings: Settings, location: str) -> Endpoint:

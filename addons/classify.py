@@ -7,6 +7,7 @@ from mitmproxy import http
 from mitmproxy.proxy import mode_specs
 
 from addons import keys
+from addons.configuration.settings import Settings
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
 from addons.exchange import fails_closed
@@ -32,18 +33,18 @@ class Classify:
 
     def is_ai_host(self, host: str) -> bool:
         """Whether forward mode looks into connections to this host: Google's, OpenAI's, and those in options."""
-        settings = self._options.settings
+        settings = self._options.configuration.settings
         named = (endpoint.host for endpoint in (settings.vertex_endpoint, settings.openai_endpoint) if endpoint)
         return api_of(host) is not None or host in named
 
     @fails_closed
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        request = flow.request
+        request, configuration = flow.request, self._options.configuration
         path = request.path.partition("?")[0]
         api: Api | None = None
         base = ""
         if isinstance(flow.client_conn.proxy_mode, mode_specs.ReverseMode):
-            base = self._base_of(path)
+            base = _base_of(path, configuration.settings)
             path = path[len(base) :] or "/"
             api = _told_api(request, path)
         elif host := next(
@@ -59,7 +60,7 @@ class Classify:
             method=word(request.method, 16),
             path=path.removeprefix(target.base if target else "")[:LONGEST_PATH],
             sdk=sdk_of(request.headers),
-            tags=self._tags(request.headers),
+            tags=_tags(request.headers, configuration.settings),
         )
         if target:
             call.surface = target.surface
@@ -68,19 +69,22 @@ class Classify:
             call.location = word(target.fields.get("location"))
             call.publisher = word(target.publisher)
             call.model = word(target.fields.get("model") or _endpoint_id(target), 256)
-        self.exchanges[flow] = Exchange(call, target, base, path, keys.client_of(request))
+        self.exchanges[flow] = Exchange(call, target, base, path, keys.client_of(request), configuration)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         if flow.response and flow not in self.exchanges:
             flow.response.stream = True
 
-    def _base_of(self, path: str) -> str:
-        bases = self._options.settings.gateway_base_path
-        return next((base for base in bases if path == base or path.startswith(base + "/")), "")
 
-    def _tags(self, headers: http.Headers) -> dict[str, str] | None:
-        names = (name for name in self._options.settings.usage_tags if name in headers)
-        return {name: headers[name][:LONGEST_TAG] for name in names} or None
+def _base_of(path: str, settings: Settings) -> str:
+    """The configured base path that a path begins with; empty without."""
+    bases = settings.gateway_base_path
+    return next((base for base in bases if path == base or path.startswith(base + "/")), "")
+
+
+def _tags(headers: http.Headers, settings: Settings) -> dict[str, str] | None:
+    names = (name for name in settings.usage_tags if name in headers)
+    return {name: headers[name][:LONGEST_TAG] for name in names} or None
 
 
 def _told_api(request: http.Request, path: str) -> Api | None:

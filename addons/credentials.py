@@ -10,13 +10,13 @@ from mitmproxy import http
 from addons import keys
 from addons.addressing import NOT_TRUSTED
 from addons.addressing import may_have_credentials
+from addons.configuration.services import Service
 from addons.exchange import Attempt
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
 from addons.exchange import fails_closed
 from addons.options import Options
 from addons.options import is_start
-from addons.services import Service
 from addons.tokens import TokenError
 from addons.tokens import TokenSource
 from addons.translation import conversions
@@ -46,7 +46,7 @@ class Credentials:
 
     def configure(self, updated: set[str]) -> None:
         # Before the listener opens.
-        for service in self._options.gateway.services.values() if is_start(updated) else ():
+        for service in self._options.configuration.gateway.services.values() if is_start(updated) else ():
             if service.credentials and service.name not in self._sources:
                 self._sources[service.name] = TokenSource(service.credentials)
 
@@ -110,7 +110,7 @@ class Credentials:
         keys.strip(request)
         for name in keys.PASSED_ON:
             request.headers.pop(name, None)
-        if not awaits_body and not may_have_credentials(flow, self._options.settings):
+        if not awaits_body and not may_have_credentials(flow, exchange.configuration.settings):
             self._refuse(flow, exchange, service, refusal(502, NOT_TRUSTED))
         elif service.api_key:
             name, value = KEY_HEADERS[service.provider]
@@ -141,7 +141,7 @@ class Credentials:
             content = content_of(request)
             told = call.model or conversions.model_in(request.headers.get("content-type", ""), content)
             with contextlib.suppress(InvalidRequest):
-                model = model_of(self._options.gateway.named(told or ""))
+                model = model_of(exchange.configuration.gateway.named(told or ""))
                 exchange.learn(model=model.name, publisher=model.publisher or (None if model.is_endpoint else "google"))
         exchange.refuse(flow, failure, ErrorType.NO_CREDENTIALS)
         assert flow.response

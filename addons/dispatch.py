@@ -9,18 +9,18 @@ from collections.abc import Callable
 
 from mitmproxy import http
 
-from addons import services
 from addons.addressing import NOT_TRUSTED
 from addons.addressing import VERSION
 from addons.addressing import go_to
 from addons.addressing import may_have_credentials
 from addons.addressing import parent
 from addons.addressing import vertex_upstream
+from addons.configuration import values
+from addons.configuration.services import Service
+from addons.configuration.settings import Settings
+from addons.configuration.values import Endpoint
 from addons.exchange import Attempt
 from addons.exchange import Exchange
-from addons.options import Settings
-from addons.services import Endpoint
-from addons.services import Service
 from addons.translation.conversation import Failure
 from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import refusal
@@ -48,9 +48,9 @@ Renew = Callable[[http.Request], Awaitable[bool]]
 """Gives a request that got 401 another credential, if it can."""
 
 
-def dispatch(flow: http.HTTPFlow, exchange: Exchange, service: Service, settings: Settings, renew: Renew) -> None:
+def dispatch(flow: http.HTTPFlow, exchange: Exchange, service: Service, renew: Renew) -> None:
     """Put the first request of the plan on the flow, and send the others. Raises InvalidRequest."""
-    plan, request = exchange.plan, flow.request
+    plan, request, settings = exchange.plan, flow.request, exchange.configuration.settings
     assert plan
     upstream, root = _root(flow, service, settings, plan)
     first, *others = plan.sendings
@@ -93,8 +93,8 @@ def _root(flow: http.HTTPFlow, service: Service, settings: Settings, plan: Plan)
         plan.notes.dropped += ["region"] if plan.location else []
         return vertex_upstream(flow, settings, "global"), f"/{VERSION}/"
     for name, said, check in (
-        ("project_id", plan.project, services.project),
-        ("region", plan.location, services.location),
+        ("project_id", plan.project, values.project),
+        ("region", plan.location, values.location),
     ):
         try:
             check(said or "global")

@@ -68,13 +68,13 @@ class Entrance:
         return any(self._classify.is_ai_host(name) for name in names if name)
 
     def _directions(self) -> Iterator[str]:
-        ledger = f"the ledger is {self._options.settings.usage_db}"
+        ledger = f"the ledger is {self._options.configuration.settings.usage_db}"
         bundle = _write_bundle(Path(ctx.options.confdir).expanduser())
         for server in ctx.master.addons.get("proxyserver").servers:
             for host, port, *_ in server.listen_addrs[:1]:
                 here = f"http://{'127.0.0.1' if host in ('', '0.0.0.0', '::') else host}:{port}"
                 if _is_reverse(server.mode):
-                    base = self._options.settings.gateway_base_path
+                    base = self._options.configuration.settings.gateway_base_path
                     yield (
                         f"point clients at {here}{base[0] if base else ''} (base_url); where they insist on TLS,"
                         f" as Python's Live does, let them trust {bundle}; {ledger}"

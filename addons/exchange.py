@@ -20,8 +20,9 @@ from typing import TypeVar
 
 from mitmproxy import http
 
+from addons.configuration.services import Service
+from addons.configuration.settings import Configuration
 from addons.metered import Metered
-from addons.services import Service
 from addons.translation.conversation import Failure
 from addons.translation.conversation import code_of
 from addons.translation.conversation import to_bytes
@@ -99,6 +100,8 @@ class Exchange:
     """The path, without the base path and the query."""
     credential: str | None
     """What tells its client from others. A secret: only its fingerprint is kept."""
+    configuration: Configuration
+    """What the proxy was told to do when the call came; it holds until the call ends, whatever is read later."""
     state: State = State.ASKED
     service: Service | None = None
     """What answers it, if that is one of ours."""

@@ -24,8 +24,8 @@ from mitmproxy.addons import tlsconfig
 from mitmproxy.addons import upstream_auth
 from mitmproxy.master import Master
 
+from addons.configuration.settings import OPTIONS
 from addons.gateway import chain
-from addons.options import OPTIONS
 from addons.options import PREFIXES
 from addons.options import Options
 

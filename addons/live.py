@@ -11,11 +11,11 @@ from mitmproxy import websocket
 
 from addons.addressing import ALIAS
 from addons.addressing import parent
+from addons.configuration.services import Service
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
 from addons.exchange import harmless
 from addons.recorder import Recorder
-from addons.services import Service
 from metering.budget import TooMuchWork
 from metering.call import UsageState
 from metering.json_array import JsonDocument

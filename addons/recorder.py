@@ -60,7 +60,7 @@ class Recorder:
     def configure(self, updated: set[str]) -> None:
         if is_start(updated) and self._ledger is None:
             try:
-                self._ledger = Ledger(self._options.settings.usage_db)
+                self._ledger = Ledger(self._options.configuration.settings.usage_db)
             except LedgerError as e:
                 raise SystemExit(f"vertex-tap cannot start:\n  usage_db: {e}") from e
 

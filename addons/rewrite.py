@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from mitmproxy import http
 
+from addons.configuration.services import Service
 from addons.credentials import Credentials
 from addons.dispatch import Renew
 from addons.dispatch import dispatch
@@ -13,7 +14,6 @@ from addons.exchange import Exchange
 from addons.exchange import Exchanges
 from addons.exchange import State
 from addons.exchange import fails_closed
-from addons.options import Options
 from addons.recorder import Recorder
 from addons.rewritten import Stream
 from addons.rewritten import answer_of_ours
@@ -21,7 +21,6 @@ from addons.rewritten import is_stream
 from addons.rewritten import rewrite_answer
 from addons.rewritten import take_headers
 from addons.rewritten import take_notes
-from addons.services import Service
 from addons.translation import conversions
 from addons.translation.conversation import Failure
 from addons.translation.conversation import InvalidRequest
@@ -44,8 +43,7 @@ _VERSION = re.compile(r"^/v1(?:(?:alpha|beta)\d*/openai)?(?=/|$)")
 class Rewrite:
     """Makes a plan of a call when its body is here, and the client's answer of what comes back."""
 
-    def __init__(self, options: Options, exchanges: Exchanges, credentials: Credentials, recorder: Recorder) -> None:
-        self._options = options
+    def __init__(self, exchanges: Exchanges, credentials: Credentials, recorder: Recorder) -> None:
         self.exchanges = exchanges
         self._credentials = credentials
         self._recorder = recorder
@@ -64,7 +62,7 @@ class Rewrite:
             if flow.error:
                 return
             if plan.sendings:
-                dispatch(flow, exchange, service, self._options.settings, self._renewing(service))
+                dispatch(flow, exchange, service, self._renewing(service))
             else:
                 self._answer(flow, exchange)
         except InvalidRequest as e:
@@ -120,7 +118,7 @@ class Rewrite:
 
     def _plan(self, request: http.Request, exchange: Exchange, service: Service) -> Plan:
         """Raises InvalidRequest."""
-        target, gateway = exchange.target, self._options.gateway
+        target, gateway = exchange.target, exchange.configuration.gateway
         assert target
         _, mark, query = request.path.partition("?")
         told = Asked(

@@ -6,7 +6,6 @@ from urllib.parse import quote
 from mitmproxy import http
 
 from addons import keys
-from addons import services
 from addons.addressing import ALIAS
 from addons.addressing import NOWHERE
 from addons.addressing import VERSION
@@ -16,14 +15,14 @@ from addons.addressing import parent
 from addons.addressing import query_of
 from addons.addressing import reverse_target
 from addons.addressing import vertex_endpoint
+from addons.configuration import values
+from addons.configuration.services import Service
+from addons.configuration.values import Endpoint
 from addons.exchange import LIKE_OPENAI
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
 from addons.exchange import State
 from addons.exchange import fails_closed
-from addons.options import Options
-from addons.services import Endpoint
-from addons.services import Service
 from addons.translation import conversions
 from addons.translation import videos
 from addons.translation.conversation import Failure
@@ -62,8 +61,7 @@ OF_ANOTHER = (
 class Route:
     """Sends the calls of reverse mode on their way; in forward mode the client has decided."""
 
-    def __init__(self, options: Options, exchanges: Exchanges) -> None:
-        self._options = options
+    def __init__(self, exchanges: Exchanges) -> None:
         self.exchanges = exchanges
 
     @fails_closed
@@ -92,7 +90,9 @@ class Route:
             return
         if exchange.service:
             return
-        service = self._service_of(exchange, self._model_in(request, exchange)) or self._options.gateway.default
+        service = (
+            self._service_of(exchange, self._model_in(request, exchange)) or exchange.configuration.gateway.default
+        )
         if service.provider == "openai" or service.rewrites:
             exchange.service, exchange.call.service = service, service.name
             return
@@ -106,7 +106,7 @@ class Route:
         """A `reverse:` target of the user's own is taken at its word for every path; among Google's hosts the
         path decides, and OpenAI's paths go to OpenAI, or are rewritten. Raises ValueError, InvalidRequest."""
         self._check_path(request, exchange, named)
-        gateway, target = self._options.gateway, exchange.target
+        gateway, target = exchange.configuration.gateway, exchange.target
         if target and target.api == "openai":
             if gateway.default.rewrites or gateway.may_serve(base_path=exchange.base, surface="openai"):
                 self._wait_for_body(request, exchange)
@@ -137,7 +137,7 @@ class Route:
 
     def _check_path(self, request: http.Request, exchange: Exchange, named: Endpoint) -> None:
         """Raises ValueError, InvalidRequest for a path that nothing answers here."""
-        target, path, rewrites = exchange.target, exchange.path, self._options.gateway.default.rewrites
+        target, path, rewrites = exchange.target, exchange.path, exchange.configuration.gateway.default.rewrites
         if not target and path in ("", "/") and _wants_a_model(request):
             raise ValueError(LOST_MODEL)
         if not target and rewrites and LIKE_OPENAI.match(path) and not _VERTEX.search(path):
@@ -159,11 +159,11 @@ class Route:
             target = parse(request.method, path, "vertex") or target
             exchange.suppose(project=target.fields.get("project"), location=target.fields.get("location"))
         location = target.fields.get("location") or _usual_location(service)
-        return path, self._options.settings.vertex_endpoint or vertex_endpoint(location, named)
+        return path, exchange.configuration.settings.vertex_endpoint or vertex_endpoint(location, named)
 
     def _pass_on(self, request: http.Request, exchange: Exchange, named: Endpoint) -> None:
         """An OpenAI call, as it is."""
-        settings, target, path, upstream = self._options.settings, exchange.target, exchange.path, named
+        settings, target, path, upstream = exchange.configuration.settings, exchange.target, exchange.path, named
         assert target
         exchange.call.service = "openai"
         if is_google(named) or settings.names_openai_endpoint:
@@ -176,7 +176,7 @@ class Route:
         if exchange.awaits_body or (exchange.service and exchange.service.injects):
             # They are taken out before anything is sent.
             return
-        settings, request = self._options.settings, flow.request
+        settings, request = exchange.configuration.settings, flow.request
         at = (request.host, request.port)
         targets = [endpoint[1:3] for endpoint in (named, settings.vertex_endpoint) if endpoint]
         whom = keys.recipient(request.host, is_target=at in targets, is_named=settings.names_openai_endpoint)
@@ -188,13 +188,13 @@ class Route:
     def _service_of(self, exchange: Exchange, model: str | None) -> Service | None:
         """By the routes."""
         call = exchange.call
-        return self._options.gateway.service_for(
+        return exchange.configuration.gateway.service_for(
             base_path=exchange.base, surface=call.surface or "", publisher=call.publisher, model=model
         )
 
     def _model_in(self, request: http.Request, exchange: Exchange) -> str | None:
         """What an OpenAI call is for, by its real name: its body says it, or the path."""
-        gateway, target = self._options.gateway, exchange.target
+        gateway, target = exchange.configuration.gateway, exchange.target
         assert target
         if not gateway.routes:
             return None
@@ -210,7 +210,7 @@ def _in_project(path: str, target: Target, service: Service) -> str:
     """The path with the project of our credentials, which paths that are meant for API keys leave out. Raises
     ValueError."""
     path = path.removeprefix(target.base).replace(*ALIAS)
-    for name, check in (("location", services.location), ("project", services.project)):
+    for name, check in (("location", values.location), ("project", values.project)):
         try:
             check(target.fields.get(name, "global"))
         except ValueError as e:

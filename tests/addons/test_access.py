@@ -16,9 +16,9 @@ from addons.access import Access
 from addons.access import is_local
 from addons.access import misleading
 from addons.classify import Classify
-from addons.options import OPTIONS
+from addons.configuration.settings import OPTIONS
 from addons.options import Options
-from tests.addons.test_options import DEFAULTS
+from tests.configuration import DEFAULTS
 from tests.conftest import StartProxy
 from tests.http import HELLO
 from tests.http import MODEL

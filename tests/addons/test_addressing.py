@@ -13,10 +13,10 @@ from addons.addressing import query_of
 from addons.addressing import reverse_target
 from addons.addressing import vertex_endpoint
 from addons.addressing import vertex_upstream
-from addons.options import read
-from addons.services import Endpoint
-from addons.services import Service
-from tests.addons.test_options import DEFAULTS
+from addons.configuration.services import Service
+from addons.configuration.settings import read
+from addons.configuration.values import Endpoint
+from tests.configuration import DEFAULTS
 
 GOOGLE = Endpoint("https", "aiplatform.googleapis.com", 443, "")
 OWN = Endpoint("http", "127.0.0.1", 9000, "/base")
@@ -56,7 +56,7 @@ def test_a_named_endpoint_is_for_every_location(tmp_path: Path) -> None:
         ("http://127.0.0.1:9000/base", OWN),
     ):
         given = {"usage_db": str(tmp_path / "usage.db"), "vertex_endpoint": endpoint}
-        assert vertex_upstream(flow, read(DEFAULTS | given, []), "us-east1") == url
+        assert vertex_upstream(flow, read(DEFAULTS | given, []).settings, "us-east1") == url
 
 
 @pytest.mark.parametrize(
@@ -103,4 +103,4 @@ def test_who_may_have_credentials(url: str, mode: str, endpoint: str, may: bool,
     flow = tflow.tflow(req=http.Request.make("POST", url))
     flow.client_conn.proxy_mode = mode_specs.ProxyMode.parse(mode)
     given = {"usage_db": str(tmp_path / "usage.db"), "vertex_endpoint": endpoint}
-    assert may_have_credentials(flow, read(DEFAULTS | given, [])) == may
+    assert may_have_credentials(flow, read(DEFAULTS | given, []).settings) == may

@@ -5,10 +5,10 @@ from mitmproxy.test import tflow
 
 from addons.classify import Classify
 from addons.classify import sdk_of
+from addons.configuration.settings import read
 from addons.exchange import Exchange
 from addons.options import Options
-from addons.options import read
-from tests.addons.test_options import DEFAULTS
+from tests.configuration import DEFAULTS
 
 REVERSE = mode_specs.ProxyMode.parse("reverse:https://aiplatform.googleapis.com")
 FORWARD = mode_specs.ProxyMode.parse("regular")
@@ -23,7 +23,7 @@ def classified(
     **options: str,
 ) -> Exchange | None:
     settings = Options()
-    settings.take(read({**DEFAULTS, "usage_db": "/tmp/usage.db", **options}, []))
+    settings.configuration = read({**DEFAULTS, "usage_db": "/tmp/usage.db", **options}, [])
     classify = Classify(settings)
     flow = tflow.tflow(req=http.Request.make(method, url, headers=headers or {}))
     flow.client_conn.proxy_mode = mode

@@ -7,19 +7,19 @@ from mitmproxy import http
 from mitmproxy.proxy import mode_specs
 from mitmproxy.test import tflow
 
+from addons.configuration.services import Service
+from addons.configuration.settings import read
+from addons.configuration.values import endpoint
 from addons.dispatch import dispatch
 from addons.exchange import Exchange
 from addons.exchange import State
-from addons.options import read
-from addons.services import Service
-from addons.services import endpoint
 from addons.translation import conversions
 from addons.translation.conversation import InvalidRequest
 from addons.translation.conversions import Asked
 from addons.translation.conversions import Plan
 from metering.call import Call
 from metering.paths import parse
-from tests.addons.test_options import DEFAULTS
+from tests.configuration import DEFAULTS
 
 GOOGLE = "reverse:https://aiplatform.googleapis.com"
 VERTEX = Service("prod", auth="service_account", openai="convert", project="my-project", location="us-east1")
@@ -45,9 +45,11 @@ def dispatched(
     flow.request.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
     flow.client_conn.proxy_mode = mode_specs.ProxyMode.parse(mode)
     path = "/v1/chat/completions"
-    exchange = Exchange(Call(started_at=0), parse("POST", path), "", path, None, State.AWAITS_BODY, plan=plan)
-    settings = read(DEFAULTS | {"usage_db": str(folder / "usage.db")}, [])
-    dispatch(flow, exchange, service, settings, never)
+    configuration = read(DEFAULTS | {"usage_db": str(folder / "usage.db")}, [])
+    exchange = Exchange(
+        Call(started_at=0), parse("POST", path), "", path, None, configuration, State.AWAITS_BODY, plan=plan
+    )
+    dispatch(flow, exchange, service, never)
     return flow, exchange
 
 

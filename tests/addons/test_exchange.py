@@ -6,6 +6,7 @@ import pytest
 from mitmproxy import http
 from mitmproxy.test import tflow
 
+from addons.configuration.settings import read
 from addons.exchange import MOVES
 from addons.exchange import Attempt
 from addons.exchange import Exchange
@@ -17,10 +18,13 @@ from addons.translation.conversation import Failure
 from metering.call import Call
 from metering.paths import parse
 from metering.request import Asked
+from tests.configuration import DEFAULTS
+
+CONFIGURATION = read(DEFAULTS | {"usage_db": "/tmp/usage.db"}, [])
 
 
 def exchange(path: str = "/v1/chat/completions") -> Exchange:
-    return Exchange(Call(started_at=0), parse("POST", path), "", path, None)
+    return Exchange(Call(started_at=0), parse("POST", path), "", path, None, CONFIGURATION)
 
 
 def in_state(state: State) -> Exchange:

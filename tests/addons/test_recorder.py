@@ -18,18 +18,18 @@ from mitmproxy.proxy import mode_specs
 from mitmproxy.test import tflow
 
 from addons.classify import Classify
+from addons.configuration.settings import OPTIONS
+from addons.configuration.settings import read
 from addons.exchange import Attempt
 from addons.exchange import Exchange
 from addons.exchange import State
 from addons.meter import Meter
 from addons.metered import Told
-from addons.options import OPTIONS
 from addons.options import Options
-from addons.options import read
 from addons.recorder import Recorder
 from metering.database import open_for_reading
 from metering.paths import parse
-from tests.addons.test_options import DEFAULTS
+from tests.configuration import DEFAULTS
 from tests.http import PROJECT
 from tests.process import Row
 
@@ -49,7 +49,7 @@ class Held:
     def __init__(self, ledger: Path, response: http.Response, *others: http.Response) -> None:
         self._ledger = ledger
         options = Options()
-        options.take(read(DEFAULTS | {"usage_db": str(ledger)}, []))
+        options.configuration = read(DEFAULTS | {"usage_db": str(ledger)}, [])
         classify = Classify(options)
         self.recorder = Recorder(options, classify.exchanges)
         self.recorder.configure(set(OPTIONS))
@@ -182,7 +182,7 @@ class TestHeld:
 def test_what_needs_no_upstream(tmp_path: Path) -> None:
     """It is answered at once, and not as a stream: mitmproxy would send no body."""
     options = Options()
-    options.take(read(DEFAULTS | {"usage_db": str(tmp_path / "usage.db")}, []))
+    options.configuration = read(DEFAULTS | {"usage_db": str(tmp_path / "usage.db")}, [])
     classify = Classify(options)
     recorder = Recorder(options, classify.exchanges)
     recorder.configure(set(OPTIONS))

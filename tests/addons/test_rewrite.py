@@ -5,11 +5,11 @@ import gzip
 import pytest
 from mitmproxy import http
 
+from addons.configuration.services import Service
 from addons.rewrite import MOST_CONTAINERS
 from addons.rewrite import _can_list
 from addons.rewrite import _decoded
 from addons.rewrite import _named_in
-from addons.services import Service
 from addons.translation.conversation import InvalidRequest
 
 

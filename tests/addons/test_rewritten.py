@@ -9,6 +9,7 @@ import pytest
 from mitmproxy import http
 from mitmproxy.test import tflow
 
+from addons.configuration.settings import read
 from addons.exchange import Attempt
 from addons.exchange import Exchange
 from addons.exchange import State
@@ -23,7 +24,9 @@ from addons.translation.conversions import Asked
 from addons.upstream import Unhurried
 from metering.call import Call
 from metering.paths import parse
+from tests.configuration import DEFAULTS
 
+CONFIGURATION = read(DEFAULTS | {"usage_db": "/tmp/usage.db"}, [])
 CHAT: dict[str, Any] = {"model": "gemini-2.5-flash", "messages": [{"role": "user", "content": "Hi"}]}
 ANSWER = {"candidates": [{"content": {"parts": [{"text": "Hello"}]}, "finishReason": "STOP", "index": 0}]}
 EVENT = b"data: %b\r\n\r\n" % json.dumps(ANSWER).encode()
@@ -36,7 +39,7 @@ async def never(request: http.Request) -> bool:
 def asked(body: dict[str, Any]) -> Exchange:
     """A chat that has been sent to Gemini."""
     path = "/v1/chat/completions"
-    exchange = Exchange(Call(started_at=0), parse("POST", path), "", path, None)
+    exchange = Exchange(Call(started_at=0), parse("POST", path), "", path, None, CONFIGURATION)
     told = Asked("chat/completions", "POST", "chat/completions", "", "application/json", json.dumps(body).encode())
     exchange.plan = conversions.from_openai(told, str)
     exchange.send(Attempt(None, "POST"))
@@ -126,7 +129,7 @@ def test_headers_that_tell_what_was_dropped() -> None:
 
 def test_an_answer_without_an_upstream() -> None:
     path = "/v1/models"
-    exchange = Exchange(Call(started_at=0), parse("GET", path), "", path, None)
+    exchange = Exchange(Call(started_at=0), parse("GET", path), "", path, None, CONFIGURATION)
     told = Asked("models", "GET", "models", "", "", b"")
     exchange.plan = conversions.listed(told, ["gemini-2.5-flash"], False)
     answer = answer_of_ours(exchange)

@@ -9,15 +9,15 @@ from mitmproxy.test import tflow
 
 from addons.addressing import NOWHERE
 from addons.classify import Classify
+from addons.configuration.settings import read
 from addons.exchange import Exchange
 from addons.options import Options
-from addons.options import read
 from addons.route import Route
 from addons.translation import videos
 from tests import destinations
-from tests.addons.test_options import DEFAULTS
 from tests.addons.translation.test_conversions import FORM
 from tests.addons.translation.test_conversions import form
+from tests.configuration import DEFAULTS
 from tests.process import ROOT
 
 GOOGLE = "https://aiplatform.googleapis.com"
@@ -28,9 +28,9 @@ LIVE = "//ws/google.cloud.aiplatform.v1.LlmBidiService/BidiGenerateContent"
 
 def routed(path: str, target: str = GOOGLE, method: str = "POST", mode: str = "", **options: str) -> http.HTTPFlow:
     settings = Options()
-    settings.take(read({**DEFAULTS, "usage_db": "/tmp/usage.db", **options}, []))
+    settings.configuration = read({**DEFAULTS, "usage_db": "/tmp/usage.db", **options}, [])
     classify = Classify(settings)
-    route = Route(settings, classify.exchanges)
+    route = Route(classify.exchanges)
     flow = tflow.tflow(req=http.Request.make(method, "http://127.0.0.1:8080", headers=[(b"host", b"127.0.0.1:8080")]))
     flow.request.path = path
     flow.client_conn.proxy_mode = mode_specs.ProxyMode.parse(mode or f"reverse:{target}")
@@ -147,12 +147,12 @@ def test_options(path: str, target: str, options: dict[str, str], url: str) -> N
 
 def test_what_the_row_says() -> None:
     settings = Options()
-    settings.take(read({**DEFAULTS, "usage_db": "/tmp/usage.db"}, []))
+    settings.configuration = read({**DEFAULTS, "usage_db": "/tmp/usage.db"}, [])
     classify = Classify(settings)
     flow = tflow.tflow(req=http.Request.make("POST", "http://127.0.0.1/v1/chat/completions?x=secret"))
     flow.client_conn.proxy_mode = mode_specs.ProxyMode.parse(f"reverse:{GOOGLE}")
     classify.requestheaders(flow)
-    Route(settings, classify.exchanges).requestheaders(flow)
+    Route(classify.exchanges).requestheaders(flow)
     call = classify.exchanges[flow].call
     assert (call.service, call.upstream_host) == ("openai", "api.openai.com")
     assert call.upstream_path == "/v1/chat/completions"
@@ -201,9 +201,9 @@ class Routed:
         file.write_text(FILE)
         given = {"usage_db": str(folder / "usage.db"), "gateway_config": str(file), **options}
         settings = Options()
-        settings.take(read(DEFAULTS | given, []))
+        settings.configuration = read(DEFAULTS | given, [])
         self._classify = Classify(settings)
-        self._route = Route(settings, self._classify.exchanges)
+        self._route = Route(self._classify.exchanges)
         self.flow = tflow.tflow(req=http.Request.make(method, "http://127.0.0.1", headers=[(b"host", b"127.0.0.1")]))
         self.flow.request.path = path
         self.flow.client_conn.proxy_mode = mode_specs.ProxyMode.parse(f"reverse:{GOOGLE}")
@@ -333,12 +333,12 @@ class TestServiceOfAPath:
     def test_openais_models_on_vertex_paths(self, tmp_path: Path, model: str, mode: str, service: str) -> None:
         given = {"usage_db": str(tmp_path / "usage.db"), "openai_mode": mode, "openai_api_key": "sk-1"}
         options = Options()
-        options.take(read(DEFAULTS | given, []))
+        options.configuration = read(DEFAULTS | given, [])
         classify = Classify(options)
         flow = tflow.tflow(req=http.Request.make("POST", f"http://x/v1/publishers/openai/models/{model}:predict"))
         flow.client_conn.proxy_mode = mode_specs.ProxyMode.parse(f"reverse:{GOOGLE}")
         classify.requestheaders(flow)
-        Route(options, classify.exchanges).requestheaders(flow)
+        Route(classify.exchanges).requestheaders(flow)
         exchange = classify.exchanges[flow]
         assert exchange.service
         assert (exchange.service.name, exchange.awaits_body) == (service, service == "openai")
@@ -351,9 +351,9 @@ class TestDestinations:
     def test_all(self, name: str) -> None:
         target = destinations.TARGETS[name]
         settings = Options()
-        settings.take(read({**DEFAULTS, "usage_db": "/tmp/usage.db", **target.options}, []))
+        settings.configuration = read({**DEFAULTS, "usage_db": "/tmp/usage.db", **target.options}, [])
         classify = Classify(settings)
-        route = Route(settings, classify.exchanges)
+        route = Route(classify.exchanges)
         mode = mode_specs.ProxyMode.parse(f"reverse:https://{target.reverse}")
         wrong = []
         for case in destinations.cases(target):

@@ -23,7 +23,7 @@ from google.auth.exceptions import TransportError
 from google.oauth2 import service_account
 from google.oauth2.credentials import Credentials as UserCredentials
 
-from addons.services import SCOPE
+from addons.configuration.identity import SCOPE
 from addons.tokens import TokenError
 from addons.tokens import TokenSource
 from addons.tokens import reason_of

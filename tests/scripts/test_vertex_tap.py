@@ -14,7 +14,7 @@ from typing import Any
 import click
 import pytest
 
-from addons.options import OPTIONS
+from addons.configuration.settings import OPTIONS
 from metering.call import COLUMNS
 from metering.call import Call
 from metering.ledger import Ledger

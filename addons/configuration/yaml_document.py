@@ -14,14 +14,18 @@ import yaml
 from yaml.reader import ReaderError
 
 Data: TypeAlias = str | list["Data"] | dict[str, "Data"]
-Location = tuple[str | int, ...]
-"""The way to a member: names in mappings, places in lists."""
+MemberPath = tuple[str | int, ...]
+"""The way to a member: names in mappings, places in lists, such as `("routes", 0, "model")`."""
 
 
 class Problem(NamedTuple):
+    """Something that is wrong with a file."""
+
     line: int
-    location: Location
+    """From 1."""
+    member: MemberPath
     text: str
+    """What is wrong, or what to write instead; quotes no values."""
 
 
 @dataclass(slots=True)
@@ -30,16 +34,17 @@ class Document:
 
     data: Data | None = None
     problems: list[Problem] = field(default_factory=list)
-    lines: dict[Location, int] = field(default_factory=lambda: {(): 1})
+    lines: dict[MemberPath, int] = field(default_factory=lambda: {(): 1})
 
-    def line(self, location: Location) -> int:
+    def line(self, path: MemberPath) -> int:
         """Where a member begins, or the innermost that there is on the way to it. From 1."""
-        while location not in self.lines:
-            location = location[:-1]
-        return self.lines[location]
+        while path not in self.lines:
+            path = path[:-1]
+        return self.lines[path]
 
 
 def parse(content: bytes) -> Document:
+    """Raises nothing: what is wrong is among the document's `problems`."""
     document = Document()
     try:
         text = content.decode("utf-8-sig")
@@ -79,38 +84,38 @@ _NULL = "tag:yaml.org,2002:null"
 _TAGS = frozenset(
     f"tag:yaml.org,2002:{name}" for name in "str int float bool null timestamp merge value map seq".split()
 )
-"""What YAML finds by itself."""
+"""The tags that YAML gives scalars, lists and mappings without being asked."""
 NO_VALUE = "has no value; write one, or leave it out"
 
 
-def _plain(node: yaml.Node, location: Location, document: Document) -> Data | None:
+def _plain(node: yaml.Node, path: MemberPath, document: Document) -> Data | None:
     """The data of a node; None for what has no value, which is a problem."""
-    document.lines.setdefault(location, node.start_mark.line + 1)
+    document.lines.setdefault(path, node.start_mark.line + 1)
     if node.tag not in _TAGS:
-        document.problems.append(Problem(document.line(location), location, "has a tag; write plain text"))
+        document.problems.append(Problem(document.line(path), path, "has a tag; write plain text"))
     if isinstance(node, yaml.MappingNode):
-        return dict(_members(node, location, document))
+        return dict(_members(node, path, document))
     if isinstance(node, yaml.SequenceNode):
         items: list[Data] = []
         for item in node.value:
-            place = (*location, len(items))
+            place = (*path, len(items))
             if (value := _plain(item, place, document)) is not None:
                 items.append(value)
             else:
                 del document.lines[place]
         return items
     if node.tag == _NULL:
-        document.problems.append(Problem(document.line(location), location, NO_VALUE))
+        document.problems.append(Problem(document.line(path), path, NO_VALUE))
         return None
     return str(node.value)
 
 
-def _members(node: yaml.MappingNode, location: Location, document: Document) -> Iterator[tuple[str, Data]]:
+def _members(node: yaml.MappingNode, path: MemberPath, document: Document) -> Iterator[tuple[str, Data]]:
     for key, member in node.value:
         line, name = key.start_mark.line + 1, str(key.value)
-        inside = (*location, name)
+        inside = (*path, name)
         if not isinstance(key, yaml.ScalarNode) or not name:
-            document.problems.append(Problem(line, location, "has a name that is no text"))
+            document.problems.append(Problem(line, path, "has a name that is no text"))
         elif inside in document.lines:
             document.problems.append(Problem(line, inside, f"is here twice, first in line {document.lines[inside]}"))
         else:

@@ -1,0 +1,313 @@
+"""The YAML file that `gateway_config` names: its shape, and everything that can be wrong with it.
+
+The file is parsed by `yaml_document.py`, held against the models of this room, and refused with all of its problems,
+each with its line.
+"""
+
+import os
+import re
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import field
+from fnmatch import fnmatchcase
+from operator import itemgetter
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator
+from pydantic import BaseModel
+from pydantic import BeforeValidator
+from pydantic import ConfigDict
+from pydantic import Field
+from pydantic import ValidationError
+from pydantic import ValidationInfo
+from pydantic_core import ErrorDetails
+
+from addons.configuration import values
+from addons.configuration import yaml_document
+from addons.configuration.identity import DefaultCredentials
+from addons.configuration.identity import Key
+from addons.configuration.identity import read_key
+from addons.configuration.services import DEFAULT
+from addons.configuration.services import Auth
+from addons.configuration.services import OpenAiMode
+from addons.configuration.services import Provider
+from addons.configuration.services import Service
+from addons.configuration.values import Endpoint
+from addons.configuration.values import suggestion
+from addons.configuration.yaml_document import Data
+from addons.configuration.yaml_document import MemberPath
+from addons.configuration.yaml_document import Problem
+from metering.paths import TEMPLATES
+
+
+class ConfigurationError(ValueError):
+    """Everything that is wrong with a configuration. The messages quote no secrets."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        """`problems` say where each is and what to write instead."""
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+# Single values
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("write text")
+    return value
+
+
+def _service_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", text):
+        raise ValueError("write names of letters, digits, dots, dashes and underscores")
+    return text
+
+
+def _model_name(text: str) -> str:
+    if not _MODEL.fullmatch(text):
+        raise ValueError("write a model such as gemini-2.5-flash, or the number of a tuned one")
+    return text
+
+
+_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@:-]{0,127}(?:/[A-Za-z0-9][A-Za-z0-9_.@:-]{0,127})*")
+
+
+def _base_path_glob(text: str) -> str:
+    if not re.fullmatch(r"(?:\*|/[^/#\s]+)(?:/[^/#\s]+)*/?", text):
+        raise ValueError("write a path that begins with a slash, such as /gemini or /team-*")
+    return text.rstrip("/")
+
+
+def _surface_glob(text: str) -> str:
+    if not any(fnmatchcase(surface, text) for surface in SURFACES):
+        raise ValueError(f"there is no such surface; write one of {', '.join(SURFACES)}")
+    return text
+
+
+SURFACES = tuple(dict.fromkeys(template.surface for template in TEMPLATES))
+"""The names that a route's `surface` can match."""
+
+
+def _key_in_folder(value: object, info: ValidationInfo) -> Key:
+    """A key file, by its path from the folder of the YAML file, which is in the context."""
+    assert info.context
+    try:
+        return read_key(info.context["folder"] / Path(_text(value)).expanduser())
+    except RuntimeError:
+        raise ValueError("names the home of nobody; write another path") from None
+
+
+def _from_environment(name: str) -> str:
+    """An API key, by the name of its variable. Errors quote neither: a key may stand where its name should."""
+    if not (value := os.environ.get(name)):
+        raise ValueError("the environment has no such variable, or it is empty; write the name of one that holds a key")
+    return values.api_key(value)
+
+
+_ServiceName = Annotated[str, AfterValidator(_service_name)]
+_ModelName = Annotated[str, AfterValidator(_model_name)]
+_Glob = Annotated[str, Field(min_length=1)]
+_Project = Annotated[str, AfterValidator(values.project)]
+_Location = Annotated[str, AfterValidator(values.location)]
+
+
+# The shape
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """The keys that can stand in it."""
+        return [field.alias or name for name, field in cls.model_fields.items()]
+
+
+class DescribedService(_Section):
+    """One of `services`, or the service `default` as the options describe it."""
+
+    provider: Provider = "vertex"
+    auth: Auth = "passthrough"
+    credentials: Annotated[Key, BeforeValidator(_key_in_folder)] | None = None
+    api_key: Annotated[str, AfterValidator(_from_environment)] | None = Field(
+        default=None, alias="api_key_env", repr=False
+    )
+    project: _Project | None = None
+    location: _Location = "global"
+    openai: OpenAiMode = "convert"
+    base_url: Annotated[Endpoint, BeforeValidator(values.endpoint), BeforeValidator(_text)] | None = None
+
+    @property
+    def injects(self) -> bool:
+        """Whether calls get credentials that the client does not have."""
+        return self.api_key is not None or self.auth != "passthrough"
+
+    def service(self, name: str, default_credentials: DefaultCredentials) -> Service:
+        """The service that is described. Raises ValueError where there are no application default credentials."""
+        if self.provider == "openai":
+            return Service(name, "openai", api_key=self.api_key, base_url=self.base_url)
+        project, credentials = self.project, None
+        if self.auth == "service_account" and self.credentials:
+            project = project or self.credentials.project
+            credentials = self.credentials.credentials()
+        elif self.auth == "adc":
+            credentials, theirs = default_credentials()
+            project = project or theirs
+        return Service(
+            name,
+            "vertex",
+            self.auth,
+            self.openai,
+            self.location,
+            project,
+            self.api_key if self.auth == "express" else None,
+            getattr(credentials, "quota_project_id", None),
+            credentials,
+        )
+
+
+class DescribedRoute(_Section):
+    """One of `routes`."""
+
+    service: str
+    base_path: Annotated[str, AfterValidator(_base_path_glob)] | None = None
+    surface: Annotated[str, AfterValidator(_surface_glob)] | None = None
+    publisher: _Glob | None = None
+    model: _Glob | None = None
+
+
+class DescribedGateway(_Section):
+    """What a file may hold."""
+
+    services: dict[_ServiceName, DescribedService] = {}
+    routes: tuple[DescribedRoute, ...] = ()
+    aliases: dict[_ModelName, _ModelName] = {}
+    models: tuple[_ModelName, ...] = ()
+
+
+_SECTIONS: dict[object, type[_Section]] = {"services": DescribedService, "routes": DescribedRoute}
+_VERTEX = frozenset({"passthrough", "service_account", "adc", "express"})
+_NEEDS = {"openai": "base_url", "service_account": "credentials", "express": "api_key_env"}
+"""`auth`, or the provider openai -> what such a service cannot do without."""
+_ONLY = {
+    "auth": (_VERTEX, "provider: vertex"),
+    "project": (_VERTEX, "provider: vertex"),
+    "location": (_VERTEX, "provider: vertex"),
+    "openai": (_VERTEX, "provider: vertex"),
+    "credentials": ({"service_account"}, "auth: service_account"),
+    "api_key_env": ({"express", "openai"}, "auth: express and provider: openai"),
+    "base_url": ({"openai"}, "provider: openai"),
+}
+"""Key of a service -> which services can have it, and how to say so."""
+_LATER = "is not served yet; leave it out"
+_REFUSED = {
+    "fallback": _LATER,
+    "clients": _LATER,
+    "limits": _LATER,
+    "api_key": "keys are never in the file; write api_key_env and the name of an environment variable that holds it",
+}
+"""Keys that one may expect -> why they cannot stand there."""
+
+
+# Reading
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayFile:
+    """A file in which nothing is wrong."""
+
+    path: Path
+    described: DescribedGateway
+    line: Callable[[MemberPath], int] = field(repr=False)
+    """Where a member begins."""
+
+    @property
+    def injects(self) -> bool:
+        """Whether any of its services gives calls credentials that the client does not have."""
+        return any(described.injects for described in self.described.services.values())
+
+    def message(self, member: MemberPath, text: str) -> str:
+        """A problem with a member that shows only when the file is put to use."""
+        return _message(self.path, Problem(self.line(member), member, text))
+
+
+def read_file(path: Path, known: Iterable[str] = (DEFAULT,)) -> GatewayFile:
+    """`known` are the names of services that the file need not describe. Raises ConfigurationError."""
+    try:
+        document = yaml_document.parse(path.expanduser().read_bytes())
+    except RuntimeError:
+        raise ConfigurationError([f"{path} names the home of nobody; write another path"]) from None
+    except OSError as e:
+        raise ConfigurationError([f"{path} cannot be read ({e.strerror}); name a YAML file"]) from e
+    problems, described = document.problems, DescribedGateway()
+    if document.data is not None:
+        try:
+            described = DescribedGateway.model_validate(document.data, context={"folder": path.expanduser().parent})
+        except ValidationError as e:
+            problems += [Problem(document.line(error["loc"]), error["loc"], _explain(error)) for error in e.errors()]
+        problems += [Problem(document.line(at), at, text) for at, text in _contradictions(document.data, known)]
+    if problems:
+        raise ConfigurationError([_message(path, problem) for problem in sorted(problems, key=itemgetter(0))])
+    return GatewayFile(path, described, document.line)
+
+
+def _message(file: Path, problem: Problem) -> str:
+    """Such as `gateway.yaml:3: services.prod.auth: is here twice, first in line 2`."""
+    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in problem.member if step != "[key]")
+    where = "".join(steps).removeprefix(".")
+    return f"{file}:{problem.line}: {where + ': ' if where else ''}{problem.text}"
+
+
+def _explain(error: ErrorDetails) -> str:
+    """One error of pydantic's as what to write instead."""
+    if error["type"] != "extra_forbidden":
+        return values.explain(error)
+    *above, name = error["loc"]
+    section = _SECTIONS[above[0]] if above else DescribedGateway
+    return _REFUSED.get(str(name)) or f"there is no such key{suggestion(str(name), section.names())}"
+
+
+def _contradictions(data: Data, known: Iterable[str]) -> Iterator[tuple[MemberPath, str]]:
+    """What is wrong with members that are right by themselves."""
+    services = _mapping(data, "services")
+    for name, described in services.items():
+        if isinstance(described, dict):
+            for inside, text in _contradictions_of_service(described):
+                yield ("services", name, *inside), text
+    routes = data.get("routes") if isinstance(data, dict) else None
+    names = dict.fromkeys((*services, *known))
+    for place, route in enumerate(routes if isinstance(routes, list) else ()):
+        service = route.get("service") if isinstance(route, dict) else None
+        if isinstance(service, str) and service not in names:
+            yield ("routes", place, "service"), f"there is no such service{suggestion(service, names)}"
+    aliases = _mapping(data, "aliases")
+    for name, model in aliases.items():
+        if isinstance(model, str) and aliases.get(model, model) != model:
+            yield ("aliases", name), "is an alias of an alias; name the model itself"
+
+
+def _mapping(data: Data, name: str) -> dict[str, Data]:
+    value = data.get(name) if isinstance(data, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def _contradictions_of_service(described: dict[str, Data]) -> Iterator[tuple[MemberPath, str]]:
+    """What a service has and cannot have, or has not and must."""
+    kind = described.get("auth", "passthrough")
+    if described.get("provider", "vertex") != "vertex":
+        kind = described["provider"]
+    if not isinstance(kind, str) or kind not in _VERTEX | {"openai"}:
+        return
+    if (needed := _NEEDS.get(kind)) and needed not in described:
+        yield (), f"{needed} is missing, which {'provider' if kind == 'openai' else 'auth'}: {kind} needs"
+    for name in described.keys() & _ONLY.keys():
+        kinds, whose = _ONLY[name]
+        if kind not in kinds:
+            yield (name,), f"is for {whose}; leave it out"
+    if kind == "express" and described.get("openai") == "compatible":
+        yield ("openai",), "Vertex's OpenAI endpoint takes no API keys; write convert, or another auth"

@@ -1,0 +1,95 @@
+"""Google credentials of our own: key files of service accounts, and application default credentials.
+
+They are found and checked here; access tokens are made of them in `addons/tokens.py`.
+"""
+
+import json
+import os
+import warnings
+from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field
+from pathlib import Path
+from types import MappingProxyType
+
+import google.auth
+from google.auth import crypt
+from google.auth.credentials import Credentials
+from google.oauth2 import service_account
+
+from addons.configuration import values
+
+SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+KEY_FIELDS = ("client_email", "private_key", "token_uri")
+"""What a key file cannot do without."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """The key file of a service account."""
+
+    info: Mapping[str, str] = field(repr=False)
+    """The file's members, read-only, as google-auth takes them. The private key is one of them."""
+
+    @property
+    def project(self) -> str | None:
+        """The project that the service account belongs to."""
+        return self.info.get("project_id")
+
+    def credentials(self) -> Credentials:
+        """Google-auth's, new ones every time."""
+        made: Credentials = service_account.Credentials.from_service_account_info(self.info, scopes=[SCOPE])
+        return made
+
+
+def read_key(path: Path) -> Key:
+    """Reads a key file, and signs with it once. Raises ValueError, which quotes nothing of the file."""
+    try:
+        info = json.loads(path.read_bytes())
+    except OSError as e:
+        raise ValueError(f"{path} cannot be read ({e.strerror}); name the JSON key of a service account") from e
+    except ValueError as e:
+        where = f" (line {e.lineno}, column {e.colno})" if isinstance(e, json.JSONDecodeError) else ""
+        raise ValueError(f"{path} is not JSON{where}; download the key again") from None
+    if not isinstance(info, dict):
+        raise ValueError(f"{path} is no JSON object; download the key again")
+    if info.get("type") not in (None, "service_account"):
+        raise ValueError(f"{path} is no key of a service account; set vertex_auth=adc for other credentials")
+    if missing := [name for name in KEY_FIELDS if not isinstance(info.get(name), str) or not info[name]]:
+        raise ValueError(f"{path} lacks {', '.join(missing)}; download the key again")
+    if info.get("project_id") is not None:
+        try:
+            values.project(info["project_id"])
+        except (ValueError, TypeError):
+            raise ValueError(f"{path}: its project_id is no project; download the key again") from None
+    try:
+        crypt.RSASigner.from_service_account_info(info).sign(b"vertex-tap")
+    except Exception as e:
+        # What is wrong with a PEM has many types, and messages that may quote it.
+        raise ValueError(f"{path}: its private_key cannot sign; download the key again") from e
+    return Key(MappingProxyType(info))
+
+
+DefaultCredentials = Callable[[], tuple[Credentials, str | None]]
+"""Gives application default credentials and their project. Raises ValueError where there are none."""
+
+
+def default_credentials() -> tuple[Credentials, str | None]:
+    """The application default credentials of this machine, and their project if it is known. Raises ValueError."""
+    try:
+        with warnings.catch_warnings():
+            # google-auth warns of a user's credentials, which may be just what is wanted.
+            warnings.simplefilter("ignore")
+            found, project = google.auth.default(scopes=[SCOPE])
+    except Exception:
+        # google-auth raises many types for a file that is not one of its own.
+        if file := os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"):
+            raise ValueError(
+                f"{file} (GOOGLE_APPLICATION_CREDENTIALS) holds no application default credentials"
+            ) from None
+        raise ValueError(
+            "there are no application default credentials here; run `gcloud auth application-default login`, or"
+            " write service_account"
+        ) from None
+    return found, project

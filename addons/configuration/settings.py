@@ -1,0 +1,347 @@
+"""The options: their table, what they are read into, and what cannot stand beside what.
+
+`read` makes one `Configuration` of the options, the environment and the YAML file. Every problem is told at once.
+"""
+
+import functools
+import ipaddress
+import os
+import re
+import socket
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+from typing import NamedTuple
+
+from mitmproxy.proxy import mode_specs
+from pydantic import AfterValidator
+from pydantic import BaseModel
+from pydantic import BeforeValidator
+from pydantic import ConfigDict
+from pydantic import Field
+from pydantic import ValidationError
+
+from addons.configuration import identity
+from addons.configuration import values
+from addons.configuration.file import ConfigurationError
+from addons.configuration.file import DescribedGateway
+from addons.configuration.file import DescribedService
+from addons.configuration.file import GatewayFile
+from addons.configuration.file import read_file
+from addons.configuration.services import DEFAULT
+from addons.configuration.services import OPENAI
+from addons.configuration.services import OPENAI_ROUTES
+from addons.configuration.services import Auth
+from addons.configuration.services import Gateway
+from addons.configuration.services import OpenAiMode
+from addons.configuration.services import Service
+from addons.configuration.services import ServiceRoute
+from addons.configuration.values import Endpoint
+from addons.keys import holds_credential
+from metering import database
+from metering.paths import api_of
+
+OPTIONS = {
+    "vertex_auth": (
+        "passthrough",
+        "Whose credentials Vertex AI sees: passthrough, the client's own; service_account; adc, application"
+        " default credentials; express, an API key.",
+    ),
+    "vertex_credentials": ("", "Key file of the service account; else GOOGLE_APPLICATION_CREDENTIALS."),
+    "vertex_api_key": ("", "API key for express; better from the environment: VERTEX_API_KEY."),
+    "vertex_project": ("", "Google Cloud project; else that of the credentials."),
+    "vertex_location": ("global", "Location of calls that name none."),
+    "vertex_endpoint": ("", "Send Vertex calls to this URL instead (a private endpoint, a simulator)."),
+    "openai_mode": (
+        "observe",
+        "What becomes of OpenAI calls: observe, they go to openai_endpoint as they are; convert, Vertex's native"
+        " API answers; compatible, Vertex's own OpenAI endpoint answers.",
+    ),
+    "openai_endpoint": (
+        "https://api.openai.com/v1",
+        "Upstream of OpenAI calls; its path replaces the client's leading /v1.",
+    ),
+    "openai_api_key": (
+        "",
+        "API key for openai_endpoint, used only where Vertex calls of OpenAI's models are rewritten towards it;"
+        " better from the environment: OPENAI_API_KEY.",
+    ),
+    "gateway_base_path": (
+        "",
+        "Prefixes (comma list) that clients put before every path, such as /vertex,/gemini,/api/vertex-ai;"
+        " the longest that matches is stripped.",
+    ),
+    "gateway_config": ("", "YAML file with services, routes, aliases and models."),
+    "usage_db": ("usage.db", "The ledger, an SQLite file."),
+    "usage_tags": ("", "Request headers (comma list) whose values become tags, such as x-team."),
+}
+"""Name -> default and help."""
+
+ENVIRONMENT = {
+    "vertex_credentials": "GOOGLE_APPLICATION_CREDENTIALS",
+    "vertex_api_key": "VERTEX_API_KEY",
+    "openai_api_key": "OPENAI_API_KEY",
+}
+"""Option -> the variable that is used where the option is not set, if other options ask for it."""
+INJECTING = ("service_account", "adc", "express")
+"""Values of `vertex_auth` with which calls get credentials that the client does not have."""
+NEEDS = {"service_account": "vertex_credentials", "express": "vertex_api_key"}
+"""`vertex_auth` -> the option that it cannot do without."""
+SINGLE = (
+    "vertex_auth",
+    "vertex_credentials",
+    "vertex_api_key",
+    "vertex_project",
+    "vertex_location",
+    "openai_mode",
+)
+"""The options that describe the service `default`, which the file may describe instead."""
+
+
+# Single values
+
+
+def _endpoint(text: str) -> Endpoint | None:
+    return values.endpoint(text) if text else None
+
+
+def _comma_list(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _base_paths(paths: tuple[str, ...]) -> tuple[str, ...]:
+    for path in paths:
+        if not re.fullmatch(r"(?:/[^/?#\s]+)+/?", path):
+            raise ValueError("write paths that begin with a slash, such as /vertex,/api/vertex-ai")
+    return _longest_first(path.rstrip("/") for path in paths)
+
+
+def _longest_first(paths: Iterable[str]) -> tuple[str, ...]:
+    """Base paths, each once, in the order in which they are tried: the longest that matches is stripped."""
+    return tuple(sorted(dict.fromkeys(paths), key=len, reverse=True))
+
+
+def _tags(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z0-9-]+", name):
+            raise ValueError("write names of request headers, such as x-team,x-app")
+        if holds_credential(name):
+            raise ValueError(f"{name} holds a credential, which is never stored; name another header")
+    return tuple(name.lower() for name in names)
+
+
+def _ledger(text: str) -> Path:
+    try:
+        path = Path(text).expanduser()
+        database.check(path)
+    except database.LedgerError as e:
+        raise ValueError(str(e)) from e
+    except RuntimeError:
+        raise ValueError(f"{text} names the home of nobody; write another path") from None
+    except OSError as e:
+        raise ValueError(f"{text} cannot be a file ({e.strerror}); write another path") from e
+    return path
+
+
+def _key(text: str) -> identity.Key | None:
+    try:
+        return identity.read_key(Path(text).expanduser()) if text else None
+    except RuntimeError:
+        raise ValueError(f"{text} names the home of nobody; write another path") from None
+
+
+def _file(text: str) -> Path | None:
+    return Path(text) if text else None
+
+
+def _project(text: str) -> str | None:
+    return values.project(text) if text else None
+
+
+_CommaList = Annotated[tuple[str, ...], BeforeValidator(_comma_list)]
+
+
+class Settings(BaseModel):
+    """The options, parsed: one member for each row of `OPTIONS`."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    vertex_auth: Auth
+    vertex_credentials: Annotated[identity.Key | None, BeforeValidator(_key)]
+    vertex_api_key: Annotated[str, AfterValidator(values.api_key), Field(repr=False)]
+    vertex_project: Annotated[str | None, BeforeValidator(_project)]
+    vertex_location: Annotated[str, AfterValidator(values.location)]
+    vertex_endpoint: Annotated[Endpoint | None, BeforeValidator(_endpoint)]
+    openai_mode: OpenAiMode
+    openai_endpoint: Annotated[Endpoint, BeforeValidator(values.endpoint)]
+    openai_api_key: Annotated[str, AfterValidator(values.api_key), Field(repr=False)]
+    gateway_base_path: Annotated[_CommaList, AfterValidator(_base_paths)]
+    """The longest first; in a `Configuration` with those of the file's routes."""
+    gateway_config: Annotated[Path | None, BeforeValidator(_file)]
+    usage_db: Annotated[Path, BeforeValidator(_ledger)]
+    usage_tags: Annotated[_CommaList, AfterValidator(_tags)]
+
+    @property
+    def names_openai_endpoint(self) -> bool:
+        """Whether `openai_endpoint` is not at its default."""
+        return self.openai_endpoint != _endpoint(OPTIONS["openai_endpoint"][0])
+
+    @property
+    def openai_key(self) -> str | None:
+        """The key with which OpenAI's models answer calls on Vertex paths; None where calls are only observed."""
+        return self.openai_api_key or None if self.openai_mode != "observe" else None
+
+
+# Who may come in
+
+
+LOOPBACK = "127.0.0.1"
+
+
+class Listening(NamedTuple):
+    """What mitmproxy's own options say of who may come in, and whom we trust."""
+
+    modes: Sequence[mode_specs.ProxyMode]
+    host: str
+    """Where modes listen that name no host of their own."""
+    insecure: bool
+    """Whether the certificates of upstreams are not verified."""
+
+
+NOBODY = Listening((), "", False)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is an address that can only be this machine, or `localhost`."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    # ::ffff:127.0.0.1, which Python 3.11 does not take for one.
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
+def _is_here(host: str) -> bool:
+    """Whether to listen at a host is to listen on this machine only: by its name in /etc/hosts, for instance."""
+    if is_loopback(host):
+        return True
+    try:
+        found = socket.getaddrinfo(host, None)
+    except (OSError, UnicodeError):
+        return False
+    return all(is_loopback(str(address[0])) for *_, address in found)
+
+
+# Reading
+
+
+class Configuration(NamedTuple):
+    """What the proxy is told to do. Nothing in it changes: a call keeps the one that was there when it came, and what
+    is read later is another one."""
+
+    settings: Settings
+    gateway: Gateway
+
+
+def read(
+    given: Mapping[str, str], unknown: Sequence[str], listening: Listening = NOBODY, unusable: Sequence[str] = ()
+) -> Configuration:
+    """Read what the options say, by name as text, and the file that they name.
+
+    `unknown` are names of options that there are not; `unusable` are problems that are known already. Raises
+    ConfigurationError.
+    """
+    for name, variable in ENVIRONMENT.items():
+        if not given[name] and _asks_for(given, name):
+            given = {**given, name: os.environ.get(variable, "")}
+    problems = [f"{name}: there is no such option{values.suggestion(name, OPTIONS)}" for name in sorted(unknown)]
+    problems += unusable
+    file = None
+    has_openai_key = bool(given["openai_api_key"]) and _asks_for(given, "openai_api_key")
+    try:
+        if given["gateway_config"]:
+            file = read_file(Path(given["gateway_config"]), (DEFAULT, OPENAI) if has_openai_key else (DEFAULT,))
+    except ConfigurationError as e:
+        problems += [f"gateway_config: {problem}" for problem in e.problems]
+    try:
+        settings = Settings.model_validate(given)
+    except ValidationError as e:
+        problems += [f"{error['loc'][0]}: {values.explain(error)}" for error in e.errors()]
+    injects = given["vertex_auth"] in INJECTING or has_openai_key or (file is not None and file.injects)
+    problems += contradictions(given, listening, injects)
+    if file and DEFAULT in file.described.services:
+        set_twice = (name for name in SINGLE if given[name] != OPTIONS[name][0])
+        problems += [f"{name}: {file.path} has a service default; write it there" for name in set_twice]
+    if problems:
+        raise ConfigurationError(problems)
+    try:
+        gateway = _gateway(settings, file)
+    except ValueError as e:
+        whose = "vertex_auth" if settings.vertex_auth == "adc" else "gateway_config"
+        raise ConfigurationError([f"{whose}: {e}"]) from e
+    base_paths = _longest_first(settings.gateway_base_path + gateway.base_paths)
+    return Configuration(settings.model_copy(update={"gateway_base_path": base_paths}), gateway)
+
+
+def _asks_for(given: Mapping[str, str], name: str) -> bool:
+    """Whether other options ask for one that may be in the environment."""
+    if name == "openai_api_key":
+        return given["openai_mode"] != "observe"
+    return NEEDS.get(given["vertex_auth"]) == name
+
+
+def contradictions(given: Mapping[str, str], listening: Listening, injects: bool) -> Iterator[str]:
+    """What is wrong with options that are right by themselves. `injects` is whether any service gives calls
+    credentials that the client does not have."""
+    auth = given["vertex_auth"]
+    if (needed := NEEDS.get(auth)) and not (given[needed] or os.environ.get(ENVIRONMENT[needed])):
+        yield f"{needed}: vertex_auth={auth} needs it; set it, or {ENVIRONMENT[needed]} in the environment"
+    if auth == "express" and given["openai_mode"] == "compatible":
+        yield "openai_mode: Vertex's OpenAI endpoint takes no API keys; write convert, or another vertex_auth"
+    named = [mode for mode in listening.modes if isinstance(mode, mode_specs.ReverseMode)]
+    if listening.modes and not named and given["openai_mode"] in ("convert", "compatible"):
+        yield "openai_mode: calls are rewritten in reverse mode only; write observe, or --mode reverse:..."
+    if listening.modes and not named and given["gateway_config"]:
+        yield "gateway_config: calls are routed in reverse mode only; leave it out, or write --mode reverse:..."
+    if not injects:
+        return
+    if listening.modes and not named and auth in INJECTING:
+        yield "vertex_auth: credentials are added in reverse mode only; write passthrough, or --mode reverse:..."
+    if any(mode.scheme == "http" and api_of(mode.address[0]) for mode in named):
+        yield "mode: credentials go to Google over TLS only; write reverse:https://..."
+    hosts = (mode.listen_host(listening.host) for mode in listening.modes)
+    if host := next((host for host in hosts if not _is_here(host)), None):
+        yield f"listen_host: whoever reaches {host} could use your credentials; write 127.0.0.1"
+    if listening.insecure:
+        yield "ssl_insecure: credentials go to verified hosts only; leave it out"
+
+
+def _gateway(settings: Settings, file: GatewayFile | None) -> Gateway:
+    """The services, routes, aliases and models that the options and the file describe. Raises ValueError where there
+    are no application default credentials."""
+    by_file = file.described if file else DescribedGateway()
+    default_credentials = functools.cache(identity.default_credentials)
+    by_options = DescribedService.model_construct(
+        auth=settings.vertex_auth,
+        openai=settings.openai_mode,
+        location=settings.vertex_location,
+        project=settings.vertex_project,
+        credentials=settings.vertex_credentials,
+        api_key=settings.vertex_api_key or None,
+    )
+    services = {}
+    for name, described in ({DEFAULT: by_options} | by_file.services).items():
+        try:
+            services[name] = described.service(name, default_credentials)
+        except ValueError as e:
+            if file and name in by_file.services:
+                raise ValueError(file.message(("services", name, "auth"), str(e))) from e
+            raise
+    routes = tuple(ServiceRoute(**dict(described)) for described in by_file.routes)
+    if settings.openai_key and OPENAI not in services:
+        services[OPENAI] = Service(OPENAI, "openai", api_key=settings.openai_key, base_url=settings.openai_endpoint)
+        routes += OPENAI_ROUTES
+    return Gateway(services, routes, by_file.aliases, by_file.models)

@@ -1,0 +1,93 @@
+"""Checks of single values, wherever they stand: in an option, in the YAML file, in the path of a call.
+
+Each takes text and gives the value. What cannot be used raises ValueError with a message that says what to write
+instead, such as `write a URL such as https://example.com/v1`.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from pydantic_core import ErrorDetails
+
+from metering.paths import vertex_host
+
+
+class Endpoint(NamedTuple):
+    """Where an API is, such as `https://example.com/v1`."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    """Without a slash at its end; empty for the root."""
+
+
+def endpoint(text: str) -> Endpoint:
+    """Raises ValueError."""
+    url = urlsplit(text)
+    try:
+        port = url.port
+    except ValueError:
+        port = -1
+    host = url.hostname or ""
+    if url.scheme not in ("http", "https") or not _HOST.fullmatch(host) or port == -1:
+        raise ValueError("write a URL such as https://example.com/v1")
+    if url.query or url.fragment or url.username is not None:
+        raise ValueError("write a URL without user, query and fragment")
+    return Endpoint(url.scheme, host, port or {"http": 80, "https": 443}[url.scheme], url.path.rstrip("/"))
+
+
+_HOST = re.compile(r"[A-Za-z0-9._:-]+")
+_PROJECT = re.compile(r"(?:[a-z][a-z0-9.-]{1,61}:)?[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+
+
+def project(text: str) -> str:
+    """A project's id or number. Raises ValueError: it becomes part of a path."""
+    if not _PROJECT.fullmatch(text):
+        raise ValueError("write the id of a Google Cloud project, such as my-project-123")
+    return text
+
+
+def location(text: str) -> str:
+    """A location of Vertex AI. Raises ValueError: it becomes part of a host."""
+    try:
+        vertex_host(text)
+    except ValueError:
+        raise ValueError("write a location of Vertex AI, such as global or us-central1") from None
+    return text
+
+
+def api_key(text: str) -> str:
+    """Raises ValueError, which does not quote the key: it becomes part of a header."""
+    if not re.fullmatch(r"[!-~]*", text):
+        raise ValueError("holds what no API key has, such as a space or a line break; copy it again")
+    return text
+
+
+# What to write instead
+
+
+def suggestion(name: str, names: Iterable[str]) -> str:
+    """The end of a message about a name that is none of `names`: `; did you mean vertex_auth?`."""
+    near = difflib.get_close_matches(name, list(names), n=1)
+    return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(names)}"
+
+
+_SHAPES = {
+    "missing": "is missing",
+    "string_type": "write text",
+    "string_too_short": "write text, or leave it out",
+    "dict_type": "write names and values, such as {name: value}",
+    "model_type": "write names and values, such as {name: value}",
+    "tuple_type": "write a list, such as [first, second]",
+}
+"""A type of pydantic's errors -> our message."""
+
+
+def explain(error: ErrorDetails) -> str:
+    """One error of pydantic's as what to write instead."""
+    message = error["msg"].removeprefix("Value error, ")
+    return _SHAPES.get(error["type"]) or re.sub(r"^Input should be (.*)$", r"write \1", message)
