@@ -5,12 +5,13 @@ Sources: OpenAI's API reference; for `extra_content` Google's pages on its own O
 URL what other gateways take (they are no part of OpenAI's API).
 """
 
+import json
+import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 from typing import Protocol
 from typing import assert_never
-from uuid import uuid4
 
 from pydantic_core import from_json
 
@@ -239,9 +240,15 @@ def url_of(medium: Media) -> str:
     return medium.uri if medium.uri is not None else f"data:{medium.mime_type};base64,{medium.data}"
 
 
+def write_call(call: ToolCall, id: str) -> Json:
+    """A call as a chat has it, without its signature."""
+    function = {"name": call.name, "arguments": json.dumps(call.arguments, ensure_ascii=False)}
+    return {"id": id, "type": "function", "function": function}
+
+
 def call_id(call: ToolCall) -> str:
     """Its id, or a new one, with Google's signature behind it (see `signatures`)."""
-    id = call.id or f"call_{uuid4().hex[:24]}"
+    id = call.id or f"call_{uuid.uuid4().hex[:24]}"
     return signatures.with_signature(id, _google_signature(call.signature))
 
 

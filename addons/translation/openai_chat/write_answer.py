@@ -4,7 +4,6 @@ Sources: OpenAI's API reference; for `extra_content` Google's pages on its own O
 what other services and gateways give (they are no part of OpenAI's API).
 """
 
-import json
 import time
 import uuid
 from collections.abc import Iterable
@@ -25,10 +24,12 @@ from addons.translation.conversation import ToolCall
 from addons.translation.conversation import Usage
 from addons.translation.conversation import to_bytes
 from addons.translation.errors import openai_error
+from addons.translation.errors import unfinished
 from addons.translation.openai_chat.logprobs import write_tokens
 from addons.translation.openai_chat.parts import call_id
 from addons.translation.openai_chat.parts import extra_content
 from addons.translation.openai_chat.parts import url_of
+from addons.translation.openai_chat.parts import write_call
 
 
 def write_answer(answer: Answer, model: str) -> Json:
@@ -104,8 +105,7 @@ def _write_beside(parts: Iterable[Part], images: int) -> Json:
 
 
 def _write_call(call: ToolCall) -> Json:
-    function = {"name": call.name, "arguments": json.dumps(call.arguments, ensure_ascii=False)}
-    return {"id": call_id(call), "type": "function", "function": function} | extra_content(call.signature)
+    return write_call(call, call_id(call)) | extra_content(call.signature)
 
 
 def _write_citations(choice: Choice) -> list[Json]:
@@ -191,7 +191,7 @@ class StreamWriter:
         if self._over:
             return b""
         if not self._choices or not all(choice.finish for choice in self._choices.values()):
-            return self.fail(Failure(502, "The upstream ended its answer before its end.", "UNAVAILABLE"))
+            return self.fail(unfinished())
         self._over = True
         chunks = [
             self._chunk([{"index": index, "delta": {}, "logprobs": None, "finish_reason": choice.finish}])

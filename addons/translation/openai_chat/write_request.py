@@ -25,6 +25,7 @@ from addons.translation.conversation import ToolResult
 from addons.translation.conversation import Written
 from addons.translation.openai_chat.parts import extra_content
 from addons.translation.openai_chat.parts import url_of
+from addons.translation.openai_chat.parts import write_call
 from addons.translation.thinking import effort_of
 
 _REASONS = re.compile(r"(?:.*/)?(?:o\d|gpt-[5-9])(?![a-z\d])")
@@ -180,7 +181,9 @@ class _Messages:
         # One text: not every service takes parts of an assistant.
         message: Json = {"role": "assistant", "content": text or ("" if signature else None)}
         if self._waiting:
-            message["tool_calls"] = [self._call(call, id) for call, id in self._waiting]
+            message["tool_calls"] = [
+                write_call(call, id) | self._signature(call.signature) for call, id in self._waiting
+            ]
         if text or signature or self._waiting:
             self.written.append(message | signature)
 
@@ -214,10 +217,6 @@ class _Messages:
         found = (by_id or by_name)[0]
         self._waiting.remove(found)
         return found[1]
-
-    def _call(self, call: ToolCall, id: str) -> Json:
-        function = {"name": call.name, "arguments": json.dumps(call.arguments, ensure_ascii=False)}
-        return {"id": id, "type": "function", "function": function} | self._signature(call.signature)
 
     def _signature(self, signature: Signature | None) -> Json:
         return extra_content(signature) if self._signs else {}

@@ -28,6 +28,7 @@ from addons.translation.conversation import Thought
 from addons.translation.conversation import ToolCall
 from addons.translation.conversation import Usage
 from addons.translation.conversation import to_bytes
+from addons.translation.errors import unfinished
 from addons.translation.openai_chat.parts import call_id
 from addons.translation.openai_responses.echo import echo_of
 from addons.translation.openai_responses.items import REFUSAL
@@ -74,7 +75,7 @@ class StreamWriter:
         if self._over:
             return b""
         if not self._response.finish:
-            return self.fail(Failure(502, "The upstream ended its answer before its end.", "UNAVAILABLE"))
+            return self.fail(unfinished())
         self._over = True
         return _write_events(self._response.end())
 
