@@ -41,10 +41,11 @@ from urllib3.filepost import encode_multipart_formdata
 
 from addons.translation import anthropic
 from addons.translation import gemini
-from addons.translation import openai_chat
 from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Request
 from addons.translation.conversation import Written
+from addons.translation.openai_chat.read_request import read_request as read_chat
+from addons.translation.openai_chat.write_request import write_request as write_chat_request
 from tests.addons.translation import chats as generated
 from tests.addons.translation.test_anthropic import MANUAL as CLAUDE
 from tests.addons.translation.test_anthropic import check as check_message
@@ -79,7 +80,7 @@ class Service(NamedTuple):
 SERVICES = {
     "Gemini": Service(None, gemini.write_request, generated.check),
     "Claude": Service(CLAUDE, anthropic.write_request, lambda body: check_message(body, CLAUDE)),
-    "OpenAI's dialect": Service("gpt-4o", openai_chat.write_request, lambda body: check_chat(from_json(to_json(body)))),
+    "OpenAI's dialect": Service("gpt-4o", write_chat_request, lambda body: check_chat(from_json(to_json(body)))),
 }
 CALLS = 2_000
 KILLS = 10
@@ -224,7 +225,7 @@ def chats(folder: Path, simulator: Simulator) -> None:
         for name, service in SERVICES.items():
             model = service.model or chat.get("model")
             try:
-                body = service.write(openai_chat.read_request(chat | {"model": model})).body
+                body = service.write(read_chat(chat | {"model": model})).body
             except InvalidRequest:
                 outcomes[name]["refused"] += 1
                 continue
@@ -247,7 +248,7 @@ def picture(folder: Path, simulator: Simulator) -> None:
     body = json.dumps({"model": "gemini-2.5-flash", "messages": [{"role": "user", "content": content}]}).encode()
 
     def convert() -> None:
-        to_json(gemini.write_request(openai_chat.read_request(from_json(body))).body)
+        to_json(gemini.write_request(read_chat(from_json(body))).body)
 
     reading, converting = (min(timed(step) for _ in range(ROUNDS)) for step in (lambda: json.loads(body), convert))
     print(f"picture: converting costs {converting / reading:.1f} times what json.loads does ({reading * 1000:.0f} ms)")

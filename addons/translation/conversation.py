@@ -48,6 +48,10 @@ class Notes:
     assumed: list[str] = field(default_factory=list)
     """`path=value` of what was not said and had to be."""
 
+    def drop(self, *names: str) -> None:
+        """Add parameters without a target; one that is there already is not added again."""
+        self.dropped += [name for name in dict.fromkeys(names) if name not in self.dropped]
+
 
 # Parts
 

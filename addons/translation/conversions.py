@@ -28,8 +28,7 @@ from addons.translation import forms
 from addons.translation import gemini
 from addons.translation import images
 from addons.translation import models
-from addons.translation import openai_chat
-from addons.translation import openai_responses
+from addons.translation import splice
 from addons.translation import videos
 from addons.translation.conversation import Answer
 from addons.translation.conversation import Failure
@@ -38,6 +37,14 @@ from addons.translation.conversation import Json
 from addons.translation.conversation import Notes
 from addons.translation.conversation import Request
 from addons.translation.conversation import Written
+from addons.translation.openai_chat.read_answer import AnswerReader as ChatReader
+from addons.translation.openai_chat.read_request import read_request as read_chat
+from addons.translation.openai_chat.write_answer import StreamWriter as ChatWriter
+from addons.translation.openai_chat.write_answer import write_answer as write_chat
+from addons.translation.openai_chat.write_request import write_request as write_chat_request
+from addons.translation.openai_responses.read_request import read_request as read_response_request
+from addons.translation.openai_responses.write_answer import StreamWriter as ResponseWriter
+from addons.translation.openai_responses.write_answer import write_answer as write_response
 from addons.translation.publishers import RAW_PUBLISHERS
 from addons.translation.publishers import Model
 from addons.translation.publishers import model_of
@@ -241,7 +248,7 @@ def _openai_resource(model: Model, stream: bool) -> str:
 
 GEMINI = Service(gemini.write_request, lambda request: gemini.AnswerReader(request.n or 1), _gemini_resource)
 CLAUDE = Service(anthropic.write_request, anthropic.reader_for, _raw_resource)
-OPENAI = Service(openai_chat.write_request, lambda request: openai_chat.AnswerReader(request.n or 1), _openai_resource)
+OPENAI = Service(write_chat_request, lambda request: ChatReader(request.n or 1), _openai_resource)
 SERVICES = {None: GEMINI, "anthropic": CLAUDE}
 """Publisher -> what its models speak on Vertex AI; all others OpenAI's dialect."""
 
@@ -256,14 +263,14 @@ class Client(NamedTuple):
 
 CLIENTS = {
     "chat/completions": Client(
-        openai_chat.read_request,
-        lambda answer, request, body: openai_chat.write_answer(answer, request.model),
-        lambda request, body: openai_chat.StreamWriter(request.model, request.include_usage),
+        read_chat,
+        lambda answer, request, body: write_chat(answer, request.model),
+        lambda request, body: ChatWriter(request.model, request.include_usage),
     ),
     "responses": Client(
-        openai_responses.read_request,
-        lambda answer, request, body: openai_responses.write_answer(answer, request.model, body),
-        lambda request, body: openai_responses.StreamWriter(request.model, body),
+        read_response_request,
+        lambda answer, request, body: write_response(answer, request.model, body),
+        lambda request, body: ResponseWriter(request.model, body),
     ),
 }
 """OpenAI's operations that are chats."""
@@ -302,7 +309,7 @@ def _converted(request: Request, service: Service, client: Client, body: Json, c
 
 def _redirected(asked: Asked, body: Json, model: Model) -> Plan:
     """To what speaks OpenAI's dialect on Vertex: the model gets its publisher, the rest stays as it is."""
-    raw = openai_chat.redirected(asked.raw, _openai_name(model), {"project_id", "region"})
+    raw = splice.replace_model(asked.raw, _openai_name(model), {"project_id", "region"})
     resource = _openai_resource(model, body.get("stream") is True)
     project, location = (_text(body, member) for member in ("project_id", "region"))
     return Plan([Sending(resource, raw)], None, model, project=project, location=location)
@@ -437,7 +444,7 @@ def passed(asked: Asked, name: Callable[[str], str]) -> Plan:
             fields = [(key, model.name if key == "model" else value) for key, value in forms.read(content_type, raw)]
             content_type, raw = forms.write(fields)
         else:
-            raw = openai_chat.redirected(raw, model.name, set())
+            raw = splice.replace_model(raw, model.name, set())
     return Plan([Sending(asked.path, raw, content_type, asked.method)], None, model)
 
 

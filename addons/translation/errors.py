@@ -6,6 +6,7 @@ from typing import NamedTuple
 from addons.translation.conversation import Failure
 from addons.translation.conversation import Json
 from addons.translation.conversation import code_of
+from addons.translation.conversation import refusal
 from metering.usage.errors import RPC_CODES
 from metering.usage.google import items
 from metering.usage.google import member
@@ -66,6 +67,11 @@ def _seconds(delay: str) -> int | None:
         return -int(-float(delay.removesuffix("s")) // 1)
     except (ValueError, OverflowError):
         return None
+
+
+def unfinished() -> Failure:
+    """The failure of a stream that ended before the answer in it had."""
+    return refusal(502, "The upstream ended its answer before its end.")
 
 
 # Writing

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from pydantic_core import from_json
 from pydantic_core import to_json
 
-from addons.translation import openai_responses
 from addons.translation.anthropic import STOP_REASONS
 from addons.translation.anthropic import AnswerReader
 from addons.translation.anthropic import reader_for
@@ -37,11 +36,12 @@ from addons.translation.conversation import ToolResult
 from addons.translation.conversation import Turn
 from addons.translation.conversation import Usage
 from addons.translation.gemini import write_request as write_gemini
-from addons.translation.openai_chat import StreamWriter
-from addons.translation.openai_chat import read_request
-from addons.translation.openai_chat import write_answer
-from addons.translation.openai_responses import LOGPROBS
-from addons.translation.openai_responses import read_request as read_response
+from addons.translation.openai_chat.read_request import read_request
+from addons.translation.openai_chat.write_answer import StreamWriter
+from addons.translation.openai_chat.write_answer import write_answer
+from addons.translation.openai_responses.read_request import read_request as read_response
+from addons.translation.openai_responses.schema import LOGPROBS
+from addons.translation.openai_responses.write_answer import write_answer as write_response
 from tests.addons.translation.chats import chats
 from tests.addons.translation.chats import half_valid
 from tests.metering.test_json_array import json_values
@@ -1190,7 +1190,7 @@ def test_a_search_is_told_when_it_is_whole() -> None:
 def test_a_search_is_an_item_of_a_response() -> None:
     said = message(searched("q"), SEARCHED, text("a"), stop_reason="end_turn")
     [answer] = read(said)
-    response: Json = openai_responses.write_answer(answer, "m", {})
+    response: Json = write_response(answer, "m", {})
     search, found = response["output"]
     assert search["action"] == {"type": "search", "query": "q", "queries": ["q"]}
     assert (search["type"], found["type"]) == ("web_search_call", "message")

@@ -5,6 +5,7 @@ from addons.translation.conversation import Function
 from addons.translation.conversation import Google
 from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Media
+from addons.translation.conversation import Notes
 from addons.translation.conversation import Request
 from addons.translation.conversation import Text
 from addons.translation.conversation import Thought
@@ -43,6 +44,13 @@ def test_requests_share_nothing() -> None:
     first.notes.dropped.append("x")
     first.server_tools["googleSearch"] = "tools[0]"
     assert (second.notes.dropped, second.server_tools) == ([], {})
+
+
+def test_what_is_dropped_is_named_once() -> None:
+    notes = Notes(["a"])
+    notes.drop("b", "a", "b")
+    notes.drop("c")
+    assert notes.dropped == ["a", "b", "c"]
 
 
 def test_a_refusal_tells_where_and_with_which_status() -> None:

@@ -38,7 +38,7 @@ from addons.translation.gemini import StreamWriter
 from addons.translation.gemini import read_request as gemini_request
 from addons.translation.gemini import write_answer
 from addons.translation.gemini import write_request
-from addons.translation.openai_chat import read_request
+from addons.translation.openai_chat.read_request import read_request
 from addons.translation.signatures import MISSING
 from metering.usage.google import snake
 from tests.addons.translation.chats import PATH

@@ -89,7 +89,8 @@ class CacheControl(Model):
 
 
 class Cached(Model):
-    """What Claude is to remember, with all before it. A message's own is that of its last part."""
+    """What Claude may be asked to remember, together with all before it. A message that asks for it means its last
+    part."""
 
     cache_control: CacheControl | None = None
 
@@ -163,7 +164,7 @@ class FilePart(Cached):
 
 
 class InputImagePart(Cached):
-    """Responses' own, whose members are not in an object of their own."""
+    """Responses' own image, whose members stand beside its type."""
 
     type: Literal["input_image"]
     image_url: str | None = None
@@ -172,7 +173,7 @@ class InputImagePart(Cached):
 
 
 class InputFilePart(File, Cached):
-    """The same of a file."""
+    """Responses' own file, likewise."""
 
     type: Literal["input_file"]
 

@@ -3,16 +3,16 @@ from typing import Any
 import pytest
 
 from addons.translation.conversation import InvalidRequest
-from addons.translation.openai_chat_request import EFFORTS
-from addons.translation.openai_chat_request import AudioPart
-from addons.translation.openai_chat_request import ChatRequest
-from addons.translation.openai_chat_request import FunctionTool
-from addons.translation.openai_chat_request import ImagePart
-from addons.translation.openai_chat_request import NamedChoice
-from addons.translation.openai_chat_request import ServerTool
-from addons.translation.openai_chat_request import TextPart
-from addons.translation.openai_chat_request import ToolMessage
-from addons.translation.openai_chat_request import UserMessage
+from addons.translation.openai_chat.schema import EFFORTS
+from addons.translation.openai_chat.schema import AudioPart
+from addons.translation.openai_chat.schema import ChatRequest
+from addons.translation.openai_chat.schema import FunctionTool
+from addons.translation.openai_chat.schema import ImagePart
+from addons.translation.openai_chat.schema import NamedChoice
+from addons.translation.openai_chat.schema import ServerTool
+from addons.translation.openai_chat.schema import TextPart
+from addons.translation.openai_chat.schema import ToolMessage
+from addons.translation.openai_chat.schema import UserMessage
 from addons.translation.thinking import BUDGETS
 from addons.translation.validation import validated
 

@@ -3,90 +3,49 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from addons.translation import gemini
 from addons.translation.conversation import Answer
 from addons.translation.conversation import Choice
-from addons.translation.conversation import Citation
-from addons.translation.conversation import Failure
-from addons.translation.conversation import Finish
 from addons.translation.conversation import Format
 from addons.translation.conversation import Function
 from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Media
 from addons.translation.conversation import Part
-from addons.translation.conversation import Request
 from addons.translation.conversation import Signature
 from addons.translation.conversation import Text
 from addons.translation.conversation import Thinking
 from addons.translation.conversation import Thought
-from addons.translation.conversation import TokenLogprob
 from addons.translation.conversation import ToolCall
 from addons.translation.conversation import ToolChoice
 from addons.translation.conversation import ToolResult
 from addons.translation.conversation import Turn
-from addons.translation.conversation import Usage
-from addons.translation.openai_responses import SKIPPED
-from addons.translation.openai_responses import StreamWriter
-from addons.translation.openai_responses import read_request
-from addons.translation.openai_responses import write_answer
+from addons.translation.openai_responses.read_request import read_request
+from addons.translation.openai_responses.schema import SKIPPED
+from addons.translation.openai_responses.write_answer import write_answer
 from tests.addons.translation import chats
 from tests.addons.translation.chats import check
 from tests.addons.translation.chats import exactly
 from tests.addons.translation.chats import maybe
-from tests.addons.translation.test_gemini import documents
+from tests.addons.translation.openai_chat.messages import assistant
+from tests.addons.translation.openai_chat.messages import user
+from tests.addons.translation.openai_responses.answers import items_of
+from tests.addons.translation.openai_responses.inputs import CLAUDES
+from tests.addons.translation.openai_responses.inputs import HI
+from tests.addons.translation.openai_responses.inputs import SEALED
+from tests.addons.translation.openai_responses.inputs import SIGNATURE
+from tests.addons.translation.openai_responses.inputs import call
+from tests.addons.translation.openai_responses.inputs import message
+from tests.addons.translation.openai_responses.inputs import output
+from tests.addons.translation.openai_responses.inputs import read
+from tests.addons.translation.openai_responses.inputs import reasoning
+from tests.addons.translation.openai_responses.inputs import refused
+from tests.addons.translation.openai_responses.inputs import said
+from tests.addons.translation.openai_responses.inputs import tool
 from tests.metering.test_json_array import json_values
 
 Json = dict[str, Any]
-
-HI = {"role": "user", "content": "Hi"}
-SEALED = ["reasoning.encrypted_content"]
-SIGNATURE = Signature("google", "c2lnbmVk")
-CLAUDES = Signature("anthropic", "Y2xhdWRl")
-
-
-def read(*items: object, **members: object) -> Request:
-    return read_request({"model": "gemini-3-flash-preview", "input": [*items] or [HI], **members})
-
-
-def refused(*items: object, **members: object) -> str | None:
-    """Which member is wrong."""
-    with pytest.raises(InvalidRequest) as caught:
-        read(*items, **members)
-    assert (caught.value.status, bool(caught.value.message)) == (400, True)
-    return caught.value.param
-
-
-def user(*parts: Part) -> Turn:
-    return Turn("user", [*parts])
-
-
-def assistant(*parts: Part) -> Turn:
-    return Turn("assistant", [*parts])
-
-
-def message(*parts: object, role: str = "user") -> Json:
-    return {"type": "message", "role": role, "content": [*parts]}
-
-
-def said(text: str) -> Json:
-    part: Json = {"type": "output_text", "text": text, "annotations": [], "logprobs": None}
-    return {"id": "msg_1", "status": "completed", **message(part, role="assistant")}
-
-
-def call(id: str = "c", name: str = "f", arguments: str = "{}") -> Json:
-    return {"type": "function_call", "id": "fc_1", "call_id": id, "name": name, "arguments": arguments}
-
-
-def output(id: str = "c", output: object = "x") -> Json:
-    return {"type": "function_call_output", "call_id": id, "output": output}
-
-
-def reasoning(encrypted: object = None, *summary: str) -> Json:
-    texts = [{"type": "summary_text", "text": text} for text in summary]
-    return {"type": "reasoning", "id": "rs_1", "summary": texts, "encrypted_content": encrypted, "content": None}
 
 
 class TestItems:
@@ -350,10 +309,6 @@ class TestSignatures:
         assert called["type"] == "function_call"
 
 
-def tool(name: str = "f", **members: object) -> Json:
-    return {"type": "function", "name": name, **members}
-
-
 class TestTools:
     def test_functions(self) -> None:
         schema: Json = {"type": "object", "properties": {"a": {"type": "string"}}}
@@ -573,15 +528,16 @@ class TestParameters:
         assert refused(**members) == param
 
 
-# Any request
-
 parts = (
     exactly(type=st.just("input_text"), text=st.text(max_size=12))
     | exactly(maybe(detail=st.sampled_from(["auto", "high"])), type=st.just("input_image"), image_url=chats.urls)
     | exactly(maybe(filename=st.just("a.csv")), type=st.just("input_file"), file_data=chats.encoded)
 )
+
 contents = chats.contents | st.lists(parts, max_size=3)
+
 sealed = chats.encoded.map(lambda value: f"google:{value}") | chats.encoded.map(lambda value: f"anthropic:{value}")
+
 items = (
     exactly(maybe(type=st.just("message")), role=st.sampled_from(["user", "assistant"]), content=contents)
     | exactly(role=st.sampled_from(["system", "developer"]), content=chats.instructions)
@@ -667,547 +623,3 @@ def test_any_request_nearly_right(body: Json) -> None:
 def test_any_json(body: Json) -> None:
     with pytest.raises(InvalidRequest):
         read_request(body)
-
-
-# Answers
-
-
-def items_of(response: Json) -> list[Json]:
-    output = response["output"]
-    assert isinstance(output, list)
-    return output
-
-
-def told(*parts: Part, finish: Finish | None = Finish.STOP, body: Json | None = None, **members: Any) -> Json:
-    return write_answer(Answer("r", "served", [Choice(0, [*parts], finish, **members)]), "asked", body or {})
-
-
-def without(item: Json, *names: str) -> Json:
-    return {name: value for name, value in item.items() if name not in names}
-
-
-def test_an_answer() -> None:
-    answer = Answer("r", "served", [Choice(0, [Text("Hel"), Text("lo")])], Usage(5, 7, 1, 2), "flex")
-    response = write_answer(answer, "asked", {})
-    assert (response["id"], response["object"], response["model"]) == ("resp_r", "response", "served")
-    assert (response["status"], response["error"], response["incomplete_details"]) == ("completed", None, None)
-    assert 0 <= response["completed_at"] - response["created_at"] <= 60  # type: ignore[operator]
-    assert response["service_tier"] == "flex"
-    assert response["usage"] == {
-        "input_tokens": 5,
-        "input_tokens_details": {"cached_tokens": 1, "cache_write_tokens": 0},
-        "output_tokens": 7,
-        "output_tokens_details": {"reasoning_tokens": 2},
-        "total_tokens": 12,
-    }
-    [item] = items_of(response)
-    assert item["id"].startswith("msg_")
-    assert without(item, "id") == {
-        "type": "message",
-        "status": "completed",
-        "role": "assistant",
-        "content": [{"type": "output_text", "text": "Hello", "annotations": [], "logprobs": []}],
-    }
-
-
-def test_what_is_unknown() -> None:
-    response = write_answer(Answer(), "asked", {})
-    assert (response["model"], response["usage"], response["service_tier"]) == ("asked", None, None)
-    assert (response["status"], response["output"]) == ("completed", [])
-
-
-def test_only_one_choice() -> None:
-    response = write_answer(Answer(choices=[Choice(1, [Text("b")]), Choice(0, [Text("a")])]), "m", {})
-    assert [item["content"][0]["text"] for item in items_of(response)] == ["a"]
-
-
-def test_items_are_in_the_order_of_the_parts() -> None:
-    response = told(
-        Text("a"),
-        Thought("h"),
-        Thought("m"),
-        ToolCall("c", "f", {"a": "ü"}),
-        Text("b"),
-        Media("image/webp", data="QUJD"),
-    )
-    *_, thought, called, _, image = items_of(response)
-    assert [item["type"] for item in items_of(response)] == [
-        "message",
-        "reasoning",
-        "function_call",
-        "message",
-        "image_generation_call",
-    ]
-    assert without(thought, "id") == {"type": "reasoning", "summary": [{"type": "summary_text", "text": "hm"}]}
-    assert without(called, "id") == {
-        "type": "function_call",
-        "status": "completed",
-        "call_id": "c",
-        "name": "f",
-        "arguments": '{"a": "ü"}',
-    }
-    assert without(image, "id") == {
-        "type": "image_generation_call",
-        "status": "completed",
-        "result": "QUJD",
-        "output_format": "webp",
-    }
-    prefixes = [item["id"].partition("_")[0] for item in items_of(response)]
-    assert prefixes == ["msg", "rs", "fc", "msg", "ig"]
-
-
-@pytest.mark.parametrize(
-    "part", [Media("audio/wav", data="QUJD"), Media("image/png", uri="gs://b/o.png"), Text(""), Thought("")]
-)
-def test_what_has_no_place(part: Part) -> None:
-    assert told(part)["output"] == []
-
-
-def test_calls_without_an_id_get_one() -> None:
-    one, other = items_of(told(ToolCall(None, "f", {}), ToolCall(None, "f", {})))
-    assert one["call_id"].startswith("call_")
-    assert one["call_id"] != other["call_id"]
-
-
-@pytest.mark.parametrize(
-    ("finish", "status", "reason", "item_status"),
-    [
-        (Finish.STOP, "completed", None, "completed"),
-        (Finish.TOOL_CALLS, "completed", None, "completed"),
-        (None, "completed", None, "completed"),
-        (Finish.LENGTH, "incomplete", {"reason": "max_output_tokens"}, "incomplete"),
-        (Finish.CONTENT_FILTER, "incomplete", {"reason": "content_filter"}, "incomplete"),
-    ],
-)
-def test_ends(finish: Finish | None, status: str, reason: Json | None, item_status: str) -> None:
-    response = told(Text("a"), finish=finish)
-    assert (response["status"], response["incomplete_details"]) == (status, reason)
-    assert items_of(response)[0]["status"] == item_status
-    assert ("completed_at" in response) == (status == "completed")
-
-
-def test_a_refusal() -> None:
-    [item] = items_of(told(finish=Finish.CONTENT_FILTER, refusal="why"))
-    assert item["content"] == [{"type": "refusal", "refusal": "why"}]
-
-
-def test_citations_count_in_their_own_message() -> None:
-    citations = [Citation(0, 2, "u", "t"), Citation(4, 6, "v", "w"), Citation(2, 5, "x", "y")]
-    response = told(Text("abc"), ToolCall("c", "f", {}), Text("def"), citations=citations)
-    first, _, second = items_of(response)
-    assert first["content"][0]["annotations"] == [
-        {"type": "url_citation", "start_index": 0, "end_index": 2, "url": "u", "title": "t"},
-        {"type": "url_citation", "start_index": 2, "end_index": 3, "url": "x", "title": "y"},
-    ]
-    assert second["content"][0]["annotations"] == [
-        {"type": "url_citation", "start_index": 1, "end_index": 3, "url": "v", "title": "w"}
-    ]
-
-
-def test_searches_are_before_what_was_found() -> None:
-    search, found = items_of(told(Text("a"), searches=["p", "q"]))
-    assert without(search, "id") == {
-        "type": "web_search_call",
-        "status": "completed",
-        "action": {"type": "search", "query": "p", "queries": ["p", "q"]},
-    }
-    assert found["type"] == "message"
-
-
-def test_logprobs() -> None:
-    tokens = [TokenLogprob("ü", -0.5, [TokenLogprob("u", float("-inf"), [])])]
-    [item] = items_of(told(Text("ü"), logprobs=tokens))
-    assert item["content"][0]["logprobs"] == [
-        {
-            "token": "ü",
-            "logprob": -0.5,
-            "bytes": [195, 188],
-            "top_logprobs": [{"token": "u", "logprob": -9999.0, "bytes": [117]}],
-        }
-    ]
-
-
-def test_what_a_response_says_of_its_request() -> None:
-    function = tool(parameters={"type": "object"})
-    body: Json = {
-        "instructions": "i",
-        "metadata": {"a": "b"},
-        "temperature": 0,
-        "top_p": 0.5,
-        "max_output_tokens": 9,
-        "parallel_tool_calls": False,
-        "tools": [function, {"type": "web_search"}],
-        "tool_choice": {"type": "function", "name": "f"},
-        "text": {"format": {"type": "json_object"}, "verbosity": "low"},
-        "reasoning": {"effort": "max", "generate_summary": "auto"},
-        "top_logprobs": 2,
-        "user": "u",
-        "store": True,
-        "truncation": "auto",
-    }
-    response = told(Text("a"), body=body)
-    same = ("instructions", "metadata", "temperature", "top_p", "max_output_tokens", "parallel_tool_calls", "user")
-    assert {name: response[name] for name in same} == {name: body[name] for name in same}
-    assert response["tools"] == [{"description": None, "strict": False, **function}, {"type": "web_search"}]
-    assert (response["tool_choice"], response["text"]) == (body["tool_choice"], {"format": {"type": "json_object"}})
-    assert response["reasoning"] == {"effort": "high", "summary": "auto"}
-    assert (response["store"], response["truncation"], response["top_logprobs"]) == (False, "disabled", 2)
-
-
-@pytest.mark.parametrize(
-    ("choice", "echo"),
-    [
-        (None, "auto"),
-        ("required", "required"),
-        (
-            {"type": "allowed_tools", "mode": "auto", "tools": []},
-            {"type": "allowed_tools", "mode": "auto", "tools": []},
-        ),
-        # It is not kept.
-        ({"type": "web_search"}, "auto"),
-    ],
-)
-def test_what_a_response_says_of_a_choice(choice: object, echo: object) -> None:
-    assert told(body={"tool_choice": choice})["tool_choice"] == echo
-
-
-def test_what_a_response_says_of_a_request_that_said_little() -> None:
-    response = told(Text("a"))
-    expected: Json = {
-        "instructions": None,
-        "metadata": {},
-        "temperature": None,
-        "parallel_tool_calls": True,
-        "previous_response_id": None,
-        "tools": [],
-        "tool_choice": "auto",
-        "text": {"format": {"type": "text"}},
-        "reasoning": {"effort": None, "summary": None},
-        "background": False,
-    }
-    assert {name: response[name] for name in expected} == expected
-
-
-# Streams
-
-
-class Stream:
-    """What a client reads of a stream."""
-
-    def __init__(self, body: Json | None = None) -> None:
-        self.writer = StreamWriter("asked", body or {})
-        self.sent = b""
-
-    def write(self, *answers: Answer) -> "Stream":
-        for answer in answers:
-            self.sent += self.writer.write(answer)
-        return self
-
-    def end(self) -> "Stream":
-        self.sent += self.writer.end()
-        return self
-
-    def fail(self, status: int = 503) -> "Stream":
-        self.sent += self.writer.fail(Failure(status, "gone", "UNAVAILABLE"))
-        return self
-
-    @property
-    def events(self) -> list[Json]:
-        events: list[Json] = []
-        for piece in self.sent.split(b"\n\n")[:-1]:
-            name, data = piece.split(b"\n")
-            event = json.loads(data.removeprefix(b"data: "))
-            assert name.decode() == f"event: {event['type']}"
-            assert event["sequence_number"] == len(events)
-            events.append(event)
-        return events
-
-    @property
-    def types(self) -> list[str]:
-        return [event["type"].removeprefix("response.") for event in self.events]
-
-
-def piece(*parts: Part, finish: Finish | None = None, **members: Any) -> Answer:
-    return Answer("r", "served", [Choice(0, [*parts], finish, **members)])
-
-
-BEGIN = ["created", "in_progress"]
-TEXT_BEGIN = ["output_item.added", "content_part.added"]
-TEXT_END = ["output_text.done", "content_part.done", "output_item.done"]
-THOUGHT_BEGIN = ["output_item.added", "reasoning_summary_part.added"]
-THOUGHT_END = ["reasoning_summary_text.done", "reasoning_summary_part.done", "output_item.done"]
-CALL = ["output_item.added", "function_call_arguments.delta", "function_call_arguments.done", "output_item.done"]
-
-
-def whole(kind: str, between: str) -> list[str]:
-    return [
-        "output_item.added",
-        *(f"{kind}.{step}" for step in ("in_progress", between, "completed")),
-        "output_item.done",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("answers", "types"),
-    [
-        (
-            [piece(Text("a")), piece(Text("b")), piece(finish=Finish.STOP)],
-            [*TEXT_BEGIN, "output_text.delta", "output_text.delta", *TEXT_END, "completed"],
-        ),
-        (
-            [piece(Thought("h")), piece(Thought("m")), piece(Text("a"), finish=Finish.LENGTH)],
-            [
-                *THOUGHT_BEGIN,
-                "reasoning_summary_text.delta",
-                "reasoning_summary_text.delta",
-                *THOUGHT_END,
-                *TEXT_BEGIN,
-                "output_text.delta",
-                *TEXT_END,
-                "incomplete",
-            ],
-        ),
-        (
-            [piece(ToolCall("c", "f", {})), piece(ToolCall("d", "f", {}), finish=Finish.STOP)],
-            [*CALL, *CALL, "completed"],
-        ),
-        (
-            [piece(Media("image/png", data="QUJD"), finish=Finish.STOP)],
-            [*whole("image_generation_call", "generating"), "completed"],
-        ),
-        (
-            # What came at the end does not cut the text.
-            [piece(Text("a"), searches=["q"]), piece(Text("b")), piece(searches=["r"], finish=Finish.STOP)],
-            [
-                *whole("web_search_call", "searching"),
-                *TEXT_BEGIN,
-                "output_text.delta",
-                "output_text.delta",
-                *TEXT_END,
-                *whole("web_search_call", "searching"),
-                "completed",
-            ],
-        ),
-        (
-            [piece(Text("a")), piece(citations=[Citation(0, 1, "u", "t")], finish=Finish.STOP)],
-            [*TEXT_BEGIN, "output_text.delta", "output_text.annotation.added", *TEXT_END, "completed"],
-        ),
-        (
-            [piece(refusal="no", finish=Finish.CONTENT_FILTER)],
-            [*TEXT_BEGIN, "refusal.delta", "refusal.done", "content_part.done", "output_item.done", "incomplete"],
-        ),
-        ([piece(finish=Finish.STOP)], ["completed"]),
-        ([piece(Text("", SIGNATURE), Thought("", SIGNATURE), finish=Finish.STOP)], ["completed"]),
-    ],
-)
-def test_events(answers: list[Answer], types: list[str]) -> None:
-    stream = Stream().write(*answers).end()
-    assert stream.types == [*BEGIN, *types]
-    assert not stream.writer.failed
-
-
-def test_a_signature_at_the_end_waits_for_citations() -> None:
-    stream = Stream({"include": SEALED}).write(
-        piece(Text("a")),
-        piece(Text("", SIGNATURE), citations=[Citation(0, 1, "u", "t")]),
-        piece(finish=Finish.STOP),
-    )
-    stream.end()
-    message, carrier = items_of(stream.events[-1]["response"])
-    assert stream.types[5] == "output_text.annotation.added"
-    assert (len(message["content"][0]["annotations"]), carrier["encrypted_content"]) == (1, "google:c2lnbmVk")
-
-
-def test_nothing_waits() -> None:
-    stream = Stream()
-    for count, text in enumerate(["a", "b", "c"], 1):
-        stream.write(piece(Text(text)))
-        assert stream.types.count("output_text.delta") == count
-        assert stream.types[-1] == "output_text.delta"
-    stream.write(piece(Text("d"), ToolCall("c", "f", {})))
-    assert stream.types[-1] == "output_item.done"
-
-
-def test_the_first_and_the_last_event() -> None:
-    answer = piece(Text("a"), finish=Finish.STOP)
-    answer.usage = Usage(1, 2)
-    first, second, *_, last = Stream({"instructions": "i"}).write(answer).end().events
-    for event in (first, second):
-        assert (event["response"]["status"], event["response"]["output"]) == ("in_progress", [])
-        assert (event["response"]["usage"], event["response"]["instructions"]) == (None, "i")
-    assert last["response"]["usage"]["total_tokens"] == 3
-    assert {event["response"]["id"] for event in (first, second, last)} == {"resp_r"}
-
-
-@pytest.mark.parametrize("answers", [[], [Answer()], [piece(Text("a"))], [piece(Thought("h"))]])
-def test_an_end_before_the_end_is_an_error(answers: list[Answer]) -> None:
-    stream = Stream().write(*answers).end()
-    assert stream.types[:2] == BEGIN
-    assert stream.types[-1] == "failed"
-    assert not any(name.endswith((".done", "completed")) for name in stream.types)
-    assert stream.events[-1]["response"]["error"]["code"] == "server_error"
-    assert stream.writer.failed
-
-
-@pytest.mark.parametrize(
-    ("status", "code"),
-    [(429, "rate_limit_exceeded"), (400, "invalid_prompt"), (403, "server_error"), (503, "server_error")],
-)
-def test_a_failure(status: int, code: str) -> None:
-    stream = Stream().write(piece(Text("a"), finish=Finish.STOP)).fail(status)
-    response = stream.events[-1]["response"]
-    assert (response["status"], response["error"]) == ("failed", {"code": code, "message": "gone"})
-    [item] = response["output"]
-    assert (item["status"], item["content"][0]["text"]) == ("incomplete", "a")
-
-
-def test_nothing_after_a_failure() -> None:
-    stream = Stream().fail()
-    sent = stream.sent
-    assert stream.types == [*BEGIN, "failed"]
-    assert stream.write(piece(Text("b"), finish=Finish.STOP)).end().fail().sent == sent
-
-
-def test_nothing_after_the_end() -> None:
-    stream = Stream().write(piece(Text("a"), finish=Finish.STOP)).end()
-    sent = stream.sent
-    assert stream.write(piece(Text("b"))).end().fail().sent == sent
-    assert not stream.writer.failed
-
-
-def rebuilt(events: list[Json]) -> list[Json]:
-    """The items, as a client makes them of the deltas; what `done` says must be the same."""
-    output: list[Json] = []
-    ended: set[int] = set()
-    for event in events:
-        kind, _, step = event["type"].removeprefix("response.").rpartition(".")
-        if "output_index" not in event:
-            continue
-        index = event["output_index"]
-        if kind == "output_item" and step == "added":
-            assert index == len(output)
-            output.append(event["item"])
-            continue
-        item = output[index]
-        assert index not in ended or kind == "output_text.annotation"
-        assert event.get("item_id", item["id"]) == item["id"]
-        number: Any = event.get("content_index", event.get("summary_index"))
-        parts: Any = item.get("content", item.get("summary"))
-        match kind, step:
-            case "output_item", "done":
-                ended.add(index)
-                item |= {name: event["item"][name] for name in ("status", "encrypted_content") if name in event["item"]}
-                item |= {name: event["item"][name] for name in ("result", "output_format") if name in event["item"]}
-                assert event["item"] == item
-            case (("content_part" | "reasoning_summary_part"), "added"):
-                assert number == len(parts)
-                parts.append(event["part"])
-            case (("content_part" | "reasoning_summary_part"), "done"):
-                assert event["part"] == parts[number]
-            case (("output_text" | "reasoning_summary_text"), "delta"):
-                parts[number]["text"] += event["delta"]
-                if kind == "output_text":
-                    parts[number]["logprobs"] += event["logprobs"]
-            case "refusal", "delta":
-                parts[number]["refusal"] += event["delta"]
-            case (("output_text" | "reasoning_summary_text"), "done"):
-                assert event["text"] == parts[number]["text"]
-            case "refusal", "done":
-                assert event["refusal"] == parts[number]["refusal"]
-            case "output_text.annotation", "added":
-                assert event["annotation_index"] == len(parts[number]["annotations"])
-                parts[number]["annotations"].append(event["annotation"])
-            case "function_call_arguments", "delta":
-                item["arguments"] += event["delta"]
-            case "function_call_arguments", "done":
-                assert event["arguments"] == item["arguments"]
-            case (("web_search_call" | "image_generation_call"), _):
-                pass
-            case _:
-                raise AssertionError(event["type"])
-    return output
-
-
-signed = st.none() | st.sampled_from([SIGNATURE, CLAUDES])
-said_parts: st.SearchStrategy[Part] = (
-    st.builds(Text, st.text(max_size=4), signed)
-    | st.builds(Thought, st.text(max_size=4), signed)
-    | st.builds(ToolCall, st.none() | chats.words, chats.words, chats.objects, signed)
-    | st.builds(Media, st.sampled_from(["image/png", "audio/wav"]), data=chats.encoded, signature=signed)
-)
-tokens = st.builds(TokenLogprob, chats.words, st.floats(-9, 0), st.just([]))
-cited = st.builds(
-    lambda start, length: Citation(start, start + length, "u", "t"), st.integers(0, 12), st.integers(0, 12)
-)
-choices = st.builds(
-    Choice,
-    st.integers(0, 1),
-    st.lists(said_parts, max_size=3),
-    st.none() | st.sampled_from(Finish),
-    citations=st.lists(cited, max_size=2),
-    logprobs=st.none() | st.lists(tokens, max_size=2),
-    searches=st.lists(chats.words, max_size=2),
-    refusal=st.none() | chats.words,
-)
-answers = st.builds(
-    Answer,
-    st.none() | st.just("r"),
-    st.none() | chats.words,
-    st.lists(choices, max_size=2),
-    st.none() | st.builds(Usage, st.integers(0, 9), st.none()),
-)
-bodies = st.sampled_from([{}, {"include": SEALED}])
-
-
-@given(st.lists(answers, max_size=4), bodies)
-def test_deltas_make_the_items(given_: list[Answer], body: Json) -> None:
-    stream = Stream(body).write(*given_).end()
-    events = stream.events
-    assert [event for event in events if "response" in event] == [*events[:2], events[-1]]
-    output, final = rebuilt(events), events[-1]["response"]["output"]
-    if stream.writer.failed and final and "status" in final[-1]:
-        output[-1]["status"] = final[-1]["status"]
-    assert output == final
-    assert len({item["id"] for item in final}) == len(final)
-
-
-def bare(output: list[Json]) -> list[Json]:
-    """Without what is made up, and without searches, whose place depends on when they come."""
-    texts = json.dumps([without(item, "id") for item in output if item["type"] != "web_search_call"])
-    return [without(item, "call_id") if "call_" in item.get("call_id", "") else item for item in json.loads(texts)]
-
-
-@given(
-    st.lists(st.builds(Choice, st.just(0), st.lists(said_parts, max_size=3)), max_size=4),
-    bodies,
-    st.sampled_from(Finish),
-)
-def test_a_stream_says_what_a_whole_answer_says(choices: list[Choice], body: Json, finish: Finish) -> None:
-    together = Choice(0, [part for choice in choices for part in choice.parts], finish)
-    stream = Stream(body).write(*(Answer(choices=[choice]) for choice in choices), piece(finish=finish)).end()
-    final = stream.events[-1]["response"]
-    written = write_answer(Answer(choices=[together]), "asked", body)
-    assert bare(final["output"]) == bare(items_of(written))
-    assert final["status"] == written["status"]
-
-
-@given(st.lists(documents(), max_size=4))
-def test_any_stream_of_gemini(events: list[object]) -> None:
-    reader, stream = gemini.AnswerReader(), Stream()
-    for event in events:
-        stream.write(reader.read(event))
-        if reader.failure:
-            stream.sent += stream.writer.fail(reader.failure)
-    ends = [name for name in stream.end().types if name in ("completed", "incomplete", "failed")]
-    assert ends == stream.types[-1:]
-
-
-@settings(max_examples=30)
-@given(st.lists(said_parts, max_size=5))
-def test_output_is_input(parts: list[Part]) -> None:
-    """What was answered can be sent back, and then it is what a model takes."""
-    named = [part for part in parts if not isinstance(part, ToolCall) or part.id is None]
-    sent = items_of(write_answer(Answer(choices=[Choice(0, named)]), "m", {"include": SEALED}))
-    results = [output(item["call_id"]) for item in sent if item["type"] == "function_call"]
-    request = read(HI, *sent, *results)
-    check(gemini.write_request(request).body)

@@ -1,0 +1,37 @@
+"""Log probabilities of tokens, as chats and responses both have them."""
+
+from addons.translation.conversation import Json
+from addons.translation.conversation import TokenLogprob
+from metering.usage.google import items
+from metering.usage.google import member
+from metering.usage.google import text_of
+
+LEAST_LOGPROB = -9999.0
+"""What OpenAI writes for a token that is next to impossible."""
+
+
+def read_tokens(tokens: object) -> list[TokenLogprob] | None:
+    """The `content` of a choice's `logprobs`, whatever a service has written there; None if it is no list."""
+    return [_read_token(token) for token in tokens] if isinstance(tokens, list) else None
+
+
+def _read_token(token: object) -> TokenLogprob:
+    logprob = member(token, "logprob")
+    return TokenLogprob(
+        text_of(member(token, "token")) or "",
+        max(float(logprob), LEAST_LOGPROB) if isinstance(logprob, int | float) and abs(logprob) < 1e9 else 0.0,
+        [_read_token(top) for top in items(member(token, "top_logprobs"))],
+    )
+
+
+def write_tokens(tokens: list[TokenLogprob]) -> list[Json]:
+    """Each token with its alternatives, in `top_logprobs`."""
+    return [_write_token(token) | {"top_logprobs": [_write_token(top) for top in token.top]} for token in tokens]
+
+
+def _write_token(token: TokenLogprob) -> Json:
+    return {
+        "token": token.token,
+        "logprob": max(token.logprob, LEAST_LOGPROB),
+        "bytes": list(token.token.encode("utf-8", "replace")),
+    }

@@ -1,0 +1,262 @@
+"""The parts of messages, where chats and responses are alike: content, arguments and results of calls read; ids,
+signatures and URLs written.
+
+Sources: OpenAI's API reference; for `extra_content` Google's pages on its own OpenAI endpoint; for video and files by
+URL what other gateways take (they are no part of OpenAI's API).
+"""
+
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+from typing import Protocol
+from typing import assert_never
+
+from pydantic_core import from_json
+
+from addons.translation import media
+from addons.translation import signatures
+from addons.translation.conversation import InvalidRequest
+from addons.translation.conversation import Json
+from addons.translation.conversation import Media
+from addons.translation.conversation import Notes
+from addons.translation.conversation import Part
+from addons.translation.conversation import Signature
+from addons.translation.conversation import Text
+from addons.translation.conversation import Thought
+from addons.translation.conversation import ToolCall
+from addons.translation.conversation import ToolResult
+from addons.translation.conversation import Turn
+from addons.translation.openai_chat import schema
+from addons.translation.validation import DEEPEST
+from addons.translation.validation import is_finite
+
+# Reading
+
+
+class Message(Protocol):
+    """A message, of a chat or of responses, that has content."""
+
+    @property
+    def content(self) -> schema.Content: ...
+
+    @property
+    def cache(self) -> Json | None: ...
+
+
+def read_content(message: Message, path: str, notes: Notes) -> list[Part]:
+    """The parts of a message that consists of its content alone. `path` is where it stands in the body
+    (`messages[0]`). Raises InvalidRequest."""
+    parts = read_parts(message.content, f"{path}.content", notes)
+    take_cache(parts, message.cache, path, notes)
+    return parts
+
+
+def read_instructions(message: Message, path: str, notes: Notes) -> list[Text]:
+    """The same of a message of the system or the developer. Raises InvalidRequest where it is not all text."""
+    parts = read_content(message, path, notes)
+    if not all(isinstance(part, Text) for part in parts):
+        raise InvalidRequest("instructions are text", f"{path}.content")
+    return [part for part in parts if isinstance(part, Text)]
+
+
+def read_parts(content: schema.Content, path: str, notes: Notes) -> list[Part]:
+    """Content, a text or a list of parts, without texts of nothing. Raises InvalidRequest."""
+    if isinstance(content, str):
+        return [Text(content)] if content else []
+    parts: list[Part] = []
+    for number, written in enumerate(content):
+        part = _read_part(written, f"{path}[{number}]", notes)
+        read = [part] if part else []
+        take_cache(read, written.cache, f"{path}[{number}]", notes)
+        parts += read
+    return parts
+
+
+def take_cache(parts: Sequence[Part], cache: Json | None, path: str, notes: Notes) -> None:
+    """Give the `cache_control` of what stands at `path` to the last of its parts, unless that has its own."""
+    if not cache:
+        return
+    if parts and not isinstance(parts[-1], Thought):
+        parts[-1].cache = parts[-1].cache or cache
+    else:
+        notes.drop(f"{path}.cache_control")
+
+
+def sign_text(parts: list[Part], message: object) -> None:
+    """Give the signature of Google's that a message has beside its content to its last text, or to a text of nothing
+    behind its parts. `message` is as it came."""
+    if value := signatures.of_google(message):
+        texts = [part for part in parts if isinstance(part, Text)]
+        if not texts:
+            texts = [Text("")]
+            parts += texts
+        texts[-1].signature = Signature("google", value)
+
+
+def add_parts(turns: list[Turn], role: Literal["user", "assistant"], parts: list[Part]) -> None:
+    """Add what somebody says: to the last turn if it is theirs, else as a turn of its own."""
+    if not parts:
+        return
+    if turns and turns[-1].role == role:
+        turns[-1].parts += parts
+    else:
+        turns.append(Turn(role, parts))
+
+
+def read_arguments(text: str, param: str) -> Json:
+    """The arguments of a call; a text of nothing is an object of nothing. Raises InvalidRequest."""
+    try:
+        arguments = from_json(text, allow_inf_nan=False) if text.strip() else {}
+    except ValueError:
+        arguments = None
+    if not isinstance(arguments, dict) or not is_finite(arguments):
+        raise InvalidRequest(f"the arguments of a call are a JSON object, at most {DEEPEST} levels deep", param)
+    return arguments
+
+
+def read_result(call: ToolCall, parts: list[Part], cache: Json | None) -> ToolResult:
+    """The result of a call, of the parts of its content. `cache` is that of the message around them: a result is
+    remembered as a whole, whichever of its parts asks for it."""
+    text = "".join(part.text for part in parts if isinstance(part, Text))
+    caches = [part.cache for part in parts if isinstance(part, Text | Media) and part.cache]
+    media = [replace(part, cache=None) for part in parts if isinstance(part, Media)]
+    return ToolResult(call.id, call.name, _read_output(text), media, cache=cache or (caches[-1] if caches else None))
+
+
+def _read_output(text: str) -> object:
+    """JSON objects as such, anything else as the text it is."""
+    if not text.lstrip().startswith("{"):
+        return text
+    try:
+        output = from_json(text, allow_inf_nan=False)
+    except ValueError:
+        return text
+    return output if is_finite(output) else text
+
+
+def _read_part(part: schema.ContentPart, path: str, notes: Notes) -> Part | None:
+    """None for a text of nothing."""
+    match part:
+        case schema.TextPart():
+            return Text(part.text) if part.text else None
+        case schema.RefusalPart():
+            return Text(part.refusal) if part.refusal else None
+        case schema.ImagePart():
+            return _read_link(part.image_url, f"{path}.image_url", notes, default="image/jpeg")
+        case schema.VideoPart():
+            linked = _read_link(part.video_url, f"{path}.video_url", notes)
+            linked.clip = _read_clip(part.video_metadata) or linked.clip
+            return linked
+        case schema.AudioUrlPart():
+            linked = _read_link(part.audio_url, f"{path}.audio_url", notes)
+            # Some formats of sound are also of video.
+            linked.mime_type = linked.mime_type.replace("video/", "audio/")
+            return linked
+        case schema.AudioPart():
+            return _read_audio(part.input_audio, f"{path}.input_audio")
+        case schema.FilePart():
+            return _read_file(part.file, f"{path}.file")
+        case schema.InputImagePart():
+            if part.image_url is None:
+                raise InvalidRequest("no files are stored here: give image_url", f"{path}.file_id")
+            link = schema.MediaUrl(url=part.image_url, detail=part.detail)
+            return _read_link(link, f"{path}.image_url", notes, default="image/jpeg", param=f"{path}.image_url")
+        case schema.InputFilePart():
+            return _read_file(part, path)
+    assert_never(part)
+
+
+def _read_link(
+    link: schema.MediaUrl, path: str, notes: Notes, default: str | None = None, param: str | None = None
+) -> Media:
+    """`default` is the type to assume where none can be told; `param` the path of the URL, if it is not `path`.url."""
+    param = param or f"{path}.url"
+    mime_type = _read_type(link.mime_type or link.format, path)
+    linked = media.from_url(link.url, mime_type, param)
+    if linked is None:
+        linked = Media("", uri=link.url)
+    if not linked.mime_type:
+        if default is None:
+            raise InvalidRequest("its type cannot be told; say it in `mime_type`", param)
+        linked.mime_type = default
+        notes.assumed.append(f"{path}={default}")
+    linked.detail = schema.DETAILS.get(link.detail, link.detail) if link.detail else None
+    linked.clip = _read_clip(link.video_metadata)
+    return linked
+
+
+def _read_type(text: str | None, path: str) -> str | None:
+    """The media type that a client says something is of."""
+    if text is None:
+        return None
+    if mime_type := media.mime_type_of(text):
+        return mime_type
+    raise InvalidRequest("this is no media type; write one such as image/png", path)
+
+
+def _read_clip(clip: schema.VideoMetadata | None) -> Json | None:
+    return clip.model_dump(by_alias=True, exclude_none=True) or None if clip else None
+
+
+def _read_audio(audio: schema.InputAudio, path: str) -> Media:
+    mime_type = media.mime_type_of(audio.format, media.AUDIO_TYPES)
+    if not mime_type or not mime_type.startswith("audio/"):
+        raise InvalidRequest("this is no audio format; write one such as wav or mp3", f"{path}.format")
+    if audio.data.startswith("data:"):
+        read = media.from_url(audio.data, mime_type, f"{path}.data")
+        assert read
+        return read
+    return Media(mime_type, data=media.base64_of(audio.data, f"{path}.data"))
+
+
+def _read_file(file: schema.File, path: str) -> Media:
+    mime_type = _read_type(file.mime_type or file.format, path)
+    by_name = media.type_by_name(file.filename) if file.filename else None
+    if file.file_data is not None:
+        param = f"{path}.file_data"
+        if file.file_data.startswith("data:"):
+            read = media.from_url(file.file_data, mime_type, param)
+            assert read
+            read.mime_type = read.mime_type or by_name or "application/pdf"
+            return read
+        return Media(mime_type or by_name or "application/pdf", data=media.base64_of(file.file_data, param))
+    param = f"{path}.file_url" if file.file_url else f"{path}.file_id"
+    url = file.file_url or file.file_id
+    if not url or "://" not in url:
+        raise InvalidRequest("no files are stored here: give file_data, or a gs:// or https:// URL as file_url", param)
+    linked = media.from_url(url, mime_type or by_name, param)
+    if linked is None:
+        raise InvalidRequest("its type cannot be told; say it in `mime_type`", param)
+    return linked
+
+
+# Writing
+
+
+def url_of(medium: Media) -> str:
+    """Its URI, or a data URL of its bytes."""
+    return medium.uri if medium.uri is not None else f"data:{medium.mime_type};base64,{medium.data}"
+
+
+def write_call(call: ToolCall, id: str) -> Json:
+    """A call as a chat has it, without its signature."""
+    function = {"name": call.name, "arguments": json.dumps(call.arguments, ensure_ascii=False)}
+    return {"id": id, "type": "function", "function": function}
+
+
+def call_id(call: ToolCall) -> str:
+    """Its id, or a new one, with Google's signature behind it (see `signatures`)."""
+    id = call.id or f"call_{uuid.uuid4().hex[:24]}"
+    return signatures.with_signature(id, _google_signature(call.signature))
+
+
+def extra_content(signature: Signature | None) -> Json:
+    """The member in which Google's own OpenAI endpoint puts a signature; no member for one that is not Google's."""
+    value = _google_signature(signature)
+    return {"extra_content": {"google": {"thought_signature": value}}} if value else {}
+
+
+def _google_signature(signature: Signature | None) -> str | None:
+    return signature.value if signature and signature.issuer == "google" else None

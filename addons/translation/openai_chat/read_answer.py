@@ -1,0 +1,202 @@
+"""Answers of services that speak OpenAI's chat completions, whole or streamed, read into the neutral form.
+
+Sources: OpenAI's API reference; for thoughts and images what other services give (they are no part of OpenAI's API).
+"""
+
+import json
+import re
+
+from addons.translation import media
+from addons.translation import signatures
+from addons.translation.conversation import Answer
+from addons.translation.conversation import Choice
+from addons.translation.conversation import Citation
+from addons.translation.conversation import Failure
+from addons.translation.conversation import Finish
+from addons.translation.conversation import InvalidRequest
+from addons.translation.conversation import Media
+from addons.translation.conversation import NativeFinish
+from addons.translation.conversation import Part
+from addons.translation.conversation import Signature
+from addons.translation.conversation import Text
+from addons.translation.conversation import Thought
+from addons.translation.conversation import ToolCall
+from addons.translation.conversation import usage_of
+from addons.translation.errors import read_error
+from addons.translation.openai_chat.logprobs import read_tokens
+from addons.translation.openai_chat.parts import read_arguments
+from addons.translation.openai_chat.parts import sign_text
+from metering.call import Reading
+from metering.usage.google import items
+from metering.usage.google import member
+from metering.usage.google import text_of
+from metering.usage.openai import take_usage
+
+FINISH_REASONS = {
+    "stop": Finish.STOP,
+    "length": Finish.LENGTH,
+    "tool_calls": Finish.TOOL_CALLS,
+    "function_call": Finish.TOOL_CALLS,
+    "content_filter": Finish.CONTENT_FILTER,
+}
+"""OpenAI's `finish_reason` -> ours. Reasons that are not here: stop if there is content, content_filter if there is
+none."""
+
+
+class AnswerReader:
+    """Reads a chat.completion, or the many chunks of one, each into an `Answer` of what is new.
+
+    A call comes in fragments, which services may mix: calls are given, whole, with the reason why their choice
+    ended.
+    """
+
+    def __init__(self, candidates: int = 1) -> None:
+        """`candidates` is how many were asked for."""
+        self._wanted = candidates
+        self.failure: Failure | None = None
+        """The error that came instead of, or inside, the answer."""
+        self._choices: dict[int, _ChoiceReader] = {}
+
+    @property
+    def finished(self) -> bool:
+        """Whether every choice has come to an end."""
+        finished = sum(choice.finished for choice in self._choices.values())
+        return finished == len(self._choices) and finished >= self._wanted
+
+    def read(self, document: object) -> Answer:
+        """A chat.completion or a chunk, parsed from JSON, whatever is in it; an error goes to `failure`."""
+        if member(document, "error"):
+            self.failure = read_error(None, document)
+            return Answer()
+        created = member(document, "created")
+        answer = Answer(
+            id=(text_of(member(document, "id")) or "").removeprefix("chatcmpl-") or None,
+            model=text_of(member(document, "model")),
+            service_tier=text_of(member(document, "service_tier")),
+            created=created if isinstance(created, int) and not isinstance(created, bool) else None,
+        )
+        reading = Reading()
+        take_usage(reading, member(document, "usage"))
+        answer.usage = usage_of(reading)
+        for position, choice in enumerate(items(member(document, "choices"))):
+            index = member(choice, "index")
+            index = index if isinstance(index, int) and not isinstance(index, bool) and index >= 0 else position
+            answer.choices.append(self._choices.setdefault(index, _ChoiceReader()).read(index, choice))
+        return answer
+
+
+class _CallReader:
+    """A call that comes in fragments."""
+
+    def __init__(self, index: object) -> None:
+        self.index = index
+        self.id: str | None = None
+        self.name = ""
+        self.arguments = ""
+        self.signature: str | None = None
+
+    def add(self, fragment: object) -> None:
+        function = member(fragment, "function")
+        self.id = self.id or text_of(member(fragment, "id"))
+        self.name = self.name or text_of(member(function, "name")) or ""
+        arguments = member(function, "arguments")
+        self.arguments += json.dumps(arguments) if isinstance(arguments, dict) else text_of(arguments) or ""
+        self.signature = self.signature or signatures.of_google(fragment)
+
+    def call(self) -> ToolCall | None:
+        """None if it is none: without a name, or with arguments that are no object."""
+        try:
+            arguments = read_arguments(self.arguments, "")
+        except InvalidRequest:
+            return None
+        bare, in_id = signatures.split_id(self.id) if self.id else (None, None)
+        signature = self.signature or in_id
+        signed = Signature("google", signature) if signature else None
+        return ToolCall(bare, self.name, arguments, signed) if self.name else None
+
+
+class _ChoiceReader:
+    """Reads a choice over all of a stream."""
+
+    def __init__(self) -> None:
+        self.finished = False
+        self._calls: list[_CallReader] = []
+        self._spoke = False
+        """Whether there was content."""
+
+    def read(self, index: int, raw: object) -> Choice:
+        whole = member(raw, "message")
+        message = whole if isinstance(whole, dict) else member(raw, "delta")
+        choice = Choice(index, _read_message(message), refusal=text_of(member(message, "refusal")))
+        self._spoke = self._spoke or bool(choice.parts)
+        for annotation in items(member(message, "annotations")):
+            choice.citations += _read_citation(member(annotation, "url_citation"))
+        choice.logprobs = read_tokens(member(member(raw, "logprobs"), "content"))
+        for fragment in items(member(message, "tool_calls")):
+            self._add(fragment)
+        if isinstance(legacy := member(message, "function_call"), dict):
+            self._add({"index": 0, "function": legacy})
+        reason = text_of(member(raw, "finish_reason"))
+        if reason or isinstance(whole, dict):
+            self._finish(choice, reason)
+        return choice
+
+    def _add(self, fragment: object) -> None:
+        """Some services count all calls as the first: another id with another name is another call."""
+        index, id = member(fragment, "index"), member(fragment, "id")
+        own = [call for call in self._calls if call.index == index and index is not None]
+        is_new = id and own and own[-1].id not in (None, id) and member(member(fragment, "function"), "name")
+        if not own or is_new:
+            own = [_CallReader(index)]
+            self._calls += own
+        own[-1].add(fragment)
+
+    def _finish(self, choice: Choice, reason: str | None) -> None:
+        calls = [made.call() for made in self._calls]
+        choice.parts += [call for call in calls if call]
+        self._calls = []
+        if reason is None:
+            return
+        self.finished = True
+        choice.native = NativeFinish("openai", reason)
+        finish = FINISH_REASONS.get(reason) or (Finish.STOP if self._spoke or calls else Finish.CONTENT_FILTER)
+        if finish in (Finish.STOP, Finish.TOOL_CALLS):
+            finish = Finish.TOOL_CALLS if any(calls) else Finish.STOP
+            if not all(calls):
+                choice.native, choice.broken_call = None, True
+        choice.finish = finish
+
+
+def _read_message(message: object) -> list[Part]:
+    """The parts of a message, or of a delta, without its calls."""
+    thoughts = text_of(member(message, "reasoning_content")) or text_of(member(message, "reasoning"))
+    parts: list[Part] = [Thought(thoughts)] if thoughts else []
+    content = member(message, "content")
+    for part in [{"type": "text", "text": content}] if isinstance(content, str) else items(content):
+        if text := text_of(member(part, "text")):
+            parts.append(Text(text))
+        # Mistral's.
+        parts += [Thought(text) for one in items(member(part, "thinking")) if (text := text_of(member(one, "text")))]
+    for image in items(member(message, "images")):
+        parts += _read_image(member(image, "image_url"))
+    if data := text_of(member(member(message, "audio"), "data")):
+        parts.append(Media("audio/wav", data=data))
+    sign_text(parts, message)
+    return parts
+
+
+_DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)[^,]{0,99};base64,")
+
+
+def _read_image(image: object) -> list[Part]:
+    url = text_of(member(image, "url")) or text_of(image) or ""
+    if match := _DATA_URL.match(url):
+        return [Media(match[1], data=url[match.end() :])]
+    is_link = url.startswith(("http://", "https://"))
+    return [Media(media.type_by_name(url.partition("?")[0]) or "image/png", uri=url)] if is_link else []
+
+
+def _read_citation(cited: object) -> list[Citation]:
+    start, end, url = member(cited, "start_index"), member(cited, "end_index"), text_of(member(cited, "url"))
+    start, end = (value if isinstance(value, int) and value >= 0 else 0 for value in (start, end))
+    return [Citation(start, end, url, text_of(member(cited, "title")) or "")] if url and start <= end else []

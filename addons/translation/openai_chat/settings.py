@@ -1,0 +1,136 @@
+"""What a request asks for beside its messages, where chats and responses are alike: sampling, functions, tools of the
+service, formats, effort, and what only Google knows.
+
+Sources: OpenAI's API reference; Google's pages on its own OpenAI endpoint.
+"""
+
+import re
+
+from addons.translation.conversation import Effort
+from addons.translation.conversation import Format
+from addons.translation.conversation import Function
+from addons.translation.conversation import Google
+from addons.translation.conversation import InvalidRequest
+from addons.translation.conversation import Json
+from addons.translation.conversation import Notes
+from addons.translation.conversation import Request
+from addons.translation.conversation import ToolChoice
+from addons.translation.openai_chat.schema import EFFORTS
+from addons.translation.openai_chat.schema import SERVER_TOOLS
+from addons.translation.openai_chat.schema import AnyRequest
+from addons.translation.openai_chat.schema import FunctionDefinition
+from addons.translation.openai_chat.schema import GoogleExtra
+from addons.translation.validation import NO_VALUE
+from addons.translation.validation import is_finite
+from metering.usage.google import snake
+
+
+def start_request(asked: AnyRequest) -> Request:
+    """A Request with the members that `AnyRequest` declares; the reader of the dialect adds its own. What is not
+    declared at all is named as dropped. Raises InvalidRequest."""
+    request = Request(
+        model=asked.model,
+        temperature=asked.temperature,
+        top_p=asked.top_p,
+        top_k=asked.top_k,
+        stop=asked.stop or None,
+        seed=asked.seed,
+        top_logprobs=asked.top_logprobs,
+        parallel_tool_calls=asked.parallel_tool_calls,
+        service_tier=asked.service_tier,
+        user=asked.user or None,
+        stream=bool(asked.stream),
+        project=asked.project_id,
+        location=asked.region,
+    )
+    for name, value in (asked.model_extra or {}).items():
+        if value not in (None, False, [], {}):
+            request.notes.drop(name)
+    request.google = _read_google(asked, request.notes)
+    return request
+
+
+def take_functions(request: Request, definitions: dict[str, FunctionDefinition], choice: ToolChoice | None) -> None:
+    """Give a request its functions, and the choice among them. `definitions` are by the path at which each stands in
+    the body (`tools[0].function`). Raises InvalidRequest."""
+    names = {definition.name for definition in definitions.values()}
+    if len(names) < len(definitions):
+        raise InvalidRequest("two functions have the same name", "tools")
+    for path, definition in definitions.items():
+        if not is_finite(definition.parameters):
+            raise InvalidRequest(NO_VALUE, f"{path}.parameters")
+    for name in choice.names if choice else []:
+        if name not in names:
+            raise InvalidRequest(f"there is no function {name} among the tools", "tool_choice")
+    request.functions = [
+        Function(one.name, one.description, one.parameters, cache=one.cache) for one in definitions.values()
+    ]
+    request.tool_choice = choice
+
+
+def read_server_tool(tool: Json, param: str) -> str:
+    """Google's name (`googleSearch`) of a tool that the service runs. Raises InvalidRequest."""
+    kind = tool.get("type")
+    names = [kind] if isinstance(kind, str) else list(tool)
+    if len(names) == 1 and names[0] in SERVER_TOOLS:
+        return SERVER_TOOLS[names[0]]
+    raise InvalidRequest(f"write a tool of type function, or one of {', '.join(SERVER_TOOLS)}", param)
+
+
+def read_format(kind: str, schema: Json | None, param: str, schema_param: str) -> Format | None:
+    """A format of type `kind` (text, json_object, json_schema); None for text. `param` and `schema_param` are where
+    it and its schema stand in the body. Raises InvalidRequest."""
+    if kind == "text":
+        return None
+    if kind == "json_object":
+        return Format(param=param)
+    if schema is None:
+        raise InvalidRequest("there is no schema", schema_param)
+    if not is_finite(schema):
+        raise InvalidRequest(NO_VALUE, schema_param)
+    return Format(schema, param)
+
+
+def read_effort(text: str, param: str) -> Effort:
+    """The effort that a word of `EFFORTS` stands for, in any case. Raises InvalidRequest."""
+    try:
+        return EFFORTS[text.lower()]
+    except KeyError:
+        raise InvalidRequest(f"{param}: write one of {', '.join(EFFORTS)}", param) from None
+
+
+_LABEL = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+_LABEL_VALUE = re.compile(r"[a-z0-9_-]{0,63}")
+
+
+def _read_google(asked: AnyRequest, notes: Notes) -> Google | None:
+    """From `extra_body.google`, from `google`, and from the top of the body; what comes later in this row wins."""
+    names: dict[str, str] = {}
+    google = Google(names=names)
+    sources = {"extra_body.google": asked.extra_body and asked.extra_body.google, "google": asked.google}
+    for path, extra in sources.items():
+        if extra is None:
+            continue
+        written = extra.model_dump(by_alias=True, exclude_none=True, include=set(GoogleExtra.model_fields))
+        names |= {name: f"{path}.{snake(name)}" for name in written}
+        for name in ("thinkingConfig", "imageConfig", "audioTimestamp"):
+            if name in written:
+                google.generation_config[name] = written.pop(name)
+        google.request |= written
+        notes.drop(*(f"{path}.{name}" for name in extra.model_extra or {}))
+    if asked.safety_settings is not None:
+        names["safetySettings"] = "safety_settings"
+        google.request["safetySettings"] = [
+            setting.model_dump(by_alias=True, exclude_none=True) for setting in asked.safety_settings
+        ]
+    if asked.cached_content is not None:
+        names["cachedContent"] = "cached_content"
+        google.request["cachedContent"] = asked.cached_content
+    if asked.labels is not None:
+        names["labels"] = "labels"
+        google.request["labels"] = asked.labels
+    labels = google.request.get("labels")
+    for key, value in labels.items() if isinstance(labels, dict) else ():
+        if not _LABEL.fullmatch(key) or not _LABEL_VALUE.fullmatch(value):
+            raise InvalidRequest("labels are lower-case letters, digits, - and _, at most 63", "labels")
+    return google if google.request or google.generation_config else None

@@ -1,0 +1,257 @@
+"""Requests of OpenAI's chat completions, written for a service that speaks this dialect.
+
+Sources: OpenAI's API reference; for `extra_content` Google's pages on its own OpenAI endpoint; for `video_url` what
+other services take (it is no part of OpenAI's API).
+"""
+
+import json
+import re
+from collections.abc import Sequence
+
+from addons.translation import media
+from addons.translation.conversation import Function
+from addons.translation.conversation import InvalidRequest
+from addons.translation.conversation import Json
+from addons.translation.conversation import Media
+from addons.translation.conversation import Notes
+from addons.translation.conversation import Part
+from addons.translation.conversation import Request
+from addons.translation.conversation import Signature
+from addons.translation.conversation import Text
+from addons.translation.conversation import Thinking
+from addons.translation.conversation import ToolCall
+from addons.translation.conversation import ToolChoice
+from addons.translation.conversation import ToolResult
+from addons.translation.conversation import Written
+from addons.translation.openai_chat.parts import extra_content
+from addons.translation.openai_chat.parts import url_of
+from addons.translation.openai_chat.parts import write_call
+from addons.translation.thinking import effort_of
+
+_REASONS = re.compile(r"(?:.*/)?(?:o\d|gpt-[5-9])(?![a-z\d])")
+"""OpenAI's models that take `max_completion_tokens` only. All others, and other services' models, take `max_tokens`."""
+_DOES_NOT_REASON = re.compile(r"(?:.*/)?(?:gpt-3\.5|gpt-4|chatgpt-)")
+"""OpenAI's models that refuse `reasoning_effort`."""
+SAME_NAMES = (
+    "temperature",
+    "top_p",
+    "stop",
+    "n",
+    "seed",
+    "presence_penalty",
+    "frequency_penalty",
+    "service_tier",
+    "user",
+)
+"""Members of a Request that OpenAI calls the same."""
+MOST_STOPS = 4
+"""How many stop sequences OpenAI takes."""
+AUDIO_FORMATS = {
+    "audio/wav": "wav",
+    "audio/x-wav": "wav",
+    "audio/wave": "wav",
+    "audio/mp3": "mp3",
+    "audio/mpeg": "mp3",
+}
+"""Media types -> the formats of `input_audio`."""
+DETAIL_WORDS = {"low": "low", "medium": "auto", "high": "high", "ultra_high": "high"}
+"""Details of Media -> OpenAI's."""
+
+
+def write_request(request: Request) -> Written:
+    """The body of a chat completion, for any service that speaks this. Raises InvalidRequest for what it has no way
+    to do."""
+    notes = Notes(assumed=[*request.notes.assumed])
+    notes.drop(*request.notes.dropped)
+    messages = _Messages(request, notes).written
+    if not messages:
+        raise InvalidRequest("there is nothing in it that this service reads", request.named("turns", "messages"))
+    body: Json = {"model": request.model, "messages": messages}
+    body |= {name: value for name in SAME_NAMES if (value := getattr(request, name)) is not None}
+    if request.stop and len(request.stop) > MOST_STOPS:
+        raise InvalidRequest(f"give {MOST_STOPS} stop sequences at most", request.named("stop"))
+    if request.max_tokens is not None:
+        body["max_completion_tokens" if _REASONS.match(request.model) else "max_tokens"] = request.max_tokens
+    if request.top_k is not None:
+        notes.drop(request.named("top_k"))
+    if request.logprobs:
+        body["logprobs"] = True
+        if request.top_logprobs is not None:
+            body["top_logprobs"] = request.top_logprobs
+    if set(request.modalities or ()) - {"text"}:
+        notes.drop(request.named("modalities"))
+    if request.voice:
+        notes.drop(request.named("voice"))
+    body |= _write_tools(request, notes)
+    if request.format:
+        body["response_format"] = {"type": "json_object"}
+        if request.format.schema is not None:
+            schema: Json = {"name": "answer", "schema": request.format.schema}
+            body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    if request.thinking:
+        body |= _write_thinking(request, request.thinking, notes)
+    if request.stream:
+        # Whoever asks: the ledger needs it.
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
+    if request.google:
+        notes.drop(*request.google.paths())
+    if request.caches():
+        # OpenAI remembers unasked, and refuses to be asked.
+        notes.drop("cache_control")
+    return Written(body, {}, notes)
+
+
+def _write_tools(request: Request, notes: Notes) -> Json:
+    written: Json = {}
+    if request.functions:
+        written["tools"] = [_write_function(function) for function in request.functions]
+        if choice := request.tool_choice:
+            written["tool_choice"] = _write_choice(choice)
+        if request.parallel_tool_calls is not None:
+            # OpenAI refuses it alone.
+            written["parallel_tool_calls"] = request.parallel_tool_calls
+    for name, param in request.server_tools.items():
+        if name == "googleSearch":
+            written["web_search_options"] = {}
+        else:
+            notes.drop(param)
+    return written
+
+
+def _write_function(function: Function) -> Json:
+    members = {"name": function.name, "description": function.description, "parameters": function.parameters}
+    return {"type": "function", "function": {name: value for name, value in members.items() if value is not None}}
+
+
+def _write_choice(choice: ToolChoice) -> object:
+    if not choice.names or choice.mode == "none":
+        return choice.mode
+    named = [{"type": "function", "function": {"name": name}} for name in choice.names]
+    if choice.mode == "required" and len(named) == 1:
+        return named[0]
+    return {"type": "allowed_tools", "allowed_tools": {"mode": choice.mode, "tools": named}}
+
+
+def _write_thinking(request: Request, thinking: Thinking, notes: Notes) -> Json:
+    effort = thinking.effort or effort_of(thinking.budget)
+    if thinking.include is not None:
+        notes.drop(request.named("include", thinking.param))
+    if effort is None or not _DOES_NOT_REASON.match(request.model):
+        return {"reasoning_effort": effort} if effort else {}
+    if effort != "none":
+        notes.drop(thinking.param)
+    return {}
+
+
+class _Messages:
+    """Writes the messages of a request. Calls that have no id get one, always the same in the same conversation."""
+
+    def __init__(self, request: Request, notes: Notes) -> None:
+        self._request = request
+        self._notes = notes
+        self._path = request.named("turns", "messages")
+        self._signs = "gemini" in request.model
+        """Whether the model wants its signatures back: Gemini, behind Google's own OpenAI endpoint or a gateway."""
+        self._ids = {part.id for turn in request.turns for part in turn.parts if isinstance(part, ToolCall)}
+        self._made = 0
+        """How many ids have been made."""
+        self._waiting: list[tuple[ToolCall, str]] = []
+        """The calls of the last turn, and their ids."""
+        self.written: list[Json] = []
+        if request.system:
+            self.written.append({"role": "system", "content": self._content(request.system)})
+        for turn in request.turns:
+            if turn.role == "assistant":
+                self._assistant(turn.parts)
+            else:
+                self._user(turn.parts)
+
+    def _assistant(self, parts: list[Part]) -> None:
+        text = ""
+        signature: Json = {}
+        self._waiting = []
+        for part in parts:
+            if isinstance(part, Text):
+                text += part.text
+                signature = self._signature(part.signature) or signature
+            elif isinstance(part, ToolCall):
+                self._waiting.append((part, self._give_id(part)))
+            elif isinstance(part, Media):
+                self._notes.drop(self._request.named("media"))
+        # One text: not every service takes parts of an assistant.
+        message: Json = {"role": "assistant", "content": text or ("" if signature else None)}
+        if self._waiting:
+            message["tool_calls"] = [
+                write_call(call, id) | self._signature(call.signature) for call, id in self._waiting
+            ]
+        if text or signature or self._waiting:
+            self.written.append(message | signature)
+
+    def _user(self, parts: list[Part]) -> None:
+        rest: list[Part] = []
+        for part in parts:
+            if isinstance(part, ToolResult):
+                self.written.append(
+                    {"role": "tool", "tool_call_id": self._find_id(part), "content": _write_output(part)}
+                )
+                rest += part.media
+        rest += [part for part in parts if isinstance(part, Media) or (isinstance(part, Text) and part.text)]
+        if rest:
+            self.written.append({"role": "user", "content": self._content(rest)})
+
+    def _give_id(self, call: ToolCall) -> str:
+        """Its own, if no other call of the turn has it, else a new one."""
+        if call.id and call.id not in [id for _, id in self._waiting]:
+            return call.id
+        while (made := f"call_{self._made}") in self._ids:
+            self._made += 1
+        self._made += 1
+        return made
+
+    def _find_id(self, result: ToolResult) -> str:
+        """The id of the call that a result belongs to."""
+        by_id = [one for one in self._waiting if result.id and one[0].id == result.id]
+        by_name = [one for one in self._waiting if one[0].name == result.name]
+        if not by_id and not by_name:
+            raise InvalidRequest("there is a result of a call that was not made", self._path)
+        found = (by_id or by_name)[0]
+        self._waiting.remove(found)
+        return found[1]
+
+    def _signature(self, signature: Signature | None) -> Json:
+        return extra_content(signature) if self._signs else {}
+
+    def _content(self, parts: Sequence[Part]) -> object:
+        if len(parts) == 1 and isinstance(parts[0], Text):
+            return parts[0].text
+        return [
+            {"type": "text", "text": part.text} if isinstance(part, Text) else self._media(part)
+            for part in parts
+            if isinstance(part, Text | Media)
+        ]
+
+    def _media(self, medium: Media) -> Json:
+        kind = medium.mime_type.partition("/")[0]
+        if medium.uri is not None and not (kind in ("image", "video") and medium.uri.startswith(("http:", "https:"))):
+            what = f"a file of type {medium.mime_type}" if medium.uri.startswith("http") else "a URL such as gs://"
+            raise InvalidRequest(
+                f"this service cannot read {what}: send it inline, or an image by an https:// URL", self._path
+            )
+        if medium.clip:
+            self._notes.drop(self._request.named("clip", "video_metadata"))
+        if kind == "image":
+            detail: Json = {"detail": DETAIL_WORDS[medium.detail]} if medium.detail else {}
+            return {"type": "image_url", "image_url": {"url": url_of(medium)} | detail}
+        if kind == "video":
+            return {"type": "video_url", "video_url": {"url": url_of(medium)}}
+        if kind == "audio":
+            if not (format := AUDIO_FORMATS.get(medium.mime_type.partition(";")[0])):
+                raise InvalidRequest("this service hears audio/wav and audio/mp3 only", self._path)
+            return {"type": "input_audio", "input_audio": {"data": medium.data, "format": format}}
+        extensions = [name for name, mime_type in media.MIME_TYPES.items() if mime_type == medium.mime_type]
+        filename = f"file.{extensions[0] if extensions else 'bin'}"
+        return {"type": "file", "file": {"filename": filename, "file_data": url_of(medium)}}
+
+
+def _write_output(result: ToolResult) -> str:
+    return result.output if isinstance(result.output, str) else json.dumps(result.output, ensure_ascii=False)

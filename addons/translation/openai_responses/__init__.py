@@ -1,0 +1,2 @@
+"""OpenAI's responses. A client's face: `read_request`, and `write_answer` with `items` and `echo`. What both know:
+`schema`."""
