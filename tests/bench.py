@@ -39,15 +39,15 @@ from pydantic_core import from_json
 from pydantic_core import to_json
 from urllib3.filepost import encode_multipart_formdata
 
-from addons.translation import anthropic
-from addons.translation import gemini
 from addons.translation import openai_chat
+from addons.translation.anthropic.write_request import write_request as write_for_claude
 from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Request
 from addons.translation.conversation import Written
+from addons.translation.gemini.write_request import write_request as write_for_gemini
 from tests.addons.translation import chats as generated
-from tests.addons.translation.test_anthropic import MANUAL as CLAUDE
-from tests.addons.translation.test_anthropic import check as check_message
+from tests.addons.translation.anthropic.bodies import MANUAL as CLAUDE
+from tests.addons.translation.anthropic.bodies import check as check_message
 from tests.crash import Load
 from tests.crash import check
 from tests.crash import locked_now_and_then
@@ -77,8 +77,8 @@ class Service(NamedTuple):
 
 
 SERVICES = {
-    "Gemini": Service(None, gemini.write_request, generated.check),
-    "Claude": Service(CLAUDE, anthropic.write_request, lambda body: check_message(body, CLAUDE)),
+    "Gemini": Service(None, write_for_gemini, generated.check),
+    "Claude": Service(CLAUDE, write_for_claude, lambda body: check_message(body, CLAUDE)),
     "OpenAI's dialect": Service("gpt-4o", openai_chat.write_request, lambda body: check_chat(from_json(to_json(body)))),
 }
 CALLS = 2_000
@@ -247,7 +247,7 @@ def picture(folder: Path, simulator: Simulator) -> None:
     body = json.dumps({"model": "gemini-2.5-flash", "messages": [{"role": "user", "content": content}]}).encode()
 
     def convert() -> None:
-        to_json(gemini.write_request(openai_chat.read_request(from_json(body))).body)
+        to_json(write_for_gemini(openai_chat.read_request(from_json(body))).body)
 
     reading, converting = (min(timed(step) for _ in range(ROUNDS)) for step in (lambda: json.loads(body), convert))
     print(f"picture: converting costs {converting / reading:.1f} times what json.loads does ({reading * 1000:.0f} ms)")

@@ -51,6 +51,7 @@ from addons.translation.conversation import to_bytes
 from addons.translation.conversation import usage_of
 from addons.translation.errors import openai_error
 from addons.translation.errors import read_error
+from addons.translation.gemini.thinking import effort_of
 from addons.translation.openai_chat_request import DETAILS
 from addons.translation.openai_chat_request import EFFORTS
 from addons.translation.openai_chat_request import SERVER_TOOLS
@@ -82,7 +83,6 @@ from addons.translation.openai_chat_request import ToolMessage
 from addons.translation.openai_chat_request import UserMessage
 from addons.translation.openai_chat_request import VideoMetadata
 from addons.translation.openai_chat_request import VideoPart
-from addons.translation.thinking import effort_of
 from addons.translation.validation import DEEPEST
 from addons.translation.validation import NO_VALUE
 from addons.translation.validation import is_finite

@@ -33,11 +33,11 @@ from addons.translation.conversation import ToolResult
 from addons.translation.conversation import Turn
 from addons.translation.conversation import Usage
 from addons.translation.conversation import Written
-from addons.translation.gemini import AnswerReader
-from addons.translation.gemini import StreamWriter as GoogleStreamWriter
-from addons.translation.gemini import read_request as google_request
-from addons.translation.gemini import write_answer as google_answer
-from addons.translation.gemini import write_request as for_gemini
+from addons.translation.gemini.read_answer import AnswerReader
+from addons.translation.gemini.read_request import read_request as google_request
+from addons.translation.gemini.write_answer import StreamWriter as GoogleStreamWriter
+from addons.translation.gemini.write_answer import write_answer as google_answer
+from addons.translation.gemini.write_request import write_request as for_gemini
 from addons.translation.openai_chat import AnswerReader as ChatReader
 from addons.translation.openai_chat import StreamWriter
 from addons.translation.openai_chat import read_request
@@ -48,14 +48,14 @@ from addons.translation.validation import DEEPEST
 from tests.addons.translation.chats import DEEP
 from tests.addons.translation.chats import chats
 from tests.addons.translation.chats import check
+from tests.addons.translation.gemini.examples import bodies
+from tests.addons.translation.gemini.examples import documents
 from tests.addons.translation.recorded import CHUNKS
 from tests.addons.translation.recorded import COMPLETIONS
 from tests.addons.translation.recorded import REQUESTS
 from tests.addons.translation.recorded import USAGE
 from tests.addons.translation.recorded import camel
 from tests.addons.translation.recorded import fragment
-from tests.addons.translation.test_gemini import bodies
-from tests.addons.translation.test_gemini import documents
 from tests.metering.test_json_array import json_values
 
 Json = dict[str, Any]

@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from addons.translation import gemini
 from addons.translation.conversation import Answer
 from addons.translation.conversation import Choice
 from addons.translation.conversation import Citation
@@ -28,6 +27,8 @@ from addons.translation.conversation import ToolChoice
 from addons.translation.conversation import ToolResult
 from addons.translation.conversation import Turn
 from addons.translation.conversation import Usage
+from addons.translation.gemini.read_answer import AnswerReader as GeminiReader
+from addons.translation.gemini.write_request import write_request as write_for_gemini
 from addons.translation.openai_responses import SKIPPED
 from addons.translation.openai_responses import StreamWriter
 from addons.translation.openai_responses import read_request
@@ -36,7 +37,7 @@ from tests.addons.translation import chats
 from tests.addons.translation.chats import check
 from tests.addons.translation.chats import exactly
 from tests.addons.translation.chats import maybe
-from tests.addons.translation.test_gemini import documents
+from tests.addons.translation.gemini.examples import documents
 from tests.metering.test_json_array import json_values
 
 Json = dict[str, Any]
@@ -518,7 +519,7 @@ class TestParameters:
     def test_a_format_that_is_dropped_goes_by_the_clients_name(self) -> None:
         body = {"model": "gemini-2.5-flash", "input": "x", "tools": [tool()]}
         request = read_request(body | {"text": {"format": {"type": "json_object"}}})
-        assert gemini.write_request(request).notes.dropped == ["text.format"]
+        assert write_for_gemini(request).notes.dropped == ["text.format"]
 
     @pytest.mark.parametrize(
         ("reasoning", "expected"),
@@ -649,7 +650,7 @@ def half_valid(draw: st.DrawFn) -> Json:
 @given(requests)
 def test_any_request(body: Json) -> None:
     before = json.dumps(body)
-    check(gemini.write_request(read_request(body)).body)
+    check(write_for_gemini(read_request(body)).body)
     assert json.dumps(body) == before
 
 
@@ -657,7 +658,7 @@ def test_any_request(body: Json) -> None:
 def test_any_request_nearly_right(body: Json) -> None:
     try:
         request = read_request(body)
-        check(gemini.write_request(request).body)
+        check(write_for_gemini(request).body)
     except InvalidRequest:
         return
     json.dumps(write_answer(Answer(), request.model, body), allow_nan=False)
@@ -1193,7 +1194,7 @@ def test_a_stream_says_what_a_whole_answer_says(choices: list[Choice], body: Jso
 
 @given(st.lists(documents(), max_size=4))
 def test_any_stream_of_gemini(events: list[object]) -> None:
-    reader, stream = gemini.AnswerReader(), Stream()
+    reader, stream = GeminiReader(), Stream()
     for event in events:
         stream.write(reader.read(event))
         if reader.failure:
@@ -1210,4 +1211,4 @@ def test_output_is_input(parts: list[Part]) -> None:
     sent = items_of(write_answer(Answer(choices=[Choice(0, named)]), "m", {"include": SEALED}))
     results = [output(item["call_id"]) for item in sent if item["type"] == "function_call"]
     request = read(HI, *sent, *results)
-    check(gemini.write_request(request).body)
+    check(write_for_gemini(request).body)
