@@ -58,7 +58,7 @@ def google_signature(signature: Signature | None) -> str | None:
 
 def write_media(media: Media, family: Family) -> Json:
     """A Part with `inlineData` or `fileData`, and what belongs to it."""
-    written = _write_data(media)
+    written = write_data(media)
     if media.clip:
         written["videoMetadata"] = media.clip
     if signature := google_signature(media.signature):
@@ -78,11 +78,12 @@ def _write_result(result: ToolResult, family: Family) -> Json:
     if result.id and family.takes_call_ids:
         written["id"] = result.id
     if result.media and family.media_in_results:
-        written["parts"] = [_write_data(media) for media in result.media]
+        written["parts"] = [write_data(media) for media in result.media]
     return {"functionResponse": written}
 
 
-def _write_data(media: Media) -> Json:
+def write_data(media: Media) -> Json:
+    """`inlineData` or `fileData`, alone: a part of a result, or of a request that asks for an image."""
     if media.uri is not None:
         return {"fileData": {"mimeType": media.mime_type, "fileUri": media.uri}}
     return {"inlineData": {"mimeType": media.mime_type, "data": media.data}}

@@ -359,11 +359,14 @@ def documents(draw: st.DrawFn) -> object:
 def test_any_answer(given: list[object], schema: Json | None) -> None:
     reader = reader_for(asked(format=Format(schema)))
     writer = StreamWriter("m", include_usage=True)
+    called = False
     for document in given:
         answer = reader.read(document)
         for choice in answer.choices:
             assert choice.index == 0
-            assert choice.finish is None or choice.finish in Finish
+            called = called or any(isinstance(part, ToolCall) for part in choice.parts)
+            assert choice.finish is not Finish.TOOL_CALLS or called
+            assert choice.refusal is None or choice.finish is Finish.CONTENT_FILTER
         assert reader.failure is None or 400 <= reader.failure.status < 600
         json.dumps(write_answer(answer, "m"))
         writer.write(answer)

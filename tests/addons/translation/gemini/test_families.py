@@ -1,12 +1,14 @@
 import re
+from typing import Any
 
 import pytest
 
 from addons.translation.gemini.families import FAMILIES
 from addons.translation.gemini.families import NEWEST
+from addons.translation.gemini.families import Family
 from addons.translation.gemini.families import family_of
 
-SINCE_3 = {
+SINCE_3: dict[str, Any] = {
     "takes_call_ids": True,
     "media_in_results": True,
     "needs_signatures": True,
@@ -14,7 +16,7 @@ SINCE_3 = {
     "json_with_functions": True,
     "resolution_per": "part",
 }
-BEFORE_3 = dict.fromkeys(SINCE_3, False) | {"resolution_per": "request"}
+BEFORE_3: dict[str, Any] = dict.fromkeys(SINCE_3, False) | {"resolution_per": "request"}
 TUNED = BEFORE_3 | {"json_with_functions": True, "resolution_per": None}
 
 
@@ -44,37 +46,36 @@ def test_generations(model: str, expected: dict[str, object]) -> None:
 
 
 LOW_TO_HIGH = ("LOW", "MEDIUM", "HIGH")
-THINKING: dict[str, tuple[tuple[int, int] | None, bool, tuple[str, ...]]] = {
-    "gemini-1.5-pro-002": (None, False, ()),
-    "gemini-2.0-flash": (None, False, ()),
-    "gemini-2.5-flash-image": (None, False, ()),
-    "gemini-2.5-flash-preview-tts": (None, False, ()),
-    "gemini-live-2.5-flash": (None, False, ()),
-    "gemini-2.5-pro": ((128, 32768), False, ()),
-    "gemini-2.5-flash-lite": ((512, 24576), True, ()),
-    "gemini-2.5-flash": ((1, 24576), True, ()),
-    "gemini-3-pro-image-preview": (None, False, ()),
-    "gemini-3.1-flash-image-preview": (None, False, ("MINIMAL", "HIGH")),
-    "gemini-3-pro-preview": (None, False, ("LOW", "HIGH")),
-    "gemini-3.1-pro-preview": (None, False, LOW_TO_HIGH),
-    "gemini-3-flash-preview": (None, False, ("MINIMAL", *LOW_TO_HIGH)),
-    "gemini-3.6-flash": (None, False, ("MINIMAL", *LOW_TO_HIGH)),
-    "gemini-3.7-flash": (None, False, LOW_TO_HIGH),
-    "gemini-3.8-flash": (None, False, LOW_TO_HIGH),
-    "gemini-flash-latest": (None, False, LOW_TO_HIGH),
-    "4611686018427387904": (None, False, ()),
+MODELS = {
+    "gemini-1.5-pro-002": Family(**BEFORE_3, levels=()),
+    "gemini-2.0-flash": Family(**BEFORE_3, levels=()),
+    "gemini-2.5-flash-image": Family(**BEFORE_3, levels=()),
+    "gemini-2.5-flash-preview-tts": Family(**BEFORE_3, levels=()),
+    "gemini-live-2.5-flash": Family(**BEFORE_3, levels=()),
+    "gemini-2.5-pro": Family(**BEFORE_3, levels=(), budgets=(128, 32768), stops_at_zero=False),
+    "gemini-2.5-flash-lite": Family(**BEFORE_3, levels=(), budgets=(512, 24576), stops_at_zero=True),
+    "gemini-2.5-flash": Family(**BEFORE_3, levels=(), budgets=(1, 24576), stops_at_zero=True),
+    "gemini-3-pro-image-preview": Family(**SINCE_3, levels=()),
+    "gemini-3.1-flash-image-preview": Family(**SINCE_3, levels=("MINIMAL", "HIGH")),
+    "gemini-3-pro-preview": Family(**SINCE_3, levels=("LOW", "HIGH")),
+    "gemini-3.1-pro-preview": Family(**SINCE_3, levels=LOW_TO_HIGH),
+    "gemini-3-flash-preview": Family(**SINCE_3, levels=("MINIMAL", *LOW_TO_HIGH)),
+    "gemini-3.6-flash": Family(**SINCE_3, levels=("MINIMAL", *LOW_TO_HIGH)),
+    "gemini-3.7-flash": Family(**SINCE_3, levels=LOW_TO_HIGH),
+    "gemini-3.8-flash": Family(**SINCE_3, levels=LOW_TO_HIGH),
+    "gemini-flash-latest": Family(**SINCE_3, levels=LOW_TO_HIGH),
+    "4611686018427387904": Family(**TUNED, levels=()),
 }
-"""Models -> budgets, whether 0 stops it, levels (Google's page on thinking)."""
+"""All that is known of a model of each family."""
 
 
-@pytest.mark.parametrize("model", THINKING)
-def test_thinking(model: str) -> None:
-    family = family_of(model)
-    assert (family.budgets, family.stops_at_zero, family.levels) == THINKING[model]
+@pytest.mark.parametrize("model", MODELS)
+def test_families(model: str) -> None:
+    assert family_of(model) == MODELS[model]
 
 
 def test_each_row_is_tested() -> None:
-    first = {next(beginning for beginning in FAMILIES if re.match(beginning, model)) for model in THINKING}
+    first = {next(beginning for beginning in FAMILIES if re.match(beginning, model)) for model in MODELS}
     assert first == FAMILIES.keys()
 
 

@@ -10,6 +10,7 @@ from addons.translation.conversation import Finish
 from addons.translation.conversation import NativeFinish
 from addons.translation.conversation import Text
 from addons.translation.conversation import TokenLogprob
+from addons.translation.conversation import ToolCall
 from addons.translation.conversation import Usage
 from addons.translation.gemini.read_answer import FINISH_REASONS
 from addons.translation.gemini.read_answer import AnswerReader
@@ -47,7 +48,11 @@ def test_an_answer() -> None:
         *((reason, "content_filter", "content_filter") for reason in "SAFETY RECITATION LANGUAGE BLOCKLIST".split()),
         *((reason, "content_filter", "content_filter") for reason in "PROHIBITED_CONTENT SPII MODEL_ARMOR".split()),
         *((reason, "content_filter", "content_filter") for reason in "IMAGE_SAFETY IMAGE_RECITATION".split()),
+        *((reason, "content_filter", "content_filter") for reason in "IMAGE_OTHER NO_IMAGE ESCALATION".split()),
         ("IMAGE_PROHIBITED_CONTENT", "content_filter", "content_filter"),
+        ("CONTINUATION", "length", "length"),
+        *((reason, "stop", "stop") for reason in "TOO_MANY_TOOL_CALLS MALFORMED_RESPONSE".split()),
+        ("MISSING_THOUGHT_SIGNATURE", "stop", "stop"),
         ("MALFORMED_FUNCTION_CALL", "stop", "stop"),
         ("UNEXPECTED_TOOL_CALL", "stop", "stop"),
         ("OTHER", "stop", "content_filter"),
@@ -177,6 +182,21 @@ def test_usage(usage: Json, expected: Usage | None) -> None:
     assert answer.usage == expected
 
 
+@pytest.mark.parametrize(
+    ("traffic", "tier"),
+    [
+        ("ON_DEMAND", "default"),
+        ("ON_DEMAND_PRIORITY", "priority"),
+        ("ON_DEMAND_FLEX", "flex"),
+        ("PROVISIONED_THROUGHPUT", "scale"),
+        ("TRAFFIC_TYPE_UNSPECIFIED", None),
+    ],
+)
+def test_tiers(traffic: str, tier: str | None) -> None:
+    (answer,) = read({"usageMetadata": {"trafficType": traffic}})
+    assert answer.service_tier == tier
+
+
 def test_usage_of_a_stream_is_the_last_that_was_told() -> None:
     answers = read(
         {"usageMetadata": {"trafficType": "ON_DEMAND_FLEX"}},
@@ -296,11 +316,14 @@ def test_a_candidate_of_nothing(one: object) -> None:
 @given(st.lists(documents(), max_size=3))
 def test_any_answer(given: list[object]) -> None:
     reader = AnswerReader()
+    called: set[int] = set()
     for document in given:
         answer = reader.read(document)
         for choice in answer.choices:
             assert choice.index >= 0
-            assert choice.finish is None or choice.finish in Finish
+            called.update(choice.index for part in choice.parts if isinstance(part, ToolCall))
+            assert choice.finish is not Finish.TOOL_CALLS or choice.index in called
+            assert choice.refusal is None or choice.finish is Finish.CONTENT_FILTER
         assert reader.failure is None or 400 <= reader.failure.status < 600
 
 

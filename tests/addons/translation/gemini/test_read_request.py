@@ -194,6 +194,9 @@ def test_a_generation_config(config: Json, expected: Json) -> None:
     [
         ({"thinkingBudget": 0}, None, 0, None),
         ({"thinking_level": "LOW", "include_thoughts": False}, "low", None, False),
+        ({"thinkingLevel": "MINIMAL"}, "minimal", None, None),
+        ({"thinkingLevel": "MEDIUM"}, "medium", None, None),
+        ({"thinkingLevel": "HIGH", "include_thoughts": True}, "high", None, True),
         ({"thinkingLevel": "THINKING_LEVEL_UNSPECIFIED"}, None, None, None),
     ],
 )

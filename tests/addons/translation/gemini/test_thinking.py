@@ -8,6 +8,8 @@ from addons.translation.conversation import Thinking
 from addons.translation.gemini.families import FAMILIES
 from addons.translation.gemini.families import Family
 from addons.translation.gemini.families import family_of
+from addons.translation.gemini.thinking import drop_budget_or_level
+from addons.translation.gemini.thinking import effort_of
 from addons.translation.gemini.thinking import thinking_config
 
 Json = dict[str, Any]
@@ -25,6 +27,7 @@ def level(name: str, include: bool | None = None) -> Json:
     ("model", "thinking", "expected"),
     [
         # Budgets: as Google's own OpenAI endpoint has them, held in the range of the model.
+        ("gemini-2.5-flash", Thinking("minimal"), budget(1024, True)),
         ("gemini-2.5-flash", Thinking("low"), budget(1024, True)),
         ("gemini-2.5-flash", Thinking("medium"), budget(8192, True)),
         ("gemini-2.5-flash", Thinking("high"), budget(24576, True)),
@@ -73,6 +76,28 @@ def level(name: str, include: bool | None = None) -> Json:
 )
 def test_configs(model: str, thinking: Thinking, expected: Json | None) -> None:
     assert thinking_config(thinking, family_of(model)) == expected
+
+
+@pytest.mark.parametrize(
+    ("model", "config", "left", "gone"),
+    [
+        ("gemini-2.5-flash", {"thinkingBudget": 1, "thinkingLevel": "LOW"}, {"thinkingBudget": 1}, "thinking_level"),
+        ("gemini-3-pro", {"thinkingBudget": 1, "thinkingLevel": "LOW"}, {"thinkingLevel": "LOW"}, "thinking_budget"),
+        ("gemini-3-pro", {"thinkingBudget": 1}, {"thinkingBudget": 1}, None),
+        ("gemini-3-pro", None, None, None),
+    ],
+)
+def test_a_budget_and_a_level(model: str, config: Json | None, left: Json | None, gone: str | None) -> None:
+    assert drop_budget_or_level(config, family_of(model)) == gone
+    assert config == left
+
+
+@pytest.mark.parametrize(
+    ("budget", "effort"),
+    [(None, None), (-1, None), (0, "none"), (1024, "low"), (1025, "medium"), (8192, "medium"), (8193, "high")],
+)
+def test_efforts(budget: int | None, effort: str | None) -> None:
+    assert effort_of(budget) == effort
 
 
 thinkings = st.builds(
