@@ -39,16 +39,16 @@ from pydantic_core import from_json
 from pydantic_core import to_json
 from urllib3.filepost import encode_multipart_formdata
 
-from addons.translation import anthropic
-from addons.translation import gemini
+from addons.translation.anthropic.write_request import write_request as write_for_claude
 from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Request
 from addons.translation.conversation import Written
+from addons.translation.gemini.write_request import write_request as write_for_gemini
 from addons.translation.openai_chat.read_request import read_request as read_chat
 from addons.translation.openai_chat.write_request import write_request as write_chat_request
 from tests.addons.translation import chats as generated
-from tests.addons.translation.test_anthropic import MANUAL as CLAUDE
-from tests.addons.translation.test_anthropic import check as check_message
+from tests.addons.translation.anthropic.bodies import MANUAL as CLAUDE
+from tests.addons.translation.anthropic.bodies import check as check_message
 from tests.crash import Load
 from tests.crash import check
 from tests.crash import locked_now_and_then
@@ -60,11 +60,11 @@ from tests.http import request
 from tests.process import BIN
 from tests.process import Proxy
 from tests.process import until
-from tests.vertex_simulator import Simulator
 from tests.vertex_simulator.openai import KEY
 from tests.vertex_simulator.openai_chat import check_chat
 from tests.vertex_simulator.openai_errors import Refused
 from tests.vertex_simulator.pictures import png
+from tests.vertex_simulator.server import Simulator
 
 
 class Service(NamedTuple):
@@ -78,8 +78,8 @@ class Service(NamedTuple):
 
 
 SERVICES = {
-    "Gemini": Service(None, gemini.write_request, generated.check),
-    "Claude": Service(CLAUDE, anthropic.write_request, lambda body: check_message(body, CLAUDE)),
+    "Gemini": Service(None, write_for_gemini, generated.check),
+    "Claude": Service(CLAUDE, write_for_claude, lambda body: check_message(body, CLAUDE)),
     "OpenAI's dialect": Service("gpt-4o", write_chat_request, lambda body: check_chat(from_json(to_json(body)))),
 }
 CALLS = 2_000
@@ -248,7 +248,7 @@ def picture(folder: Path, simulator: Simulator) -> None:
     body = json.dumps({"model": "gemini-2.5-flash", "messages": [{"role": "user", "content": content}]}).encode()
 
     def convert() -> None:
-        to_json(gemini.write_request(read_chat(from_json(body))).body)
+        to_json(write_for_gemini(read_chat(from_json(body))).body)
 
     reading, converting = (min(timed(step) for _ in range(ROUNDS)) for step in (lambda: json.loads(body), convert))
     print(f"picture: converting costs {converting / reading:.1f} times what json.loads does ({reading * 1000:.0f} ms)")

@@ -22,14 +22,14 @@ from urllib.parse import unquote
 
 from pydantic_core import to_json
 
-from addons.translation import anthropic
 from addons.translation import embeddings
 from addons.translation import forms
-from addons.translation import gemini
 from addons.translation import images
 from addons.translation import models
 from addons.translation import splice
 from addons.translation import videos
+from addons.translation.anthropic.read_answer import reader_for as reader_for_claude
+from addons.translation.anthropic.write_request import write_request as write_for_claude
 from addons.translation.conversation import Answer
 from addons.translation.conversation import Failure
 from addons.translation.conversation import InvalidRequest
@@ -37,6 +37,11 @@ from addons.translation.conversation import Json
 from addons.translation.conversation import Notes
 from addons.translation.conversation import Request
 from addons.translation.conversation import Written
+from addons.translation.gemini.read_answer import AnswerReader as GeminiReader
+from addons.translation.gemini.read_request import read_request as read_gemini
+from addons.translation.gemini.write_answer import StreamWriter as GeminiStreamWriter
+from addons.translation.gemini.write_answer import write_answer as write_gemini
+from addons.translation.gemini.write_request import write_request as write_for_gemini
 from addons.translation.openai_chat.read_answer import AnswerReader as ChatReader
 from addons.translation.openai_chat.read_request import read_request as read_chat
 from addons.translation.openai_chat.write_answer import StreamWriter as ChatWriter
@@ -246,8 +251,8 @@ def _openai_resource(model: Model, stream: bool) -> str:
     return f"endpoints/{model.name if model.is_endpoint else 'openapi'}/chat/completions"
 
 
-GEMINI = Service(gemini.write_request, lambda request: gemini.AnswerReader(request.n or 1), _gemini_resource)
-CLAUDE = Service(anthropic.write_request, anthropic.reader_for, _raw_resource)
+GEMINI = Service(write_for_gemini, lambda request: GeminiReader(request.n or 1), _gemini_resource)
+CLAUDE = Service(write_for_claude, reader_for_claude, _raw_resource)
 OPENAI = Service(write_chat_request, lambda request: ChatReader(request.n or 1), _openai_resource)
 SERVICES = {None: GEMINI, "anthropic": CLAUDE}
 """Publisher -> what its models speak on Vertex AI; all others OpenAI's dialect."""
@@ -509,11 +514,11 @@ def from_google(asked: Asked, name: Callable[[str], str]) -> Plan:
         return Plan(sendings, Whole(partial(images.write_predictions, request)), Model(model), request.notes)
     stream = asked.operation == "streamGenerateContent"
     as_events = "alt=sse" in asked.path.partition("?")[2].split("&")
-    chat = gemini.read_request(model, body, stream=stream)
+    chat = read_gemini(model, body, stream=stream)
     client = Client(
         lambda document: chat,
-        lambda answer, request, body: gemini.write_answer(answer, request.model),
-        lambda request, body: gemini.StreamWriter(request.model, as_events),
+        lambda answer, request, body: write_gemini(answer, request.model),
+        lambda request, body: GeminiStreamWriter(request.model, as_events),
     )
     plan = _converted(chat, OPENAI, client, body, EVENTS if as_events else "application/json")
     plan.sendings = [sending._replace(resource="chat/completions") for sending in plan.sendings]

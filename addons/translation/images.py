@@ -42,8 +42,8 @@ from addons.translation.conversation import Notes
 from addons.translation.conversation import Text
 from addons.translation.conversation import Usage
 from addons.translation.errors import read_error
-from addons.translation.gemini import FINISH_REASONS
-from addons.translation.gemini import AnswerReader
+from addons.translation.gemini.read_answer import FINISH_REASONS
+from addons.translation.gemini.read_answer import AnswerReader
 from addons.translation.validation import Count
 from addons.translation.validation import GoogleModel
 from addons.translation.validation import Model

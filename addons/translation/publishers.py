@@ -10,27 +10,22 @@ from addons.translation.conversation import InvalidRequest
 from metering.request import PREFIXES
 from metering.usage import RAW_PREDICT
 
-
-class Family(NamedTuple):
-    name: re.Pattern[str]
-    publisher: str
-
-
-FAMILIES = (
-    Family(re.compile(r"claude"), "anthropic"),
-    Family(re.compile(r"(?:mistral|ministral|codestral|pixtral|magistral|devstral)"), "mistralai"),
-    Family(re.compile(r"jamba"), "ai21"),
-    Family(re.compile(r"(?:meta-)?llama"), "meta"),
-    Family(re.compile(r"deepseek"), "deepseek-ai"),
-    Family(re.compile(r"qwen"), "qwen"),
-    Family(re.compile(r"gpt-oss"), "openai"),
-    Family(re.compile(r"minimax"), "minimaxai"),
-    Family(re.compile(r"kimi"), "moonshotai"),
-    Family(re.compile(r"glm"), "zai-org"),
-    Family(re.compile(r"gemma"), "google"),
-    Family(re.compile(r"grok"), "xai"),
-)
-"""Models of others than Google's Gemini, by how their names begin. All but Claude speak OpenAI's dialect."""
+PUBLISHERS = {
+    r"claude": "anthropic",
+    r"(?:mistral|ministral|codestral|pixtral|magistral|devstral)": "mistralai",
+    r"jamba": "ai21",
+    r"(?:meta-)?llama": "meta",
+    r"deepseek": "deepseek-ai",
+    r"qwen": "qwen",
+    r"gpt-oss": "openai",
+    r"minimax": "minimaxai",
+    r"kimi": "moonshotai",
+    r"glm": "zai-org",
+    r"gemma": "google",
+    r"grok": "xai",
+}
+"""How the name of a model begins, as a regular expression -> its publisher, for models other than Gemini and its like.
+All but Claude speak OpenAI's dialect."""
 RAW_PUBLISHERS = frozenset(RAW_PREDICT)
 """Their own path (rawPredict) is used; that of all others is Vertex's OpenAI endpoint."""
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,127}")
@@ -73,5 +68,5 @@ def model_of(text: str) -> Model:
         return Model(rest, publisher)
     if not _MODEL.fullmatch(name):
         raise InvalidRequest(_WRITE, "model")
-    family = next((family for family in FAMILIES if family.name.match(name)), None)
-    return Model(name, family.publisher if family else None)
+    publishers = (publisher for beginning, publisher in PUBLISHERS.items() if re.match(beginning, name))
+    return Model(name, next(publishers, None))

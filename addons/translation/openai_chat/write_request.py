@@ -23,10 +23,10 @@ from addons.translation.conversation import ToolCall
 from addons.translation.conversation import ToolChoice
 from addons.translation.conversation import ToolResult
 from addons.translation.conversation import Written
+from addons.translation.gemini.thinking import effort_of
 from addons.translation.openai_chat.parts import extra_content
 from addons.translation.openai_chat.parts import url_of
 from addons.translation.openai_chat.parts import write_call
-from addons.translation.thinking import effort_of
 
 _REASONS = re.compile(r"(?:.*/)?(?:o\d|gpt-[5-9])(?![a-z\d])")
 """OpenAI's models that take `max_completion_tokens` only. All others, and other services' models, take `max_tokens`."""

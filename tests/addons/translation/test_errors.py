@@ -8,7 +8,7 @@ from addons.translation.conversation import Failure
 from addons.translation.errors import google_error
 from addons.translation.errors import openai_error
 from addons.translation.errors import read_error
-from tests.addons.translation.test_gemini import documents
+from tests.addons.translation.gemini.examples import documents
 
 Json = dict[str, Any]
 

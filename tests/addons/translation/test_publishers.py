@@ -1,7 +1,7 @@
 import pytest
 
 from addons.translation.conversation import InvalidRequest
-from addons.translation.publishers import FAMILIES
+from addons.translation.publishers import PUBLISHERS
 from addons.translation.publishers import Model
 from addons.translation.publishers import model_of
 
@@ -49,7 +49,28 @@ def test_resources(model: Model, resource: str) -> None:
     assert model.resource("act") == resource
 
 
-def test_no_family_hides_another() -> None:
-    names = [family.name.pattern.strip("(?:)").split("|")[0].replace("meta-)?", "") for family in FAMILIES]
-    for name, family in zip(names, FAMILIES, strict=True):
-        assert next(one for one in FAMILIES if one.name.match(name)) == family
+NAMES = {
+    "anthropic": "claude-opus-4-6",
+    "mistralai": "mistral-large ministral-3b codestral-2 pixtral-12b magistral-small devstral-2",
+    "ai21": "jamba-1.5-mini",
+    "meta": "llama-4-scout meta-llama-3",
+    "deepseek-ai": "deepseek-v3.1-maas",
+    "qwen": "qwen3-235b",
+    "openai": "gpt-oss-120b-maas",
+    "minimaxai": "minimax-m2-maas",
+    "moonshotai": "kimi-k2-thinking-maas",
+    "zai-org": "glm-4.7-maas",
+    "google": "gemma-3-27b-it",
+    "xai": "grok-4",
+    None: "gemini-3-pro imagen-4.0 veo-3 somebodys-claude",
+}
+
+
+@pytest.mark.parametrize("publisher", NAMES)
+def test_publishers(publisher: str | None) -> None:
+    for name in NAMES[publisher].split():
+        assert model_of(name) == Model(name, publisher)
+
+
+def test_each_publisher_is_tested() -> None:
+    assert {*PUBLISHERS.values(), None} == NAMES.keys()

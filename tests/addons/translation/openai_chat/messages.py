@@ -9,7 +9,7 @@ from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Part
 from addons.translation.conversation import Request
 from addons.translation.conversation import Turn
-from addons.translation.gemini import write_request as for_gemini
+from addons.translation.gemini.write_request import write_request as for_gemini
 from addons.translation.openai_chat.read_request import read_request
 from tests.addons.translation.chats import check
 

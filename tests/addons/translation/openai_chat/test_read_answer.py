@@ -17,8 +17,8 @@ from addons.translation.conversation import Text
 from addons.translation.conversation import Thought
 from addons.translation.conversation import ToolCall
 from addons.translation.conversation import Usage
-from addons.translation.gemini import StreamWriter as GoogleStreamWriter
-from addons.translation.gemini import write_answer as google_answer
+from addons.translation.gemini.write_answer import StreamWriter as GoogleStreamWriter
+from addons.translation.gemini.write_answer import write_answer as google_answer
 from addons.translation.openai_chat.read_answer import AnswerReader as ChatReader
 from addons.translation.openai_chat.write_answer import write_answer
 from tests.addons.translation.openai_chat.answers import Stream

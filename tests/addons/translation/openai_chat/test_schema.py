@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from addons.translation.conversation import InvalidRequest
+from addons.translation.gemini.thinking import BUDGETS
 from addons.translation.openai_chat.schema import EFFORTS
 from addons.translation.openai_chat.schema import AudioPart
 from addons.translation.openai_chat.schema import ChatRequest
@@ -13,7 +14,6 @@ from addons.translation.openai_chat.schema import ServerTool
 from addons.translation.openai_chat.schema import TextPart
 from addons.translation.openai_chat.schema import ToolMessage
 from addons.translation.openai_chat.schema import UserMessage
-from addons.translation.thinking import BUDGETS
 from addons.translation.validation import validated
 
 Json = dict[str, Any]

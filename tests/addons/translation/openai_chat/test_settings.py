@@ -4,7 +4,7 @@ import pytest
 
 from addons.translation.conversation import Format
 from addons.translation.conversation import Function
-from addons.translation.gemini import write_request as for_gemini
+from addons.translation.gemini.write_request import write_request as for_gemini
 from addons.translation.validation import DEEPEST
 from tests.addons.translation.openai_chat.messages import converted
 from tests.addons.translation.openai_chat.messages import read

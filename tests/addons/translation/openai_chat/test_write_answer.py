@@ -16,13 +16,13 @@ from addons.translation.conversation import Text
 from addons.translation.conversation import Thought
 from addons.translation.conversation import ToolCall
 from addons.translation.conversation import Usage
-from addons.translation.gemini import AnswerReader
+from addons.translation.gemini.read_answer import AnswerReader
 from addons.translation.openai_chat.write_answer import write_answer
+from tests.addons.translation.gemini.examples import documents
 from tests.addons.translation.openai_chat.answers import Stream
 from tests.addons.translation.openai_chat.answers import piece
 from tests.addons.translation.openai_chat.answers import said
 from tests.addons.translation.openai_chat.answers import told
-from tests.addons.translation.test_gemini import documents
 
 Json = dict[str, Any]
 

@@ -22,10 +22,11 @@ from addons.translation.conversation import ToolChoice
 from addons.translation.conversation import ToolResult
 from addons.translation.conversation import Turn
 from addons.translation.conversation import Written
-from addons.translation.gemini import read_request as google_request
+from addons.translation.gemini.read_request import read_request as google_request
 from addons.translation.openai_chat.read_request import read_request
 from addons.translation.openai_chat.write_request import write_request
 from tests.addons.translation.chats import chats
+from tests.addons.translation.gemini.examples import bodies
 from tests.addons.translation.openai_chat.messages import HI
 from tests.addons.translation.openai_chat.messages import PNG
 from tests.addons.translation.openai_chat.messages import SHORT
@@ -40,7 +41,6 @@ from tests.addons.translation.openai_chat.messages import tool
 from tests.addons.translation.openai_chat.messages import user
 from tests.addons.translation.recorded import REQUESTS
 from tests.addons.translation.recorded import camel
-from tests.addons.translation.test_gemini import bodies
 
 Json = dict[str, Any]
 

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.translation import gemini
 from addons.translation.conversation import Answer
 from addons.translation.conversation import Choice
 from addons.translation.conversation import Format
@@ -21,6 +20,7 @@ from addons.translation.conversation import ToolCall
 from addons.translation.conversation import ToolChoice
 from addons.translation.conversation import ToolResult
 from addons.translation.conversation import Turn
+from addons.translation.gemini.write_request import write_request as write_for_gemini
 from addons.translation.openai_responses.read_request import read_request
 from addons.translation.openai_responses.schema import SKIPPED
 from addons.translation.openai_responses.write_answer import write_answer
@@ -473,7 +473,7 @@ class TestParameters:
     def test_a_format_that_is_dropped_goes_by_the_clients_name(self) -> None:
         body = {"model": "gemini-2.5-flash", "input": "x", "tools": [tool()]}
         request = read_request(body | {"text": {"format": {"type": "json_object"}}})
-        assert gemini.write_request(request).notes.dropped == ["text.format"]
+        assert write_for_gemini(request).notes.dropped == ["text.format"]
 
     @pytest.mark.parametrize(
         ("reasoning", "expected"),
@@ -605,7 +605,7 @@ def half_valid(draw: st.DrawFn) -> Json:
 @given(requests)
 def test_any_request(body: Json) -> None:
     before = json.dumps(body)
-    check(gemini.write_request(read_request(body)).body)
+    check(write_for_gemini(read_request(body)).body)
     assert json.dumps(body) == before
 
 
@@ -613,7 +613,7 @@ def test_any_request(body: Json) -> None:
 def test_any_request_nearly_right(body: Json) -> None:
     try:
         request = read_request(body)
-        check(gemini.write_request(request).body)
+        check(write_for_gemini(request).body)
     except InvalidRequest:
         return
     json.dumps(write_answer(Answer(), request.model, body), allow_nan=False)

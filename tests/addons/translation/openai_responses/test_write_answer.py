@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from addons.translation import gemini
 from addons.translation.conversation import Answer
 from addons.translation.conversation import Choice
 from addons.translation.conversation import Finish
@@ -17,8 +16,11 @@ from addons.translation.conversation import Thought
 from addons.translation.conversation import TokenLogprob
 from addons.translation.conversation import ToolCall
 from addons.translation.conversation import Usage
+from addons.translation.gemini.read_answer import AnswerReader as GeminiReader
+from addons.translation.gemini.write_request import write_request as write_for_gemini
 from addons.translation.openai_responses.write_answer import write_answer
 from tests.addons.translation.chats import check
+from tests.addons.translation.gemini.examples import documents
 from tests.addons.translation.openai_responses.answers import BEGIN
 from tests.addons.translation.openai_responses.answers import Stream
 from tests.addons.translation.openai_responses.answers import bodies
@@ -31,7 +33,6 @@ from tests.addons.translation.openai_responses.inputs import HI
 from tests.addons.translation.openai_responses.inputs import SEALED
 from tests.addons.translation.openai_responses.inputs import output
 from tests.addons.translation.openai_responses.inputs import read
-from tests.addons.translation.test_gemini import documents
 
 Json = dict[str, Any]
 
@@ -198,7 +199,7 @@ def test_a_stream_says_what_a_whole_answer_says(choices: list[Choice], body: Jso
 
 @given(st.lists(documents(), max_size=4))
 def test_any_stream_of_gemini(events: list[object]) -> None:
-    reader, stream = gemini.AnswerReader(), Stream()
+    reader, stream = GeminiReader(), Stream()
     for event in events:
         stream.write(reader.read(event))
         if reader.failure:
@@ -215,4 +216,4 @@ def test_output_is_input(parts: list[Part]) -> None:
     sent = items_of(write_answer(Answer(choices=[Choice(0, named)]), "m", {"include": SEALED}))
     results = [output(item["call_id"]) for item in sent if item["type"] == "function_call"]
     request = read(HI, *sent, *results)
-    check(gemini.write_request(request).body)
+    check(write_for_gemini(request).body)

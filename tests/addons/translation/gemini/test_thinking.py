@@ -5,36 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from addons.translation.conversation import Thinking
-from addons.translation.thinking import FAMILIES
-from addons.translation.thinking import Family
-from addons.translation.thinking import family_of
-from addons.translation.thinking import thinking_config
+from addons.translation.gemini.families import FAMILIES
+from addons.translation.gemini.families import Family
+from addons.translation.gemini.families import family_of
+from addons.translation.gemini.thinking import drop_budget_or_level
+from addons.translation.gemini.thinking import effort_of
+from addons.translation.gemini.thinking import thinking_config
 
 Json = dict[str, Any]
-
-
-@pytest.mark.parametrize(
-    ("model", "generation"),
-    [
-        ("gemini-1.5-pro-002", 2),
-        ("gemini-2.0-flash-001", 2),
-        ("gemini-2.5-pro", 2),
-        ("gemini-2.5-flash-lite-preview-09-2025", 2),
-        ("gemini-live-2.5-flash-preview", 2),
-        ("gemini-3-pro-preview", 3),
-        ("gemini-3.1-pro-preview", 3),
-        ("gemini-3.5-flash-lite", 3),
-        ("gemini-4-ultra", 3),
-        ("gemini-10-pro", 3),
-        ("gemini-flash-latest", 3),
-        ("4611686018427387904", 0),
-        ("somebodys-model", 0),
-        # The name has to begin like this.
-        ("not-gemini-3-pro", 0),
-    ],
-)
-def test_generations(model: str, generation: int) -> None:
-    assert family_of(model).generation == generation
 
 
 def budget(tokens: int, include: bool | None = None) -> Json:
@@ -49,6 +27,7 @@ def level(name: str, include: bool | None = None) -> Json:
     ("model", "thinking", "expected"),
     [
         # Budgets: as Google's own OpenAI endpoint has them, held in the range of the model.
+        ("gemini-2.5-flash", Thinking("minimal"), budget(1024, True)),
         ("gemini-2.5-flash", Thinking("low"), budget(1024, True)),
         ("gemini-2.5-flash", Thinking("medium"), budget(8192, True)),
         ("gemini-2.5-flash", Thinking("high"), budget(24576, True)),
@@ -72,6 +51,7 @@ def level(name: str, include: bool | None = None) -> Json:
         ("gemini-3.1-pro-preview", Thinking("medium"), level("MEDIUM", True)),
         ("gemini-3-flash-preview", Thinking("minimal"), level("MINIMAL", True)),
         ("gemini-3.7-flash", Thinking("minimal"), level("LOW", True)),
+        ("gemini-3.8-flash", Thinking("minimal"), level("LOW", True)),
         # Not a budget of 0, which also suppresses the use of tools.
         ("gemini-3-pro-preview", Thinking("none"), level("LOW")),
         ("gemini-3-flash-preview", Thinking("none"), level("MINIMAL")),
@@ -86,6 +66,8 @@ def level(name: str, include: bool | None = None) -> Json:
         ("gemini-2.5-flash", Thinking(include=True), {"includeThoughts": True}),
         ("gemini-3-pro-preview", Thinking(include=False), {"includeThoughts": False}),
         ("gemini-2.5-flash", Thinking(), None),
+        # A name that is not known is one of the newest.
+        ("somebodys-model", Thinking("high"), level("HIGH", True)),
         # Models that do not think, or of which that is not known.
         ("gemini-2.0-flash", Thinking("high"), None),
         ("gemini-2.5-flash-image", Thinking("high"), None),
@@ -96,6 +78,28 @@ def test_configs(model: str, thinking: Thinking, expected: Json | None) -> None:
     assert thinking_config(thinking, family_of(model)) == expected
 
 
+@pytest.mark.parametrize(
+    ("model", "config", "left", "gone"),
+    [
+        ("gemini-2.5-flash", {"thinkingBudget": 1, "thinkingLevel": "LOW"}, {"thinkingBudget": 1}, "thinking_level"),
+        ("gemini-3-pro", {"thinkingBudget": 1, "thinkingLevel": "LOW"}, {"thinkingLevel": "LOW"}, "thinking_budget"),
+        ("gemini-3-pro", {"thinkingBudget": 1}, {"thinkingBudget": 1}, None),
+        ("gemini-3-pro", None, None, None),
+    ],
+)
+def test_a_budget_and_a_level(model: str, config: Json | None, left: Json | None, gone: str | None) -> None:
+    assert drop_budget_or_level(config, family_of(model)) == gone
+    assert config == left
+
+
+@pytest.mark.parametrize(
+    ("budget", "effort"),
+    [(None, None), (-1, None), (0, "none"), (1024, "low"), (1025, "medium"), (8192, "medium"), (8193, "high")],
+)
+def test_efforts(budget: int | None, effort: str | None) -> None:
+    assert effort_of(budget) == effort
+
+
 thinkings = st.builds(
     Thinking,
     st.sampled_from([None, "none", "minimal", "low", "medium", "high"]),
@@ -104,7 +108,7 @@ thinkings = st.builds(
 )
 
 
-@given(thinking=thinkings, family=st.sampled_from(FAMILIES))
+@given(thinking=thinkings, family=st.sampled_from(list(FAMILIES.values())))
 def test_what_no_family_takes(thinking: Thinking, family: Family) -> None:
     config = thinking_config(thinking, family) or {}
     assert not {"thinkingBudget", "thinkingLevel"} <= config.keys()
@@ -112,6 +116,6 @@ def test_what_no_family_takes(thinking: Thinking, family: Family) -> None:
     if isinstance(tokens := config.get("thinkingBudget"), int):
         assert family.budgets
         least, most = family.budgets
-        assert least <= tokens <= most or tokens == -1 or (tokens == 0 and family.can_stop)
+        assert least <= tokens <= most or tokens == -1 or (tokens == 0 and family.stops_at_zero)
     assert config.get("thinkingLevel") in (None, *family.levels)
     assert family.budgets or family.levels or not config

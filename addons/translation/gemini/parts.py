@@ -1,0 +1,194 @@
+"""Parts of Gemini's contents, both ways: written from the parts of a conversation, and read into them.
+
+What a part has beyond the neutral form is kept: the whole part, in the member `google`, and written again as it was.
+
+Source: Part in the discovery document of aiplatform v1.
+"""
+
+import json
+from collections.abc import Callable
+
+from addons.translation.conversation import Json
+from addons.translation.conversation import Media
+from addons.translation.conversation import Part
+from addons.translation.conversation import Signature
+from addons.translation.conversation import Text
+from addons.translation.conversation import Thought
+from addons.translation.conversation import ToolCall
+from addons.translation.conversation import ToolResult
+from addons.translation.gemini.families import Family
+from addons.translation.gemini.schema import as_list
+from addons.translation.validation import camel
+from metering.usage.google import both
+from metering.usage.google import items
+from metering.usage.google import member
+from metering.usage.google import text_of
+
+RESOLUTIONS = ("low", "medium", "high", "ultra_high")
+"""How closely media may be looked at, the least first; the end of a `mediaResolution`, in lower case."""
+
+
+def write_part(part: Part, family: Family, signature: str | None = None) -> Json:
+    """A Part. `signature` is the thought signature that it gets if it has none of Google's own."""
+    if part.google:
+        return part.google
+    if isinstance(part, ToolResult):
+        return _write_result(part, family)
+    if isinstance(part, Media):
+        return write_media(part, family)
+    written: Json = {}
+    if isinstance(part, Text):
+        written["text"] = part.text
+    elif isinstance(part, Thought):
+        written |= {"text": part.text, "thought": True}
+    else:
+        call: Json = {"name": part.name, "args": part.arguments}
+        if part.id and family.takes_call_ids:
+            call["id"] = part.id
+        written["functionCall"] = call
+    if signature := google_signature(part.signature) or signature:
+        written["thoughtSignature"] = signature
+    return written
+
+
+def google_signature(signature: Signature | None) -> str | None:
+    """The thought signature, if it is Google's."""
+    return signature.value if signature and signature.issuer == "google" else None
+
+
+def write_media(media: Media, family: Family) -> Json:
+    """A Part with `inlineData` or `fileData`, and what belongs to it."""
+    written = write_data(media)
+    if media.clip:
+        written["videoMetadata"] = media.clip
+    if signature := google_signature(media.signature):
+        written["thoughtSignature"] = signature
+    if media.detail and family.resolution_per == "part":
+        written["mediaResolution"] = {"level": f"MEDIA_RESOLUTION_{media.detail.upper()}"}
+    return written
+
+
+def _write_result(result: ToolResult, family: Family) -> Json:
+    output = result.output
+    if _has_ref(output):
+        # Google takes a `$ref` in an answer for a pointer to one of its `parts`.
+        output = json.dumps(output, ensure_ascii=False)
+    response = output if isinstance(output, dict) else {"output": output}
+    written: Json = {"name": result.name, "response": response}
+    if result.id and family.takes_call_ids:
+        written["id"] = result.id
+    if result.media and family.media_in_results:
+        written["parts"] = [write_data(media) for media in result.media]
+    return {"functionResponse": written}
+
+
+def write_data(media: Media) -> Json:
+    """`inlineData` or `fileData`, alone: a part of a result, or of a request that asks for an image."""
+    if media.uri is not None:
+        return {"fileData": {"mimeType": media.mime_type, "fileUri": media.uri}}
+    return {"inlineData": {"mimeType": media.mime_type, "data": media.data}}
+
+
+def _has_ref(value: object) -> bool:
+    """Whether there is a member `$ref` at any depth."""
+    if isinstance(value, dict):
+        return "$ref" in value or any(map(_has_ref, value.values()))
+    return isinstance(value, list) and any(map(_has_ref, value))
+
+
+_KNOWN = {
+    "text": both("text thought thoughtSignature"),
+    "functionCall": both("functionCall thoughtSignature id name args"),
+    "functionResponse": both("functionResponse id name response parts"),
+    "inlineData": both("inlineData thoughtSignature videoMetadata mediaResolution mimeType data"),
+    "fileData": both("fileData thoughtSignature videoMetadata mediaResolution mimeType fileUri"),
+}
+"""Kind of part -> its members, and those of what is in it, that the neutral form holds."""
+
+
+def unknown_members(value: object, known: frozenset[str]) -> Json:
+    """The members of an object that are not among `known`, in camelCase. Empty for what is no object."""
+    return {camel(name): value[name] for name in value.keys() - known} if isinstance(value, dict) else {}
+
+
+def read_part(part: object) -> Part | None:
+    """A Part, parsed from JSON, in either case of letters. None if there is nothing in it."""
+    if not isinstance(part, dict):
+        return None
+    read, kind = _read_known(part)
+    if isinstance(read, Text | Thought) and not read.text and not read.signature and "text" in part:
+        return None
+    if kind is None or part.keys() - _KNOWN[kind] or unknown_members(member(part, kind), _KNOWN[kind]):
+        # A null is as good as nothing.
+        read.google = part if any(value is not None for value in part.values()) else None
+        return read if read.google else None
+    return read
+
+
+def _read_known(part: Json) -> tuple[Part, str | None]:
+    """The part, and its kind in `_KNOWN`; None for a kind that the neutral form does not hold."""
+    signature = text_of(member(part, "thoughtSignature"))
+    signed = Signature("google", signature) if signature else None
+    is_thought = bool(member(part, "thought"))
+    if isinstance(call := member(part, "functionCall"), dict):
+        arguments = member(call, "args")
+        return ToolCall(
+            text_of(member(call, "id")),
+            text_of(member(call, "name")) or "",
+            arguments if isinstance(arguments, dict) else {},
+            signed,
+        ), "functionCall"
+    if isinstance(result := member(part, "functionResponse"), dict):
+        media = [one for one in map(read_part, listed(member(result, "parts"))) if isinstance(one, Media)]
+        name, output = text_of(member(result, "name")) or "", member(result, "response")
+        return ToolResult(text_of(member(result, "id")), name, output or {}, media), "functionResponse"
+    if isinstance(text := member(part, "text"), str):
+        return (Thought(text, signed) if is_thought else Text(text, signed)), "text"
+    if is_thought:
+        # A picture that the model drew while it thought is no part of its answer.
+        return Thought("", signed), None
+    if medium := _read_media(part):
+        medium.signature = signed
+        return medium, "inlineData" if medium.data is not None else "fileData"
+    words = (read(value) for name, read in _IN_WORDS.items() if (value := member(part, name)) is not None)
+    return Text(next(words, ""), signed), "text" if signed and len(part) == 1 else None
+
+
+def _read_media(part: Json) -> Media | None:
+    blob, file = member(part, "inlineData"), member(part, "fileData")
+    data, uri = text_of(member(blob, "data")), text_of(member(file, "fileUri"))
+    if not data and not uri:
+        return None
+    mime_type = text_of(member(blob if data else file, "mimeType")) or "application/octet-stream"
+    clip, resolution = member(part, "videoMetadata"), member(part, "mediaResolution")
+    level = text_of(member(resolution, "level")) or text_of(resolution) or ""
+    detail = level.removeprefix("MEDIA_RESOLUTION_").lower()
+    return Media(
+        mime_type,
+        data=data,
+        uri=None if data else uri,
+        detail=detail if detail in RESOLUTIONS else None,
+        clip=clip if isinstance(clip, dict) else None,
+    )
+
+
+def _code_in_words(code: object) -> str:
+    language = (text_of(member(code, "language")) or "").lower()
+    return f"\n```{language}\n{text_of(member(code, 'code')) or ''}\n```\n"
+
+
+def _output_in_words(result: object) -> str:
+    output = text_of(member(result, "output"))
+    return f"\n```\n{output}\n```\n" if output else ""
+
+
+_IN_WORDS: dict[str, Callable[[object], str]] = {
+    "executableCode": _code_in_words,
+    "codeExecutionResult": _output_in_words,
+}
+"""Member of a part -> the text that clients of others get for it."""
+
+
+def listed(value: object) -> list[object]:
+    """The values of a repeated field, which a single value may stand for; empty if there are none."""
+    return items(as_list(value))

@@ -1,0 +1,220 @@
+"""Gemini's answers, whole or as a stream, read into the neutral form.
+
+Source: GenerateContentResponse in the discovery document of aiplatform v1. Answers are read leniently: anything may be
+missing, in either case of letters, or new.
+"""
+
+from addons.translation.conversation import Answer
+from addons.translation.conversation import Choice
+from addons.translation.conversation import Citation
+from addons.translation.conversation import Failure
+from addons.translation.conversation import Finish
+from addons.translation.conversation import Json
+from addons.translation.conversation import NativeFinish
+from addons.translation.conversation import Text
+from addons.translation.conversation import TokenLogprob
+from addons.translation.conversation import ToolCall
+from addons.translation.conversation import Usage
+from addons.translation.conversation import usage_of
+from addons.translation.errors import read_error
+from addons.translation.gemini.parts import read_part
+from addons.translation.gemini.parts import unknown_members
+from addons.translation.gemini.schema import SERVED_TIERS
+from metering.call import Reading
+from metering.usage.gemini import merge
+from metering.usage.gemini import take_usage
+from metering.usage.google import both
+from metering.usage.google import items
+from metering.usage.google import member
+from metering.usage.google import number_of
+from metering.usage.google import text_of
+
+FINISH_REASONS: dict[str, Finish | None] = {
+    "STOP": Finish.STOP,
+    "FINISH_REASON_UNSPECIFIED": Finish.STOP,
+    "MAX_TOKENS": Finish.LENGTH,
+    "CONTINUATION": Finish.LENGTH,
+    "SAFETY": Finish.CONTENT_FILTER,
+    "RECITATION": Finish.CONTENT_FILTER,
+    "LANGUAGE": Finish.CONTENT_FILTER,
+    "BLOCKLIST": Finish.CONTENT_FILTER,
+    "PROHIBITED_CONTENT": Finish.CONTENT_FILTER,
+    "SPII": Finish.CONTENT_FILTER,
+    "MODEL_ARMOR": Finish.CONTENT_FILTER,
+    "ESCALATION": Finish.CONTENT_FILTER,
+    "IMAGE_SAFETY": Finish.CONTENT_FILTER,
+    "IMAGE_PROHIBITED_CONTENT": Finish.CONTENT_FILTER,
+    "IMAGE_RECITATION": Finish.CONTENT_FILTER,
+    "IMAGE_OTHER": Finish.CONTENT_FILTER,
+    "NO_IMAGE": Finish.CONTENT_FILTER,
+    "MALFORMED_FUNCTION_CALL": Finish.STOP,
+    "UNEXPECTED_TOOL_CALL": Finish.STOP,
+    "TOO_MANY_TOOL_CALLS": Finish.STOP,
+    "MALFORMED_RESPONSE": Finish.STOP,
+    "MISSING_THOUGHT_SIGNATURE": Finish.STOP,
+    "OTHER": None,
+}
+"""`finishReason` -> how the answer ended. None, and reasons that are not here: STOP if there is content, CONTENT_FILTER
+if there is none."""
+_KNOWN_OF_ANSWERS = both("candidates modelVersion responseId error")
+_KNOWN_OF_CANDIDATES = both("content index finishReason")
+"""Members that need not be kept for Google's own clients, as they are written from the neutral form."""
+
+
+class AnswerReader:
+    """Reads the one document of an answer, or the many of a stream, each into an `Answer` of what is new."""
+
+    def __init__(self, candidates: int = 1) -> None:
+        """`candidates` is how many the request asked for (`candidateCount`)."""
+        self._wanted = candidates
+        self.failure: Failure | None = None
+        """The error that came instead of, or inside, the answer."""
+        self._blocked = False
+        self._candidates: dict[int, _Candidate] = {}
+        self._usage: Json = {}
+
+    @property
+    def finished(self) -> bool:
+        """Whether every choice has come to an end."""
+        finished = sum(candidate.finished for candidate in self._candidates.values())
+        return self._blocked or (finished == len(self._candidates) and finished >= self._wanted)
+
+    def read(self, document: object) -> Answer:
+        if member(document, "error"):
+            self.failure = read_error(None, document)
+            return Answer()
+        answer = Answer(id=text_of(member(document, "responseId")), model=text_of(member(document, "modelVersion")))
+        if isinstance(usage := member(document, "usageMetadata"), dict):
+            merge(self._usage, usage)
+            answer.usage = _usage(self._usage)
+            answer.service_tier = SERVED_TIERS.get(text_of(member(usage, "trafficType")) or "")
+        answer.google = unknown_members(document, _KNOWN_OF_ANSWERS)
+        for position, candidate in enumerate(items(member(document, "candidates"))):
+            index = member(candidate, "index")
+            index = index if isinstance(index, int) and index >= 0 else position
+            answer.choices.append(self._candidate(index).read(index, candidate))
+        feedback = member(document, "promptFeedback")
+        if not answer.choices and (reason := member(feedback, "blockReason")):
+            why = text_of(member(feedback, "blockReasonMessage")) or f"The prompt was blocked ({reason})."
+            self._blocked = True
+            answer.choices.append(Choice(0, finish=Finish.CONTENT_FILTER, refusal=why))
+        return answer
+
+    def _candidate(self, index: int) -> "_Candidate":
+        return self._candidates.setdefault(index, _Candidate())
+
+
+class _Candidate:
+    """What is remembered of a candidate while its stream goes on."""
+
+    def __init__(self) -> None:
+        self.finished = False
+        self._called = False
+        self._texts: list[str] = []
+        """The text so far, which citations point into."""
+        self._length = 0
+        """Characters of the text so far."""
+        self._cited: set[Citation] = set()
+        """Citations that were told, as the events of a stream may repeat them."""
+        self._searched: set[str] = set()
+
+    def read(self, index: int, candidate: object) -> Choice:
+        choice = Choice(index, google=unknown_members(candidate, _KNOWN_OF_CANDIDATES))
+        own: dict[int, tuple[int, str]] = {}
+        """Of this piece: the number of a part -> where its text begins, and the text."""
+        for number, part in enumerate(items(member(member(candidate, "content"), "parts"))):
+            read = read_part(part)
+            if isinstance(read, Text):
+                own[number] = (self._length, read.text)
+                self._texts.append(read.text)
+                self._length += len(read.text)
+            if read:
+                choice.parts.append(read)
+                self._called = self._called or isinstance(read, ToolCall)
+        choice.logprobs = _logprobs(member(candidate, "logprobsResult"))
+        grounding = member(candidate, "groundingMetadata")
+        queries = dict.fromkeys(filter(None, map(text_of, items(member(grounding, "webSearchQueries")))))
+        choice.searches = [query for query in queries if query not in self._searched]
+        self._searched.update(queries)
+        found = self._citations(grounding, own)
+        choice.citations = [citation for citation in dict.fromkeys(found) if citation not in self._cited]
+        self._cited.update(found)
+        if reason := text_of(member(candidate, "finishReason")):
+            self.finished = True
+            choice.finish, choice.native = self._finish(reason), NativeFinish("google", reason)
+            if choice.finish is Finish.CONTENT_FILTER and not any(self._texts):
+                choice.refusal = text_of(member(candidate, "finishMessage"))
+        return choice
+
+    def _finish(self, reason: str) -> Finish:
+        finish = FINISH_REASONS.get(reason)
+        if finish is None:
+            finish = Finish.STOP if self._called or any(self._texts) else Finish.CONTENT_FILTER
+        return Finish.TOOL_CALLS if self._called and finish is Finish.STOP else finish
+
+    def _citations(self, metadata: object, own: dict[int, tuple[int, str]]) -> list[Citation]:
+        """Google counts UTF-8 bytes in a part, and in a stream in all the text; here it is characters in all."""
+        chunks = items(member(metadata, "groundingChunks"))
+        whole = "".join(self._texts) if chunks else ""
+        citations: list[Citation] = []
+        for support in items(member(metadata, "groundingSupports")):
+            segment = member(support, "segment")
+            span = _span(segment, own.get(number_of(member(segment, "partIndex"))), whole)
+            for number in items(member(support, "groundingChunkIndices")):
+                chunk = chunks[number] if isinstance(number, int) and 0 <= number < len(chunks) else None
+                page = next(filter(None, (member(chunk, kind) for kind in ("web", "maps", "retrievedContext"))), None)
+                if span and (url := text_of(member(page, "uri"))):
+                    citations.append(Citation(*span, url, text_of(member(page, "title")) or ""))
+        return citations
+
+
+def _span(segment: object, part: tuple[int, str] | None, whole: str) -> tuple[int, int] | None:
+    """From which character until which of all the text. The text that the segment tells, if any, decides which of the
+    ways to count is right. `part` is where the text of its part begins, and that text."""
+    start, end, said = (
+        number_of(member(segment, "startIndex")),
+        number_of(member(segment, "endIndex")),
+        text_of(member(segment, "text")),
+    )
+    for base, text in ([part] if part else []) + [(0, whole)]:
+        raw = text.encode("utf-8", "replace")
+        cut = raw[start:end].decode("utf-8", "ignore")
+        if end <= len(raw) and (said is None or cut == said):
+            first = base + len(raw[:start].decode("utf-8", "ignore"))
+            return first, first + len(cut)
+    if said and (found := whole.find(said)) >= 0:
+        return found, found + len(said)
+    return None
+
+
+def _logprobs(result: object) -> list[TokenLogprob] | None:
+    chosen = items(member(result, "chosenCandidates"))
+    tops = items(member(result, "topCandidates"))
+    if not chosen:
+        return None
+    return [
+        _token(token, items(member(tops[place], "candidates")) if place < len(tops) else [])
+        for place, token in enumerate(chosen)
+    ]
+
+
+def _token(token: object, top: list[object]) -> TokenLogprob:
+    return TokenLogprob(
+        text_of(member(token, "token")) or "",
+        _logprob(member(token, "logProbability")),
+        [_token(one, []) for one in top],
+    )
+
+
+def _logprob(value: object) -> float:
+    """A log probability. proto3 JSON leaves out a 0, and writes an infinity as text."""
+    try:
+        return float(value) if isinstance(value, int | float | str) else 0.0
+    except (ValueError, OverflowError):
+        return 0.0
+
+
+def _usage(usage: Json) -> Usage | None:
+    reading = Reading()
+    take_usage(reading, usage)
+    return usage_of(reading)

@@ -1,0 +1,155 @@
+"""Gemini's requests as pydantic checks them, and the tables between Gemini's words and ours.
+
+Checking is all that the models are for where a request has contents: these are read from the body itself, so that
+nothing of a part is lost. Members that are not named here are let through.
+
+Source: GenerateContentRequest in the discovery document of aiplatform v1.
+"""
+
+from typing import Annotated
+from typing import Literal
+
+from pydantic import BeforeValidator
+from pydantic import ConfigDict
+from pydantic import Field
+
+from addons.translation.conversation import Json
+from addons.translation.validation import GoogleModel
+
+SAMPLING = {
+    "temperature": "temperature",
+    "top_p": "topP",
+    "top_k": "topK",
+    "max_tokens": "maxOutputTokens",
+    "stop": "stopSequences",
+    "n": "candidateCount",
+    "presence_penalty": "presencePenalty",
+    "frequency_penalty": "frequencyPenalty",
+}
+"""Members of our `Request` -> of a GenerationConfig, where the value is the same."""
+MODES: dict[Literal["none", "auto", "required"], str] = {"none": "NONE", "auto": "AUTO", "required": "ANY"}
+"""Our `ToolChoice.mode` -> the mode of a FunctionCallingConfig."""
+
+SERVED_TIERS = {
+    "ON_DEMAND": "default",
+    "ON_DEMAND_PRIORITY": "priority",
+    "ON_DEMAND_FLEX": "flex",
+    "PROVISIONED_THROUGHPUT": "scale",
+}
+"""The `trafficType` of an answer's usageMetadata -> OpenAI's `service_tier`."""
+
+
+def as_list(value: object) -> object:
+    """A list of one for a single value, which proto3 JSON takes for a repeated field, as Google's own examples do."""
+    return value if isinstance(value, list) or value is None else [value]
+
+
+class Extensible(GoogleModel):
+    """An object that may have members which are not named here: they are in its `model_extra`."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+Number = Annotated[float, Field(strict=False)]
+"""proto3 JSON may write a number as text: `"0.5"`."""
+Integer = Annotated[int, Field(strict=False, ge=-(2**31), lt=2**31)]
+"""proto3 JSON may write an integer as text, and with a fraction of 0: `"5"`, `5.0`."""
+Positive = Annotated[Integer, Field(ge=1)]
+
+
+class Blob(Extensible):
+    mime_type: str = Field(min_length=1)
+    data: str
+
+
+class FileData(Extensible):
+    mime_type: str | None = None
+    file_uri: str = Field(min_length=1)
+
+
+class CalledFunction(Extensible):
+    id: str | None = None
+    name: str = Field(min_length=1)
+    args: Json | None = None
+
+
+class PartOfResult(Extensible):
+    inline_data: Blob | None = None
+    file_data: FileData | None = None
+
+
+class FunctionResult(Extensible):
+    id: str | None = None
+    name: str = Field(min_length=1)
+    response: Json | None = None
+    parts: Annotated[list[PartOfResult], BeforeValidator(as_list)] | None = None
+
+
+class PartOfContent(PartOfResult):
+    text: str | None = None
+    thought: bool | None = None
+    thought_signature: str | None = None
+    function_call: CalledFunction | None = None
+    function_response: FunctionResult | None = None
+    executable_code: Json | None = None
+    code_execution_result: Json | None = None
+    video_metadata: Json | None = None
+    media_resolution: Json | str | None = None
+
+
+class Content(Extensible):
+    role: Literal["user", "model", "function", "tool", "system", ""] | None = None
+    parts: Annotated[list[PartOfContent], BeforeValidator(as_list), Field(min_length=1)]
+
+
+class FunctionDeclaration(Extensible):
+    name: str = Field(min_length=1)
+    description: str | None = None
+    parameters: Json | None = None
+    parameters_json_schema: Json | None = None
+
+
+class Tool(Extensible):
+    function_declarations: Annotated[list[FunctionDeclaration], BeforeValidator(as_list)] | None = None
+
+
+class FunctionCallingConfig(Extensible):
+    mode: Literal["MODE_UNSPECIFIED", "AUTO", "ANY", "NONE", "VALIDATED"] | None = None
+    allowed_function_names: Annotated[list[str], BeforeValidator(as_list)] | None = None
+
+
+class ToolConfig(Extensible):
+    function_calling_config: FunctionCallingConfig | None = None
+
+
+class ThinkingConfig(Extensible):
+    include_thoughts: bool | None = None
+    thinking_budget: Annotated[Integer, Field(ge=-1)] | None = None
+    thinking_level: Literal["THINKING_LEVEL_UNSPECIFIED", "MINIMAL", "LOW", "MEDIUM", "HIGH"] | None = None
+
+
+class GenerationConfig(Extensible):
+    temperature: Annotated[Number, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[Number, Field(ge=0, le=1)] | None = None
+    top_k: Annotated[Number, Field(ge=0)] | None = None
+    candidate_count: Positive | None = None
+    max_output_tokens: Positive | None = None
+    stop_sequences: Annotated[list[str], BeforeValidator(as_list)] | None = None
+    presence_penalty: Annotated[Number, Field(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[Number, Field(ge=-2, le=2)] | None = None
+    seed: Integer | None = None
+    response_logprobs: bool | None = None
+    logprobs: Annotated[Integer, Field(ge=0, le=20)] | None = None
+    response_modalities: Annotated[list[Literal["TEXT", "IMAGE", "AUDIO"]], BeforeValidator(as_list)] | None = None
+    response_mime_type: str | None = None
+    response_schema: Json | None = None
+    response_json_schema: Json | None = None
+    thinking_config: ThinkingConfig | None = None
+
+
+class GenerateContentRequest(Extensible):
+    contents: Annotated[list[Content], BeforeValidator(as_list), Field(min_length=1)]
+    system_instruction: Content | None = None
+    tools: Annotated[list[Tool], BeforeValidator(as_list)] | None = None
+    tool_config: ToolConfig | None = None
+    generation_config: GenerationConfig | None = None

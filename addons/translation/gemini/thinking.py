@@ -1,0 +1,68 @@
+"""How Gemini is told to think: with a budget of tokens or with a level, as its family takes it, never with both.
+
+Sources: Google's pages on thinking and on OpenAI compatibility.
+"""
+
+from addons.translation.conversation import Effort
+from addons.translation.conversation import Json
+from addons.translation.conversation import Thinking
+from addons.translation.gemini.families import Family
+
+BUDGETS: dict[Effort, int] = {"none": 0, "minimal": 1024, "low": 1024, "medium": 8192, "high": 24576}
+"""Effort -> tokens to think with (Google's page on OpenAI compatibility)."""
+_RANKS: tuple[Effort, ...] = ("minimal", "low", "medium", "high")
+
+
+def thinking_config(thinking: Thinking, family: Family) -> Json | None:
+    """The `thinkingConfig` of a request; None if there is nothing to say, or the family takes none."""
+    if not family.budgets and not family.levels:
+        return None
+    off = thinking.effort == "none" or thinking.budget == 0
+    config: Json = {}
+    if family.levels:
+        if (effort := thinking.effort or effort_of(thinking.budget)) is not None:
+            config["thinkingLevel"] = _level(effort, family.levels)
+    elif family.budgets:
+        budget = thinking.budget if thinking.budget is not None else thinking.effort and BUDGETS[thinking.effort]
+        if isinstance(budget, int):
+            config["thinkingBudget"] = _budget_within(budget, family)
+    asked = thinking.effort is not None or thinking.budget is not None
+    if not off and (thinking.include or (asked and thinking.include is None)):
+        config["includeThoughts"] = True
+    elif thinking.include is False:
+        config["includeThoughts"] = False
+    return config or None
+
+
+def drop_budget_or_level(config: object, family: Family) -> str | None:
+    """Takes one of the two out of a `thinkingConfig` that has both, which Google refuses, and leaves what the family
+    takes. Returns the name of what is gone in snake_case, such as `thinking_level`; None if nothing is."""
+    if not isinstance(config, dict) or not {"thinkingBudget", "thinkingLevel"} <= config.keys():
+        return None
+    name, gone = ("thinkingBudget", "thinking_budget") if family.levels else ("thinkingLevel", "thinking_level")
+    del config[name]
+    return gone
+
+
+def _budget_within(budget: int, family: Family) -> int:
+    """The nearest budget that the family takes; -1 leaves it to the model."""
+    assert family.budgets
+    if budget < 0 or (budget == 0 and family.stops_at_zero):
+        return max(budget, -1)
+    least, most = family.budgets
+    return min(max(budget, least), most)
+
+
+def effort_of(budget: int | None) -> Effort | None:
+    """The effort that a budget of tokens amounts to, where budgets are not taken; None leaves it to the model."""
+    if budget is None or budget < 0:
+        return None
+    return next((effort for effort in ("none", "low", "medium") if budget <= BUDGETS[effort]), "high")
+
+
+def _level(effort: Effort, levels: tuple[str, ...]) -> str:
+    """The level of that name, else the next higher one."""
+    if effort == "none":
+        return levels[0]
+    higher = (name.upper() for name in _RANKS[_RANKS.index(effort) :])
+    return next((level for level in higher if level in levels), levels[-1])

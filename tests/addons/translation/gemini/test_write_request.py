@@ -1,0 +1,366 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from addons.translation.conversation import Format
+from addons.translation.conversation import Function
+from addons.translation.conversation import Google
+from addons.translation.conversation import InvalidRequest
+from addons.translation.conversation import Media
+from addons.translation.conversation import Part
+from addons.translation.conversation import Request
+from addons.translation.conversation import Signature
+from addons.translation.conversation import Text
+from addons.translation.conversation import Thinking
+from addons.translation.conversation import Thought
+from addons.translation.conversation import ToolCall
+from addons.translation.conversation import ToolChoice
+from addons.translation.conversation import ToolResult
+from addons.translation.conversation import Turn
+from addons.translation.gemini.write_request import TIER_HEADER
+from addons.translation.gemini.write_request import write_request
+from addons.translation.openai_chat.read_request import read_request
+from addons.translation.signatures import MISSING
+from tests.addons.translation.chats import chats
+from tests.addons.translation.chats import check
+from tests.addons.translation.chats import half_valid
+from tests.addons.translation.gemini.examples import FUNCTIONS
+from tests.addons.translation.gemini.examples import NEW
+from tests.addons.translation.gemini.examples import OLD
+from tests.addons.translation.gemini.examples import Json
+from tests.addons.translation.gemini.examples import assistant
+from tests.addons.translation.gemini.examples import config
+from tests.addons.translation.gemini.examples import user
+from tests.addons.translation.gemini.examples import written
+
+
+class TestContents:
+    def test_turns(self) -> None:
+        turns = [user(Text("a"), Text("b")), assistant(Text("c")), user(Text("d"))]
+        assert written(*turns, system=[Text("s"), Text("t")]) == {
+            "systemInstruction": {"parts": [{"text": "s"}, {"text": "t"}]},
+            "contents": [
+                {"role": "user", "parts": [{"text": "a"}, {"text": "b"}]},
+                {"role": "model", "parts": [{"text": "c"}]},
+                {"role": "user", "parts": [{"text": "d"}]},
+            ],
+        }
+
+    def test_instructions_alone_are_what_the_user_says(self) -> None:
+        request = Request(OLD, system=[Text("s")])
+        assert write_request(request).body == {"contents": [{"role": "user", "parts": [{"text": "s"}]}]}
+
+    @pytest.mark.parametrize(
+        ("details", "resolution"),
+        [
+            (["low"], "MEDIA_RESOLUTION_LOW"),
+            (["low", "high", "medium"], "MEDIA_RESOLUTION_HIGH"),
+            (["ultra_high"], "MEDIA_RESOLUTION_HIGH"),
+        ],
+    )
+    def test_the_closest_look_is_for_all_before_gemini_3(self, details: list[str], resolution: str) -> None:
+        turn = user(*(Media("image/png", data="AAAA", detail=detail) for detail in details))
+        body = written(turn)
+        assert body["generationConfig"] == {"mediaResolution": resolution}
+        assert all(part.keys() == {"inlineData"} for part in body["contents"][0]["parts"])
+
+
+def call(id: str, name: str = "f", signature: str | None = None, **arguments: object) -> ToolCall:
+    return ToolCall(id, name, arguments, Signature("google", signature) if signature else None)
+
+
+def called(id: str, name: str = "f", signature: str | None = None, **arguments: object) -> Json:
+    written: Json = {"functionCall": {"name": name, "args": arguments, "id": id}}
+    return written | ({"thoughtSignature": signature} if signature else {})
+
+
+class TestToolCalls:
+    @pytest.mark.parametrize("model", [OLD, "4611686018427387904"])
+    def test_in_parallel(self, model: str) -> None:
+        body = written(
+            user(Text("x")),
+            assistant(Text("Let me see."), call("1", "f", a=0), call("2", "g")),
+            user(ToolResult("1", "f", {"b": 1}), ToolResult("2", "g", "text")),
+            model=model,
+        )
+        # Models before Gemini 3 refuse ids.
+        assert body["contents"][1:] == [
+            {
+                "role": "model",
+                "parts": [
+                    {"text": "Let me see."},
+                    {"functionCall": {"name": "f", "args": {"a": 0}}},
+                    {"functionCall": {"name": "g", "args": {}}},
+                ],
+            },
+            {
+                "role": "user",
+                "parts": [
+                    {"functionResponse": {"name": "f", "response": {"b": 1}}},
+                    {"functionResponse": {"name": "g", "response": {"output": "text"}}},
+                ],
+            },
+        ]
+
+    def test_results_stand_alone(self) -> None:
+        body = written(assistant(call("1")), user(ToolResult("1", "f", "x"), Text("And now?")), model=NEW)
+        assert body["contents"][1:] == [
+            {"role": "user", "parts": [{"functionResponse": {"id": "1", "name": "f", "response": {"output": "x"}}}]},
+            {"role": "user", "parts": [{"text": "And now?"}]},
+        ]
+
+    def test_media_in_a_result(self) -> None:
+        turns = [
+            assistant(call("1", signature="AAAA")),
+            user(ToolResult("1", "f", "x", [Media("image/png", data="AAAA"), Media("image/png", uri="gs://x")])),
+        ]
+        inline = {"inlineData": {"mimeType": "image/png", "data": "AAAA"}}
+        linked = {"fileData": {"mimeType": "image/png", "fileUri": "gs://x"}}
+        response: Json = {"name": "f", "response": {"output": "x"}}
+        assert written(*turns, model=OLD)["contents"][1:] == [
+            {"role": "user", "parts": [{"functionResponse": response}]},
+            {"role": "user", "parts": [inline, linked]},
+        ]
+        assert written(*turns, model=NEW)["contents"][1:] == [
+            {"role": "user", "parts": [{"functionResponse": {**response, "id": "1", "parts": [inline, linked]}}]}
+        ]
+
+    def test_signatures_stay_at_their_part(self) -> None:
+        turn = assistant(Text("t", Signature("google", "AAAA")), call("1"), call("2", signature="BBBB"))
+        results = user(ToolResult("1", "f", ""), ToolResult("2", "f", ""))
+        assert written(turn, results, model=NEW)["contents"][0]["parts"] == [
+            {"text": "t", "thoughtSignature": "AAAA"},
+            called("1"),
+            called("2", signature="BBBB"),
+        ]
+
+    @pytest.mark.parametrize(
+        ("model", "signature", "expected"),
+        [
+            (NEW, None, MISSING),
+            (NEW, Signature("anthropic", "AAAA"), MISSING),
+            (NEW, Signature("google", "AAAA"), "AAAA"),
+            (OLD, None, None),
+            (OLD, Signature("google", "AAAA"), "AAAA"),
+        ],
+    )
+    def test_a_lost_signature(self, model: str, signature: Signature | None, expected: str | None) -> None:
+        calls = [ToolCall("1", "f", {}, signature), ToolCall("2", "f", {})]
+        results = user(ToolResult("1", "f", ""), ToolResult("2", "f", ""))
+        first, second = written(assistant(Text("t"), *calls), results, model=model)["contents"][0]["parts"][1:]
+        assert (first.get("thoughtSignature"), second.get("thoughtSignature")) == (expected, None)
+
+    def test_each_turn_of_calls_needs_a_signature(self) -> None:
+        turns = [assistant(call("1", signature="AAAA")), user(ToolResult("1", "f", ""))]
+        turns += [assistant(call("2")), user(ToolResult("2", "f", ""))]
+        contents = written(*turns, model=NEW)["contents"]
+        assert contents[2]["parts"] == [called("2", signature=MISSING)]
+
+    def test_a_call_without_an_id(self) -> None:
+        turns = [assistant(ToolCall(None, "f", {})), user(ToolResult(None, "f", "x"))]
+        first, second = written(*turns, model=NEW)["contents"]
+        assert "id" not in first["parts"][0]["functionCall"]
+        assert "id" not in second["parts"][0]["functionResponse"]
+
+    def test_signatures_of_others_are_not_given_back(self) -> None:
+        other = Signature("anthropic", "AAAA")
+        parts: list[Part] = [Thought("hm", other), Text("t", other), ToolCall("1", "f", {}, other)]
+        turns = [assistant(*parts), user(ToolResult("1", "f", ""))]
+        assert "AAAA" not in json.dumps(written(*turns, model=OLD))
+
+    def test_thoughts_are_not_given_back(self) -> None:
+        assert written(assistant(Thought("hm"), Text("t")))["contents"][0]["parts"] == [{"text": "t"}]
+
+
+class TestTools:
+    @pytest.mark.parametrize(
+        ("function", "expected"),
+        [
+            (Function("f"), {"name": "f"}),
+            (Function("f", "d"), {"name": "f", "description": "d"}),
+            (Function("f", parameters={"type": "object", "properties": {}}), {"name": "f"}),
+            (
+                Function("f", parameters={"type": "object", "properties": {"a": {"const": 1}}}),
+                {"name": "f", "parametersJsonSchema": {"type": "object", "properties": {"a": {"enum": [1]}}}},
+            ),
+        ],
+    )
+    def test_functions(self, function: Function, expected: Json) -> None:
+        assert written(functions=[function])["tools"] == [{"functionDeclarations": [expected]}]
+
+    @pytest.mark.parametrize(
+        ("choice", "expected"),
+        [
+            (ToolChoice("none"), {"mode": "NONE"}),
+            (ToolChoice("auto"), {"mode": "AUTO"}),
+            (ToolChoice("required"), {"mode": "ANY"}),
+            (ToolChoice("required", ["f"]), {"mode": "ANY", "allowedFunctionNames": ["f"]}),
+            (ToolChoice("auto", ["f"]), {"mode": "VALIDATED", "allowedFunctionNames": ["f"]}),
+        ],
+    )
+    def test_choices(self, choice: ToolChoice, expected: Json) -> None:
+        assert written(functions=FUNCTIONS, tool_choice=choice)["toolConfig"] == {"functionCallingConfig": expected}
+        assert "toolConfig" not in written(tool_choice=choice)
+
+    @pytest.mark.parametrize(
+        ("model", "functions", "tools", "dropped"),
+        [
+            (OLD, [], [{"googleSearch": {}}, {"codeExecution": {}}], False),
+            # "Tool use with function calling is unsupported"
+            (OLD, FUNCTIONS, [{"functionDeclarations": [{"name": "f"}]}, {"codeExecution": {}}], True),
+            (
+                NEW,
+                FUNCTIONS,
+                [{"functionDeclarations": [{"name": "f"}]}, {"googleSearch": {}}, {"codeExecution": {}}],
+                False,
+            ),
+        ],
+    )
+    def test_tools_of_the_server(self, model: str, functions: list[Function], tools: list[Json], dropped: bool) -> None:
+        names = {"googleSearch": "web_search_options", "codeExecution": "tools[1]"}
+        request = Request(model, turns=[user(Text("x"))], functions=functions, server_tools=names)
+        body, _, notes = write_request(request)
+        check(body)
+        assert body["tools"] == tools
+        assert notes.dropped == ["web_search_options"] * dropped
+
+
+class TestGenerationConfig:
+    @pytest.mark.parametrize(
+        ("members", "expected"),
+        [
+            ({}, {}),
+            # Zeros are said, not left out.
+            (
+                {"temperature": 0, "top_p": 0, "top_k": 0, "seed": 0, "presence_penalty": 0, "frequency_penalty": 0},
+                {"temperature": 0, "topP": 0, "topK": 0, "seed": 0, "presencePenalty": 0, "frequencyPenalty": 0},
+            ),
+            ({"max_tokens": 7, "n": 2}, {"maxOutputTokens": 7, "candidateCount": 2}),
+            ({"stop": ["a", "b"]}, {"stopSequences": ["a", "b"]}),
+            ({"seed": 2**31 - 1}, {"seed": 2**31 - 1}),
+            ({"seed": -(2**31)}, {"seed": -(2**31)}),
+            ({"logprobs": True}, {"responseLogprobs": True}),
+            ({"logprobs": True, "top_logprobs": 0}, {"responseLogprobs": True}),
+            ({"logprobs": True, "top_logprobs": 5}, {"responseLogprobs": True, "logprobs": 5}),
+            ({"logprobs": False}, {}),
+            ({"modalities": ["text", "image"]}, {"responseModalities": ["TEXT", "IMAGE"]}),
+            ({"voice": "Kore"}, {"speechConfig": {"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": "Kore"}}}}),
+            ({"format": Format()}, {"responseMimeType": "application/json"}),
+            (
+                {"format": Format({"const": 1})},
+                {"responseMimeType": "application/json", "responseJsonSchema": {"enum": [1]}},
+            ),
+            ({"thinking": Thinking("low")}, {"thinkingConfig": {"thinkingBudget": 1024, "includeThoughts": True}}),
+        ],
+    )
+    def test_members(self, members: Json, expected: Json) -> None:
+        assert config(**members) == expected
+
+    @given(st.integers())
+    def test_seeds_fit_and_stay_what_they_were(self, seed: int) -> None:
+        first, again = config(seed=seed)["seed"], config(seed=seed)["seed"]
+        assert first == again
+        assert -(2**31) <= first < 2**31
+
+    def test_too_many_choices(self) -> None:
+        assert config(n=8) == {"candidateCount": 8}
+        with pytest.raises(InvalidRequest) as caught:
+            config(n=9)
+        assert caught.value.param == "n"
+
+    @pytest.mark.parametrize(("model", "kept"), [(OLD, False), ("gemini-2.0-flash", False), (NEW, True)])
+    def test_json_beside_functions(self, model: str, kept: bool) -> None:
+        """Before Gemini 3 "function calling with a response mime type: 'application/json' is unsupported"."""
+        request = Request(model, turns=[user(Text("x"))], functions=FUNCTIONS, format=Format())
+        body, _, notes = write_request(request)
+        assert ("generationConfig" in body, notes.dropped) == (kept, [] if kept else ["response_format"])
+
+    @pytest.mark.parametrize(
+        ("model", "thinking", "dropped"),
+        [
+            ("gemini-2.0-flash", Thinking("high"), ["reasoning_effort"]),
+            # That it does not think is what was asked for.
+            ("gemini-2.0-flash", Thinking("none"), []),
+            (OLD, Thinking("high"), []),
+        ],
+    )
+    def test_thinking_of_a_model_that_does_not(self, model: str, thinking: Thinking, dropped: list[str]) -> None:
+        request = Request(model, turns=[user(Text("x"))], thinking=thinking)
+        assert write_request(request).notes.dropped == dropped
+
+
+def test_what_only_google_knows() -> None:
+    google = Google({"cachedContent": "c", "labels": {"a": "b"}}, {"audioTimestamp": True, "temperature": 1})
+    body = written(google=google, temperature=0.5)
+    assert (body["cachedContent"], body["labels"]) == ("c", {"a": "b"})
+    assert body["generationConfig"] == {"audioTimestamp": True, "temperature": 1}
+
+
+def test_project_and_location_are_for_the_path_only() -> None:
+    assert written(project="p", location="l") == written()
+
+
+@pytest.mark.parametrize(
+    ("members", "dropped"),
+    [
+        ({"parallel_tool_calls": False, "user": "u"}, ["parallel_tool_calls", "user"]),
+        ({"parallel_tool_calls": True}, []),
+    ],
+)
+def test_what_gemini_has_no_word_for(members: Json, dropped: list[str]) -> None:
+    body, _, notes = write_request(Request(OLD, turns=[user(Text("Hi"))], **members))
+    assert (body, notes.dropped) == (written(), dropped)
+
+
+def test_what_is_to_be_remembered_is_named_once() -> None:
+    short: Json = {"type": "ephemeral"}
+    turn = user(Text("Hi", cache=short), Text("x", cache=short))
+    request = Request(OLD, turns=[turn], functions=[Function("f", cache=short)])
+    body, _, notes = write_request(request)
+    assert body == written(user(Text("Hi"), Text("x")), functions=[Function("f")])
+    assert notes.dropped == ["cache_control"]
+    request.notes.dropped.append("cache_control")
+    assert write_request(request).notes.dropped == ["cache_control"]
+
+
+@pytest.mark.parametrize(
+    ("tier", "headers", "dropped"),
+    [
+        (None, {}, []),
+        ("auto", {}, []),
+        ("default", {}, []),
+        ("flex", {TIER_HEADER: "flex"}, []),
+        ("priority", {TIER_HEADER: "priority"}, []),
+        ("scale", {}, ["service_tier"]),
+    ],
+)
+def test_service_tiers(tier: str | None, headers: dict[str, str], dropped: list[str]) -> None:
+    body, sent, notes = write_request(Request(OLD, turns=[user(Text("Hi"))], service_tier=tier))
+    assert (body, sent, notes.dropped) == (written(), headers, dropped)
+
+
+@settings(max_examples=60)
+@given(chats)
+def test_what_openai_takes_holds_against_googles_schema(chat: Json) -> None:
+    check(write_request(read_request(chat)).body)
+
+
+@settings(max_examples=120)
+@given(half_valid())
+def test_the_rest_is_refused_or_holds_against_googles_schema(chat: Json) -> None:
+    try:
+        body = write_request(read_request(chat)).body
+    except InvalidRequest:
+        return
+    check(body)
+
+
+def test_thoughts_of_another_model_are_left_out() -> None:
+    thoughts = Turn("assistant", [Thought("hm", Signature("anthropic", "c2ln"))])
+    request = Request("gemini-3-flash-preview", turns=[thoughts, Turn("user", [Text("Hi")])])
+    assert write_request(request).body["contents"] == [{"role": "user", "parts": [{"text": "Hi"}]}]
+    with pytest.raises(InvalidRequest):
+        write_request(Request("gemini-3-flash-preview", turns=[thoughts]))
