@@ -26,7 +26,6 @@ from addons.translation import anthropic
 from addons.translation import embeddings
 from addons.translation import forms
 from addons.translation import gemini
-from addons.translation import images
 from addons.translation import models
 from addons.translation import openai_chat
 from addons.translation import openai_responses
@@ -38,6 +37,11 @@ from addons.translation.conversation import Json
 from addons.translation.conversation import Notes
 from addons.translation.conversation import Request
 from addons.translation.conversation import Written
+from addons.translation.images import gemini as gemini_images
+from addons.translation.images import imagen
+from addons.translation.images import predict
+from addons.translation.images.families import family_of
+from addons.translation.images.read_request import read_request as read_image_request
 from addons.translation.publishers import RAW_PUBLISHERS
 from addons.translation.publishers import Model
 from addons.translation.publishers import model_of
@@ -320,13 +324,13 @@ def _openai_name(model: Model) -> str:
 
 def _images(asked: Asked, name: Callable[[str], str], compatible: bool) -> Plan:
     operation: Any = asked.operation.removeprefix("images/")
-    request = images.read_request(operation, asked.content_type, asked.raw)
+    request = read_image_request(operation, asked.content_type, asked.raw)
     model = model_of(name(request.model))
     request.model = model.name
-    if images.is_imagen(model.name):
-        return _many(request, model, "predict", images.write_imagen(request), images.read_imagen)
-    read = partial(images.read_gemini, request)
-    return _many(request, model, "generateContent", images.write_gemini(request), read)
+    if family_of(model.name).is_imagen:
+        return _many(request, model, "predict", imagen.write_requests(request), imagen.read_answers)
+    read = partial(gemini_images.read_answers, request)
+    return _many(request, model, "generateContent", gemini_images.write_requests(request), read)
 
 
 def _embeddings(asked: Asked, name: Callable[[str], str], compatible: bool) -> Plan:
@@ -496,10 +500,10 @@ def from_google(asked: Asked, name: Callable[[str], str]) -> Plan:
         )
     body, model = json_object(asked.raw), name(asked.resource)
     if asked.operation == "predict":
-        request = images.read_predict(model, body)
-        calls = images.write_openai(request)
+        request = predict.read_request(model, body)
+        calls = predict.write_requests(request)
         sendings = [Sending(call.operation, call.body, call.content_type) for call in calls]
-        return Plan(sendings, Whole(partial(images.write_predictions, request)), Model(model), request.notes)
+        return Plan(sendings, Whole(partial(predict.write_answer, request)), Model(model), request.notes)
     stream = asked.operation == "streamGenerateContent"
     as_events = "alt=sse" in asked.path.partition("?")[2].split("&")
     chat = gemini.read_request(model, body, stream=stream)

@@ -29,7 +29,7 @@ from addons.translation.conversation import Media
 from addons.translation.conversation import Notes
 from addons.translation.conversation import code_of
 from addons.translation.errors import read_error
-from addons.translation.forms import File
+from addons.translation.forms import FormFile
 from addons.translation.validation import Count
 from addons.translation.validation import Model
 from addons.translation.validation import camel_or_snake
@@ -152,10 +152,10 @@ class VideoRequest:
 
 def read_request(content_type: str, raw: bytes) -> VideoRequest:
     """A body of JSON or multipart/form-data. Raises InvalidRequest."""
-    files: dict[str, File] = {}
+    files: dict[str, FormFile] = {}
     if forms.is_form(content_type):
         body = forms.body_of(forms.read(content_type, raw))
-        files = {name: value for name, value in body.items() if isinstance(value, File)}
+        files = {name: value for name, value in body.items() if isinstance(value, FormFile)}
         for name in files:
             del body[name]
     else:
@@ -202,7 +202,7 @@ def _is_said(name: str, value: object) -> bool:
     return value not in (None, False, [], {}) and (name, str(value)) not in (("n", "1"), ("sampleCount", "1"))
 
 
-def _file(file: File) -> Media:
+def _file(file: FormFile) -> Media:
     if not file.data:
         raise InvalidRequest("input_reference: there is no data", "input_reference")
     said = media.mime_type_of(file.mime_type or "")
