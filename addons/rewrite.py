@@ -40,14 +40,14 @@ from addons.translation.conversation import code_of
 from addons.translation.conversation import from_bytes
 from addons.translation.conversation import refusal
 from addons.translation.conversation import to_bytes
-from addons.translation.conversions import Asked
-from addons.translation.conversions import Conversion
-from addons.translation.conversions import Plan
-from addons.translation.conversions import Sending
 from addons.translation.errors import google_error
 from addons.translation.errors import openai_error
 from addons.translation.errors import read_error
-from addons.translation.videos import Content
+from addons.translation.plan import AnswerBody
+from addons.translation.plan import ClientRequest
+from addons.translation.plan import Conversion
+from addons.translation.plan import Plan
+from addons.translation.plan import Sending
 from addons.upstream import LARGE
 from addons.upstream import Together
 from addons.upstream import content_of
@@ -194,7 +194,7 @@ class Rewrite:
         request, target, gateway = flow.request, exchange.target, self._options.gateway
         assert target
         _, mark, query = request.path.partition("?")
-        told = Asked(
+        told = ClientRequest(
             target.operation or exchange.path,
             request.method,
             _VERSION.sub("", exchange.path.removeprefix(target.base)).lstrip("/") + mark + query,
@@ -204,11 +204,11 @@ class Rewrite:
         )
         if service.provider == "openai":
             if target.surface == "openai":
-                return conversions.passed(told, gateway.named)
+                return conversions.pass_on(told, gateway.named)
             return conversions.from_google(told, gateway.named)
         if told.operation == "models":
             configured = [*gateway.models, *gateway.aliases]
-            return conversions.listed(told, configured, _can_list(request, service))
+            return conversions.list_models(told, configured, _can_list(request, service))
         return conversions.from_openai(told, gateway.named, compatible=service.openai == "compatible")
 
     def _answer(self, flow: http.HTTPFlow, exchange: Exchange, plan: Plan) -> None:
@@ -443,9 +443,9 @@ def _document(response: http.Response) -> object:
         return None
 
 
-def _written(conversion: Conversion, documents: list[object]) -> Content | Failure:
+def _written(conversion: Conversion, documents: list[object]) -> AnswerBody | Failure:
     converted = conversion.whole(documents)
-    return Content("application/json", to_bytes(converted)) if isinstance(converted, dict) else converted
+    return AnswerBody("application/json", to_bytes(converted)) if isinstance(converted, dict) else converted
 
 
 def _as_events(response: http.Response, conversion: Conversion) -> bytes:

@@ -30,6 +30,7 @@ from addons.translation.conversation import Notes
 from addons.translation.conversation import code_of
 from addons.translation.errors import read_error
 from addons.translation.forms import FormFile
+from addons.translation.plan import AnswerBody
 from addons.translation.validation import Count
 from addons.translation.validation import Model
 from addons.translation.validation import camel_or_snake
@@ -64,7 +65,7 @@ SIZES = {
 DEFAULT_SIZE = "1280x720"
 
 
-class Family(NamedTuple):
+class VeoFamily(NamedTuple):
     name: str
     seconds: tuple[int, ...]
     resolutions: tuple[str, ...]
@@ -72,9 +73,9 @@ class Family(NamedTuple):
 
 
 FAMILIES = (
-    Family("veo-2", (5, 6, 7, 8), ()),
-    Family("veo-3.1", (4, 6, 8), ("720p", "1080p", "4k")),
-    Family("veo-3", (4, 6, 8), ("720p", "1080p")),
+    VeoFamily("veo-2", (5, 6, 7, 8), ()),
+    VeoFamily("veo-3.1", (4, 6, 8), ("720p", "1080p", "4k")),
+    VeoFamily("veo-3", (4, 6, 8), ("720p", "1080p")),
 )
 """By how the names of the models begin, the first that fits; of others Google knows what they can do."""
 DEFAULT_SECONDS = 8
@@ -385,12 +386,7 @@ def read_poll(id: VideoId, document: object) -> Json | Failure:
     return job
 
 
-class Content(NamedTuple):
-    mime_type: str
-    data: bytes
-
-
-def read_content(document: object) -> Content | Failure:
+def read_content(document: object) -> AnswerBody | Failure:
     """The video itself, of the answer to fetchPredictOperation."""
     state = _state(document)
     if isinstance(state, Failure):
@@ -406,7 +402,7 @@ def read_content(document: object) -> Content | Failure:
         except ValueError:
             return Failure(502, "The upstream's video cannot be read.", code_of(502))
         said = member(state.video, "mimeType")
-        return Content(said if isinstance(said, str) and _VIDEO.fullmatch(said) else "video/mp4", data)
+        return AnswerBody(said if isinstance(said, str) and _VIDEO.fullmatch(said) else "video/mp4", data)
     if isinstance(uri, str) and uri:
         return _not_now(f"The video was stored at {uri}, as storageUri asked for: fetch it there.")
     return Failure(502, "The upstream's answer holds no video.", code_of(502))

@@ -16,8 +16,8 @@ from addons.route import Route
 from addons.translation import videos
 from tests import destinations
 from tests.addons.test_options import DEFAULTS
-from tests.addons.translation.test_conversions import FORM
-from tests.addons.translation.test_conversions import form
+from tests.addons.translation.client_requests import FORM
+from tests.addons.translation.client_requests import form
 from tests.process import ROOT
 
 GOOGLE = "https://aiplatform.googleapis.com"
