@@ -133,6 +133,8 @@ def test_an_answer_of_gemini() -> None:
         (answer({"text": "I will not."}, finishReason="STOP"), "I will not.", "no_image"),
         (answer({"text": "No."}, finishReason="SAFETY", finishMessage="m"), "No.", "content_policy_violation"),
         (answer(finishReason="NO_IMAGE", finishMessage="None."), "None.", "no_image"),
+        (answer(finishReason="IMAGE_OTHER", finishMessage="None."), "None.", "no_image"),
+        (answer(finishReason="LANGUAGE", finishMessage="None."), "None.", "no_image"),
         (answer(finishReason="STOP", finishMessage="Why."), "Why.", "no_image"),
         (answer({**GEMINI_IMAGE, "thought": True}, finishReason="MAX_TOKENS"), "(MAX_TOKENS)", "no_image"),
         (answer(finishReason="NEW_REASON"), "(NEW_REASON)", "no_image"),

@@ -72,6 +72,13 @@ def test_samples(model: str, n: int, counts: list[int]) -> None:
             [],
             [],
         ),
+        (
+            "imagen-4.0-ultra-generate-001",
+            {"size": "2048x2048"},
+            {"aspectRatio": "1:1", "sampleImageSize": "2K"},
+            [],
+            [],
+        ),
         ("imagen-4.0-fast-generate-001", {"size": "1024x1024"}, {"aspectRatio": "1:1"}, [], []),
         ("imagen-3.0-generate-002", {"size": "2048x2048"}, {"aspectRatio": "1:1"}, ["imageSize=1K"], []),
         ("imagen-3.0-generate-002", {"imageSize": "2K"}, {}, [], ["imageSize"]),

@@ -84,6 +84,7 @@ def drawn(parameters: Json | None = None, model: str = "gpt-image-2", **members:
         ("seedream-4", {}, {}, {"response_format": "b64_json"}),
         ("seedream-4", {"aspectRatio": "1:1"}, {}, {"size": "1024x1024", "response_format": "b64_json"}),
         ("seedream-4", {}, {"sampleImageSize": "2k"}, {"size": "2048x2048", "response_format": "b64_json"}),
+        ("seedream-4", {}, {"sampleImageSize": "4k"}, {"size": "4096x4096", "response_format": "b64_json"}),
         (
             "seedream-4",
             {"aspectRatio": "16:9", "sampleImageSize": "2K"},
