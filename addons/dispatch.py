@@ -24,9 +24,9 @@ from addons.exchange import Exchange
 from addons.translation.conversation import Failure
 from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import refusal
-from addons.translation.conversions import Plan
-from addons.translation.conversions import Sending
 from addons.translation.errors import read_error
+from addons.translation.plan import Plan
+from addons.translation.plan import Sending
 from addons.upstream import Together
 from addons.upstream import document_of
 from addons.upstream import header_name

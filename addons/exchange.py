@@ -26,10 +26,10 @@ from addons.metered import Metered
 from addons.translation.conversation import Failure
 from addons.translation.conversation import code_of
 from addons.translation.conversation import to_bytes
-from addons.translation.conversions import Plan
 from addons.translation.errors import anthropic_error
 from addons.translation.errors import openai_error
 from addons.translation.errors import words_for
+from addons.translation.plan import Plan
 from addons.upstream import Together
 from metering.call import Call
 from metering.call import ErrorType

@@ -25,8 +25,8 @@ from addons.translation import conversions
 from addons.translation.conversation import Failure
 from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import code_of
-from addons.translation.conversions import Asked
-from addons.translation.conversions import Plan
+from addons.translation.plan import ClientRequest
+from addons.translation.plan import Plan
 from addons.upstream import Unhurried
 from metering.budget import TooMuchWork
 from metering.call import ErrorType
@@ -121,7 +121,7 @@ class Rewrite:
         target, gateway = exchange.target, exchange.configuration.gateway
         assert target
         _, mark, query = request.path.partition("?")
-        told = Asked(
+        told = ClientRequest(
             target.operation or exchange.path,
             request.method,
             _VERSION.sub("", exchange.path.removeprefix(target.base)).lstrip("/") + mark + query,
@@ -131,11 +131,11 @@ class Rewrite:
         )
         if service.provider == "openai":
             if target.surface == "openai":
-                return conversions.passed(told, gateway.named)
+                return conversions.pass_on(told, gateway.named)
             return conversions.from_google(told, gateway.named)
         if told.operation == "models":
             configured = [*gateway.models, *gateway.aliases]
-            return conversions.listed(told, configured, _can_list(request, service))
+            return conversions.list_models(told, configured, _can_list(request, service))
         return conversions.from_openai(told, gateway.named, compatible=service.openai == "compatible")
 
     def _answer(self, flow: http.HTTPFlow, exchange: Exchange) -> None:

@@ -16,12 +16,12 @@ from addons.metered import Told
 from addons.redact import reason_of
 from addons.translation.conversation import Failure
 from addons.translation.conversation import to_bytes
-from addons.translation.conversions import Conversion
-from addons.translation.conversions import Plan
 from addons.translation.errors import google_error
 from addons.translation.errors import openai_error
 from addons.translation.errors import read_error
-from addons.translation.videos import Content
+from addons.translation.plan import AnswerBody
+from addons.translation.plan import Conversion
+from addons.translation.plan import Plan
 from addons.upstream import Unhurried
 from addons.upstream import content_of
 from addons.upstream import document_of
@@ -211,9 +211,9 @@ def _event(data: object) -> object:
     return json.loads(data) if data.strip() not in (b"", b"[DONE]") else None
 
 
-def _written(conversion: Conversion, documents: list[object]) -> Content | Failure:
+def _written(conversion: Conversion, documents: list[object]) -> AnswerBody | Failure:
     converted = conversion.whole(documents)
-    return Content("application/json", to_bytes(converted)) if isinstance(converted, dict) else converted
+    return AnswerBody("application/json", to_bytes(converted)) if isinstance(converted, dict) else converted
 
 
 def _as_events(response: http.Response, conversion: Conversion) -> bytes:

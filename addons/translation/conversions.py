@@ -1,360 +1,84 @@
-"""A call of one dialect as calls of another: what is sent for it, and what the client gets for the answers.
+"""Which conversion a call gets: a `Plan` for what a client has sent.
 
-Strategy: `from_openai` (for a service on Vertex AI) and `from_google` (for one that speaks OpenAI's dialect) read
-what a client has sent and make a `Plan`: the requests, by resources below the service's root, and a `Conversion` that
-is fed with the answers. Chats go through the neutral form: CLIENTS reads and writes what clients speak, SERVICES what
-services do. Everything else is converted pairwise by the module of its operation. Nothing here knows HTTP beyond
-methods, types and bodies.
+Strategy: `from_openai` is for a service on Vertex AI, `from_google` for one that speaks OpenAI's dialect, `pass_on` for
+client and service that speak the same. Chats go through the neutral form (`chats.py`); every other operation is
+converted pairwise by the module of its name. Nothing here knows HTTP beyond methods, types and bodies.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from dataclasses import field
 from functools import partial
 from typing import Any
-from typing import Literal
-from typing import NamedTuple
-from typing import Protocol
-from typing import get_args
 from urllib.parse import parse_qs
 from urllib.parse import quote
 from urllib.parse import unquote
 
-from pydantic_core import to_json
-
 from addons.translation import embeddings
 from addons.translation import forms
-from addons.translation import images
 from addons.translation import models
 from addons.translation import splice
 from addons.translation import videos
-from addons.translation.anthropic.read_answer import reader_for as reader_for_claude
-from addons.translation.anthropic.write_request import write_request as write_for_claude
-from addons.translation.conversation import Answer
+from addons.translation.chats import plan_google_chat
+from addons.translation.chats import plan_openai_chat
 from addons.translation.conversation import Failure
 from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Json
-from addons.translation.conversation import Notes
-from addons.translation.conversation import Request
-from addons.translation.conversation import Written
-from addons.translation.gemini.read_answer import AnswerReader as GeminiReader
-from addons.translation.gemini.read_request import read_request as read_gemini
-from addons.translation.gemini.write_answer import StreamWriter as GeminiStreamWriter
-from addons.translation.gemini.write_answer import write_answer as write_gemini
-from addons.translation.gemini.write_request import write_request as write_for_gemini
-from addons.translation.openai_chat.read_answer import AnswerReader as ChatReader
-from addons.translation.openai_chat.read_request import read_request as read_chat
-from addons.translation.openai_chat.write_answer import StreamWriter as ChatWriter
-from addons.translation.openai_chat.write_answer import write_answer as write_chat
-from addons.translation.openai_chat.write_request import write_request as write_chat_request
-from addons.translation.openai_responses.read_request import read_request as read_response_request
-from addons.translation.openai_responses.write_answer import StreamWriter as ResponseWriter
-from addons.translation.openai_responses.write_answer import write_answer as write_response
-from addons.translation.publishers import RAW_PUBLISHERS
-from addons.translation.publishers import Model
+from addons.translation.images import gemini as gemini_images
+from addons.translation.images import imagen
+from addons.translation.images import predict
+from addons.translation.images.families import family_of
+from addons.translation.images.read_request import ImageRequest
+from addons.translation.images.read_request import read_request as read_image_request
+from addons.translation.plan import ClientRequest
+from addons.translation.plan import Plan
+from addons.translation.plan import RealName
+from addons.translation.plan import Sending
+from addons.translation.plan import WholeConversion
+from addons.translation.publishers import ServedModel
 from addons.translation.publishers import model_of
 from addons.translation.validation import json_object
-from addons.translation.videos import Content
 
+# What OpenAI clients ask of Vertex AI
 
-class Asked(NamedTuple):
-    """What a client has sent."""
 
-    operation: str
-    """In the ledger's words."""
-    method: str
-    path: str
-    """Below `/v1/`, with its query."""
-    resource: str
-    """What the path names beyond the operation: a model, the id of a video; else empty."""
-    content_type: str
-    raw: bytes
-
-
-class Sending(NamedTuple):
-    """A request to a service, below its location or base URL."""
-
-    resource: str
-    body: bytes = b""
-    content_type: str = "application/json"
-    method: str = "POST"
-
-
-class Conversion(Protocol):
-    """How answers become one that the client reads."""
-
-    streams: bool
-    """Whether the client wants it piece by piece."""
-    content_type: str
-    """Of what the client gets piece by piece."""
-
-    def feed(self, event: object) -> bytes:
-        """An event of a stream, parsed; what the client gets for it."""
-        ...
-
-    def end(self) -> bytes: ...
-
-    def fail(self, failure: Failure) -> bytes:
-        """The last words of a stream that breaks."""
-        ...
-
-    def cut(self) -> bytes:
-        """What is left to say when the upstream breaks off."""
-        ...
-
-    @property
-    def failed(self) -> bool:
-        """Whether the client was told an error."""
-        ...
-
-    def whole(self, documents: list[object]) -> Json | Content | Failure:
-        """The client's answer for answers that are not streamed."""
-        ...
-
-
-@dataclass(slots=True)
-class Plan:
-    """What becomes of a client's call."""
-
-    sendings: list[Sending]
-    """Answered all together; empty if the conversion needs no answer."""
-    conversion: Conversion | None
-    """None if the answer is in the client's dialect as it comes."""
-    model: Model | None = None
-    notes: Notes = field(default_factory=Notes)
-    headers: dict[str, str] = field(default_factory=dict)
-    project: str | None = None
-    location: str | None = None
-    next_page: Callable[[object], Sending | None] | None = None
-    """What is asked for next, after an answer that is one of many."""
-    spare: str | None = None
-    """What the client is told to lack if it has to be answered without the upstream, where it can be."""
-
-
-# Conversions
-
-
-class Reader(Protocol):
-    """A service's answer, read."""
-
-    failure: Failure | None
-
-    @property
-    def finished(self) -> bool: ...
-
-    def read(self, document: object) -> Answer: ...
-
-
-class Writer(Protocol):
-    """A stream for a client, written."""
-
-    failed: bool
-
-    def write(self, answer: Answer) -> bytes: ...
-
-    def end(self) -> bytes: ...
-
-    def fail(self, failure: Failure) -> bytes: ...
-
-
-class Chat:
-    """An answer read in one dialect and written in another."""
-
-    def __init__(
-        self, reader: Reader, writer: Writer | None, whole: Callable[[Answer], Json], content_type: str
-    ) -> None:
-        self.streams = writer is not None
-        self.content_type = content_type
-        self._reader = reader
-        self._writer = writer
-        self._whole = whole
-
-    def feed(self, event: object) -> bytes:
-        assert self._writer
-        written = self._writer.write(self._reader.read(event))
-        return written + (self._writer.fail(self._reader.failure) if self._reader.failure else b"")
-
-    def end(self) -> bytes:
-        assert self._writer
-        return self._writer.end()
-
-    def fail(self, failure: Failure) -> bytes:
-        assert self._writer
-        return self._writer.fail(failure)
-
-    def cut(self) -> bytes:
-        if self._reader.finished:
-            return self.end()
-        return self.fail(Failure(502, "The upstream broke off its answer.", "UNAVAILABLE"))
-
-    @property
-    def failed(self) -> bool:
-        return self._writer is not None and self._writer.failed
-
-    def whole(self, documents: list[object]) -> Json | Failure:
-        answer = self._reader.read(documents[0])
-        return self._reader.failure or self._whole(answer)
-
-
-Read = Callable[[list[object]], Json | Content | Failure]
-"""The answers to all that was sent -> the client's."""
-
-
-class Whole:
-    """An answer that no client wants piece by piece."""
-
-    streams = False
-    content_type = ""
-    failed = False
-
-    def __init__(self, read: Read) -> None:
-        self.whole = read
-
-    def feed(self, event: object) -> bytes:
-        raise TypeError("this is no stream")
-
-    def end(self) -> bytes:
-        return b""
-
-    def fail(self, failure: Failure) -> bytes:
-        return b""
-
-    def cut(self) -> bytes:
-        return b""
-
-
-# Chats
-
-EVENTS = "text/event-stream"
-
-
-class Service(NamedTuple):
-    """The dialect of a service."""
-
-    write: Callable[[Request], Written]
-    read: Callable[[Request], Reader]
-    resource: Callable[[Model, bool], str]
-    """Where a model is asked, and whether for a stream."""
-
-
-def _gemini_resource(model: Model, stream: bool) -> str:
-    return model.resource("streamGenerateContent") + "?alt=sse" if stream else model.resource("generateContent")
-
-
-def _raw_resource(model: Model, stream: bool) -> str:
-    return model.resource("streamRawPredict" if stream else "rawPredict")
-
-
-def _openai_resource(model: Model, stream: bool) -> str:
-    if model.publisher in RAW_PUBLISHERS:
-        return _raw_resource(model, stream)
-    return f"endpoints/{model.name if model.is_endpoint else 'openapi'}/chat/completions"
-
-
-GEMINI = Service(write_for_gemini, lambda request: GeminiReader(request.n or 1), _gemini_resource)
-CLAUDE = Service(write_for_claude, reader_for_claude, _raw_resource)
-OPENAI = Service(write_chat_request, lambda request: ChatReader(request.n or 1), _openai_resource)
-SERVICES = {None: GEMINI, "anthropic": CLAUDE}
-"""Publisher -> what its models speak on Vertex AI; all others OpenAI's dialect."""
-
-
-class Client(NamedTuple):
-    """The dialect of a client. The functions get its request and the body that it was read from."""
-
-    read: Callable[[Json], Request]
-    whole: Callable[[Answer, Request, Json], Json]
-    stream: Callable[[Request, Json], Writer]
-
-
-CLIENTS = {
-    "chat/completions": Client(
-        read_chat,
-        lambda answer, request, body: write_chat(answer, request.model),
-        lambda request, body: ChatWriter(request.model, request.include_usage),
-    ),
-    "responses": Client(
-        read_response_request,
-        lambda answer, request, body: write_response(answer, request.model, body),
-        lambda request, body: ResponseWriter(request.model, body),
-    ),
-}
-"""OpenAI's operations that are chats."""
-
-
-def _chat(asked: Asked, name: Callable[[str], str], compatible: bool) -> Plan:
-    body = json_object(asked.raw)
-    model = model_of(name(_model(body)))
-    is_openai = compatible or model.publisher not in SERVICES
-    if is_openai and model.publisher != "anthropic" and asked.operation == "chat/completions":
-        return _redirected(asked, body, model)
-    client, service = CLIENTS[asked.operation], SERVICES.get(model.publisher, OPENAI)
-    request = client.read(body)
-    request.model = model.name
-    if service is OPENAI:
-        request.model = _openai_name(model)
-    plan = _converted(request, service, client, body)
-    plan.sendings = [sending._replace(resource=service.resource(model, request.stream)) for sending in plan.sendings]
-    plan.model = model
-    return plan
-
-
-def _converted(request: Request, service: Service, client: Client, body: Json, content_type: str = EVENTS) -> Plan:
-    written = service.write(request)
-    writer = client.stream(request, body) if request.stream else None
-    conversion = Chat(service.read(request), writer, lambda answer: client.whole(answer, request, body), content_type)
-    return Plan(
-        [Sending("", _json(written.body))],
-        conversion,
-        notes=written.notes,
-        headers=written.headers,
-        project=request.project,
-        location=request.location,
-    )
-
-
-def _redirected(asked: Asked, body: Json, model: Model) -> Plan:
-    """To what speaks OpenAI's dialect on Vertex: the model gets its publisher, the rest stays as it is."""
-    raw = splice.replace_model(asked.raw, _openai_name(model), {"project_id", "region"})
-    resource = _openai_resource(model, body.get("stream") is True)
-    project, location = (_text(body, member) for member in ("project_id", "region"))
-    return Plan([Sending(resource, raw)], None, model, project=project, location=location)
-
-
-def _openai_name(model: Model) -> str:
-    """What a model is called in a body of OpenAI's dialect."""
-    if model.publisher in RAW_PUBLISHERS:
-        return model.name.partition("@")[0]
-    return model.name if model.is_endpoint else f"{model.publisher or 'google'}/{model.name}"
-
-
-# Everything else that OpenAI clients ask of Vertex AI
-
-
-def _images(asked: Asked, name: Callable[[str], str], compatible: bool) -> Plan:
+def _plan_images(asked: ClientRequest, real_name: RealName, compatible: bool) -> Plan:
     operation: Any = asked.operation.removeprefix("images/")
-    request = images.read_request(operation, asked.content_type, asked.raw)
-    model = model_of(name(request.model))
+    request = read_image_request(operation, asked.content_type, asked.raw)
+    model = model_of(real_name(request.model))
     request.model = model.name
-    if images.is_imagen(model.name):
-        return _many(request, model, "predict", images.write_imagen(request), images.read_imagen)
-    read = partial(images.read_gemini, request)
-    return _many(request, model, "generateContent", images.write_gemini(request), read)
+    if family_of(model.name).is_imagen:
+        return _plan_all(request, model, "predict", imagen.write_requests(request), imagen.read_answers)
+    read = partial(gemini_images.read_answers, request)
+    return _plan_all(request, model, "generateContent", gemini_images.write_requests(request), read)
 
 
-def _embeddings(asked: Asked, name: Callable[[str], str], compatible: bool) -> Plan:
+def _plan_embeddings(asked: ClientRequest, real_name: RealName, compatible: bool) -> Plan:
     request = embeddings.read_request(json_object(asked.raw))
-    model = model_of(name(request.model))
+    model = model_of(real_name(request.model))
     request.model = model.name
-    bodies = embeddings.write_requests(request)
-    return _many(request, model, embeddings.action_of(model.name), bodies, partial(embeddings.read_answers, request))
+    read = partial(embeddings.read_answers, request)
+    return _plan_all(request, model, embeddings.action_of(model.name), embeddings.write_requests(request), read)
 
 
-def _many(
-    request: Any, model: Model, action: str, bodies: list[Json], read: Callable[[list[object]], Json | Failure]
+def _plan_video(asked: ClientRequest, real_name: RealName, compatible: bool) -> Plan:
+    request = videos.read_request(asked.content_type, asked.raw)
+    model = model_of(real_name(request.model))
+    request.model = model.name
+    bodies = [videos.write_request(request)]
+    read = partial(videos.read_submission, request)
+    return _plan_all(request, model, "predictLongRunning", bodies, lambda documents: read(documents[0]))
+
+
+def _plan_all(
+    request: ImageRequest | embeddings.EmbeddingRequest | videos.VideoRequest,
+    model: ServedModel,
+    action: str,
+    bodies: list[Json],
+    read: Callable[[list[object]], Json | Failure],
 ) -> Plan:
+    """The same action of a model for each body."""
     return Plan(
-        [Sending(model.resource(action), _json(body)) for body in bodies],
-        Whole(read),
+        [Sending.of_json(model.resource(action), body) for body in bodies],
+        WholeConversion(read),
         model,
         request.notes,
         project=request.project,
@@ -362,16 +86,8 @@ def _many(
     )
 
 
-def _video(asked: Asked, name: Callable[[str], str], compatible: bool) -> Plan:
-    request = videos.read_request(asked.content_type, asked.raw)
-    model = model_of(name(request.model))
-    request.model = model.name
-    bodies = [videos.write_request(request)]
-    read = partial(videos.read_submission, request)
-    return _many(request, model, "predictLongRunning", bodies, lambda documents: read(documents[0]))
-
-
-def _polled(asked: Asked, name: Callable[[str], str], compatible: bool) -> Plan:
+def _plan_poll(asked: ClientRequest, real_name: RealName, compatible: bool) -> Plan:
+    """The status of a video, or the video itself."""
     job = f"videos/{asked.resource}"
     if not asked.resource or asked.path.partition("?")[0].rstrip("/") not in (job, f"{job}/content"):
         raise _not_served(asked)
@@ -382,8 +98,8 @@ def _polled(asked: Asked, name: Callable[[str], str], compatible: bool) -> Plan:
         raise InvalidRequest("variant: there is the video only; leave it out", "variant")
     read = videos.read_content if is_content else partial(videos.read_poll, id)
     return Plan(
-        [Sending(f"{id.resource}:fetchPredictOperation", _json(videos.write_poll(id)))],
-        Whole(lambda documents: read(documents[0])),
+        [Sending.of_json(f"{id.resource}:fetchPredictOperation", videos.write_poll(id))],
+        WholeConversion(lambda documents: read(documents[0])),
         model_of(id.resource),
         project=id.project,
         location=id.location,
@@ -391,31 +107,32 @@ def _polled(asked: Asked, name: Callable[[str], str], compatible: bool) -> Plan:
 
 
 SERVED = {
-    ("POST", "chat/completions"): _chat,
-    ("POST", "responses"): _chat,
-    ("POST", "images/generations"): _images,
-    ("POST", "images/edits"): _images,
-    ("POST", "images/variations"): _images,
-    ("POST", "embeddings"): _embeddings,
-    ("POST", "videos"): _video,
-    ("GET", "videos"): _polled,
-    ("GET", "videos/content"): _polled,
+    ("POST", "chat/completions"): plan_openai_chat,
+    ("POST", "responses"): plan_openai_chat,
+    ("POST", "images/generations"): _plan_images,
+    ("POST", "images/edits"): _plan_images,
+    ("POST", "images/variations"): _plan_images,
+    ("POST", "embeddings"): _plan_embeddings,
+    ("POST", "videos"): _plan_video,
+    ("GET", "videos"): _plan_poll,
+    ("GET", "videos/content"): _plan_poll,
 }
-"""What Vertex AI answers of OpenAI's API, beside its models."""
+"""Method and operation of OpenAI's API -> what plans it for Vertex AI. Models are beside it: see `list_models`."""
 
 
-def from_openai(asked: Asked, name: Callable[[str], str], *, compatible: bool = False) -> Plan:
-    """An OpenAI call for a service on Vertex AI. `name` gives a model's real name for an alias; `compatible` is that
-    Vertex's own OpenAI endpoint answers. Raises InvalidRequest."""
+def from_openai(asked: ClientRequest, real_name: RealName, *, compatible: bool = False) -> Plan:
+    """An OpenAI call for a service on Vertex AI; `compatible` is whether Vertex's own OpenAI endpoint is to answer.
+    Raises InvalidRequest."""
     make = SERVED.get((asked.method, asked.operation))
     is_whole = asked.method != "POST" or asked.path.partition("?")[0].rstrip("/") == asked.operation
     if make is None or not is_whole or (compatible and asked.operation != "chat/completions"):
         raise _not_served(asked, compatible)
-    return make(asked, name, compatible)
+    return make(asked, real_name, compatible)
 
 
-def listed(asked: Asked, configured: list[str], can_list: bool) -> Plan:
-    """GET /v1/models: those that are configured, and, if the service can list them, the project's own."""
+def list_models(asked: ClientRequest, configured: list[str], can_list: bool) -> Plan:
+    """GET /v1/models for a service on Vertex AI: the models that are `configured`, and, if the service can list them
+    (`can_list`), the project's own. Raises InvalidRequest."""
     if asked.method != "GET":
         raise _not_served(asked)
     if not can_list and not configured:
@@ -431,39 +148,8 @@ def listed(asked: Asked, configured: list[str], can_list: bool) -> Plan:
         return Sending(f"models?pageToken={quote(token, safe='')}", method="GET") if token else None
 
     sendings = [Sending("models", method="GET")] if can_list else []
-    return Plan(sendings, Whole(read), next_page=next_page, spare="models of the project" if configured else None)
-
-
-def passed(asked: Asked, name: Callable[[str], str]) -> Plan:
-    """An OpenAI call for a service that speaks the same: only an alias is replaced. Raises InvalidRequest."""
-    if _STEPS.intersection(unquote(asked.path.partition("?")[0]).split("/")):
-        raise InvalidRequest("the path leads elsewhere", status=404, code="UNKNOWN_URL")
-    raw, content_type = asked.raw, asked.content_type
-    if raw and "json" in content_type.lower():
-        # What only another parser understands could name another model.
-        json_object(raw)
-    told = model_in(content_type, raw)
-    model = Model(name(told)) if told else None
-    if told and model and model.name != told:
-        if forms.is_form(content_type):
-            fields = [(key, model.name if key == "model" else value) for key, value in forms.read(content_type, raw)]
-            content_type, raw = forms.write(fields)
-        else:
-            raw = splice.replace_model(raw, model.name, set())
-    return Plan([Sending(asked.path, raw, content_type, asked.method)], None, model)
-
-
-_STEPS = frozenset({".", ".."})
-
-
-def model_in(content_type: str, raw: bytes) -> str | None:
-    """The model that the body of an OpenAI call names."""
-    try:
-        body = forms.body_of(forms.read(content_type, raw)) if forms.is_form(content_type) else json_object(raw)
-    except InvalidRequest:
-        return None
-    told = body.get("model")
-    return told if isinstance(told, str) and told else None
+    spare = "models of the project" if configured else None
+    return Plan(sendings, WholeConversion(read), next_page=next_page, spare=spare)
 
 
 NO_MODELS = (
@@ -472,7 +158,7 @@ NO_MODELS = (
 )
 
 
-def _not_served(asked: Asked, compatible: bool = False) -> InvalidRequest:
+def _not_served(asked: ClientRequest, compatible: bool = False) -> InvalidRequest:
     served = COMPATIBLE if compatible else ", ".join(f"{method} /v1/{path}" for method, path in PATHS)
     path = asked.path.partition("?")[0]
     return InvalidRequest(
@@ -491,57 +177,73 @@ PATHS = (
     ("GET", "models"),
     ("GET", "models/{id}"),
 )
+"""What a client whose call is not served is told to be served."""
+
+
+# What OpenAI clients ask of a service that speaks OpenAI's dialect
+
+
+def pass_on(asked: ClientRequest, real_name: RealName) -> Plan:
+    """An OpenAI call for a service that speaks the same: only the alias of a model is replaced. Raises
+    InvalidRequest."""
+    if _STEPS.intersection(unquote(asked.path.partition("?")[0]).split("/")):
+        raise InvalidRequest("the path leads elsewhere", status=404, code="UNKNOWN_URL")
+    raw, content_type = asked.raw, asked.content_type
+    if raw and "json" in content_type.lower():
+        # What only another parser understands could name another model.
+        json_object(raw)
+    told = model_in(content_type, raw)
+    model = ServedModel(real_name(told)) if told else None
+    if told and model and model.name != told:
+        if forms.is_form(content_type):
+            fields = [(key, model.name if key == "model" else value) for key, value in forms.read(content_type, raw)]
+            content_type, raw = forms.write(fields)
+        else:
+            raw = splice.replace_model(raw, model.name, set())
+    return Plan([Sending(asked.path, raw, content_type, asked.method)], None, model)
+
+
+_STEPS = frozenset({".", ".."})
+"""Parts of a path that lead out of it."""
+
+
+def model_in(content_type: str, raw: bytes) -> str | None:
+    """The model that the body of an OpenAI call names."""
+    try:
+        body = forms.body_of(forms.read(content_type, raw)) if forms.is_form(content_type) else json_object(raw)
+    except InvalidRequest:
+        return None
+    told = body.get("model")
+    return told if isinstance(told, str) and told else None
 
 
 # What Google's clients ask of a service that speaks OpenAI's dialect
 
-Action = Literal["generateContent", "streamGenerateContent", "predict"]
+
+def _plan_predict(asked: ClientRequest, real_name: RealName) -> Plan:
+    body, model = json_object(asked.raw), real_name(asked.resource)
+    request = predict.read_request(model, body)
+    calls = predict.write_requests(request)
+    sendings = [Sending(call.operation, call.body, call.content_type) for call in calls]
+    read = partial(predict.write_answer, request)
+    return Plan(sendings, WholeConversion(read), ServedModel(model), request.notes)
 
 
-def from_google(asked: Asked, name: Callable[[str], str]) -> Plan:
-    """A call of Vertex AI's or the Gemini API's for a service that speaks OpenAI's dialect; `asked.operation` is
-    the action. Raises InvalidRequest."""
-    if asked.operation not in get_args(Action) or asked.method != "POST":
-        served = ", ".join(get_args(Action))
+ACTIONS = {
+    "generateContent": plan_google_chat,
+    "streamGenerateContent": plan_google_chat,
+    "predict": _plan_predict,
+}
+"""Google's actions of a model -> what plans them."""
+
+
+def from_google(asked: ClientRequest, real_name: RealName) -> Plan:
+    """A call of Vertex AI's or the Gemini API's for a service that speaks OpenAI's dialect. Raises InvalidRequest."""
+    make = ACTIONS.get(asked.operation)
+    if make is None or asked.method != "POST":
         raise InvalidRequest(
-            f"{asked.operation} is not served by a service that speaks OpenAI's dialect; there are {served}", status=404
+            f"{asked.operation} is not served by a service that speaks OpenAI's dialect; there are"
+            f" {', '.join(ACTIONS)}",
+            status=404,
         )
-    body, model = json_object(asked.raw), name(asked.resource)
-    if asked.operation == "predict":
-        request = images.read_predict(model, body)
-        calls = images.write_openai(request)
-        sendings = [Sending(call.operation, call.body, call.content_type) for call in calls]
-        return Plan(sendings, Whole(partial(images.write_predictions, request)), Model(model), request.notes)
-    stream = asked.operation == "streamGenerateContent"
-    as_events = "alt=sse" in asked.path.partition("?")[2].split("&")
-    chat = read_gemini(model, body, stream=stream)
-    client = Client(
-        lambda document: chat,
-        lambda answer, request, body: write_gemini(answer, request.model),
-        lambda request, body: GeminiStreamWriter(request.model, as_events),
-    )
-    plan = _converted(chat, OPENAI, client, body, EVENTS if as_events else "application/json")
-    plan.sendings = [sending._replace(resource="chat/completions") for sending in plan.sendings]
-    plan.model = Model(model)
-    return plan
-
-
-# Bodies
-
-
-def _model(body: Json) -> str:
-    asked = body.get("model")
-    if not isinstance(asked, str) or not asked:
-        raise InvalidRequest("model: a text is required", "model")
-    return asked
-
-
-def _text(body: Json, name: str) -> str | None:
-    value = body.get(name)
-    if value is not None and not isinstance(value, str):
-        raise InvalidRequest(f"{name}: write a text", name)
-    return value
-
-
-def _json(body: Json) -> bytes:
-    return to_json(body, inf_nan_mode="null")
+    return make(asked, real_name)

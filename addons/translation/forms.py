@@ -19,14 +19,14 @@ LONGEST_TYPE = 256
 
 
 @dataclass(slots=True)
-class File:
+class FormFile:
     data: bytes
     name: str
     mime_type: str | None = None
     """As it was said; lower-case, without parameters."""
 
 
-Field = tuple[str, str | File]
+Field = tuple[str, str | FormFile]
 """Name and value. What has a file name or a type other than text is a file."""
 
 
@@ -55,7 +55,7 @@ def read(content_type: str, raw: bytes) -> list[Field]:
     return fields
 
 
-def _value(segment: MultipartSegment, chunks: list[bytes]) -> str | File:
+def _value(segment: MultipartSegment, chunks: list[bytes]) -> str | FormFile:
     data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
     mime_type = segment.content_type
     if segment.filename is None and (mime_type is None or mime_type.startswith("text/")):
@@ -63,7 +63,7 @@ def _value(segment: MultipartSegment, chunks: list[bytes]) -> str | File:
             return data.decode()
         except UnicodeDecodeError:
             raise InvalidRequest("this text of a form is not UTF-8", segment.name) from None
-    return File(data, segment.filename or "", mime_type)
+    return FormFile(data, segment.filename or "", mime_type)
 
 
 _MEMBER = re.compile(r"(\w+)\[(\w+)\]")
@@ -81,7 +81,7 @@ def body_of(fields: Iterable[Field]) -> dict[str, object]:
     return body
 
 
-def _put(body: dict[str, object], name: str, value: str | File) -> None:
+def _put(body: dict[str, object], name: str, value: str | FormFile) -> None:
     bare = name.removesuffix("[]")
     if bare in body:
         earlier = body[bare]
@@ -96,9 +96,9 @@ def write(fields: Iterable[Field]) -> tuple[str, bytes]:
     pieces: list[bytes] = []
     for name, value in fields:
         head = f"--{boundary}\r\nContent-Disposition: form-data; name={content_disposition_quote(name)}"
-        if isinstance(value, File):
+        if isinstance(value, FormFile):
             head += f"; filename={content_disposition_quote(value.name)}"
             head += f"\r\nContent-Type: {value.mime_type or 'application/octet-stream'}"
-        pieces += [head.encode(), b"\r\n\r\n", value.data if isinstance(value, File) else value.encode(), b"\r\n"]
+        pieces += [head.encode(), b"\r\n\r\n", value.data if isinstance(value, FormFile) else value.encode(), b"\r\n"]
     pieces.append(f"--{boundary}--\r\n".encode())
     return f"multipart/form-data; boundary={boundary}", b"".join(pieces)

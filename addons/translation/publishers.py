@@ -33,7 +33,9 @@ _PUBLISHER = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _WRITE = "write a model such as gemini-2.5-flash or meta/llama-4-scout-maas"
 
 
-class Model(NamedTuple):
+class ServedModel(NamedTuple):
+    """A model by the name under which a service serves it."""
+
     name: str
     publisher: str | None = None
     """None for Google's own, and for endpoints of the project (then the name is a number)."""
@@ -56,17 +58,17 @@ def bare(text: str) -> str:
     return text
 
 
-def model_of(text: str) -> Model:
+def model_of(text: str) -> ServedModel:
     """Which model an OpenAI client means. Raises InvalidRequest: its parts become parts of a path."""
     name = bare(text)
     publisher, slash, rest = name.removeprefix("publishers/").replace("/models/", "/").partition("/")
     if slash and publisher == "endpoints" and rest.isdecimal() and rest.isascii():
-        return Model(rest)
+        return ServedModel(rest)
     if slash:
         if not _PUBLISHER.fullmatch(publisher) or not _MODEL.fullmatch(rest):
             raise InvalidRequest(_WRITE, "model")
-        return Model(rest, publisher)
+        return ServedModel(rest, publisher)
     if not _MODEL.fullmatch(name):
         raise InvalidRequest(_WRITE, "model")
     publishers = (publisher for beginning, publisher in PUBLISHERS.items() if re.match(beginning, name))
-    return Model(name, next(publishers, None))
+    return ServedModel(name, next(publishers, None))

@@ -29,7 +29,8 @@ from addons.translation.conversation import Media
 from addons.translation.conversation import Notes
 from addons.translation.conversation import code_of
 from addons.translation.errors import read_error
-from addons.translation.forms import File
+from addons.translation.forms import FormFile
+from addons.translation.plan import AnswerBody
 from addons.translation.validation import Count
 from addons.translation.validation import Model
 from addons.translation.validation import camel_or_snake
@@ -64,7 +65,7 @@ SIZES = {
 DEFAULT_SIZE = "1280x720"
 
 
-class Family(NamedTuple):
+class VeoFamily(NamedTuple):
     name: str
     seconds: tuple[int, ...]
     resolutions: tuple[str, ...]
@@ -72,9 +73,9 @@ class Family(NamedTuple):
 
 
 FAMILIES = (
-    Family("veo-2", (5, 6, 7, 8), ()),
-    Family("veo-3.1", (4, 6, 8), ("720p", "1080p", "4k")),
-    Family("veo-3", (4, 6, 8), ("720p", "1080p")),
+    VeoFamily("veo-2", (5, 6, 7, 8), ()),
+    VeoFamily("veo-3.1", (4, 6, 8), ("720p", "1080p", "4k")),
+    VeoFamily("veo-3", (4, 6, 8), ("720p", "1080p")),
 )
 """By how the names of the models begin, the first that fits; of others Google knows what they can do."""
 DEFAULT_SECONDS = 8
@@ -152,10 +153,10 @@ class VideoRequest:
 
 def read_request(content_type: str, raw: bytes) -> VideoRequest:
     """A body of JSON or multipart/form-data. Raises InvalidRequest."""
-    files: dict[str, File] = {}
+    files: dict[str, FormFile] = {}
     if forms.is_form(content_type):
         body = forms.body_of(forms.read(content_type, raw))
-        files = {name: value for name, value in body.items() if isinstance(value, File)}
+        files = {name: value for name, value in body.items() if isinstance(value, FormFile)}
         for name in files:
             del body[name]
     else:
@@ -202,7 +203,7 @@ def _is_said(name: str, value: object) -> bool:
     return value not in (None, False, [], {}) and (name, str(value)) not in (("n", "1"), ("sampleCount", "1"))
 
 
-def _file(file: File) -> Media:
+def _file(file: FormFile) -> Media:
     if not file.data:
         raise InvalidRequest("input_reference: there is no data", "input_reference")
     said = media.mime_type_of(file.mime_type or "")
@@ -385,12 +386,7 @@ def read_poll(id: VideoId, document: object) -> Json | Failure:
     return job
 
 
-class Content(NamedTuple):
-    mime_type: str
-    data: bytes
-
-
-def read_content(document: object) -> Content | Failure:
+def read_content(document: object) -> AnswerBody | Failure:
     """The video itself, of the answer to fetchPredictOperation."""
     state = _state(document)
     if isinstance(state, Failure):
@@ -406,7 +402,7 @@ def read_content(document: object) -> Content | Failure:
         except ValueError:
             return Failure(502, "The upstream's video cannot be read.", code_of(502))
         said = member(state.video, "mimeType")
-        return Content(said if isinstance(said, str) and _VIDEO.fullmatch(said) else "video/mp4", data)
+        return AnswerBody(said if isinstance(said, str) and _VIDEO.fullmatch(said) else "video/mp4", data)
     if isinstance(uri, str) and uri:
         return _not_now(f"The video was stored at {uri}, as storageUri asked for: fetch it there.")
     return Failure(502, "The upstream's answer holds no video.", code_of(502))

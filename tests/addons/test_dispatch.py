@@ -15,8 +15,8 @@ from addons.exchange import Exchange
 from addons.exchange import State
 from addons.translation import conversions
 from addons.translation.conversation import InvalidRequest
-from addons.translation.conversions import Asked
-from addons.translation.conversions import Plan
+from addons.translation.plan import ClientRequest
+from addons.translation.plan import Plan
 from metering.call import Call
 from metering.paths import parse
 from tests.configuration import DEFAULTS
@@ -32,8 +32,8 @@ async def never(request: http.Request) -> bool:
 
 
 def plan_of(operation: str, body: dict[str, Any], *, passed: bool = False) -> Plan:
-    asked = Asked(operation, "POST", operation, "", "application/json", json.dumps(body).encode())
-    return conversions.passed(asked, str) if passed else conversions.from_openai(asked, str)
+    asked = ClientRequest(operation, "POST", operation, "", "application/json", json.dumps(body).encode())
+    return conversions.pass_on(asked, str) if passed else conversions.from_openai(asked, str)
 
 
 def dispatched(

@@ -20,7 +20,7 @@ from addons.rewritten import rewrite_answer
 from addons.rewritten import take_headers
 from addons.translation import conversions
 from addons.translation.conversation import Failure
-from addons.translation.conversions import Asked
+from addons.translation.plan import ClientRequest
 from addons.upstream import Unhurried
 from metering.call import Call
 from metering.paths import parse
@@ -40,7 +40,9 @@ def asked(body: dict[str, Any]) -> Exchange:
     """A chat that has been sent to Gemini."""
     path = "/v1/chat/completions"
     exchange = Exchange(Call(started_at=0), parse("POST", path), "", path, None, CONFIGURATION)
-    told = Asked("chat/completions", "POST", "chat/completions", "", "application/json", json.dumps(body).encode())
+    told = ClientRequest(
+        "chat/completions", "POST", "chat/completions", "", "application/json", json.dumps(body).encode()
+    )
     exchange.plan = conversions.from_openai(told, str)
     exchange.send(Attempt(None, "POST"))
     exchange.move(State.HELD)
@@ -130,12 +132,12 @@ def test_headers_that_tell_what_was_dropped() -> None:
 def test_an_answer_without_an_upstream() -> None:
     path = "/v1/models"
     exchange = Exchange(Call(started_at=0), parse("GET", path), "", path, None, CONFIGURATION)
-    told = Asked("models", "GET", "models", "", "", b"")
-    exchange.plan = conversions.listed(told, ["gemini-2.5-flash"], False)
+    told = ClientRequest("models", "GET", "models", "", "", b"")
+    exchange.plan = conversions.list_models(told, ["gemini-2.5-flash"], False)
     answer = answer_of_ours(exchange)
     assert isinstance(answer, http.Response)
     assert [model["id"] for model in answer.json()["data"]] == ["gemini-2.5-flash"]
-    exchange.plan = conversions.listed(told._replace(resource="gpt-5"), ["gemini-2.5-flash"], False)
+    exchange.plan = conversions.list_models(told._replace(resource="gpt-5"), ["gemini-2.5-flash"], False)
     missing = answer_of_ours(exchange)
     assert isinstance(missing, Failure)
     assert missing.status == 404

@@ -15,8 +15,8 @@ from addons.options import Options
 from addons.route import Route
 from addons.translation import videos
 from tests import destinations
-from tests.addons.translation.test_conversions import FORM
-from tests.addons.translation.test_conversions import form
+from tests.addons.translation.client_requests import FORM
+from tests.addons.translation.client_requests import form
 from tests.configuration import DEFAULTS
 from tests.process import ROOT
 

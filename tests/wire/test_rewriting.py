@@ -18,8 +18,8 @@ from wsproto.events import AcceptConnection
 
 from addons.translation.publishers import model_of
 from addons.upstream import AT_ONCE
-from tests.addons.translation.test_conversions import FORM
-from tests.addons.translation.test_conversions import form
+from tests.addons.translation.client_requests import FORM
+from tests.addons.translation.client_requests import form
 from tests.conftest import StartProxy
 from tests.http import API_KEY
 from tests.http import HELLO

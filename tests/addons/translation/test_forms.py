@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 from addons.translation import forms
 from addons.translation.conversation import InvalidRequest
 from addons.translation.forms import Field
-from addons.translation.forms import File
+from addons.translation.forms import FormFile
 
 TYPE = "multipart/form-data; boundary=B"
 
 names = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\\%"), min_size=1, max_size=20)
-files = st.builds(File, st.binary(), names, st.sampled_from(["image/png", "application/octet-stream"]))
+files = st.builds(FormFile, st.binary(), names, st.sampled_from(["image/png", "application/octet-stream"]))
 fields = st.lists(st.tuples(names, st.text(st.characters(exclude_categories=["Cs"])) | files), max_size=8)
 
 
@@ -20,7 +20,7 @@ def form(*parts: bytes) -> bytes:
 
 
 @given(fields)
-@example([("a", File(b"\r\n--B--\r\n", 'a"b', "image/png"))])
+@example([("a", FormFile(b"\r\n--B--\r\n", 'a"b', "image/png"))])
 def test_what_is_written_is_read(fields: list[Field]) -> None:
     assert forms.read(*forms.write(fields)) == fields
 
@@ -33,17 +33,17 @@ def test_what_is_written_is_read(fields: list[Field]) -> None:
         (b"Content-Disposition: form-data; name=a\r\nContent-Type: text/plain\r\n\r\n\xc3\xa9", ("a", "é")),
         (
             b'Content-Disposition: form-data; name="a"; filename="b.png"\r\nContent-Type: image/png\r\n\r\n\xff',
-            ("a", File(b"\xff", "b.png", "image/png")),
+            ("a", FormFile(b"\xff", "b.png", "image/png")),
         ),
         # A file without a name, a file without a type, a text that was a file.
         (
             b'Content-Disposition: form-data; name="a"\r\nContent-Type: Image/PNG; x=y\r\n\r\n\xff',
-            ("a", File(b"\xff", "", "image/png")),
+            ("a", FormFile(b"\xff", "", "image/png")),
         ),
-        (b'Content-Disposition: form-data; name="a"; filename="b"\r\n\r\n\xff', ("a", File(b"\xff", "b", None))),
+        (b'Content-Disposition: form-data; name="a"; filename="b"\r\n\r\n\xff', ("a", FormFile(b"\xff", "b", None))),
         (
             b'Content-Disposition: form-data; name="a"; filename="b"\r\nContent-Type: text/plain\r\n\r\nx',
-            ("a", File(b"x", "b", "text/plain")),
+            ("a", FormFile(b"x", "b", "text/plain")),
         ),
     ],
 )
@@ -79,7 +79,7 @@ def test_foreign_bytes_are_refused_at_most(raw: bytes, tail: str) -> None:
             read = forms.read(content_type, body)
         except InvalidRequest:
             continue
-        assert all(isinstance(value, str | File) for _, value in read)
+        assert all(isinstance(value, str | FormFile) for _, value in read)
 
 
 @pytest.mark.parametrize(

@@ -2,31 +2,34 @@ import pytest
 
 from addons.translation.conversation import InvalidRequest
 from addons.translation.publishers import PUBLISHERS
-from addons.translation.publishers import Model
+from addons.translation.publishers import ServedModel
 from addons.translation.publishers import model_of
 
 
 @pytest.mark.parametrize(
     ("text", "model"),
     [
-        ("gemini-2.5-flash", Model("gemini-2.5-flash")),
-        ("google/gemini-2.5-flash", Model("gemini-2.5-flash")),
-        ("vertex_ai/gemini-2.5-flash", Model("gemini-2.5-flash")),
-        ("vertex/gemini/gemini-2.5-flash", Model("gemini-2.5-flash")),
-        ("publishers/google/models/gemini-2.5-flash", Model("gemini-2.5-flash")),
-        ("1234567890", Model("1234567890")),
-        ("endpoints/1234567890", Model("1234567890")),
-        ("meta/llama-4-maverick-17b-128e-instruct-maas", Model("llama-4-maverick-17b-128e-instruct-maas", "meta")),
-        ("llama-4-scout-maas", Model("llama-4-scout-maas", "meta")),
-        ("vertex_ai/deepseek-ai/deepseek-v3.1-maas", Model("deepseek-v3.1-maas", "deepseek-ai")),
-        ("qwen3-235b", Model("qwen3-235b", "qwen")),
-        ("gpt-oss-120b-maas", Model("gpt-oss-120b-maas", "openai")),
-        ("mistral-small-2503@001", Model("mistral-small-2503@001", "mistralai")),
-        ("google/gemma-3-27b-it", Model("gemma-3-27b-it", "google")),
-        ("claude-sonnet-4@20250514", Model("claude-sonnet-4@20250514", "anthropic")),
+        ("gemini-2.5-flash", ServedModel("gemini-2.5-flash")),
+        ("google/gemini-2.5-flash", ServedModel("gemini-2.5-flash")),
+        ("vertex_ai/gemini-2.5-flash", ServedModel("gemini-2.5-flash")),
+        ("vertex/gemini/gemini-2.5-flash", ServedModel("gemini-2.5-flash")),
+        ("publishers/google/models/gemini-2.5-flash", ServedModel("gemini-2.5-flash")),
+        ("1234567890", ServedModel("1234567890")),
+        ("endpoints/1234567890", ServedModel("1234567890")),
+        (
+            "meta/llama-4-maverick-17b-128e-instruct-maas",
+            ServedModel("llama-4-maverick-17b-128e-instruct-maas", "meta"),
+        ),
+        ("llama-4-scout-maas", ServedModel("llama-4-scout-maas", "meta")),
+        ("vertex_ai/deepseek-ai/deepseek-v3.1-maas", ServedModel("deepseek-v3.1-maas", "deepseek-ai")),
+        ("qwen3-235b", ServedModel("qwen3-235b", "qwen")),
+        ("gpt-oss-120b-maas", ServedModel("gpt-oss-120b-maas", "openai")),
+        ("mistral-small-2503@001", ServedModel("mistral-small-2503@001", "mistralai")),
+        ("google/gemma-3-27b-it", ServedModel("gemma-3-27b-it", "google")),
+        ("claude-sonnet-4@20250514", ServedModel("claude-sonnet-4@20250514", "anthropic")),
     ],
 )
-def test_models(text: str, model: Model) -> None:
+def test_models(text: str, model: ServedModel) -> None:
     assert model_of(text) == model
 
 
@@ -39,13 +42,16 @@ def test_what_is_no_model(text: str) -> None:
 @pytest.mark.parametrize(
     ("model", "resource"),
     [
-        (Model("gemini-2.5-flash"), "publishers/google/models/gemini-2.5-flash:act"),
-        (Model("claude-sonnet-4@20250514", "anthropic"), "publishers/anthropic/models/claude-sonnet-4@20250514:act"),
-        (Model("1234567890"), "endpoints/1234567890:act"),
-        (Model("123", "meta"), "publishers/meta/models/123:act"),
+        (ServedModel("gemini-2.5-flash"), "publishers/google/models/gemini-2.5-flash:act"),
+        (
+            ServedModel("claude-sonnet-4@20250514", "anthropic"),
+            "publishers/anthropic/models/claude-sonnet-4@20250514:act",
+        ),
+        (ServedModel("1234567890"), "endpoints/1234567890:act"),
+        (ServedModel("123", "meta"), "publishers/meta/models/123:act"),
     ],
 )
-def test_resources(model: Model, resource: str) -> None:
+def test_resources(model: ServedModel, resource: str) -> None:
     assert model.resource("act") == resource
 
 
@@ -69,7 +75,7 @@ NAMES = {
 @pytest.mark.parametrize("publisher", NAMES)
 def test_publishers(publisher: str | None) -> None:
     for name in NAMES[publisher].split():
-        assert model_of(name) == Model(name, publisher)
+        assert model_of(name) == ServedModel(name, publisher)
 
 
 def test_each_publisher_is_tested() -> None:

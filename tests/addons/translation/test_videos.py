@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from addons.translation.conversation import Failure
 from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Json
+from addons.translation.plan import AnswerBody
 from addons.translation.videos import FAMILIES
 from addons.translation.videos import SIZES
-from addons.translation.videos import Content
 from addons.translation.videos import VideoRequest
 from addons.translation.videos import id_of
 from addons.translation.videos import read_content
@@ -485,7 +485,7 @@ class TestAnswers:
         ],
     )
     def test_the_video(self, video: object, mime_type: str) -> None:
-        assert read_content(done(videos=[video, 5])) == Content(mime_type, b"video")
+        assert read_content(done(videos=[video, 5])) == AnswerBody(mime_type, b"video")
 
     @pytest.mark.parametrize(
         ("document", "status", "about"),

@@ -1,0 +1,255 @@
+"""Chats: how one goes from any client's dialect to any service's, and its answer back.
+
+Strategy: a `ClientDialect` reads the client's body into the neutral form (`conversation.py`) and writes answers out of
+it; a `ServiceDialect` writes the service's body out of it and reads answers into it. So each dialect is written once,
+and any client can be answered by any service. Where client and service speak the same, the body is sent as it is.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+from typing import Protocol
+
+from addons.translation import splice
+from addons.translation.anthropic.read_answer import reader_for as reader_for_claude
+from addons.translation.anthropic.write_request import write_request as write_for_claude
+from addons.translation.conversation import Answer
+from addons.translation.conversation import Failure
+from addons.translation.conversation import InvalidRequest
+from addons.translation.conversation import Json
+from addons.translation.conversation import Request
+from addons.translation.conversation import Written
+from addons.translation.gemini.read_answer import AnswerReader as GeminiReader
+from addons.translation.gemini.read_request import read_request as read_gemini
+from addons.translation.gemini.write_answer import StreamWriter as GeminiWriter
+from addons.translation.gemini.write_answer import write_answer as write_gemini
+from addons.translation.gemini.write_request import write_request as write_for_gemini
+from addons.translation.openai_chat.read_answer import AnswerReader as ChatReader
+from addons.translation.openai_chat.read_request import read_request as read_chat
+from addons.translation.openai_chat.write_answer import StreamWriter as ChatWriter
+from addons.translation.openai_chat.write_answer import write_answer as write_chat
+from addons.translation.openai_chat.write_request import write_request as write_for_chat
+from addons.translation.openai_responses.read_request import read_request as read_response
+from addons.translation.openai_responses.write_answer import StreamWriter as ResponseWriter
+from addons.translation.openai_responses.write_answer import write_answer as write_response
+from addons.translation.plan import ClientRequest
+from addons.translation.plan import Plan
+from addons.translation.plan import RealName
+from addons.translation.plan import Sending
+from addons.translation.publishers import RAW_PUBLISHERS
+from addons.translation.publishers import ServedModel
+from addons.translation.publishers import model_of
+from addons.translation.validation import json_object
+
+
+class Reader(Protocol):
+    """Reads a service's answer: a whole one, or a stream event by event."""
+
+    failure: Failure | None
+    """The error that has come instead of an answer, or in it."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether the end of the answer has come."""
+        ...
+
+    def read(self, document: object) -> Answer: ...
+
+
+class Writer(Protocol):
+    """Writes a stream for a client."""
+
+    failed: bool
+    """Whether the client was told an error."""
+
+    def write(self, answer: Answer) -> bytes: ...
+
+    def end(self) -> bytes: ...
+
+    def fail(self, failure: Failure) -> bytes: ...
+
+
+class ChatConversion:
+    """An answer read in the service's dialect and written in the client's."""
+
+    def __init__(
+        self, reader: Reader, writer: Writer | None, whole: Callable[[Answer], Json], content_type: str
+    ) -> None:
+        """`writer` is None if the client wants no stream; `whole` writes an answer that is not streamed."""
+        self.streams = writer is not None
+        self.content_type = content_type
+        self._reader = reader
+        self._writer = writer
+        self._whole = whole
+
+    def feed(self, event: object) -> bytes:
+        assert self._writer
+        written = self._writer.write(self._reader.read(event))
+        return written + (self._writer.fail(self._reader.failure) if self._reader.failure else b"")
+
+    def end(self) -> bytes:
+        assert self._writer
+        return self._writer.end()
+
+    def fail(self, failure: Failure) -> bytes:
+        assert self._writer
+        return self._writer.fail(failure)
+
+    def cut(self) -> bytes:
+        if self._reader.finished:
+            return self.end()
+        return self.fail(Failure(502, "The upstream broke off its answer.", "UNAVAILABLE"))
+
+    @property
+    def failed(self) -> bool:
+        return self._writer is not None and self._writer.failed
+
+    def whole(self, documents: list[object]) -> Json | Failure:
+        answer = self._reader.read(documents[0])
+        return self._reader.failure or self._whole(answer)
+
+
+# What services speak
+
+
+class ServiceDialect(NamedTuple):
+    write_request: Callable[[Request], Written]
+    reader: Callable[[Request], Reader]
+    resource: Callable[[ServedModel, bool], str]
+    """The path of a model's chats on Vertex AI, below a location; the second argument is whether a stream is wanted."""
+
+
+def _gemini_resource(model: ServedModel, stream: bool) -> str:
+    return model.resource("streamGenerateContent") + "?alt=sse" if stream else model.resource("generateContent")
+
+
+def _raw_resource(model: ServedModel, stream: bool) -> str:
+    return model.resource("streamRawPredict" if stream else "rawPredict")
+
+
+def _openai_resource(model: ServedModel, stream: bool) -> str:
+    if model.publisher in RAW_PUBLISHERS:
+        return _raw_resource(model, stream)
+    return f"endpoints/{model.name if model.is_endpoint else 'openapi'}/chat/completions"
+
+
+GEMINI = ServiceDialect(write_for_gemini, lambda request: GeminiReader(request.n or 1), _gemini_resource)
+CLAUDE = ServiceDialect(write_for_claude, reader_for_claude, _raw_resource)
+OPENAI = ServiceDialect(write_for_chat, lambda request: ChatReader(request.n or 1), _openai_resource)
+SERVICES = {None: GEMINI, "anthropic": CLAUDE}
+"""Publisher -> what its models speak on Vertex AI (None: Google's own, and endpoints); all others OpenAI's dialect."""
+
+
+# What clients speak
+
+EVENTS = "text/event-stream"
+
+
+class ClientDialect(NamedTuple):
+    """The functions that write get, beside the answer, the client's request and the body that it was read from."""
+
+    read_request: Callable[[Json], Request]
+    write_answer: Callable[[Answer, Request, Json], Json]
+    stream_writer: Callable[[Request, Json], Writer]
+    content_type: str = EVENTS
+    """Of streams."""
+
+
+CLIENTS = {
+    "chat/completions": ClientDialect(
+        read_chat,
+        lambda answer, request, body: write_chat(answer, request.model),
+        lambda request, body: ChatWriter(request.model, request.include_usage),
+    ),
+    "responses": ClientDialect(
+        read_response,
+        lambda answer, request, body: write_response(answer, request.model, body),
+        lambda request, body: ResponseWriter(request.model, body),
+    ),
+}
+"""OpenAI's operations that are chats -> what their clients speak."""
+
+
+def google_client(model: str, stream: bool, as_events: bool) -> ClientDialect:
+    """What Google's clients speak. Not the body names the model and asks for a stream, but the path, which also says
+    whether it is to come as events or as a JSON array."""
+    return ClientDialect(
+        lambda body: read_gemini(model, body, stream=stream),
+        lambda answer, request, body: write_gemini(answer, request.model),
+        lambda request, body: GeminiWriter(request.model, as_events),
+        EVENTS if as_events else "application/json",
+    )
+
+
+# From any to any
+
+
+def convert(
+    request: Request, body: Json, client: ClientDialect, service: ServiceDialect, resource: str, model: ServedModel
+) -> Plan:
+    """The plan for a chat that was read from `body` and is to be answered at `resource`. Raises InvalidRequest."""
+    written = service.write_request(request)
+    return Plan(
+        [Sending.of_json(resource, written.body)],
+        ChatConversion(
+            service.reader(request),
+            client.stream_writer(request, body) if request.stream else None,
+            lambda answer: client.write_answer(answer, request, body),
+            client.content_type,
+        ),
+        model,
+        written.notes,
+        written.headers,
+        request.project,
+        request.location,
+    )
+
+
+def plan_openai_chat(asked: ClientRequest, real_name: RealName, compatible: bool) -> Plan:
+    """A chat of an OpenAI client for Vertex AI; `compatible` is whether Vertex's own OpenAI endpoint is to answer where
+    it can. Raises InvalidRequest."""
+    body = json_object(asked.raw)
+    model = model_of(real_name(_model_name(body)))
+    is_openai = compatible or model.publisher not in SERVICES
+    if is_openai and model.publisher != "anthropic" and asked.operation == "chat/completions":
+        return _send_as_it_is(asked, body, model)
+    client, service = CLIENTS[asked.operation], SERVICES.get(model.publisher, OPENAI)
+    request = client.read_request(body)
+    request.model = _name_in_openai_bodies(model) if service is OPENAI else model.name
+    return convert(request, body, client, service, service.resource(model, request.stream), model)
+
+
+def plan_google_chat(asked: ClientRequest, real_name: RealName) -> Plan:
+    """A chat of a Google client (`generateContent`, `streamGenerateContent`) for a service that speaks OpenAI's
+    dialect. Raises InvalidRequest."""
+    body, model = json_object(asked.raw), real_name(asked.resource)
+    as_events = "alt=sse" in asked.path.partition("?")[2].split("&")
+    client = google_client(model, asked.operation == "streamGenerateContent", as_events)
+    return convert(client.read_request(body), body, client, OPENAI, "chat/completions", ServedModel(model))
+
+
+def _send_as_it_is(asked: ClientRequest, body: Json, model: ServedModel) -> Plan:
+    """A chat in OpenAI's dialect for a model that speaks it: in the body only the model's name changes."""
+    raw = splice.replace_model(asked.raw, _name_in_openai_bodies(model), {"project_id", "region"})
+    resource = _openai_resource(model, body.get("stream") is True)
+    project, location = (_text(body, member) for member in ("project_id", "region"))
+    return Plan([Sending(resource, raw)], None, model, project=project, location=location)
+
+
+def _name_in_openai_bodies(model: ServedModel) -> str:
+    if model.publisher in RAW_PUBLISHERS:
+        return model.name.partition("@")[0]
+    return model.name if model.is_endpoint else f"{model.publisher or 'google'}/{model.name}"
+
+
+def _model_name(body: Json) -> str:
+    name = body.get("model")
+    if not isinstance(name, str) or not name:
+        raise InvalidRequest("model: a text is required", "model")
+    return name
+
+
+def _text(body: Json, name: str) -> str | None:
+    value = body.get(name)
+    if value is not None and not isinstance(value, str):
+        raise InvalidRequest(f"{name}: write a text", name)
+    return value
