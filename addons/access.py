@@ -17,8 +17,8 @@ from addons.exchange import Exchanges
 from addons.exchange import fails_closed
 from addons.options import Options
 from addons.options import is_start
-from addons.translation.conversation import Failure
-from addons.translation.conversation import refusal
+from addons.translation.errors import Failure
+from addons.translation.errors import refusal
 from metering.call import ErrorType
 
 OTHER_NAME = (

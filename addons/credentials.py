@@ -20,9 +20,9 @@ from addons.options import is_start
 from addons.tokens import TokenError
 from addons.tokens import TokenSource
 from addons.translation import conversions
-from addons.translation.conversation import Failure
-from addons.translation.conversation import InvalidRequest
-from addons.translation.conversation import refusal
+from addons.translation.errors import Failure
+from addons.translation.errors import InvalidRequest
+from addons.translation.errors import refusal
 from addons.translation.publishers import model_of
 from addons.upstream import content_of
 from addons.upstream import send

@@ -21,10 +21,10 @@ from addons.configuration.settings import Settings
 from addons.configuration.values import Endpoint
 from addons.exchange import Attempt
 from addons.exchange import Exchange
-from addons.translation.conversation import Failure
-from addons.translation.conversation import InvalidRequest
-from addons.translation.conversation import refusal
+from addons.translation.errors import Failure
+from addons.translation.errors import InvalidRequest
 from addons.translation.errors import read_error
+from addons.translation.errors import refusal
 from addons.translation.plan import Plan
 from addons.translation.plan import Sending
 from addons.upstream import Together

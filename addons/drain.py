@@ -11,7 +11,7 @@ from mitmproxy.addons.proxyserver import Proxyserver
 
 from addons.exchange import Exchanges
 from addons.recorder import Recorder
-from addons.translation.conversation import refusal
+from addons.translation.errors import refusal
 
 PATIENCE_S = 8.0
 """Container managers kill after 10 seconds."""

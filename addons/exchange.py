@@ -23,10 +23,10 @@ from mitmproxy import http
 from addons.configuration.services import Service
 from addons.configuration.settings import Configuration
 from addons.metered import Metered
-from addons.translation.conversation import Failure
-from addons.translation.conversation import code_of
 from addons.translation.conversation import to_bytes
+from addons.translation.errors import Failure
 from addons.translation.errors import anthropic_error
+from addons.translation.errors import code_of
 from addons.translation.errors import openai_error
 from addons.translation.errors import words_for
 from addons.translation.plan import Plan

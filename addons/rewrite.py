@@ -22,9 +22,9 @@ from addons.rewritten import rewrite_answer
 from addons.rewritten import take_headers
 from addons.rewritten import take_notes
 from addons.translation import conversions
-from addons.translation.conversation import Failure
-from addons.translation.conversation import InvalidRequest
-from addons.translation.conversation import code_of
+from addons.translation.errors import Failure
+from addons.translation.errors import InvalidRequest
+from addons.translation.errors import code_of
 from addons.translation.plan import ClientRequest
 from addons.translation.plan import Plan
 from addons.upstream import Unhurried

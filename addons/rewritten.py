@@ -14,8 +14,8 @@ from addons.dispatch import next_pages
 from addons.exchange import Exchange
 from addons.metered import Told
 from addons.redact import reason_of
-from addons.translation.conversation import Failure
 from addons.translation.conversation import to_bytes
+from addons.translation.errors import Failure
 from addons.translation.errors import google_error
 from addons.translation.errors import openai_error
 from addons.translation.errors import read_error

@@ -25,9 +25,9 @@ from addons.exchange import State
 from addons.exchange import fails_closed
 from addons.translation import conversions
 from addons.translation import videos
-from addons.translation.conversation import Failure
-from addons.translation.conversation import InvalidRequest
-from addons.translation.conversation import refusal
+from addons.translation.errors import Failure
+from addons.translation.errors import InvalidRequest
+from addons.translation.errors import refusal
 from addons.translation.publishers import bare
 from addons.upstream import content_of
 from metering.call import ErrorType

@@ -40,9 +40,9 @@ from pydantic_core import to_json
 from urllib3.filepost import encode_multipart_formdata
 
 from addons.translation.anthropic.write_request import write_request as write_for_claude
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Request
 from addons.translation.conversation import Written
+from addons.translation.errors import InvalidRequest
 from addons.translation.gemini.write_request import write_request as write_for_gemini
 from addons.translation.openai_chat.read_request import read_request as read_chat
 from addons.translation.openai_chat.write_request import write_request as write_chat_request

@@ -13,11 +13,11 @@ from addons.translation import splice
 from addons.translation.anthropic.read_answer import reader_for as reader_for_claude
 from addons.translation.anthropic.write_request import write_request as write_for_claude
 from addons.translation.conversation import Answer
-from addons.translation.conversation import Failure
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Json
 from addons.translation.conversation import Request
 from addons.translation.conversation import Written
+from addons.translation.errors import Failure
+from addons.translation.errors import InvalidRequest
 from addons.translation.gemini.read_answer import AnswerReader as GeminiReader
 from addons.translation.gemini.read_request import read_request as read_gemini
 from addons.translation.gemini.write_answer import StreamWriter as GeminiWriter

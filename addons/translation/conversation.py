@@ -4,7 +4,8 @@ Strategy: a dialect's module reads its own form into these classes, or writes th
 knows no other dialect. The form is a superset: what only one dialect knows is kept (signatures at the very part
 they belong to, the detail of one image, the log probabilities of one choice), and a writer that has no place
 for something says so in `Notes`. What only Gemini knows is kept in members named `google`, in Google's own words;
-they go to nobody else. What a client got wrong is `InvalidRequest`, raised before anything is sent.
+they go to nobody else. What a client got wrong is an
+`InvalidRequest` (`errors.py`), raised before anything is sent.
 
 A piece of a streamed answer is an `Answer` too: its parts are what is new.
 """
@@ -22,21 +23,8 @@ from pydantic_core import from_json
 from pydantic_core import to_json
 
 from metering.call import Reading
-from metering.usage.errors import HTTP_CODES
 
 Json = dict[str, object]
-
-
-class InvalidRequest(Exception):
-    """The client's request cannot be converted; `param` is the path of what is wrong in its body, `status` HTTP's,
-    `code` a word of ours where a name of google.rpc.Code says too little."""
-
-    def __init__(self, message: str, param: str | None = None, status: int = 400, code: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.param = param
-        self.status = status
-        self.code = code
 
 
 @dataclass(slots=True)
@@ -354,29 +342,6 @@ class Answer:
     """Seconds since the epoch."""
     google: Json = field(default_factory=dict)
     """Members of a GenerateContentResponse beside candidates, modelVersion and responseId."""
-
-
-@dataclass(slots=True)
-class Failure:
-    """An error of an upstream, or of ours."""
-
-    status: int
-    """HTTP."""
-    message: str
-    code: str
-    """A name of google.rpc.Code, or a word of ours."""
-    retry_after: int | None = None
-    """Seconds."""
-
-
-def refusal(status: int, message: str) -> Failure:
-    """An error of ours."""
-    return Failure(status, message, code_of(status))
-
-
-def code_of(status: int) -> str:
-    """Google's word for an HTTP status."""
-    return HTTP_CODES.get(status, "INVALID_ARGUMENT" if status < 500 else "UNAVAILABLE")
 
 
 def from_bytes(raw: bytes) -> object:

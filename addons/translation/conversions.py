@@ -19,9 +19,9 @@ from addons.translation import splice
 from addons.translation import videos
 from addons.translation.chats import plan_google_chat
 from addons.translation.chats import plan_openai_chat
-from addons.translation.conversation import Failure
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Json
+from addons.translation.errors import Failure
+from addons.translation.errors import InvalidRequest
 from addons.translation.images import gemini as gemini_images
 from addons.translation.images import imagen
 from addons.translation.images import predict

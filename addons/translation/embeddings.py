@@ -20,11 +20,11 @@ from pydantic import AliasChoices
 from pydantic import BeforeValidator
 from pydantic import Field
 
-from addons.translation.conversation import Failure
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Json
 from addons.translation.conversation import Notes
-from addons.translation.conversation import code_of
+from addons.translation.errors import Failure
+from addons.translation.errors import InvalidRequest
+from addons.translation.errors import code_of
 from addons.translation.errors import read_error
 from addons.translation.validation import Count
 from addons.translation.validation import Model

@@ -1,17 +1,60 @@
-"""Errors: those of upstreams read, whoever's they are, and told in the words of OpenAI, Anthropic or Google."""
+"""Errors: what a client got wrong (`InvalidRequest`), and what went wrong at the service (`Failure`). Errors of any
+service are read, and told in the words of OpenAI, Anthropic or Google.
+"""
 
 import re
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from addons.translation.conversation import Failure
 from addons.translation.conversation import Json
-from addons.translation.conversation import code_of
-from addons.translation.conversation import refusal
+from metering.usage.errors import HTTP_CODES
 from metering.usage.errors import RPC_CODES
 from metering.usage.google import items
 from metering.usage.google import member
 from metering.usage.google import number_of
 from metering.usage.google import text_of
+
+
+class InvalidRequest(Exception):
+    """The client's request cannot be converted."""
+
+    def __init__(self, message: str, param: str | None = None, status: int = 400, code: str | None = None) -> None:
+        """`param` is the path of what is wrong in the client's body, such as `messages[0].content`; `status` is HTTP's;
+        `code` is a word of ours where a name of google.rpc.Code says too little."""
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.status = status
+        self.code = code
+
+
+@dataclass(slots=True)
+class Failure:
+    """An error that a client is told: an upstream's, or one of ours."""
+
+    status: int
+    """HTTP."""
+    message: str
+    code: str
+    """A name of google.rpc.Code, or a word of ours."""
+    retry_after: int | None = None
+    """Seconds."""
+
+
+def refusal(status: int, message: str) -> Failure:
+    """An error of ours with the usual code of an HTTP status."""
+    return Failure(status, message, code_of(status))
+
+
+def unfinished() -> Failure:
+    """The failure of a stream that ended before the answer in it had."""
+    return refusal(502, "The upstream ended its answer before its end.")
+
+
+def code_of(status: int) -> str:
+    """The name of google.rpc.Code for an HTTP status, such as NOT_FOUND for 404."""
+    return HTTP_CODES.get(status, "INVALID_ARGUMENT" if status < 500 else "UNAVAILABLE")
+
 
 # Reading
 
@@ -67,11 +110,6 @@ def _seconds(delay: str) -> int | None:
         return -int(-float(delay.removesuffix("s")) // 1)
     except (ValueError, OverflowError):
         return None
-
-
-def unfinished() -> Failure:
-    """The failure of a stream that ended before the answer in it had."""
-    return refusal(502, "The upstream ended its answer before its end.")
 
 
 # Writing

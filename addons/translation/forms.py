@@ -11,7 +11,7 @@ from multipart import PushMultipartParser
 from multipart import content_disposition_quote
 from multipart import parse_options_header
 
-from addons.translation.conversation import InvalidRequest
+from addons.translation.errors import InvalidRequest
 
 MOST_FIELDS = 128
 LONGEST_TYPE = 256

@@ -5,8 +5,8 @@ import re
 from urllib.parse import unquote_to_bytes
 from urllib.parse import urlsplit
 
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Media
+from addons.translation.errors import InvalidRequest
 
 MIME_TYPES = {
     "png": "image/png",

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from datetime import UTC
 from datetime import datetime
 
-from addons.translation.conversation import Failure
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Json
+from addons.translation.errors import Failure
+from addons.translation.errors import InvalidRequest
 from addons.translation.publishers import model_of
 from metering.usage.google import items
 from metering.usage.google import member

@@ -12,9 +12,9 @@ from typing import Self
 
 from pydantic_core import to_json
 
-from addons.translation.conversation import Failure
 from addons.translation.conversation import Json
 from addons.translation.conversation import Notes
+from addons.translation.errors import Failure
 from addons.translation.publishers import ServedModel
 
 

@@ -6,7 +6,7 @@ Source: Google's pages on partner and open models; reference paths of aiplatform
 import re
 from typing import NamedTuple
 
-from addons.translation.conversation import InvalidRequest
+from addons.translation.errors import InvalidRequest
 from metering.request import PREFIXES
 from metering.usage import RAW_PREDICT
 

@@ -16,8 +16,8 @@ from pydantic import alias_generators
 from pydantic import model_validator
 from pydantic_core import from_json
 
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Json
+from addons.translation.errors import InvalidRequest
 from metering.usage.google import member
 from metering.usage.google import snake
 

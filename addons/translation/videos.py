@@ -22,12 +22,12 @@ from pydantic import Field
 
 from addons.translation import forms
 from addons.translation import media
-from addons.translation.conversation import Failure
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Json
 from addons.translation.conversation import Media
 from addons.translation.conversation import Notes
-from addons.translation.conversation import code_of
+from addons.translation.errors import Failure
+from addons.translation.errors import InvalidRequest
+from addons.translation.errors import code_of
 from addons.translation.errors import read_error
 from addons.translation.forms import FormFile
 from addons.translation.plan import AnswerBody

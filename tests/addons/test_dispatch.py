@@ -14,7 +14,7 @@ from addons.dispatch import dispatch
 from addons.exchange import Exchange
 from addons.exchange import State
 from addons.translation import conversions
-from addons.translation.conversation import InvalidRequest
+from addons.translation.errors import InvalidRequest
 from addons.translation.plan import ClientRequest
 from addons.translation.plan import Plan
 from metering.call import Call

@@ -14,7 +14,7 @@ from addons.exchange import State
 from addons.exchange import error_response
 from addons.exchange import fails_closed
 from addons.exchange import harmless
-from addons.translation.conversation import Failure
+from addons.translation.errors import Failure
 from metering.call import Call
 from metering.paths import parse
 from metering.request import Asked

@@ -10,7 +10,7 @@ from addons.rewrite import MOST_CONTAINERS
 from addons.rewrite import _can_list
 from addons.rewrite import _decoded
 from addons.rewrite import _named_in
-from addons.translation.conversation import InvalidRequest
+from addons.translation.errors import InvalidRequest
 
 
 def posting(body: bytes, **headers: str) -> http.Request:

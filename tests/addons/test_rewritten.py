@@ -19,7 +19,7 @@ from addons.rewritten import answer_of_ours
 from addons.rewritten import rewrite_answer
 from addons.rewritten import take_headers
 from addons.translation import conversions
-from addons.translation.conversation import Failure
+from addons.translation.errors import Failure
 from addons.translation.plan import ClientRequest
 from addons.upstream import Unhurried
 from metering.call import Call

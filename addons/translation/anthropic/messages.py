@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 from addons.translation import signatures
 from addons.translation.anthropic.families import Family
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Json
 from addons.translation.conversation import Media
 from addons.translation.conversation import Part
@@ -24,6 +23,7 @@ from addons.translation.conversation import Thought
 from addons.translation.conversation import ToolCall
 from addons.translation.conversation import ToolResult
 from addons.translation.conversation import Turn
+from addons.translation.errors import InvalidRequest
 
 IMAGE_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 """Media types of images that Claude reads (page on vision)."""

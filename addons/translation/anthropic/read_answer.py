@@ -15,7 +15,6 @@ from addons.translation.anthropic.answer_tool import answer_tool_of
 from addons.translation.conversation import Answer
 from addons.translation.conversation import Choice
 from addons.translation.conversation import Citation
-from addons.translation.conversation import Failure
 from addons.translation.conversation import Finish
 from addons.translation.conversation import Json
 from addons.translation.conversation import Request
@@ -23,6 +22,7 @@ from addons.translation.conversation import Text
 from addons.translation.conversation import Thought
 from addons.translation.conversation import ToolCall
 from addons.translation.conversation import usage_of
+from addons.translation.errors import Failure
 from addons.translation.errors import read_error
 from metering.usage.anthropic import AnthropicReader
 from metering.usage.google import items

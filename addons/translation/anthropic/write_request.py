@@ -22,13 +22,13 @@ from addons.translation.anthropic.messages import write_messages
 from addons.translation.anthropic.thinking import write_thinking
 from addons.translation.conversation import DEFAULT_TIERS
 from addons.translation.conversation import Function
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Json
 from addons.translation.conversation import Media
 from addons.translation.conversation import Notes
 from addons.translation.conversation import Request
 from addons.translation.conversation import Text
 from addons.translation.conversation import Written
+from addons.translation.errors import InvalidRequest
 from metering.usage.google import items
 
 VERSION = "vertex-2023-10-16"

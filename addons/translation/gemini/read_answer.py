@@ -7,7 +7,6 @@ missing, in either case of letters, or new.
 from addons.translation.conversation import Answer
 from addons.translation.conversation import Choice
 from addons.translation.conversation import Citation
-from addons.translation.conversation import Failure
 from addons.translation.conversation import Finish
 from addons.translation.conversation import Json
 from addons.translation.conversation import NativeFinish
@@ -16,6 +15,7 @@ from addons.translation.conversation import TokenLogprob
 from addons.translation.conversation import ToolCall
 from addons.translation.conversation import Usage
 from addons.translation.conversation import usage_of
+from addons.translation.errors import Failure
 from addons.translation.errors import read_error
 from addons.translation.gemini.parts import read_part
 from addons.translation.gemini.parts import unknown_members

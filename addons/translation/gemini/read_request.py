@@ -12,7 +12,6 @@ from addons.translation.conversation import Effort
 from addons.translation.conversation import Format
 from addons.translation.conversation import Function
 from addons.translation.conversation import Google
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Json
 from addons.translation.conversation import Media
 from addons.translation.conversation import Part
@@ -24,6 +23,7 @@ from addons.translation.conversation import ToolCall
 from addons.translation.conversation import ToolChoice
 from addons.translation.conversation import ToolResult
 from addons.translation.conversation import Turn
+from addons.translation.errors import InvalidRequest
 from addons.translation.gemini.parts import listed
 from addons.translation.gemini.parts import read_part
 from addons.translation.gemini.schema import MODES

@@ -6,13 +6,13 @@ Source: GenerateContentResponse in the discovery document of aiplatform v1.
 from addons.translation.conversation import Answer
 from addons.translation.conversation import Choice
 from addons.translation.conversation import Citation
-from addons.translation.conversation import Failure
 from addons.translation.conversation import Finish
 from addons.translation.conversation import Json
 from addons.translation.conversation import Text
 from addons.translation.conversation import TokenLogprob
 from addons.translation.conversation import Usage
 from addons.translation.conversation import to_bytes
+from addons.translation.errors import Failure
 from addons.translation.errors import google_error
 from addons.translation.gemini.families import NEWEST
 from addons.translation.gemini.parts import write_part

@@ -11,7 +11,6 @@ from addons.translation import signatures
 from addons.translation.conversation import DEFAULT_TIERS
 from addons.translation.conversation import Function
 from addons.translation.conversation import Google
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Json
 from addons.translation.conversation import Media
 from addons.translation.conversation import Notes
@@ -23,6 +22,7 @@ from addons.translation.conversation import ToolChoice
 from addons.translation.conversation import ToolResult
 from addons.translation.conversation import Turn
 from addons.translation.conversation import Written
+from addons.translation.errors import InvalidRequest
 from addons.translation.gemini.families import Family
 from addons.translation.gemini.families import family_of
 from addons.translation.gemini.parts import RESOLUTIONS

@@ -6,7 +6,7 @@ Sources: Google's reference of the Imagen API and its pages on the Gemini image 
 import re
 from typing import NamedTuple
 
-from addons.translation.conversation import InvalidRequest
+from addons.translation.errors import InvalidRequest
 from addons.translation.images.sizes import EXTREME_RATIOS
 from addons.translation.images.sizes import IMAGEN_RATIOS
 from addons.translation.images.sizes import RATIOS

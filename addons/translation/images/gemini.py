@@ -4,13 +4,13 @@ Sources: the discovery document of aiplatform v1; Google's pages on the Gemini i
 """
 
 from addons.translation.conversation import Answer
-from addons.translation.conversation import Failure
 from addons.translation.conversation import Finish
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Json
 from addons.translation.conversation import Media
 from addons.translation.conversation import Text
 from addons.translation.conversation import Usage
+from addons.translation.errors import Failure
+from addons.translation.errors import InvalidRequest
 from addons.translation.gemini.read_answer import FINISH_REASONS
 from addons.translation.gemini.read_answer import AnswerReader
 from addons.translation.images.families import family_of

@@ -8,10 +8,10 @@ from io import BytesIO
 
 from PIL import Image
 
-from addons.translation.conversation import Failure
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Json
 from addons.translation.conversation import Media
+from addons.translation.errors import Failure
+from addons.translation.errors import InvalidRequest
 from addons.translation.errors import read_error
 from addons.translation.images.families import family_of
 from addons.translation.images.pictures import open_picture

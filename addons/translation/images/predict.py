@@ -20,10 +20,10 @@ from pydantic_core import to_json
 
 from addons.translation import forms
 from addons.translation import media
-from addons.translation.conversation import Failure
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Json
 from addons.translation.conversation import Notes
+from addons.translation.errors import Failure
+from addons.translation.errors import InvalidRequest
 from addons.translation.errors import read_error
 from addons.translation.images.pictures import first_bytes
 from addons.translation.images.schema import MOST_IMAGES

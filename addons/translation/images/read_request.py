@@ -11,10 +11,10 @@ from typing import Literal
 
 from addons.translation import forms
 from addons.translation import media
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Json
 from addons.translation.conversation import Media
 from addons.translation.conversation import Notes
+from addons.translation.errors import InvalidRequest
 from addons.translation.images.schema import EDIT_PARAMETERS
 from addons.translation.images.schema import IMAGEN_PARAMETERS
 from addons.translation.images.schema import SOURCES

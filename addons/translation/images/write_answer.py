@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from dataclasses import field
 
 from addons.translation import media
-from addons.translation.conversation import Failure
 from addons.translation.conversation import Json
 from addons.translation.conversation import Media
 from addons.translation.conversation import Usage
+from addons.translation.errors import Failure
 from addons.translation.images.pictures import first_bytes
 from addons.translation.images.pictures import size_of
 

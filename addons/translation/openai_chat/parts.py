@@ -17,7 +17,6 @@ from pydantic_core import from_json
 
 from addons.translation import media
 from addons.translation import signatures
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Json
 from addons.translation.conversation import Media
 from addons.translation.conversation import Notes
@@ -28,6 +27,7 @@ from addons.translation.conversation import Thought
 from addons.translation.conversation import ToolCall
 from addons.translation.conversation import ToolResult
 from addons.translation.conversation import Turn
+from addons.translation.errors import InvalidRequest
 from addons.translation.openai_chat import schema
 from addons.translation.validation import DEEPEST
 from addons.translation.validation import is_finite

@@ -11,9 +11,7 @@ from addons.translation import signatures
 from addons.translation.conversation import Answer
 from addons.translation.conversation import Choice
 from addons.translation.conversation import Citation
-from addons.translation.conversation import Failure
 from addons.translation.conversation import Finish
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Media
 from addons.translation.conversation import NativeFinish
 from addons.translation.conversation import Part
@@ -22,6 +20,8 @@ from addons.translation.conversation import Text
 from addons.translation.conversation import Thought
 from addons.translation.conversation import ToolCall
 from addons.translation.conversation import usage_of
+from addons.translation.errors import Failure
+from addons.translation.errors import InvalidRequest
 from addons.translation.errors import read_error
 from addons.translation.openai_chat.logprobs import read_tokens
 from addons.translation.openai_chat.parts import read_arguments

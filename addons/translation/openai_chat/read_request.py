@@ -7,7 +7,6 @@ of OpenAI's API).
 from collections.abc import Sequence
 
 from addons.translation import signatures
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Json
 from addons.translation.conversation import Notes
 from addons.translation.conversation import Part
@@ -19,6 +18,7 @@ from addons.translation.conversation import ToolCall
 from addons.translation.conversation import ToolChoice
 from addons.translation.conversation import ToolResult
 from addons.translation.conversation import Turn
+from addons.translation.errors import InvalidRequest
 from addons.translation.openai_chat import schema
 from addons.translation.openai_chat.parts import add_parts
 from addons.translation.openai_chat.parts import read_arguments

@@ -10,11 +10,11 @@ from addons.translation.conversation import Effort
 from addons.translation.conversation import Format
 from addons.translation.conversation import Function
 from addons.translation.conversation import Google
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Json
 from addons.translation.conversation import Notes
 from addons.translation.conversation import Request
 from addons.translation.conversation import ToolChoice
+from addons.translation.errors import InvalidRequest
 from addons.translation.openai_chat.schema import EFFORTS
 from addons.translation.openai_chat.schema import SERVER_TOOLS
 from addons.translation.openai_chat.schema import AnyRequest

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from addons.translation import signatures
 from addons.translation.conversation import Answer
 from addons.translation.conversation import Choice
-from addons.translation.conversation import Failure
 from addons.translation.conversation import Finish
 from addons.translation.conversation import Json
 from addons.translation.conversation import Media
@@ -23,6 +22,7 @@ from addons.translation.conversation import TokenLogprob
 from addons.translation.conversation import ToolCall
 from addons.translation.conversation import Usage
 from addons.translation.conversation import to_bytes
+from addons.translation.errors import Failure
 from addons.translation.errors import openai_error
 from addons.translation.errors import unfinished
 from addons.translation.openai_chat.logprobs import write_tokens

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 from addons.translation import media
 from addons.translation.conversation import Function
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Json
 from addons.translation.conversation import Media
 from addons.translation.conversation import Notes
@@ -23,6 +22,7 @@ from addons.translation.conversation import ToolCall
 from addons.translation.conversation import ToolChoice
 from addons.translation.conversation import ToolResult
 from addons.translation.conversation import Written
+from addons.translation.errors import InvalidRequest
 from addons.translation.gemini.thinking import effort_of
 from addons.translation.openai_chat.parts import extra_content
 from addons.translation.openai_chat.parts import url_of

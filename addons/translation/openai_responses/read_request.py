@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from addons.translation import media
 from addons.translation import signatures
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Json
 from addons.translation.conversation import Media
 from addons.translation.conversation import Part
@@ -19,6 +18,7 @@ from addons.translation.conversation import Thinking
 from addons.translation.conversation import Thought
 from addons.translation.conversation import ToolCall
 from addons.translation.conversation import ToolChoice
+from addons.translation.errors import InvalidRequest
 from addons.translation.openai_chat.parts import add_parts
 from addons.translation.openai_chat.parts import read_arguments
 from addons.translation.openai_chat.parts import read_content

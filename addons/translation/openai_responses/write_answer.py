@@ -17,7 +17,6 @@ from addons.translation import media
 from addons.translation import signatures
 from addons.translation.conversation import Answer
 from addons.translation.conversation import Choice
-from addons.translation.conversation import Failure
 from addons.translation.conversation import Finish
 from addons.translation.conversation import Json
 from addons.translation.conversation import Media
@@ -28,6 +27,7 @@ from addons.translation.conversation import Thought
 from addons.translation.conversation import ToolCall
 from addons.translation.conversation import Usage
 from addons.translation.conversation import to_bytes
+from addons.translation.errors import Failure
 from addons.translation.errors import unfinished
 from addons.translation.openai_chat.parts import call_id
 from addons.translation.openai_responses.echo import echo_of

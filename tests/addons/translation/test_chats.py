@@ -13,10 +13,10 @@ from pydantic_core import from_json
 from pydantic_core import to_json
 
 from addons.translation.chats import CLIENTS
-from addons.translation.conversation import Failure
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversions import from_google
 from addons.translation.conversions import from_openai
+from addons.translation.errors import Failure
+from addons.translation.errors import InvalidRequest
 from addons.translation.plan import Plan
 from tests.addons.translation import chats
 from tests.addons.translation.client_requests import GOOGLE

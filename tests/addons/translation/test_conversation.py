@@ -3,7 +3,6 @@ import pytest
 from addons.translation.conversation import Finish
 from addons.translation.conversation import Function
 from addons.translation.conversation import Google
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Media
 from addons.translation.conversation import Notes
 from addons.translation.conversation import Request
@@ -13,30 +12,9 @@ from addons.translation.conversation import ToolCall
 from addons.translation.conversation import ToolResult
 from addons.translation.conversation import Turn
 from addons.translation.conversation import Usage
-from addons.translation.conversation import code_of
 from addons.translation.conversation import to_bytes
 from addons.translation.conversation import usage_of
 from metering.call import Reading
-
-
-@pytest.mark.parametrize(
-    ("status", "code"),
-    [
-        (400, "INVALID_ARGUMENT"),
-        (401, "UNAUTHENTICATED"),
-        (403, "PERMISSION_DENIED"),
-        (404, "NOT_FOUND"),
-        (429, "RESOURCE_EXHAUSTED"),
-        (500, "INTERNAL"),
-        (503, "UNAVAILABLE"),
-        (504, "DEADLINE_EXCEEDED"),
-        # Statuses without a code of their own.
-        (418, "INVALID_ARGUMENT"),
-        (529, "UNAVAILABLE"),
-    ],
-)
-def test_codes(status: int, code: str) -> None:
-    assert code_of(status) == code
 
 
 def test_requests_share_nothing() -> None:
@@ -51,11 +29,6 @@ def test_what_is_dropped_is_named_once() -> None:
     notes.drop("b", "a", "b")
     notes.drop("c")
     assert notes.dropped == ["a", "b", "c"]
-
-
-def test_a_refusal_tells_where_and_with_which_status() -> None:
-    error = InvalidRequest("no", "messages[0]")
-    assert (str(error), error.param, error.status) == ("no", "messages[0]", 400)
 
 
 def test_the_finish_reasons_are_openais() -> None:

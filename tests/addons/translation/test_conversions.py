@@ -8,13 +8,13 @@ from pydantic_core import to_json
 
 from addons.translation import videos
 from addons.translation.chats import CLIENTS
-from addons.translation.conversation import Failure
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversions import SERVED
 from addons.translation.conversions import from_google
 from addons.translation.conversions import from_openai
 from addons.translation.conversions import list_models
 from addons.translation.conversions import pass_on
+from addons.translation.errors import Failure
+from addons.translation.errors import InvalidRequest
 from addons.translation.plan import AnswerBody
 from addons.translation.plan import ClientRequest
 from tests.addons.translation.client_requests import FORM

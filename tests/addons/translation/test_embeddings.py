@@ -6,8 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.translation.conversation import Failure
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Json
 from addons.translation.embeddings import BATCH_BYTES
 from addons.translation.embeddings import Action
@@ -16,6 +14,8 @@ from addons.translation.embeddings import action_of
 from addons.translation.embeddings import read_answers
 from addons.translation.embeddings import read_request
 from addons.translation.embeddings import write_requests
+from addons.translation.errors import Failure
+from addons.translation.errors import InvalidRequest
 from tests.metering.test_json_array import json_values
 from tests.metering.usage.told import ANYTHING
 from tests.vertex_simulator.schema import check_request

@@ -4,13 +4,40 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.translation.conversation import Failure
+from addons.translation.errors import Failure
+from addons.translation.errors import InvalidRequest
+from addons.translation.errors import code_of
 from addons.translation.errors import google_error
 from addons.translation.errors import openai_error
 from addons.translation.errors import read_error
 from tests.addons.translation.gemini.examples import documents
 
 Json = dict[str, Any]
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (400, "INVALID_ARGUMENT"),
+        (401, "UNAUTHENTICATED"),
+        (403, "PERMISSION_DENIED"),
+        (404, "NOT_FOUND"),
+        (429, "RESOURCE_EXHAUSTED"),
+        (500, "INTERNAL"),
+        (503, "UNAVAILABLE"),
+        (504, "DEADLINE_EXCEEDED"),
+        # Statuses without a code of their own.
+        (418, "INVALID_ARGUMENT"),
+        (529, "UNAVAILABLE"),
+    ],
+)
+def test_codes(status: int, code: str) -> None:
+    assert code_of(status) == code
+
+
+def test_a_refusal_tells_where_and_with_which_status() -> None:
+    error = InvalidRequest("no", "messages[0]")
+    assert (str(error), error.param, error.status) == ("no", "messages[0]", 400)
 
 
 def error(**members: object) -> Json:

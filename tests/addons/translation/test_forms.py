@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from addons.translation import forms
-from addons.translation.conversation import InvalidRequest
+from addons.translation.errors import InvalidRequest
 from addons.translation.forms import Field
 from addons.translation.forms import FormFile
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Media
+from addons.translation.errors import InvalidRequest
 from addons.translation.media import AUDIO_TYPES
 from addons.translation.media import base64_of
 from addons.translation.media import from_url

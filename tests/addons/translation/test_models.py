@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.translation.conversation import Failure
+from addons.translation.errors import Failure
 from addons.translation.models import catalogue
 from addons.translation.models import next_page
 from addons.translation.models import one

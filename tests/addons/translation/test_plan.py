@@ -1,6 +1,6 @@
 import pytest
 
-from addons.translation.conversation import Failure
+from addons.translation.errors import Failure
 from addons.translation.plan import Plan
 from addons.translation.plan import Sending
 from addons.translation.plan import WholeConversion

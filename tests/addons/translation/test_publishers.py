@@ -1,6 +1,6 @@
 import pytest
 
-from addons.translation.conversation import InvalidRequest
+from addons.translation.errors import InvalidRequest
 from addons.translation.publishers import PUBLISHERS
 from addons.translation.publishers import ServedModel
 from addons.translation.publishers import model_of

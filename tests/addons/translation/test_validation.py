@@ -4,7 +4,7 @@ from typing import Literal
 import pytest
 from pydantic import Field
 
-from addons.translation.conversation import InvalidRequest
+from addons.translation.errors import InvalidRequest
 from addons.translation.validation import GoogleModel
 from addons.translation.validation import Model
 from addons.translation.validation import camel

@@ -9,9 +9,9 @@ from hypothesis import example
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.translation.conversation import Failure
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Json
+from addons.translation.errors import Failure
+from addons.translation.errors import InvalidRequest
 from addons.translation.plan import AnswerBody
 from addons.translation.videos import FAMILIES
 from addons.translation.videos import SIZES

@@ -10,11 +10,11 @@ from pydantic_core import to_json
 
 from addons.translation.anthropic.write_request import write_request
 from addons.translation.conversation import Function
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Part
 from addons.translation.conversation import Request
 from addons.translation.conversation import Text
 from addons.translation.conversation import Turn
+from addons.translation.errors import InvalidRequest
 
 Json = dict[str, Any]
 

@@ -12,7 +12,6 @@ from addons.translation.anthropic.read_answer import reader_for
 from addons.translation.conversation import Answer
 from addons.translation.conversation import Choice
 from addons.translation.conversation import Citation
-from addons.translation.conversation import Failure
 from addons.translation.conversation import Finish
 from addons.translation.conversation import Format
 from addons.translation.conversation import Part
@@ -21,6 +20,7 @@ from addons.translation.conversation import Text
 from addons.translation.conversation import Thought
 from addons.translation.conversation import ToolCall
 from addons.translation.conversation import Usage
+from addons.translation.errors import Failure
 from addons.translation.openai_chat.write_answer import StreamWriter
 from addons.translation.openai_chat.write_answer import write_answer
 from addons.translation.openai_responses.write_answer import write_answer as write_response

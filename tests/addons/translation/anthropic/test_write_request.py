@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from addons.translation.anthropic.write_request import write_request
 from addons.translation.conversation import Function
 from addons.translation.conversation import Google
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Media
 from addons.translation.conversation import Part
 from addons.translation.conversation import Request
@@ -19,6 +18,7 @@ from addons.translation.conversation import ToolCall
 from addons.translation.conversation import ToolChoice
 from addons.translation.conversation import ToolResult
 from addons.translation.conversation import Turn
+from addons.translation.errors import InvalidRequest
 from addons.translation.openai_chat.read_request import read_request
 from addons.translation.openai_responses.read_request import read_request as read_response
 from addons.translation.openai_responses.schema import LOGPROBS

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from addons.translation.conversation import Answer
 from addons.translation.conversation import Choice
 from addons.translation.conversation import Function
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Part
 from addons.translation.conversation import Request
 from addons.translation.conversation import Signature
 from addons.translation.conversation import Text
 from addons.translation.conversation import ToolCall
 from addons.translation.conversation import Turn
+from addons.translation.errors import InvalidRequest
 from addons.translation.gemini.read_answer import AnswerReader
 from addons.translation.gemini.read_request import read_request as gemini_request
 from addons.translation.gemini.write_request import write_request

@@ -5,13 +5,13 @@ from hypothesis import strategies as st
 from addons.translation.conversation import Answer
 from addons.translation.conversation import Choice
 from addons.translation.conversation import Citation
-from addons.translation.conversation import Failure
 from addons.translation.conversation import Finish
 from addons.translation.conversation import NativeFinish
 from addons.translation.conversation import Text
 from addons.translation.conversation import TokenLogprob
 from addons.translation.conversation import ToolCall
 from addons.translation.conversation import Usage
+from addons.translation.errors import Failure
 from addons.translation.gemini.read_answer import FINISH_REASONS
 from addons.translation.gemini.read_answer import AnswerReader
 from tests.addons.translation.gemini.examples import Json

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import example
 from hypothesis import given
 
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Media
 from addons.translation.conversation import Request
 from addons.translation.conversation import Signature
 from addons.translation.conversation import Text
 from addons.translation.conversation import ToolResult
 from addons.translation.conversation import Turn
+from addons.translation.errors import InvalidRequest
 from addons.translation.gemini.read_request import read_request as gemini_request
 from addons.translation.gemini.write_request import write_request
 from metering.usage.google import snake

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 from addons.translation.conversation import Answer
 from addons.translation.conversation import Choice
 from addons.translation.conversation import Citation
-from addons.translation.conversation import Failure
 from addons.translation.conversation import Finish
 from addons.translation.conversation import NativeFinish
 from addons.translation.conversation import Part
 from addons.translation.conversation import Text
 from addons.translation.conversation import TokenLogprob
 from addons.translation.conversation import Usage
+from addons.translation.errors import Failure
 from addons.translation.gemini.read_answer import AnswerReader
 from addons.translation.gemini.write_answer import StreamWriter
 from addons.translation.gemini.write_answer import write_answer

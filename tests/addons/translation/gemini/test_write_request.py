@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from addons.translation.conversation import Format
 from addons.translation.conversation import Function
 from addons.translation.conversation import Google
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Media
 from addons.translation.conversation import Part
 from addons.translation.conversation import Request
@@ -20,6 +19,7 @@ from addons.translation.conversation import ToolCall
 from addons.translation.conversation import ToolChoice
 from addons.translation.conversation import ToolResult
 from addons.translation.conversation import Turn
+from addons.translation.errors import InvalidRequest
 from addons.translation.gemini.write_request import TIER_HEADER
 from addons.translation.gemini.write_request import write_request
 from addons.translation.openai_chat.read_request import read_request

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from addons.translation import forms
-from addons.translation.conversation import Failure
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Media
+from addons.translation.errors import Failure
+from addons.translation.errors import InvalidRequest
 from addons.translation.images import gemini
 from addons.translation.images import imagen
 from addons.translation.images import predict

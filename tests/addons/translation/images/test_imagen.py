@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from addons.translation import forms
-from addons.translation.conversation import InvalidRequest
+from addons.translation.errors import InvalidRequest
 from addons.translation.errors import openai_error
 from addons.translation.images import imagen
 from addons.translation.images.read_request import ImageRequest

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from addons.translation import forms
-from addons.translation.conversation import InvalidRequest
+from addons.translation.errors import InvalidRequest
 from addons.translation.forms import FormFile
 from addons.translation.images import predict
 from addons.translation.images.predict import MOST_CALLS

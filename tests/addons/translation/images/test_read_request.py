@@ -7,8 +7,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from addons.translation import forms
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Media
+from addons.translation.errors import InvalidRequest
 from addons.translation.forms import FormFile
 from addons.translation.images import gemini
 from addons.translation.images import imagen

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from pydantic.alias_generators import to_camel
 
-from addons.translation.conversation import InvalidRequest
+from addons.translation.errors import InvalidRequest
 from addons.translation.forms import FormFile
 from addons.translation.images.schema import EDIT_PARAMETERS
 from addons.translation.images.schema import IMAGEN_PARAMETERS

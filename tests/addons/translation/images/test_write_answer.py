@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.translation.conversation import Failure
+from addons.translation.errors import Failure
 from addons.translation.images import gemini
 from addons.translation.images import imagen
 from addons.translation.images import predict

@@ -5,9 +5,9 @@ from typing import Any
 
 from addons.translation.conversation import Answer
 from addons.translation.conversation import Choice
-from addons.translation.conversation import Failure
 from addons.translation.conversation import Finish
 from addons.translation.conversation import Part
+from addons.translation.errors import Failure
 from addons.translation.openai_chat.read_answer import AnswerReader as ChatReader
 from addons.translation.openai_chat.write_answer import StreamWriter
 from addons.translation.openai_chat.write_answer import write_answer

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Part
 from addons.translation.conversation import Request
 from addons.translation.conversation import Turn
+from addons.translation.errors import InvalidRequest
 from addons.translation.gemini.write_request import write_request as for_gemini
 from addons.translation.openai_chat.read_request import read_request
 from tests.addons.translation.chats import check

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from addons.translation.conversation import Answer
 from addons.translation.conversation import Citation
-from addons.translation.conversation import Failure
 from addons.translation.conversation import Finish
 from addons.translation.conversation import Media
 from addons.translation.conversation import NativeFinish
@@ -17,6 +16,7 @@ from addons.translation.conversation import Text
 from addons.translation.conversation import Thought
 from addons.translation.conversation import ToolCall
 from addons.translation.conversation import Usage
+from addons.translation.errors import Failure
 from addons.translation.gemini.write_answer import StreamWriter as GoogleStreamWriter
 from addons.translation.gemini.write_answer import write_answer as google_answer
 from addons.translation.openai_chat.read_answer import AnswerReader as ChatReader

@@ -10,7 +10,6 @@ from addons.translation.conversation import Answer
 from addons.translation.conversation import Choice
 from addons.translation.conversation import Finish
 from addons.translation.conversation import Function
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Media
 from addons.translation.conversation import Signature
 from addons.translation.conversation import Text
@@ -20,6 +19,7 @@ from addons.translation.conversation import ToolCall
 from addons.translation.conversation import ToolChoice
 from addons.translation.conversation import ToolResult
 from addons.translation.conversation import Turn
+from addons.translation.errors import InvalidRequest
 from addons.translation.openai_chat.read_request import read_request
 from addons.translation.openai_chat.write_answer import write_answer
 from tests.addons.translation.chats import DEEP

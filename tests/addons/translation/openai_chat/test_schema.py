@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from addons.translation.conversation import InvalidRequest
+from addons.translation.errors import InvalidRequest
 from addons.translation.gemini.thinking import BUDGETS
 from addons.translation.openai_chat.schema import EFFORTS
 from addons.translation.openai_chat.schema import AudioPart

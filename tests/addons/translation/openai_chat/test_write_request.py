@@ -9,7 +9,6 @@ from hypothesis import settings
 from addons.translation.conversation import Format
 from addons.translation.conversation import Function
 from addons.translation.conversation import Google
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Media
 from addons.translation.conversation import Notes
 from addons.translation.conversation import Request
@@ -22,6 +21,7 @@ from addons.translation.conversation import ToolChoice
 from addons.translation.conversation import ToolResult
 from addons.translation.conversation import Turn
 from addons.translation.conversation import Written
+from addons.translation.errors import InvalidRequest
 from addons.translation.gemini.read_request import read_request as google_request
 from addons.translation.openai_chat.read_request import read_request
 from addons.translation.openai_chat.write_request import write_request

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 
 from addons.translation.conversation import Answer
 from addons.translation.conversation import Choice
-from addons.translation.conversation import Failure
 from addons.translation.conversation import Finish
 from addons.translation.conversation import Media
 from addons.translation.conversation import Part
 from addons.translation.conversation import Text
 from addons.translation.conversation import Thought
 from addons.translation.conversation import ToolCall
+from addons.translation.errors import Failure
 from addons.translation.openai_responses.write_answer import StreamWriter
 from addons.translation.openai_responses.write_answer import write_answer
 from tests.addons.translation import chats

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Request
 from addons.translation.conversation import Signature
+from addons.translation.errors import InvalidRequest
 from addons.translation.openai_responses.read_request import read_request
 
 Json = dict[str, Any]

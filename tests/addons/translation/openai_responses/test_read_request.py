@@ -9,7 +9,6 @@ from addons.translation.conversation import Answer
 from addons.translation.conversation import Choice
 from addons.translation.conversation import Format
 from addons.translation.conversation import Function
-from addons.translation.conversation import InvalidRequest
 from addons.translation.conversation import Media
 from addons.translation.conversation import Part
 from addons.translation.conversation import Signature
@@ -20,6 +19,7 @@ from addons.translation.conversation import ToolCall
 from addons.translation.conversation import ToolChoice
 from addons.translation.conversation import ToolResult
 from addons.translation.conversation import Turn
+from addons.translation.errors import InvalidRequest
 from addons.translation.gemini.write_request import write_request as write_for_gemini
 from addons.translation.openai_responses.read_request import read_request
 from addons.translation.openai_responses.schema import SKIPPED

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from addons.translation.conversation import InvalidRequest
+from addons.translation.errors import InvalidRequest
 from addons.translation.openai_chat.schema import ServerTool
 from addons.translation.openai_responses.schema import NOT_SERVED
 from addons.translation.openai_responses.schema import SKIPPED
