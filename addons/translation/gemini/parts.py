@@ -108,7 +108,9 @@ _KNOWN = {
 
 def unknown_members(value: object, known: frozenset[str]) -> Json:
     """The members of an object that are not among `known`, in camelCase. Empty for what is no object."""
-    return {camel(name): value[name] for name in value.keys() - known} if isinstance(value, dict) else {}
+    if not isinstance(value, dict):
+        return {}
+    return {camel(name): inner for name, inner in value.items() if name not in known}
 
 
 def read_part(part: object) -> Part | None:

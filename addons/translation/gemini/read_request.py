@@ -173,14 +173,9 @@ def _read_contents(contents: list[object], request: Request, google: Google) -> 
     calls = _OpenCalls()
     for number, content in enumerate(contents):
         path = f"contents[{number}]"
-        parts: list[Part] = []
-        for place, raw in enumerate(listed(member(content, "parts"))):
-            if part := read_part(raw):
-                _normalize(part, raw, f"{path}.parts[{place}]")
-                parts.append(part)
-                if isinstance(part, Text) and part.google and not part.text:
-                    google.elsewhere.append(f"{path}.parts[{place}]")
-        if member(content, "role") == "model":
+        parts = _read_parts(listed(member(content, "parts")), path, google)
+        role: Literal["user", "assistant"] = "assistant" if member(content, "role") == "model" else "user"
+        if role == "assistant":
             if any(isinstance(part, ToolResult) for part in parts):
                 raise InvalidRequest("write a functionResponse into a content of the user", path)
             calls.add(parts, path)
@@ -190,12 +185,23 @@ def _read_contents(contents: list[object], request: Request, google: Google) -> 
             parts = [*calls.take_results(parts, path), *(part for part in parts if not isinstance(part, ToolResult))]
             if parts:
                 calls.refuse_open(path)
-        role: Literal["user", "assistant"] = "assistant" if member(content, "role") == "model" else "user"
         if parts and request.turns and request.turns[-1].role == role:
             request.turns[-1].parts += parts
         elif parts:
             request.turns.append(Turn(role, parts))
     calls.refuse_open(f"contents[{len(contents) - 1}]")
+
+
+def _read_parts(raws: list[object], path: str, google: Google) -> list[Part]:
+    """The parts of a content. Those that mean nothing to others than Gemini are named in `google.elsewhere`."""
+    parts: list[Part] = []
+    for place, raw in enumerate(raws):
+        if part := read_part(raw):
+            _normalize(part, raw, f"{path}.parts[{place}]")
+            parts.append(part)
+            if isinstance(part, Text) and part.google and not part.text:
+                google.elsewhere.append(f"{path}.parts[{place}]")
+    return parts
 
 
 def _normalize(part: Part, raw: object, path: str) -> None:

@@ -208,6 +208,34 @@ def test_how_a_client_wants_it_to_think(config: Json, effort: Any, budget: int |
 
 
 @pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("temperature", "generationConfig.temperature"),
+        ("top_p", "generationConfig.topP"),
+        ("top_k", "generationConfig.topK"),
+        ("max_tokens", "generationConfig.maxOutputTokens"),
+        ("stop", "generationConfig.stopSequences"),
+        ("n", "generationConfig.candidateCount"),
+        ("presence_penalty", "generationConfig.presencePenalty"),
+        ("frequency_penalty", "generationConfig.frequencyPenalty"),
+        ("seed", "generationConfig.seed"),
+        ("logprobs", "generationConfig.responseLogprobs"),
+        ("top_logprobs", "generationConfig.logprobs"),
+        ("modalities", "generationConfig.responseModalities"),
+        ("format", "generationConfig.responseMimeType"),
+        ("include", "generationConfig.thinkingConfig.includeThoughts"),
+        ("turns", "contents"),
+        ("tool_choice", "toolConfig.functionCallingConfig"),
+        ("media", "inlineData"),
+        ("clip", "videoMetadata"),
+        ("detail", "mediaResolution"),
+    ],
+)
+def test_what_the_client_calls_a_member(name: str, path: str) -> None:
+    assert asked().named(name) == path
+
+
+@pytest.mark.parametrize(
     ("calling", "mode", "names"),
     [
         ({}, "auto", []),

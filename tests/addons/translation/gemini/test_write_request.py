@@ -227,6 +227,21 @@ class TestTools:
         assert body["tools"] == tools
         assert notes.dropped == ["web_search_options"] * dropped
 
+    @pytest.mark.parametrize(
+        ("name", "searches"),
+        [
+            ("googleSearch", True),
+            ("googleSearchRetrieval", True),
+            ("enterpriseWebSearch", True),
+            ("googleMaps", True),
+            ("urlContext", True),
+            ("codeExecution", False),
+        ],
+    )
+    def test_which_do_not_stand_beside_functions(self, name: str, searches: bool) -> None:
+        request = Request(OLD, turns=[user(Text("x"))], functions=FUNCTIONS, server_tools={name: "tools[1]"})
+        assert write_request(request).notes.dropped == (["tools[1]"] if searches else [])
+
 
 class TestGenerationConfig:
     @pytest.mark.parametrize(
