@@ -103,6 +103,11 @@ class Recorder:
             self._end(flow, exchange)
 
     @harmless
+    def websocket_end(self, flow: http.HTTPFlow) -> None:
+        if exchange := self._under_way.get(flow):
+            self._end(flow, exchange)
+
+    @harmless
     def error(self, flow: http.HTTPFlow) -> None:
         exchange = self._under_way.get(flow)
         if not exchange or not flow.error:
@@ -117,11 +122,6 @@ class Recorder:
         elif ending not in UNANSWERED and not (flow.response and flow.response.stream):
             call.status = 502
         self._break_off(flow, exchange, ending)
-
-    @harmless
-    def websocket_end(self, flow: http.HTTPFlow) -> None:
-        if exchange := self._under_way.get(flow):
-            self._end(flow, exchange)
 
     @harmless
     def client_disconnected(self, client: connection.Client) -> None:

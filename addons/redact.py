@@ -1,23 +1,5 @@
-"""What mitmproxy's own listing, log lines and saved flows may show: no credential, no query, no prompt, no answer.
-
-Strategy: a flow has two faces. What is sent is never edited. What is shown is a redacted copy, and is on the flow
-whenever somebody else looks at it. mitmproxy's layers get back what is sent before they go on (`_handle_event`),
-so it does not matter what of an answer is sent after which hook.
-"""
-
-import copy
-import logging
-import re
-import sys
-import threading
-import traceback
-from collections.abc import Generator
-from collections.abc import MutableMapping
-from http import HTTPStatus
-from typing import Any
-from typing import NamedTuple
-from typing import TypeVar
-from weakref import WeakKeyDictionary
+"""What mitmproxy's own listing and saved flows may show: no credential, no query, no prompt, no answer. What is put
+there is in `faces.py`; what log lines may show, in `log_records.py`."""
 
 from mitmproxy import ctx
 from mitmproxy import http
@@ -25,25 +7,17 @@ from mitmproxy import tcp
 from mitmproxy import udp
 from mitmproxy import websocket
 from mitmproxy.addonmanager import Loader
-from mitmproxy.proxy import commands
 from mitmproxy.proxy import mode_servers
 from mitmproxy.proxy.layers import http as layers
 
-from addons import keys
+from addons.curtain import Curtain
 from addons.exchange import Exchanges
-from addons.keys import LONGEST_TEXT
-from addons.keys import redacted
-from addons.keys import without_secrets
+from addons.faces import handle_event
+from addons.faces import handle_hook
+from addons.faces import redact_error
+from addons.faces import show
+from addons.log_records import edit_log_records
 
-logger = logging.getLogger(__name__)
-
-REDACTED = "redacted"
-LONGEST_PATH = 1024
-"""Bytes of a path that are shown."""
-LONGEST_VALUE = 256
-"""Bytes of a header's value that are shown."""
-MOST_FIELDS = 256
-"""Headers of a message that are shown."""
 SCREENS = ("dumper", "view", "save", "savehar")
 """mitmproxy's addons that show flows or save them."""
 
@@ -58,14 +32,13 @@ class Redact:
         self._is_shown = False
 
     def load(self, loader: Loader) -> None:
-        logging.setLogRecordFactory(_redacted_record)
-        sys.unraisablehook = threading.excepthook = _log_unraisable
+        edit_log_records()
         addons = ctx.master.addons
         self._is_shown = any(addons.get(name) for name in SCREENS)
         if self._is_shown:
             # For good: calls that are under way when a script is loaded anew must get back what they send.
-            layers.HttpStream.handle_event = _handle_event  # type: ignore[method-assign,assignment]
-            mode_servers.ProxyConnectionHandler.handle_hook = _handle_hook  # type: ignore[method-assign]
+            layers.HttpStream.handle_event = handle_event  # type: ignore[method-assign,assignment]
+            mode_servers.ProxyConnectionHandler.handle_hook = handle_hook  # type: ignore[method-assign]
         if view := addons.get("view"):
             addons.chain.insert(addons.chain.index(view), self._curtain)
 
@@ -73,9 +46,6 @@ class Redact:
         self._show(flow)
 
     def response(self, flow: http.HTTPFlow) -> None:
-        self._show(flow)
-
-    def error(self, flow: http.HTTPFlow) -> None:
         self._show(flow)
 
     def websocket_message(self, flow: http.HTTPFlow) -> None:
@@ -91,6 +61,9 @@ class Redact:
             flow.websocket.messages.clear()
             flow.websocket.close_reason = None
 
+    def error(self, flow: http.HTTPFlow) -> None:
+        self._show(flow)
+
     def tcp_message(self, flow: tcp.TCPFlow) -> None:
         # What is no HTTP on a connection to an AI host. It goes on all the same.
         last = flow.messages[-1]
@@ -101,7 +74,7 @@ class Redact:
 
     def tcp_error(self, flow: tcp.TCPFlow) -> None:
         flow.messages.clear()
-        _redact_error(flow)
+        redact_error(flow)
 
     def udp_message(self, flow: udp.UDPFlow) -> None:
         last = flow.messages[-1]
@@ -112,7 +85,7 @@ class Redact:
 
     def udp_error(self, flow: udp.UDPFlow) -> None:
         flow.messages.clear()
-        _redact_error(flow)
+        redact_error(flow)
 
     def done(self) -> None:
         chain = ctx.master.addons.chain
@@ -126,233 +99,3 @@ class Redact:
     def _show(self, flow: http.HTTPFlow) -> None:
         if self._is_shown:
             show(flow)
-
-
-class Curtain:
-    """Stands before mitmproxy's consoles in its chain of addons, and behind all that may still change a call: they
-    list a flow as soon as it has begun."""
-
-    def requestheaders(self, flow: http.HTTPFlow) -> None:
-        show(flow)
-
-    def request(self, flow: http.HTTPFlow) -> None:
-        show(flow)
-
-    def responseheaders(self, flow: http.HTTPFlow) -> None:
-        show(flow)
-
-
-# The two faces of a flow
-
-
-class Face(NamedTuple):
-    """What of a flow is exchanged. mitmproxy notes the passwords of its own users in `metadata`."""
-
-    request: http.Request
-    response: http.Response | None
-    metadata: dict[str, Any]
-
-
-class _Faces(NamedTuple):
-    sent: Face
-    shown: Face
-
-
-_faces: MutableMapping[http.HTTPFlow, _Faces] = WeakKeyDictionary()
-"""Of the flows under way that have been shown."""
-
-
-def show(flow: http.HTTPFlow) -> None:
-    """Put what may be shown on `flow`, until mitmproxy's layers go on with it."""
-    _put_sent(flow)
-    faces = _faces.get(flow)
-    sent = Face(flow.request, flow.response, flow.metadata)
-    if not faces or any(one is not other for one, other in zip(faces.sent, sent, strict=True)):
-        shown = Face(_shown_request(flow.request), flow.response and _shown_response(flow.response), {})
-        faces = _faces[flow] = _Faces(sent, shown)
-    flow.request, flow.response, flow.metadata = faces.shown
-    _redact_error(flow)
-
-
-def _put_sent(flow: http.HTTPFlow) -> None:
-    """Put back what is sent. What somebody else has put on the flow meanwhile stays."""
-    if faces := _faces.get(flow):
-        for name, sent, shown in zip(Face._fields, *faces, strict=True):
-            if getattr(flow, name) is shown:
-                setattr(flow, name, sent)
-
-
-_theirs = layers.HttpStream.handle_event
-
-
-def _handle_event(self: layers.HttpStream, event: Any) -> Generator[Any, Any, None]:
-    """What theirs does, while what is sent is on the flow."""
-    try:
-        _enter(self)
-        for command in _theirs(self, event):
-            yield command
-            # A command may have come back to this stream.
-            _enter(self)
-    finally:
-        _leave(self)
-
-
-def _enter(stream: layers.HttpStream) -> None:
-    if flow := getattr(stream, "flow", None):
-        _put_sent(flow)
-
-
-def _leave(stream: layers.HttpStream) -> None:
-    flow: http.HTTPFlow | None = getattr(stream, "flow", None)
-    if not flow:
-        return
-    is_hook = stream._paused is not None and isinstance(stream._paused.command, commands.StartHook)
-    if ctx.master.addons.get("view") or (flow in _faces and not is_hook):
-        show(flow)
-        if not flow.live and not is_hook:
-            del _faces[flow]
-    elif is_hook:
-        _faces.pop(flow, None)
-
-
-OF_CALLS = frozenset({"requestheaders", "request", "responseheaders", "response", "error"})
-"""Hooks in which addons see what is sent, and may change it; those that show come last."""
-_their_hook = mode_servers.ProxyConnectionHandler.handle_hook
-
-
-async def _handle_hook(self: mode_servers.ProxyConnectionHandler, hook: commands.StartHook) -> None:
-    """What theirs does. A console may look before it begins: until then what is shown is on the flow."""
-    for flow in hook.args() if hook.name in OF_CALLS else ():
-        _put_sent(flow)
-        _faces.pop(flow, None)
-    await _their_hook(self, hook)
-
-
-def _shown_request(request: http.Request) -> http.Request:
-    data = request.data
-    path = re.split(rb"[?#]", data.path, maxsplit=1)[0]
-    if len(path) > LONGEST_PATH:
-        path = path[:LONGEST_PATH] + "…".encode()
-    return _copy(
-        request,
-        host=data.host.rpartition("@")[2],
-        authority=data.authority.rpartition(b"@")[2],
-        path=keys.SECRET.sub("…", path.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape"),
-    )
-
-
-def _shown_response(response: http.Response) -> http.Response:
-    return _copy(response, reason=reason_of(response.status_code).encode())
-
-
-Message = TypeVar("Message", bound=http.Message)
-
-
-def _copy(message: Message, **changes: object) -> Message:
-    """Of a request or an answer what may be shown. `copy` does not check all types again, as making one does."""
-    shown, data = copy.copy(message), message.data
-    shown.data, shown.stream = copy.copy(data), False
-    trailers = data.trailers and _shown_headers(data.trailers)
-    changes |= {"content": None, "headers": _shown_headers(data.headers), "trailers": trailers}
-    for name, value in changes.items():
-        setattr(shown.data, name, value)
-    return shown
-
-
-SHOWN_HEADERS = frozenset(
-    b"accept accept-encoding accept-ranges age allow anthropic-beta anthropic-version cache-control connection"
-    b" content-encoding content-length content-range content-type date expect grpc-accept-encoding grpc-encoding"
-    b" grpc-status grpc-timeout host keep-alive openai-beta openai-processing-ms openai-version request-id"
-    b" retry-after retry-after-ms sec-websocket-version server server-timing te trailer transfer-encoding upgrade"
-    b" user-agent vary via x-envoy-upstream-service-time x-goog-api-client x-goog-upload-command"
-    b" x-goog-upload-header-content-length x-goog-upload-header-content-type x-goog-upload-offset"
-    b" x-goog-upload-protocol x-goog-upload-status x-ratelimit-limit-requests x-ratelimit-limit-tokens"
-    b" x-ratelimit-remaining-requests x-ratelimit-remaining-tokens x-ratelimit-reset-requests"
-    b" x-ratelimit-reset-tokens x-request-id x-should-retry x-stainless-arch x-stainless-async x-stainless-lang"
-    b" x-stainless-os x-stainless-package-version x-stainless-retry-count x-stainless-runtime"
-    b" x-stainless-runtime-version x-stainless-timeout x-vertex-tap-service".split()
-)
-"""Headers, and trailers, whose values are shown unless they look like a secret. No other header's value is: what
-applications put into their own nobody knows."""
-
-
-def _shown_headers(headers: http.Headers) -> http.Headers:
-    return http.Headers([_shown_header(name, value) for name, value in headers.fields[:MOST_FIELDS]])
-
-
-def _shown_header(name: bytes, value: bytes) -> tuple[bytes, bytes]:
-    key = name.lower()
-    if key not in SHOWN_HEADERS:
-        is_plain = len(name) <= LONGEST_VALUE and not keys.SECRET.search(name.decode("latin-1"))
-        return name if is_plain else REDACTED.encode(), REDACTED.encode()
-    if key == b"host":
-        value = value.rpartition(b"@")[2]
-    if len(value) > LONGEST_VALUE or b"?" in value or keys.SECRET.search(value.decode("latin-1")):
-        return name, REDACTED.encode()
-    return name, value
-
-
-def _redact_error(flow: http.HTTPFlow | tcp.TCPFlow | udp.UDPFlow) -> None:
-    # The layers only ask whether it says that the flow was killed, which stays.
-    if flow.error:
-        flow.error.msg = redacted(flow.error.msg)
-
-
-def reason_of(status: int) -> str:
-    """The phrase of an HTTP status."""
-    return HTTPStatus(status).phrase if status in _STATUSES else ""
-
-
-_STATUSES = frozenset(HTTPStatus)
-
-
-def _until(pattern: re.Pattern[str], text: str) -> str:
-    match = pattern.search(text)
-    return text[: match.start()] + "…" if match else text
-
-
-# Log records
-
-OUR_LOGGERS = frozenset({"addons", "metering", "scripts"})
-"""Their records quote nobody. All others are libraries'."""
-_DATA = re.compile(r"""\bb(?=['"])|[,='"{?;\n]""")
-"""Where the data begin in a record for debugging, such as `>> DataReceived(client, b'GET /')`."""
-
-
-_make_record = logging.getLogRecordFactory()
-
-
-def _redacted_record(*args: object, **kwargs: object) -> logging.LogRecord:
-    record: logging.LogRecord = _make_record(*args, **kwargs)
-    exception = record.exc_info[1] if record.exc_info else None
-    try:
-        text = record.getMessage()
-        if exception and (said := str(exception)):
-            text = text.replace(said, type(exception).__name__)
-    except Exception as e:
-        text = f"a log record could not be written ({type(e).__name__})"
-    if record.name.partition(".")[0] in OUR_LOGGERS:
-        text = without_secrets(text[:LONGEST_TEXT])
-    elif record.levelno <= logging.DEBUG:
-        text = _until(_DATA, text[:LONGEST_VALUE])
-    else:
-        text = redacted(text)
-    if exception:
-        text += "\n" + _origin(exception)
-    record.msg, record.args, record.exc_info, record.stack_info = text, None, None, None
-    return record
-
-
-def _origin(exception: BaseException) -> str:
-    """Where an exception comes from, and its type. Its message may quote anything."""
-    lines: list[str] = []
-    cause: BaseException | None = exception
-    while cause and len(lines) < LONGEST_VALUE:
-        lines = [*traceback.format_tb(cause.__traceback__), f"{type(cause).__name__}\n", *lines]
-        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
-    return "".join(lines).rstrip()
-
-
-def _log_unraisable(told: Any) -> None:
-    """An exception that nobody can catch: Python would print it as it is."""
-    logger.warning("an exception was ignored", exc_info=(told.exc_type, told.exc_value, told.exc_traceback))

@@ -12,8 +12,8 @@ from addons.dispatch import UNREADABLE
 from addons.dispatch import Renew
 from addons.dispatch import next_pages
 from addons.exchange import Exchange
+from addons.faces import reason_of
 from addons.metered import Told
-from addons.redact import reason_of
 from addons.translation.conversation import to_bytes
 from addons.translation.errors import Failure
 from addons.translation.errors import google_error

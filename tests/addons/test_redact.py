@@ -2,13 +2,10 @@
 
 import contextlib
 import json
-import logging
 import socket
 import sqlite3
-import sys
 import threading
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -16,7 +13,9 @@ from mitmproxy import io
 from wsproto.events import CloseConnection
 from wsproto.events import Ping
 
-from addons.redact import _redacted_record
+from tests.addons.marks import MARK
+from tests.addons.marks import MARKED
+from tests.addons.marks import assert_clean
 from tests.conftest import StartProxy
 from tests.http import API_KEY
 from tests.http import HELLO
@@ -24,25 +23,12 @@ from tests.http import MODEL
 from tests.http import PROJECT
 from tests.http import call
 from tests.http import comes_whole
-from tests.http import connection
 from tests.http import raw
-from tests.http import request
 from tests.loopback import client_context
-from tests.process import Proxy
 from tests.process import until
 from tests.vertex_simulator import Simulator
 from tests.wire.test_live import SETUP
 from tests.wire.test_live import live
-
-MARK = "MaRk7f3Q"
-"""In prompts, keys, queries, URIs and answers."""
-MARKED: dict[str, Any] = {
-    "contents": [
-        {"role": "user", "parts": [{"text": f"{MARK} prompt"}, {"fileData": {"fileUri": f"gs://{MARK}/x"}}]},
-        {"role": "model", "parts": [{"functionCall": {"name": "f", "args": {"x": MARK}}}]},
-    ]
-}
-
 
 LOUD = ("flow_detail=4", "termlog_verbosity=debug", "proxy_debug=true", "hardump=flows.har")
 """All that mitmproxy can tell."""
@@ -197,48 +183,6 @@ def test_marks_in_live_sessions(start_proxy: StartProxy, simulator: Simulator, o
     assert_clean(proxy)
 
 
-def test_what_a_web_page_of_mitmproxy_shows(start_proxy: StartProxy, simulator: Simulator) -> None:
-    """A call under way, and one that has ended."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    page = ["--set", f"web_port={port}", "--set", "web_open_browser=false"]
-    if sys.version_info >= (3, 12):
-        page += ["--set", "web_password=secret"]
-    proxy = start_proxy(mode=f"reverse:{simulator.url}", program="mitmweb", arguments=page)
-    headers = {"x-goog-api-key": f"AIza{MARK}", "x-prompt": MARK}
-    simulator.credentials.api_keys.add(f"AIza{MARK}")
-    before = len(simulator.seen)
-
-    def shown() -> str:
-        answer = call(f"http://127.0.0.1:{port}", "/flows?token=secret", headers={"authorization": "Bearer secret"})
-        assert answer.status == 200
-        return answer.body.decode()
-
-    with connection(proxy.url) as client:
-        path = f"{MODEL}:generateContent?x={MARK}"
-        request(client, path, MARKED, headers=headers, plan={"delay": 2})
-        until(lambda: len(simulator.seen) > before)
-        under_way = shown()
-        assert client.getresponse().status == 200
-    assert simulator.seen[-1].request.headers["x-goog-api-key"] == f"AIza{MARK}"
-    assert simulator.seen[-1].request.query == {"x": [MARK]}
-    for text in (under_way, shown()):
-        assert f"{MODEL}:generateContent" in text
-        assert MARK not in text
-    assert_clean(proxy)
-
-
-def assert_clean(proxy: Proxy) -> None:
-    for file in proxy.folder.iterdir():
-        assert MARK.encode() not in file.read_bytes(), (file.name, context_of(file))
-    assert "Traceback" not in proxy.output
-
-
-def context_of(file: Path) -> list[bytes]:
-    data = file.read_bytes()
-    return [data[max(0, n - 150) : n + 50] for n in range(len(data)) if data.startswith(MARK.encode(), n)][:3]
-
-
 def test_the_listing_is_still_of_use(start_proxy: StartProxy, simulator: Simulator) -> None:
     proxy = start_proxy(mode=f"reverse:{simulator.url}", env={"COLUMNS": "300"})
     call(proxy.url, f"{MODEL}:generateContent?alt=json", HELLO)
@@ -282,53 +226,3 @@ def _answer(server: socket.socket, answers: dict[str, str]) -> None:
                 asked = client.recv(65536).decode(errors="replace")
                 word = next((word for word in answers if word.replace(" ", "-") in asked), "")
                 client.sendall(answers.get(word, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").encode())
-
-
-@pytest.mark.parametrize(
-    ("name", "level", "text", "shown"),
-    [
-        ("mitmproxy.proxy.server", logging.DEBUG, "  >> DataReceived(client, b'secret')", "  >> DataReceived(client…"),
-        (
-            "mitmproxy.proxy.server",
-            logging.DEBUG,
-            "<< Send(RequestHeaders(stream_id=1, x)",
-            "<< Send(RequestHeaders(stream_id…",
-        ),
-        (
-            "mitmproxy.proxy.server",
-            logging.DEBUG,
-            """[h2] <X headers:[(b"it's", b'secret"')]>""",
-            "[h2] <X headers:[(…",
-        ),
-        ("mitmproxy.proxy.server", logging.DEBUG, "half-closing Client", None),
-        ("root", logging.INFO, """cut: b'it "is" secret and…""", "cut: …"),
-        ("root", logging.INFO, """two: 'a' secret "b" end""", "two: …"),
-        ("root", logging.INFO, "document: {secret: 1}", "document: …"),
-        ("addons.meter", logging.DEBUG, "vertex-tap: 'x' and 'y'", None),
-        ("addons.meter", logging.ERROR, "vertex-tap: no AIzaSecret", "vertex-tap: no …"),
-    ],
-)
-def test_log_records(name: str, level: int, text: str, shown: str | None) -> None:
-    record = _redacted_record(name, level, "", 1, "%s", (text,), None)
-    assert record.getMessage() == (text if shown is None else shown)
-
-
-def test_exceptions_are_told_without_their_messages() -> None:
-    try:
-        try:
-            int("secret one")
-        except ValueError as e:
-            raise RuntimeError("secret two") from e
-    except RuntimeError as e:
-        record = _redacted_record("root", logging.ERROR, "", 1, f"Addon error: {e}", (), (type(e), e, e.__traceback__))
-    text = logging.Formatter().format(record)
-    assert text.startswith("Addon error: RuntimeError\n")
-    assert "secret" not in text.replace('int("secret one")', "").replace('RuntimeError("secret two")', "")
-    types = [line for line in text.splitlines() if line in ("ValueError", "RuntimeError")]
-    assert types == ["ValueError", "RuntimeError"]
-    assert "test_redact.py" in text
-
-
-def test_a_record_that_cannot_be_formatted() -> None:
-    record = _redacted_record("root", logging.INFO, "", 1, "%d", ("secret",), None)
-    assert record.getMessage() == "a log record could not be written (TypeError)"

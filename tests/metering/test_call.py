@@ -33,6 +33,16 @@ def test_take_keeps_what_is_known() -> None:
     assert (call.model_served, call.input_tokens, call.output_tokens) == ("gemini", 5, 0)
 
 
+def test_forget_counts() -> None:
+    call = Call(started_at=1, model_served="gemini", status=200, attempts=2)
+    counted = {*SUMMED, *MODALITIES, "usage_raw"}
+    for name in counted:
+        setattr(call, name, {"text": 1} if "_by_" in name or name == "usage_raw" else 1)
+    call.forget_counts()
+    assert {name for name in counted if getattr(call, name) is not None} == set()
+    assert (call.model_served, call.status, call.attempts) == ("gemini", 200, 2)
+
+
 def test_what_a_reading_tells_is_a_column() -> None:
     told = {field.name for field in fields(Reading)} - {"content", "terminal", "by_tokens", "failed"}
     assert told <= set(COLUMNS)
@@ -42,7 +52,7 @@ def test_what_a_reading_tells_is_a_column() -> None:
 PARTS = ("input_cached_tokens", "input_cache_write_tokens", "input_tool_tokens", "output_thought_tokens")
 OTHERS = ("input_items", "search_queries", "counted_tokens")
 MODALITIES = ("input_by_modality", "output_by_modality")
-SUMMED = (*BILLED, *PARTS, *OTHERS)
+SUMMED = ("input_tokens", "output_tokens", "total_tokens", "images", "video_seconds", *PARTS, *OTHERS)
 amounts = st.none() | st.integers(0, 9)
 by_modality = st.none() | st.dictionaries(st.sampled_from(["text", "image", "audio"]), st.integers(0, 9))
 readings = st.builds(

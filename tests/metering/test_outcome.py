@@ -69,13 +69,16 @@ def test_the_table(
 
 
 @pytest.mark.parametrize(
-    ("usage", "reading", "event_stream", "state"),
+    ("usage", "reading", "event_stream", "state", "error_type"),
     [
-        (CHAT, Reading(input_tokens=1), True, "upstream_failed"),
-        (CHAT, Reading(input_tokens=1, finish_reason="stop"), True, "done"),
-        (CHAT, Reading(input_tokens=1), False, "done"),
-        (GEMINI, Reading(input_tokens=1), True, "done"),
+        (CHAT, Reading(input_tokens=1), True, "upstream_failed", "upstream_cut"),
+        (CHAT, Reading(input_tokens=1, finish_reason="stop"), True, "done", None),
+        (CHAT, Reading(input_tokens=1), False, "done", None),
+        (GEMINI, Reading(input_tokens=1), True, "done", None),
     ],
 )
-def test_a_stream_that_must_end_with_an_event(usage: Usage, reading: Reading, event_stream: bool, state: str) -> None:
-    assert outcome(Ending.COMPLETE, 200, usage, reading, event_stream=event_stream).state == state
+def test_a_stream_that_must_end_with_an_event(
+    usage: Usage, reading: Reading, event_stream: bool, state: str, error_type: str | None
+) -> None:
+    ended = outcome(Ending.COMPLETE, 200, usage, reading, event_stream=event_stream)
+    assert (ended.state, ended.error_type) == (state, error_type)

@@ -214,6 +214,49 @@ def test_a_verb_after_a_colon_is_googles(method: str, path: str) -> None:
     assert target.surface == "gemini"
 
 
+# OpenAI's API reference.
+OPENAI = """
+    chat/completions completions responses responses/{}/cancel responses/compact responses/input_tokens
+    responses/{}/input_items conversations conversations/{}/items embeddings images/generations images/edits
+    images/variations audio/speech audio/transcriptions audio/translations videos videos/{}/content videos/{}/remix
+    moderations realtime/client_secrets realtime/sessions batches batches/{}/cancel files files/{}/content uploads
+    uploads/{}/parts uploads/{}/complete fine_tuning/jobs fine_tuning/jobs/{}/events fine_tuning/jobs/{}/checkpoints
+    vector_stores vector_stores/{}/search vector_stores/{}/file_batches vector_stores/{}/files assistants threads
+    threads/{}/messages threads/{}/runs threads/{}/runs/{}/steps containers containers/{}/files
+""".split()
+
+
+@pytest.mark.parametrize("path", OPENAI)
+def test_words_and_ids_of_openai(path: str) -> None:
+    """An operation has the words of a path, not its ids."""
+    target = parse("POST", f"/v1/{path.replace('{}', 'id_1')}")
+    assert target
+    assert (target.surface, target.operation) == ("openai", path.replace("/{}", ""))
+
+
+@pytest.mark.parametrize(
+    "resource",
+    ["cachedContents", "operations", "batchPredictionJobs", "tuningJobs", "interactions", "batches", "files"],
+)
+@pytest.mark.parametrize(
+    ("method", "name", "verb"),
+    [
+        ("POST", "", "create"),
+        ("GET", "", "list"),
+        ("GET", "/7", "get"),
+        ("PATCH", "/7", "update"),
+        ("PUT", "/7", "update"),
+        ("DELETE", "/7", "delete"),
+        ("POST", "/7:cancel", "cancel"),
+        ("HEAD", "/7", "head"),
+    ],
+)
+def test_what_is_done_with_a_resource(resource: str, method: str, name: str, verb: str) -> None:
+    target = parse(method, f"{P}/{resource}{name}")
+    assert target
+    assert target.operation == f"{resource}.{verb}"
+
+
 def test_every_template_is_used() -> None:
     paths = [(row[0], row[1]) for row in PATHS] + [(row[0], row[1]) for row in BARE]
     parsed = {target.template for method, path in paths if (target := parse(method, path))}
@@ -299,6 +342,11 @@ def test_no_location(location: str) -> None:
         ("api.openai.com", "openai"),
         ("eu.api.openai.com", "openai"),
         ("US-CENTRAL1-aiplatform.googleapis.com", "vertex"),
+        ("aiplatform.mtls.googleapis.com", "vertex"),
+        ("aiplatform.eu.rep.googleapis.com", "vertex"),
+        ("aiplatform.eu.rep.mtls.googleapis.com", "vertex"),
+        ("generativelanguage.googleapis.com", "gemini"),
+        ("generativelanguage.mtls.googleapis.com", "gemini"),
         ("123.us-central1-456.prediction.vertexai.goog", "vertex"),
         ("oauth2.googleapis.com", None),
         ("aiplatform.googleapis.com.evil.com", None),

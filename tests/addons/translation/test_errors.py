@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from addons.translation.errors import Failure
 from addons.translation.errors import InvalidRequest
+from addons.translation.errors import anthropic_error
 from addons.translation.errors import code_of
 from addons.translation.errors import google_error
 from addons.translation.errors import openai_error
@@ -142,8 +143,11 @@ def test_any_error(status: int | None, body: object) -> None:
         (Failure(401, "x", "UNAUTHENTICATED"), "authentication_error", "invalid_api_key"),
         (Failure(403, "x", "PERMISSION_DENIED"), "permission_error", "permission_denied"),
         (Failure(404, "x", "NOT_FOUND"), "invalid_request_error", "model_not_found"),
+        (Failure(409, "x", "ABORTED"), "conflict_error", "conflict"),
+        (Failure(413, "x", "INVALID_ARGUMENT"), "invalid_request_error", "request_too_large"),
         (Failure(429, "x", "RESOURCE_EXHAUSTED"), "rate_limit_error", "rate_limit_exceeded"),
         (Failure(500, "x", "INTERNAL"), "server_error", "internal_error"),
+        (Failure(502, "x", "UNAVAILABLE"), "server_error", "bad_gateway"),
         (Failure(503, "x", "UNAVAILABLE"), "server_error", "service_unavailable"),
         (Failure(504, "x", "DEADLINE_EXCEEDED"), "server_error", "timeout"),
         # A word of ours stays.
@@ -155,6 +159,34 @@ def test_any_error(status: int | None, body: object) -> None:
 def test_in_openais_words(failure: Failure, type: str, code: str) -> None:
     expected = {"message": failure.message, "type": type, "param": "p", "code": code}
     assert openai_error(failure, "p") == {"error": expected}
+
+
+# Anthropic's page on errors.
+ANTHROPIC = [
+    (400, "invalid_request_error"),
+    (401, "authentication_error"),
+    (402, "billing_error"),
+    (403, "permission_error"),
+    (404, "not_found_error"),
+    (413, "request_too_large"),
+    (429, "rate_limit_error"),
+    (500, "api_error"),
+    (504, "timeout_error"),
+    (529, "overloaded_error"),
+]
+
+
+@pytest.mark.parametrize(("status", "type"), ANTHROPIC)
+def test_a_type_of_anthropics_tells_the_status(status: int, type: str) -> None:
+    assert read_error(None, {"type": "error", "error": {"type": type, "message": "x"}}).status == status
+
+
+@pytest.mark.parametrize(
+    ("status", "type"), [*ANTHROPIC, (409, "invalid_request_error"), (422, "invalid_request_error"), (503, "api_error")]
+)
+def test_in_anthropics_words(status: int, type: str) -> None:
+    written = anthropic_error(Failure(status, "x", "UNKNOWN"))
+    assert written == {"type": "error", "error": {"type": type, "message": "x"}}
 
 
 def test_in_googles_words() -> None:

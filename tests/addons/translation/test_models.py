@@ -85,6 +85,9 @@ def test_of_two_the_first_is_kept() -> None:
         ("gpt-oss-120b-maas", "GPT OSS 120b MaaS", "openai"),
         ("vertex_ai/gemini-2.5-flash", "Gemini 2.5 Flash", "google"),
         ("gemma-3-27b-it", "Gemma 3 27b It", "google"),
+        ("deepseek-v3.1-maas", "DeepSeek V3.1 MaaS", "deepseek-ai"),
+        ("minimax-m2-maas", "MiniMax M2 MaaS", "minimaxai"),
+        ("glm-4.7-maas", "GLM 4.7 MaaS", "zai-org"),
         ("text-embedding-005", "Text Embedding 005", "google"),
         ("imagen-4.0-generate-001", "Imagen 4.0 Generate 001", "google"),
         # An alias of somebody else's name, and what is no name.

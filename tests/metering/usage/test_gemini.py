@@ -5,6 +5,7 @@ from hypothesis import given
 
 from metering.usage.gemini import GeminiReader
 from metering.usage.gemini import LiveReader
+from metering.usage.google import snake
 from tests.metering.test_json_array import json_values
 from tests.metering.usage.told import ANYTHING
 from tests.metering.usage.told import counts
@@ -231,6 +232,68 @@ def test_texts_do_not_get_through() -> None:
     }
     known = told(GeminiReader(), hostile)
     assert known == {"input_tokens": 1, "usage_raw": {"promptTokenCount": 1, "promptTokensDetails": [{}]}}
+
+
+# The discovery document of aiplatform v1, and of the Live API.
+EVERYTHING = usage(
+    promptTokenCount=100,
+    cachedContentTokenCount=40,
+    candidatesTokenCount=30,
+    thoughtsTokenCount=20,
+    toolUsePromptTokenCount=10,
+    totalTokenCount=160,
+    trafficType="PROVISIONED_THROUGHPUT",
+    promptTokensDetails=[{"modality": "TEXT", "tokenCount": 60}, {"modality": "IMAGE", "tokenCount": 40}],
+    toolUsePromptTokensDetails=[{"modality": "TEXT", "tokenCount": 10}],
+    candidatesTokensDetails=[{"modality": "TEXT", "tokenCount": 30}],
+    cacheTokensDetails=[{"modality": "TEXT", "tokenCount": 40}],
+)
+LIVE = usage(
+    promptTokenCount=100,
+    responseTokenCount=30,
+    totalTokenCount=130,
+    responseTokensDetails=[{"modality": "AUDIO", "tokenCount": 30}],
+)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_everything(times: int) -> None:
+    """A turn of the Live API counts for itself; of a stream only the last one does."""
+    expected = {
+        "input_tokens": 110,
+        "input_cached_tokens": 40,
+        "input_tool_tokens": 10,
+        "output_tokens": 50,
+        "output_thought_tokens": 20,
+        "total_tokens": 160,
+    }
+    modalities = {"input_by_modality": {"text": 70, "image": 40}, "output_by_modality": {"text": 30}}
+    known = counts(LiveReader(), *[EVERYTHING] * times)
+    assert {name: known[name] for name in expected} == {name: value * times for name, value in expected.items()}
+    assert known["input_by_modality"] == {"text": 70 * times, "image": 40 * times}
+    assert counts(GeminiReader(), *[EVERYTHING] * times) == {
+        **expected,
+        **modalities,
+        "traffic_type": "PROVISIONED_THROUGHPUT",
+    }
+
+
+def test_live_counts_what_it_says() -> None:
+    known = counts(LiveReader(), LIVE)
+    assert (known["output_tokens"], known["output_by_modality"]) == (30, {"audio": 30})
+
+
+def in_snake_case(value: object) -> object:
+    if isinstance(value, list):
+        return [in_snake_case(item) for item in value]
+    return {snake(name): in_snake_case(item) for name, item in value.items()} if isinstance(value, dict) else value
+
+
+@pytest.mark.parametrize("reader", [GeminiReader, LiveReader])
+@pytest.mark.parametrize("event", [EVERYTHING, LIVE, in_snake_case(EVERYTHING), in_snake_case(LIVE)])
+def test_pruning_leaves_all_usage(reader: type[GeminiReader | LiveReader], event: object) -> None:
+    """What the columns tell, that is: `usage_raw` of a large Live message lacks `cacheTokensDetails`."""
+    assert counts(reader(), *pruned(reader(), event)) == counts(reader(), event)
 
 
 @pytest.mark.parametrize("events", [[UNARY], STREAM])

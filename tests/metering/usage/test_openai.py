@@ -34,6 +34,20 @@ STREAM: list[object] = [
     {"id": "chatcmpl-1", "model": "gpt-4o-2024", "choices": [], **usage(5, 7, 12)},
     b"[DONE]",
 ]
+EVERYTHING = usage(
+    50,
+    40,
+    90,
+    prompt_tokens_details={
+        "cached_tokens": 3,
+        "cache_write_tokens": 4,
+        "text_tokens": 30,
+        "image_tokens": 12,
+        "audio_tokens": 8,
+    },
+    completion_tokens_details={"reasoning_tokens": 5, "text_tokens": 20, "image_tokens": 10, "audio_tokens": 5},
+    extra_properties={"google": {"traffic_type": "ON_DEMAND"}},
+)
 RESPONSE: Json = {
     "id": "resp_1",
     "object": "response",
@@ -120,6 +134,19 @@ class TestChat:
         assert known["input_cached_tokens"] == 3
         assert known["input_by_modality"] == {"audio": 2, "text": 3}
         assert known["traffic_type"] == "ON_DEMAND"
+
+    def test_everything(self) -> None:
+        assert counts(ChatReader(), EVERYTHING) == {
+            "input_tokens": 50,
+            "input_cached_tokens": 3,
+            "input_cache_write_tokens": 4,
+            "input_by_modality": {"text": 30, "image": 12, "audio": 8},
+            "output_tokens": 40,
+            "output_thought_tokens": 5,
+            "output_by_modality": {"text": 20, "image": 10, "audio": 5},
+            "total_tokens": 90,
+            "traffic_type": "ON_DEMAND",
+        }
 
     def test_names_without_their_publisher(self) -> None:
         known = counts(ChatReader(), {"model": "google/gemini-2.5-flash", "service_tier": "flex"})
@@ -227,7 +254,10 @@ class TestImages:
     ("reader", "events"),
     [
         (ChatReader, STREAM[:-1]),
+        (ChatReader, [{"service_tier": "flex", **EVERYTHING}]),
+        (ChatReader, [usage(5, 7, 12, prompt_cache_hit_tokens=3)]),
         (ResponsesReader, [RESPONSE]),
+        (ImagesReader, [{"data": [], "usage": RESPONSE["usage"]}]),
         (ImagesReader, [{"data": [{"b64_json": "x"}]}]),
     ],
 )

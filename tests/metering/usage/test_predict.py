@@ -39,6 +39,9 @@ IMAGE = {"mimeType": "image/png", "bytesBase64Encoded": "AAAA"}
             {"images": 1},
         ),
         ("imagen-4.0-generate-001", {}, {"images": 0}),
+        ("imagegeneration@006", {}, {"images": 0}),
+        ("imagetext@001", {}, {"images": 0}),
+        ("virtual-try-on-preview-08-04", {}, {"images": 0}),
         (
             "imagen-4.0-generate-001",
             {"predictions": [{"safetyAttributes": {"contentType": "Positive"}}]},

@@ -1,5 +1,6 @@
 import json
 
+import pytest
 from hypothesis import given
 
 from metering.usage.raw import LARGEST
@@ -24,6 +25,77 @@ def test_numbers_and_enums_under_known_names() -> None:
         "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 3}],
         "cache_creation": {"ephemeral_5m_input_tokens": 1},
     }
+
+
+GEMINI = {
+    "promptTokenCount": 1,
+    "candidatesTokenCount": 2,
+    "responseTokenCount": 3,
+    "totalTokenCount": 4,
+    "cachedContentTokenCount": 5,
+    "thoughtsTokenCount": 6,
+    "toolUsePromptTokenCount": 7,
+    "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 1}],
+    "candidatesTokensDetails": [{"modality": "TEXT", "tokenCount": 1}],
+    "cacheTokensDetails": [{"modality": "TEXT", "tokenCount": 1}],
+    "responseTokensDetails": [{"modality": "TEXT", "tokenCount": 1}],
+    "toolUsePromptTokensDetails": [{"modality": "TEXT", "tokenCount": 1}],
+    "trafficType": "ON_DEMAND",
+    "billableCharacterCount": 8,
+}
+GEMINI_IN_SNAKE_CASE = {
+    "prompt_token_count": 1,
+    "candidates_token_count": 2,
+    "response_token_count": 3,
+    "total_token_count": 4,
+    "cached_content_token_count": 5,
+    "thoughts_token_count": 6,
+    "tool_use_prompt_token_count": 7,
+    "prompt_tokens_details": [{"modality": "TEXT", "token_count": 1}],
+    "candidates_tokens_details": [{"modality": "TEXT", "token_count": 1}],
+    "cache_tokens_details": [{"modality": "TEXT", "token_count": 1}],
+    "response_tokens_details": [{"modality": "TEXT", "token_count": 1}],
+    "tool_use_prompt_tokens_details": [{"modality": "TEXT", "token_count": 1}],
+    "traffic_type": "ON_DEMAND",
+}
+ANTHROPIC = {
+    "input_tokens": 1,
+    "cache_creation_input_tokens": 2,
+    "cache_read_input_tokens": 3,
+    "cache_creation": {"ephemeral_5m_input_tokens": 4, "ephemeral_1h_input_tokens": 5},
+    "output_tokens": 6,
+    "output_tokens_details": {"thinking_tokens": 7},
+    "server_tool_use": {"web_search_requests": 8, "web_fetch_requests": 9},
+    "service_tier": "standard",
+    "speed": "fast",
+    "inference_geo": "us",
+    "iterations": [{"type": "message", "input_tokens": 1}],
+}
+OPENAI = {
+    "prompt_tokens": 1,
+    "completion_tokens": 2,
+    "total_tokens": 3,
+    "prompt_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 5, "audio_tokens": 6},
+    "completion_tokens_details": {
+        "reasoning_tokens": 7,
+        "accepted_prediction_tokens": 8,
+        "rejected_prediction_tokens": 9,
+        "image_tokens": 10,
+        "text_tokens": 11,
+    },
+    "input_tokens_details": {"cached_tokens": 4},
+    "prompt_cache_hit_tokens": 12,
+    "prompt_cache_miss_tokens": 13,
+    "extra_properties": {"google": {"traffic_type": "ON_DEMAND"}},
+    "num_server_side_tools_used": 14,
+    "num_sources_used": 15,
+}
+VEO = {"sampleCount": 2, "durationSeconds": 8, "videos": 1, "raiMediaFilteredCount": 1}
+
+
+@pytest.mark.parametrize("usage", [GEMINI, GEMINI_IN_SNAKE_CASE, ANTHROPIC, OPENAI, VEO])
+def test_all_that_the_references_describe(usage: dict[str, object]) -> None:
+    assert allowed(usage) == usage
 
 
 def test_nothing() -> None:

@@ -24,9 +24,9 @@ def counts(reader: Reader, *events: object) -> dict[str, Any]:
 
 
 def pruned(reader: Reader, *events: object) -> list[object]:
-    """The events as `JsonScanner` leaves them: a reader must see all that it needs in them."""
-    scanner = JsonScanner(reader.wanted)
-    return scanner.feed(json.dumps(events).encode())
+    """The events as `JsonScanner` leaves them: a reader must see all that it needs in them. Each stands alone, as small
+    elements of an array are parsed whole."""
+    return [left for event in events for left in JsonScanner(reader.wanted).feed(json.dumps(event).encode())]
 
 
 ANYTHING: list[object] = [

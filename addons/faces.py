@@ -1,0 +1,195 @@
+"""The two faces of a flow: what is sent, which is never edited, and a redacted copy, which is what may be shown.
+
+Whoever shows flows gets the copy: no credential, no query, no prompt, no answer. mitmproxy's layers get back what is
+sent before they go on (`handle_event`), so it does not matter what of an answer is sent after which hook.
+"""
+
+import copy
+import re
+from collections.abc import Generator
+from collections.abc import MutableMapping
+from http import HTTPStatus
+from typing import Any
+from typing import NamedTuple
+from typing import TypeVar
+from weakref import WeakKeyDictionary
+
+from mitmproxy import ctx
+from mitmproxy import http
+from mitmproxy import tcp
+from mitmproxy import udp
+from mitmproxy.proxy import commands
+from mitmproxy.proxy import mode_servers
+from mitmproxy.proxy.layers import http as layers
+
+from addons import keys
+from addons.keys import redacted
+
+REDACTED = "redacted"
+LONGEST_PATH = 1024
+"""Bytes of a path that are shown."""
+LONGEST_VALUE = 256
+"""Bytes of a header's value that are shown."""
+MOST_FIELDS = 256
+"""Headers of a message that are shown."""
+
+
+class Face(NamedTuple):
+    """What of a flow is exchanged. mitmproxy notes the passwords of its own users in `metadata`."""
+
+    request: http.Request
+    response: http.Response | None
+    metadata: dict[str, Any]
+
+
+class _Faces(NamedTuple):
+    sent: Face
+    shown: Face
+
+
+_faces: MutableMapping[http.HTTPFlow, _Faces] = WeakKeyDictionary()
+"""Of the flows under way that have been shown."""
+
+
+def show(flow: http.HTTPFlow) -> None:
+    """Put what may be shown on `flow`, until mitmproxy's layers go on with it."""
+    _put_sent(flow)
+    faces = _faces.get(flow)
+    sent = Face(flow.request, flow.response, flow.metadata)
+    if not faces or any(one is not other for one, other in zip(faces.sent, sent, strict=True)):
+        shown = Face(_shown_request(flow.request), flow.response and _shown_response(flow.response), {})
+        faces = _faces[flow] = _Faces(sent, shown)
+    flow.request, flow.response, flow.metadata = faces.shown
+    redact_error(flow)
+
+
+def _put_sent(flow: http.HTTPFlow) -> None:
+    """Put back what is sent. What somebody else has put on the flow meanwhile stays."""
+    if faces := _faces.get(flow):
+        for name, sent, shown in zip(Face._fields, *faces, strict=True):
+            if getattr(flow, name) is shown:
+                setattr(flow, name, sent)
+
+
+_theirs = layers.HttpStream.handle_event
+
+
+def handle_event(self: layers.HttpStream, event: Any) -> Generator[Any, Any, None]:
+    """What theirs does, while what is sent is on the flow."""
+    try:
+        _enter(self)
+        for command in _theirs(self, event):
+            yield command
+            # A command may have come back to this stream.
+            _enter(self)
+    finally:
+        _leave(self)
+
+
+def _enter(stream: layers.HttpStream) -> None:
+    if flow := getattr(stream, "flow", None):
+        _put_sent(flow)
+
+
+def _leave(stream: layers.HttpStream) -> None:
+    flow: http.HTTPFlow | None = getattr(stream, "flow", None)
+    if not flow:
+        return
+    is_hook = stream._paused is not None and isinstance(stream._paused.command, commands.StartHook)
+    if ctx.master.addons.get("view") or (flow in _faces and not is_hook):
+        show(flow)
+        if not flow.live and not is_hook:
+            del _faces[flow]
+    elif is_hook:
+        _faces.pop(flow, None)
+
+
+OF_CALLS = frozenset({"requestheaders", "request", "responseheaders", "response", "error"})
+"""Hooks in which addons see what is sent, and may change it; those that show come last."""
+_their_hook = mode_servers.ProxyConnectionHandler.handle_hook
+
+
+async def handle_hook(self: mode_servers.ProxyConnectionHandler, hook: commands.StartHook) -> None:
+    """What theirs does. A console may look before it begins: until then what is shown is on the flow."""
+    for flow in hook.args() if hook.name in OF_CALLS else ():
+        _put_sent(flow)
+        _faces.pop(flow, None)
+    await _their_hook(self, hook)
+
+
+def _shown_request(request: http.Request) -> http.Request:
+    data = request.data
+    path = re.split(rb"[?#]", data.path, maxsplit=1)[0]
+    if len(path) > LONGEST_PATH:
+        path = path[:LONGEST_PATH] + "…".encode()
+    return _copy(
+        request,
+        host=data.host.rpartition("@")[2],
+        authority=data.authority.rpartition(b"@")[2],
+        path=keys.SECRET.sub("…", path.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape"),
+    )
+
+
+def _shown_response(response: http.Response) -> http.Response:
+    return _copy(response, reason=reason_of(response.status_code).encode())
+
+
+Message = TypeVar("Message", bound=http.Message)
+
+
+def _copy(message: Message, **changes: object) -> Message:
+    """Of a request or an answer what may be shown. `copy` does not check all types again, as making one does."""
+    shown, data = copy.copy(message), message.data
+    shown.data, shown.stream = copy.copy(data), False
+    trailers = data.trailers and _shown_headers(data.trailers)
+    changes |= {"content": None, "headers": _shown_headers(data.headers), "trailers": trailers}
+    for name, value in changes.items():
+        setattr(shown.data, name, value)
+    return shown
+
+
+SHOWN_HEADERS = frozenset(
+    b"accept accept-encoding accept-ranges age allow anthropic-beta anthropic-version cache-control connection"
+    b" content-encoding content-length content-range content-type date expect grpc-accept-encoding grpc-encoding"
+    b" grpc-status grpc-timeout host keep-alive openai-beta openai-processing-ms openai-version request-id"
+    b" retry-after retry-after-ms sec-websocket-version server server-timing te trailer transfer-encoding upgrade"
+    b" user-agent vary via x-envoy-upstream-service-time x-goog-api-client x-goog-upload-command"
+    b" x-goog-upload-header-content-length x-goog-upload-header-content-type x-goog-upload-offset"
+    b" x-goog-upload-protocol x-goog-upload-status x-ratelimit-limit-requests x-ratelimit-limit-tokens"
+    b" x-ratelimit-remaining-requests x-ratelimit-remaining-tokens x-ratelimit-reset-requests"
+    b" x-ratelimit-reset-tokens x-request-id x-should-retry x-stainless-arch x-stainless-async x-stainless-lang"
+    b" x-stainless-os x-stainless-package-version x-stainless-retry-count x-stainless-runtime"
+    b" x-stainless-runtime-version x-stainless-timeout x-vertex-tap-service".split()
+)
+"""Headers, and trailers, whose values are shown unless they look like a secret. No other header's value is: what
+applications put into their own nobody knows."""
+
+
+def _shown_headers(headers: http.Headers) -> http.Headers:
+    return http.Headers([_shown_header(name, value) for name, value in headers.fields[:MOST_FIELDS]])
+
+
+def _shown_header(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    key = name.lower()
+    if key not in SHOWN_HEADERS:
+        is_plain = len(name) <= LONGEST_VALUE and not keys.SECRET.search(name.decode("latin-1"))
+        return name if is_plain else REDACTED.encode(), REDACTED.encode()
+    if key == b"host":
+        value = value.rpartition(b"@")[2]
+    if len(value) > LONGEST_VALUE or b"?" in value or keys.SECRET.search(value.decode("latin-1")):
+        return name, REDACTED.encode()
+    return name, value
+
+
+def redact_error(flow: http.HTTPFlow | tcp.TCPFlow | udp.UDPFlow) -> None:
+    # The layers only ask whether it says that the flow was killed, which stays.
+    if flow.error:
+        flow.error.msg = redacted(flow.error.msg)
+
+
+def reason_of(status: int) -> str:
+    """The phrase of an HTTP status."""
+    return HTTPStatus(status).phrase if status in _STATUSES else ""
+
+
+_STATUSES = frozenset(HTTPStatus)

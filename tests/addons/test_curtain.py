@@ -1,0 +1,44 @@
+import socket
+import sys
+
+from tests.addons.marks import MARK
+from tests.addons.marks import MARKED
+from tests.addons.marks import assert_clean
+from tests.conftest import StartProxy
+from tests.http import MODEL
+from tests.http import call
+from tests.http import connection
+from tests.http import request
+from tests.process import until
+from tests.vertex_simulator import Simulator
+
+
+def test_what_a_web_page_of_mitmproxy_shows(start_proxy: StartProxy, simulator: Simulator) -> None:
+    """A call under way, and one that has ended."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    page = ["--set", f"web_port={port}", "--set", "web_open_browser=false"]
+    if sys.version_info >= (3, 12):
+        page += ["--set", "web_password=secret"]
+    proxy = start_proxy(mode=f"reverse:{simulator.url}", program="mitmweb", arguments=page)
+    headers = {"x-goog-api-key": f"AIza{MARK}", "x-prompt": MARK}
+    simulator.credentials.api_keys.add(f"AIza{MARK}")
+    before = len(simulator.seen)
+
+    def shown() -> str:
+        answer = call(f"http://127.0.0.1:{port}", "/flows?token=secret", headers={"authorization": "Bearer secret"})
+        assert answer.status == 200
+        return answer.body.decode()
+
+    with connection(proxy.url) as client:
+        path = f"{MODEL}:generateContent?x={MARK}"
+        request(client, path, MARKED, headers=headers, plan={"delay": 2})
+        until(lambda: len(simulator.seen) > before)
+        under_way = shown()
+        assert client.getresponse().status == 200
+    assert simulator.seen[-1].request.headers["x-goog-api-key"] == f"AIza{MARK}"
+    assert simulator.seen[-1].request.query == {"x": [MARK]}
+    for text in (under_way, shown()):
+        assert f"{MODEL}:generateContent" in text
+        assert MARK not in text
+    assert_clean(proxy)

@@ -1,0 +1,242 @@
+"""Golden tables: what is sent for a call, and what comes back for an answer, written down once and read by a human.
+
+python -m tests.golden [--write]
+
+Each file of FOLDER is one case:
+
+    call      what a client sends: `from` (openai, google or passed), `operation`, `body` or `form`, else as in
+              ClientRequest
+    models    the models that are asked, one after the other
+    changes   place -> values: the case is told again with each value in that place, such as
+              {"call.body.reasoning_effort": ["low", "high"]}
+    answer    what the service answers, whole; or `events`, piece by piece
+    gets      written by --write: model -> what is sent, or, with an answer, what the client gets; then, for each
+              change, only what differs from that: place -> value, or "(gone)"
+
+`{"png": [64, 48]}` anywhere is a picture of that size, `{"file": [64, 48]}` in a form an upload. Long texts of results
+are cut. Without `--write` nothing is written, and what differs is printed; tests/test_golden.py holds the same.
+"""
+
+import argparse
+import base64
+import copy
+import hashlib
+import json
+import uuid
+from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from urllib3.filepost import encode_multipart_formdata
+
+from addons.translation.conversions import from_google
+from addons.translation.conversions import from_openai
+from addons.translation.conversions import pass_on
+from addons.translation.errors import Failure
+from addons.translation.errors import InvalidRequest
+from addons.translation.plan import ClientRequest
+from addons.translation.plan import Conversion
+from addons.translation.plan import Plan
+from tests.vertex_simulator.pictures import png
+
+FOLDER = Path(__file__).parent / "addons" / "translation" / "golden"
+Json = dict[str, Any]
+ASKED = {"openai": from_openai, "google": from_google, "passed": pass_on}
+LONGEST = 400
+"""Characters of a text in a result."""
+UNCHANGED = "as it is"
+
+
+def cases() -> list[Path]:
+    return sorted(FOLDER.glob("*.json"))
+
+
+def results(case: Json) -> Json:
+    """Model -> change -> what is sent or got."""
+    told = dict(_told({name: value for name, value in case.items() if name != "gets"}))
+    return {model: _differences({name: _result(one, model) for name, one in told.items()}) for model in case["models"]}
+
+
+def _differences(got: Json) -> Json:
+    usual = got[UNCHANGED]
+    return {name: one if one is usual else dict(_differing(usual, one, "")) for name, one in got.items()}
+
+
+def _differing(before: Any, after: Any, place: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(before, dict) and isinstance(after, dict) and before.keys() & after.keys():
+        for name in before | after:
+            if name not in after:
+                yield f"{place}{name}", "(gone)"
+            elif name not in before:
+                yield f"{place}{name}", after[name]
+            else:
+                yield from _differing(before[name], after[name], f"{place}{name}.")
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after) > 0:
+        for number, (one, other) in enumerate(zip(before, after, strict=True)):
+            yield from _differing(one, other, f"{place}{number}.")
+    elif before != after:
+        yield place.removesuffix(".") or "all", after
+
+
+def _told(case: Json) -> Iterator[tuple[str, Json]]:
+    """The case as it is, then with each change."""
+    yield UNCHANGED, case
+    for place, values in case.get("changes", {}).items():
+        for value in values:
+            changed = copy.deepcopy(case)
+            *way, last = place.split(".")
+            there: Any = changed
+            for name in way:
+                there = there[int(name)] if isinstance(there, list) else there.setdefault(name, {})
+            there[int(last) if isinstance(there, list) else last] = value
+            yield f"{place}={json.dumps(value)}", changed
+
+
+def _result(case: Json, model: str) -> Json:
+    with _same_every_time():
+        try:
+            plan = _plan(_drawn(case["call"]), model)
+        except InvalidRequest as e:
+            return {"refused": str(e), "status": e.status, "param": e.param, "code": e.code}
+        if "answer" not in case and "events" not in case:
+            return {name: _short(value) for name, value in _sent(plan).items()}
+        assert plan.conversion
+        if "events" in case:
+            return {"stream": _stream(plan.conversion, _drawn(case["events"]))}
+        documents = [_drawn(case["answer"])] * len(plan.sendings)
+        return {name: _short(value) for name, value in _whole(plan.conversion, documents).items()}
+
+
+def _plan(call: Json, model: str) -> Plan:
+    operation: str = call["operation"]
+    content_type, raw = "application/json", b""
+    if form := call.get("form"):
+        fields = [(name, _field(value)) for name, value in (form | {"model": model}).items()]
+        raw, content_type = encode_multipart_formdata(fields, boundary="x")
+    elif (body := call.get("body")) is not None:
+        raw = json.dumps(body if call["from"] == "google" else {"model": model} | body).encode()
+    asked = ClientRequest(
+        operation=operation,
+        method=str(call.get("method", "POST")),
+        path=str(call.get("path", operation)),
+        resource=str(model if call["from"] == "google" else call.get("resource", "")),
+        content_type=content_type,
+        raw=raw,
+    )
+    more = {"compatible": True} if call.get("compatible") else {}
+    return ASKED[call["from"]](asked, lambda name: name, **more)
+
+
+def _field(value: Any) -> Any:
+    if isinstance(value, dict):
+        width, height = value["file"]
+        return ("a.png", png(width, height), "image/png")
+    return str(value)
+
+
+def _sent(plan: Plan) -> Json:
+    sent: Json = {"sent": [_sending(sending) for sending in plan.sendings]}
+    told = {"headers": plan.headers, "dropped": plan.notes.dropped, "assumed": plan.notes.assumed}
+    return sent | {name: value for name, value in told.items() if value}
+
+
+def _sending(sending: Any) -> Json:
+    is_json = sending.content_type == "application/json"
+    body = json.loads(sending.body or b"null") if is_json else sending.body.decode("latin-1").splitlines()
+    return {f"{sending.method} {sending.resource}": body}
+
+
+def _stream(conversion: Conversion, events: list[Any]) -> list[str]:
+    written = b"".join(map(conversion.feed, events))
+    return (written + (b"" if conversion.failed else conversion.end())).decode().splitlines()
+
+
+def _whole(conversion: Conversion, documents: list[Any]) -> Json:
+    whole = conversion.whole(documents)
+    if isinstance(whole, Failure):
+        return {"failure": [whole.status, whole.message, whole.code]}
+    if isinstance(whole, dict):
+        return {"answer": whole}
+    return {"content": [str(member) for member in whole]}
+
+
+def _drawn(value: Any) -> Any:
+    """With pictures where they are told."""
+    if isinstance(value, list):
+        return [_drawn(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.keys() == {"png"}:
+        return base64.b64encode(png(*value["png"])).decode()
+    return {name: _drawn(item) for name, item in value.items()}
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _short(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_short(item) for item in value]
+    if isinstance(value, str) and len(value) > LONGEST and " " not in value:
+        return f"{value[:16]}... ({len(value)} characters, {hashlib.sha256(value.encode()).hexdigest()[:8]})"
+    return value
+
+
+@contextmanager
+def _same_every_time() -> Iterator[None]:
+    """Times and ids that a conversion makes up."""
+    numbers = count(1)
+
+    def uuid4() -> uuid.UUID:
+        return uuid.UUID(int=next(numbers))
+
+    with mock.patch("time.time", _time), mock.patch("uuid.uuid4", uuid4):
+        yield
+
+
+def _time() -> float:
+    return 1_700_000_000.0
+
+
+def text_of(case: Json) -> str:
+    """A file, with one change and one result a line, so that a diff shows which differ."""
+    parts = {name: json.dumps(value, indent=2, ensure_ascii=False) for name, value in case.items()}
+    if changes := case.get("changes"):
+        parts["changes"] = _members({place: f"[{_lines(map(_line, values))}]" for place, values in changes.items()})
+    gets = {model: _members({name: _line(got) for name, got in told.items()}) for model, told in case["gets"].items()}
+    return _members(parts | {"gets": _members(gets)}) + "\n"
+
+
+def _line(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _members(texts: dict[str, str]) -> str:
+    return f"{{{_lines(f'{json.dumps(name)}: {text}' for name, text in texts.items())}}}"
+
+
+def _lines(texts: Iterable[str]) -> str:
+    return ("\n" + ",\n".join(texts)).replace("\n", "\n  ") + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true", help="write what the conversions give now")
+    is_written, differ = parser.parse_args().write, 0
+    for path in cases():
+        before = path.read_text()
+        case = json.loads(before)
+        after = text_of(case | {"gets": results(case)})
+        if before != after:
+            differ += 1
+            print(f"{'written' if is_written else 'differs'}: {path.name}")
+            if is_written:
+                path.write_text(after)
+    raise SystemExit(bool(differ) and not is_written)
+
+
+if __name__ == "__main__":
+    main()
