@@ -140,7 +140,8 @@ def _changed(value: object) -> object:
         case bool():
             return not value
         case int() | float():
-            return value + 1
+            # One less, as a generation of models after the newest is treated like the newest.
+            return value - 1 if value > 0 else value + 1
         case str():
             return value + "x"
         case bytes():

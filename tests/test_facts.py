@@ -35,7 +35,7 @@ def test_what_is_changed() -> None:
         "WORDS: 'green': dropped",
         "FAMILIES: Family('veo', seconds=8, is_known=True): dropped",
         "FAMILIES: Family('veo', seconds=8, is_known=True): 'veo' becomes 'veox'",
-        "FAMILIES: Family('veo', seconds=8, is_known=True): 8 becomes 9",
+        "FAMILIES: Family('veo', seconds=8, is_known=True): 8 becomes 7",
         "FAMILIES: Family('veo', seconds=8, is_known=True): True becomes False",
     ]
 
