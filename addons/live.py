@@ -21,7 +21,7 @@ from metering.call import UsageState
 from metering.json_array import JsonDocument
 from metering.outcome import Ending
 from metering.request import asked
-from metering.usage import Usage
+from metering.usage.formats import Usage
 
 logger = logging.getLogger(__name__)
 

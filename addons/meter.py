@@ -21,10 +21,10 @@ from metering.outcome import Ending
 from metering.paths import Target
 from metering.request import Asked
 from metering.request import asked
-from metering.usage import ErrorReader
-from metering.usage import Usage
-from metering.usage import usage_of
+from metering.usage.errors import ErrorReader
 from metering.usage.errors import rpc_code
+from metering.usage.formats import Usage
+from metering.usage.formats import usage_of
 
 LARGEST_HELD = 64 * 1024 * 1024
 """Bytes of a request beyond which it is passed on as it comes, and nothing is read of it."""

@@ -17,8 +17,8 @@ from metering.call import UsageState
 from metering.outcome import Ending
 from metering.outcome import Outcome
 from metering.outcome import outcome
-from metering.usage import PollReader
-from metering.usage import Usage
+from metering.usage.formats import Usage
+from metering.usage.videos import PollReader
 from metering.usage.videos import Settlement
 
 

@@ -29,7 +29,7 @@ from metering.call import Reading
 from metering.database import LedgerError
 from metering.ledger import Ledger
 from metering.outcome import Ending
-from metering.usage import usage_of
+from metering.usage.formats import usage_of
 
 logger = logging.getLogger(__name__)
 

@@ -21,6 +21,7 @@ from addons.rewritten import is_stream
 from addons.rewritten import rewrite_answer
 from addons.rewritten import take_headers
 from addons.rewritten import take_notes
+from addons.tap import Tap
 from addons.translation import conversions
 from addons.translation.errors import Failure
 from addons.translation.errors import InvalidRequest
@@ -81,9 +82,9 @@ class Rewrite:
         # Held until it is whole, whatever happens here: its status may still change.
         response.stream = False
         exchange.move(State.HELD)
-        if is_well and is_stream(response) and conversion and conversion.streams and callable(tap):
+        if is_well and is_stream(response) and conversion and conversion.streams and isinstance(tap, Tap):
             failed = functools.partial(self._recorder.correct, exchange, response.status_code)
-            stream = Stream(tap, conversion, response.headers.get("content-encoding", ""), failed)
+            stream = Stream(tap, conversion, failed)
             take_headers(response, exchange, plan, conversion.content_type)
             if flow.request.http_version == "HTTP/1.1":
                 response.headers["transfer-encoding"] = "chunked"

@@ -4,7 +4,6 @@ import json
 import logging
 import re
 from collections.abc import Callable
-from collections.abc import Iterator
 
 from mitmproxy import http
 
@@ -14,6 +13,7 @@ from addons.dispatch import next_pages
 from addons.exchange import Exchange
 from addons.faces import reason_of
 from addons.metered import Told
+from addons.tap import Tap
 from addons.translation.conversation import to_bytes
 from addons.translation.errors import Failure
 from addons.translation.errors import google_error
@@ -26,10 +26,8 @@ from addons.upstream import Unhurried
 from addons.upstream import content_of
 from addons.upstream import document_of
 from addons.upstream import header_name
-from metering.budget import Budget
 from metering.call import ErrorType
-from metering.decoding import Decoder
-from metering.decoding import decoder_for
+from metering.json_array import WholeDocument
 from metering.sse import EventDecoder
 
 logger = logging.getLogger(__name__)
@@ -159,56 +157,43 @@ def take_headers(response: http.Response, exchange: Exchange, plan: Plan, conten
 
 
 class Stream:
-    """The stream callable of an answer that is rewritten: the tap sees it first, as it came. Never raises."""
+    """The stream callable of an answer that is rewritten: each event is read for its usage, then converted. Never
+    raises."""
 
-    def __init__(
-        self,
-        tap: Callable[[bytes], object],
-        conversion: Conversion,
-        coding: str,
-        on_failure: Callable[[], None] = lambda: None,
-    ) -> None:
+    def __init__(self, tap: Tap, conversion: Conversion, on_failure: Callable[[], None] = lambda: None) -> None:
         """`on_failure` is called if the client is told an error that the tap may not have seen."""
         self._on_failure: Callable[[], None] | None = on_failure
         self._tap = tap
         self._conversion = conversion
-        self._coding = coding
-        self._decoder: Decoder | None = None
-        self._budget = Budget()
-        self._events = EventDecoder(budget=self._budget)
+        self._converted: list[bytes] = []
+        tap.share(self._convert)
 
     def __call__(self, piece: bytes) -> list[bytes]:
         self._tap(piece)
-        converted: list[bytes] = []
-        try:
-            for written in self._converted(piece):
-                converted.append(written)
-        except Exception as e:
-            logger.error("vertex-tap: an answer could not be rewritten (%s)", type(e).__name__)
-            failure = Failure(502, "The proxy could not rewrite this answer.", "INTERNAL")
-            converted.append(self._conversion.fail(failure))
-        whole = b"".join(converted)
+        if not piece and not self._tap.gave_up:
+            self._safely(self._conversion.end)
+        if self._tap.gave_up:
+            self._fail()
+        whole = b"".join(self._converted)
+        self._converted.clear()
         if self._conversion.failed and self._on_failure:
             self._on_failure()
             self._on_failure = None
         return [whole] if whole else []
 
-    def _converted(self, piece: bytes) -> Iterator[bytes]:
-        self._decoder = self._decoder or decoder_for(self._coding, self._budget)
-        self._budget.earn(len(piece))
-        for data in self._decoder.decode(piece) if piece else ():
-            for event in self._events.feed(data):
-                yield self._conversion.feed(_event(event.data))
-        self._budget.rest()
-        if not piece:
-            for event in self._events.flush():
-                yield self._conversion.feed(_event(event.data))
-            yield self._conversion.end()
+    def _convert(self, data: object) -> None:
+        self._safely(lambda: self._conversion.feed(event_of(data)))
 
+    def _safely(self, step: Callable[[], bytes]) -> None:
+        try:
+            self._converted.append(step())
+        except Exception as e:
+            logger.error("vertex-tap: an answer could not be rewritten (%s)", type(e).__name__)
+            self._fail()
 
-def _event(data: object) -> object:
-    assert isinstance(data, bytes)
-    return json.loads(data) if data.strip() not in (b"", b"[DONE]") else None
+    def _fail(self) -> None:
+        failure = Failure(502, "The proxy could not rewrite this answer.", "INTERNAL")
+        self._converted.append(self._conversion.fail(failure))
 
 
 def _written(conversion: Conversion, documents: list[object]) -> AnswerBody | Failure:
@@ -220,11 +205,22 @@ def _as_events(response: http.Response, conversion: Conversion) -> bytes:
     """A stream that came whole: after a repetition, or as a JSON array."""
     content = content_of(response)
     if is_stream(response):
-        stream = Stream(lambda _: None, conversion, "")
-        return b"".join([*stream(content), *stream(b"")])
-    documents = json.loads(content)
-    documents = documents if isinstance(documents, list) else [documents]
+        decoder = EventDecoder(WholeDocument)
+        documents = [event_of(event.data) for event in [*decoder.feed(content), *decoder.flush()]]
+    else:
+        document = json.loads(content)
+        documents = document if isinstance(document, list) else [document]
     return b"".join([*map(conversion.feed, documents), conversion.end()])
+
+
+def event_of(data: object) -> object:
+    """What a conversion is fed with: the JSON of an event; None for `[DONE]` and for one without data. Raises
+    ValueError."""
+    if not isinstance(data, bytes):
+        return data
+    if data.strip() in (b"", b"[DONE]"):
+        return None
+    raise ValueError("an event is not JSON")
 
 
 def _is_openai_error(document: object) -> bool:

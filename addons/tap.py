@@ -1,6 +1,7 @@
 """The stream callable: what mitmproxy hands every piece of an answer to.
 
-Strategy: a piece is decoded, parsed and read first, then passed on as it came. The call is settled (`on_end`)
+Strategy: a piece is decoded, parsed and read first, once, then passed on as it came. What converts an answer gets the
+parsed events from here (`share`). The call is settled (`on_end`)
 before the piece with the event that ends it, or with its last counted byte, is passed on, else in the final
 call, for which mitmproxy holds the end marker. Nothing raises: an exception in a stream callable would leave
 the client hanging. Trouble with reading makes the usage unsupported and never touches traffic; so does an answer
@@ -10,6 +11,7 @@ that takes more work than its budget, as other calls would wait for it.
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 
 from mitmproxy import http
 
@@ -20,8 +22,9 @@ from metering.decoding import DecodingError
 from metering.decoding import decoder_for
 from metering.json_array import JsonBody
 from metering.json_array import JsonDocument
+from metering.json_array import WholeDocument
 from metering.sse import EventDecoder
-from metering.usage import Usage
+from metering.usage.formats import Usage
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +48,20 @@ class Tap:
         self._length = _content_length(response)
         self._budget = Budget()
         self._coding = response.headers.get("content-encoding", "")
+        self._on_event: Callable[[object], None] | None = None
         self._parts: _Parts | None = None
         self._safely(self._start)
+
+    def share(self, on_event: Callable[[object], None]) -> None:
+        """Parse events whole from now on, and hand each to `on_event` when its usage has been read; before the first
+        piece has come. `on_event` never raises."""
+        self._on_event = on_event
+        self._safely(self._start)
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether the answer could not be read to its end."""
+        return self._parts is None
 
     def __call__(self, piece: bytes) -> bytes | list[bytes]:
         if not self.complete:
@@ -83,31 +98,37 @@ class Tap:
         if self.complete:
             self.flush()
         reader = self.usage.reader
-        if self.complete or (reader and reader.ends_with_event and reader.reading.terminal):
+        if self.complete or (reader and reader.ends_with_event and reader.terminal):
             self._on_end()
 
     def _start(self) -> None:
-        if reader := self.usage.reader:
-            self._parts = _Parts(self._coding, reader.wanted, self._budget, event_stream=self.event_stream)
+        reader = self.usage.reader
+        if reader or self._on_event:
+            wanted = None if self._on_event or not reader else reader.wanted
+            self._parts = _Parts(self._coding, wanted, self._budget, event_stream=self.event_stream)
 
     def _read(self, piece: bytes) -> None:
         reader, parts = self.usage.reader, self._parts
-        if not reader or not parts:
+        if not parts:
             return
         for data in parts.decoder.decode(piece):
             for value in parts.values(data):
                 # Nothing else is an event.
                 if isinstance(value, dict | bytes):
-                    reader.read(value)
-        if self.first_content is None and reader.reading.content:
+                    self._take(value)
+        if self.first_content is None and reader and reader.content:
             self.first_content = self.last_byte
 
     def _flush(self) -> None:
-        reader, parts = self.usage.reader, self._parts
-        if not reader or not parts:
-            return
-        for value in parts.flush():
+        if parts := self._parts:
+            for value in parts.flush():
+                self._take(value)
+
+    def _take(self, value: object) -> None:
+        if reader := self.usage.reader:
             reader.read(value)
+        if self._on_event:
+            self._on_event(value)
 
     def _safely(self, step: Callable[..., None], *args: bytes) -> None:
         try:
@@ -129,11 +150,12 @@ class Tap:
 class _Parts:
     """What reads an answer: bytes in a coding become JSON values."""
 
-    def __init__(self, coding: str, wanted: frozenset[str], budget: Budget, *, event_stream: bool) -> None:
-        """Raises DecodingError."""
+    def __init__(self, coding: str, wanted: frozenset[str] | None, budget: Budget, *, event_stream: bool) -> None:
+        """`wanted` is None if all of each value is. Raises DecodingError."""
         self.decoder = decoder_for(coding, budget)
-        self._events = EventDecoder(lambda: JsonDocument(wanted, budget), budget) if event_stream else None
-        self._body = JsonBody(wanted, budget)
+        document = WholeDocument if wanted is None else partial(JsonDocument, wanted, budget)
+        self._events = EventDecoder(document, budget) if event_stream else None
+        self._body = JsonBody(wanted or frozenset(), budget)
 
     def values(self, data: bytes) -> list[object]:
         return [event.data for event in self._events.feed(data)] if self._events else self._body.feed(data)

@@ -12,6 +12,8 @@ read is read.
 import json
 import re
 
+import msgspec
+
 from metering.budget import Budget
 from metering.budget import Cost
 
@@ -245,6 +247,23 @@ class JsonDocument:
             self._value = values[0]
 
 
+class WholeDocument:
+    """One value, of which all is kept. What is not JSON comes back as bytes."""
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+
+    def feed(self, data: bytes) -> None:
+        self._pieces.append(data)
+
+    def close(self) -> object:
+        text = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        try:
+            return parse_json(text)
+        except (ValueError, RecursionError):
+            return text
+
+
 class JsonBody:
     """The body of an HTTP message: a value, or an array whose elements are events."""
 
@@ -275,7 +294,20 @@ class JsonBody:
 
 def _parsed(text: bytes | bytearray, budget: Budget) -> object:
     budget.spend(Cost.CONTAINER, text.count(b"{") + text.count(b"["))
-    return json.loads(text)
+    return parse_json(text)
+
+
+def parse_json(text: bytes | bytearray) -> object:
+    """JSON, also where it is less strict than the standard: NaN, or half of a surrogate pair. Raises ValueError,
+    RecursionError."""
+    try:
+        return _DECODER.decode(text)
+    except (ValueError, RecursionError):
+        return json.loads(text)
+
+
+_DECODER = msgspec.json.Decoder()
+"""Five times as fast as `json`, but for what it refuses."""
 
 
 def _scalar(text: bytes) -> object:

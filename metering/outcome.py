@@ -7,7 +7,7 @@ from metering.call import ErrorType
 from metering.call import Reading
 from metering.call import State
 from metering.call import UsageState
-from metering.usage import Usage
+from metering.usage.formats import Usage
 
 
 class Ending(Enum):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from addons.translation.errors import InvalidRequest
 from metering.request import PREFIXES
-from metering.usage import RAW_PREDICT
+from metering.usage.formats import RAW_PREDICT
 
 PUBLISHERS = {
     r"claude": "anthropic",

@@ -11,9 +11,10 @@ from metering.usage import raw
 from metering.usage.errors import ERROR_NAMES
 from metering.usage.errors import take_error
 from metering.usage.google import member
+from metering.usage.reader import Reader
 
 
-class AnthropicReader:
+class AnthropicReader(Reader):
     wanted = ERROR_NAMES | frozenset(
         "type message id model usage delta stop_reason content_block input_tokens cache_creation_input_tokens"
         " cache_read_input_tokens cache_creation ephemeral_5m_input_tokens ephemeral_1h_input_tokens output_tokens"
@@ -23,13 +24,22 @@ class AnthropicReader:
     ends_with_event = True
 
     def __init__(self) -> None:
-        self.reading = Reading()
+        super().__init__()
         self._usage: dict[str, object] = {}
+        self._is_taken = True
+        """Whether the reading has all of the usage."""
+
+    @property
+    def reading(self) -> Reading:
+        if not self._is_taken:
+            take_usage(self._reading, self._usage)
+            self._is_taken = True
+        return self._reading
 
     def read(self, event: object) -> None:
-        if take_error(self.reading, event):
+        if take_error(self._reading, event):
             return
-        reading = self.reading
+        reading = self._reading
         kind = member(event, "type")
         if kind == "message":
             self._message(event)
@@ -47,29 +57,27 @@ class AnthropicReader:
             reading.terminal = True
 
     def _message(self, message: object) -> None:
-        self.reading.model_served = word(member(message, "model"), 128)
-        self.reading.response_id = word(member(message, "id"), 128)
-        self.reading.finish_reason = word(member(message, "stop_reason"))
+        self._reading.model_served = word(member(message, "model"), 128)
+        self._reading.response_id = word(member(message, "id"), 128)
+        self._reading.finish_reason = word(member(message, "stop_reason"))
 
     def _take_usage(self, usage: object) -> None:
-        if not isinstance(usage, dict):
-            return
-        self._usage |= {name: value for name, value in usage.items() if value is not None}
-        reading = self.reading
-        fresh, written, cached, output = (
-            count(self._usage.get(name))
-            for name in (
-                "input_tokens",
-                "cache_creation_input_tokens",
-                "cache_read_input_tokens",
-                "output_tokens",
-            )
-        )
-        reading.input_tokens = None if fresh is None else fresh + (written or 0) + (cached or 0)
-        reading.input_cache_write_tokens = written
-        reading.input_cached_tokens = cached
-        reading.output_tokens = output
-        reading.output_thought_tokens = count(member(self._usage.get("output_tokens_details"), "thinking_tokens"))
-        reading.search_queries = count(member(self._usage.get("server_tool_use"), "web_search_requests"))
-        reading.traffic_type = word(self._usage.get("service_tier"))
-        reading.usage_raw = raw.allowed(self._usage)
+        if isinstance(usage, dict):
+            self._usage |= {name: value for name, value in usage.items() if value is not None}
+            self._is_taken = False
+
+
+def take_usage(reading: Reading, usage: dict[str, object]) -> None:
+    """Put a `usage` object into the columns."""
+    fresh, written, cached, output = (count(usage.get(name)) for name in COUNTS)
+    reading.input_tokens = None if fresh is None else fresh + (written or 0) + (cached or 0)
+    reading.input_cache_write_tokens = written
+    reading.input_cached_tokens = cached
+    reading.output_tokens = output
+    reading.output_thought_tokens = count(member(usage.get("output_tokens_details"), "thinking_tokens"))
+    reading.search_queries = count(member(usage.get("server_tool_use"), "web_search_requests"))
+    reading.traffic_type = word(usage.get("service_tier"))
+    reading.usage_raw = raw.allowed(usage)
+
+
+COUNTS = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens")

@@ -1,26 +1,21 @@
 """Answers that count tokens and use none: Gemini's countTokens and computeTokens, Anthropic's and OpenAI's."""
 
-from metering.call import Reading
 from metering.call import count
 from metering.usage.errors import ERROR_NAMES
 from metering.usage.errors import take_error
 from metering.usage.google import both
 from metering.usage.google import items
 from metering.usage.google import member
+from metering.usage.reader import Reader
 
 
-class CountReader:
+class CountReader(Reader):
     wanted = ERROR_NAMES | both("totalTokens inputTokens tokensInfo tokenIds")
 
-    ends_with_event = False
-
-    def __init__(self) -> None:
-        self.reading = Reading()
-
     def read(self, event: object) -> None:
-        if take_error(self.reading, event):
+        if take_error(self._reading, event):
             return
         totals = (count(member(event, name)) for name in ("totalTokens", "inputTokens"))
-        self.reading.counted_tokens = next((total for total in totals if total is not None), None)
+        self._reading.counted_tokens = next((total for total in totals if total is not None), None)
         if texts := items(member(event, "tokensInfo")):
-            self.reading.counted_tokens = sum(len(items(member(text, "tokenIds"))) for text in texts)
+            self._reading.counted_tokens = sum(len(items(member(text, "tokenIds"))) for text in texts)

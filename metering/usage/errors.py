@@ -3,6 +3,7 @@
 from metering.call import Reading
 from metering.call import count
 from metering.call import word
+from metering.usage.reader import Reader
 
 RPC_CODES = (
     "OK CANCELLED UNKNOWN INVALID_ARGUMENT DEADLINE_EXCEEDED NOT_FOUND ALREADY_EXISTS PERMISSION_DENIED"
@@ -16,18 +17,13 @@ ERROR_NAMES = frozenset({"error", "status", "type", "code", "object"})
 """The members of an answer that `take_error` looks at."""
 
 
-class ErrorReader:
+class ErrorReader(Reader):
     """The body of a 4xx or 5xx answer, in an array (streamGenerateContent) or not."""
 
     wanted = ERROR_NAMES
 
-    ends_with_event = False
-
-    def __init__(self) -> None:
-        self.reading = Reading()
-
     def read(self, event: object) -> None:
-        take_error(self.reading, event)
+        take_error(self._reading, event)
 
 
 def take_error(reading: Reading, event: object) -> bool:

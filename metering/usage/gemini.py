@@ -15,6 +15,7 @@ from metering.usage.errors import take_error
 from metering.usage.google import both
 from metering.usage.google import items
 from metering.usage.google import member
+from metering.usage.reader import Reader
 
 COUNTS = (
     "promptTokenCount",
@@ -33,20 +34,20 @@ DETAILS = {
 }
 
 
-class GeminiReader:
+class GeminiReader(Reader):
     wanted = ERROR_NAMES | both(
         "usageMetadata trafficType modelVersion responseId candidates index content parts text thought inlineData"
         " mimeType functionCall finishReason groundingMetadata webSearchQueries promptFeedback blockReason"
         " embedding embeddings cacheTokensDetails modality tokenCount"
         f" {' '.join(COUNTS)} {' '.join(DETAILS)}"
     )
-    ends_with_event = False
 
     def __init__(self) -> None:
-        self._reading = Reading(by_tokens=True)
+        super().__init__()
+        self._reading.by_tokens = True
         self._usage: dict[str, object] = {}
-        self._is_merged = True
-        """Whether the reading has all of the usage. Of many events that come together only the last one counts."""
+        self._is_taken = True
+        """Whether the reading has all of the usage."""
         self._unfinished: dict[int, bool] = {}
         self._is_blocked = False
         self._searches: dict[int, int] = {}
@@ -54,12 +55,16 @@ class GeminiReader:
     @property
     def reading(self) -> Reading:
         reading = self._reading
-        if not self._is_merged:
+        if not self._is_taken:
             take_usage(reading, self._usage)
-            self._is_merged = True
+            self._is_taken = True
         finished = bool(self._unfinished) and not any(self._unfinished.values())
         reading.terminal = (finished or self._is_blocked) and reading.counted
         return reading
+
+    @property
+    def terminal(self) -> bool:
+        return self.reading.terminal
 
     def read(self, event: object) -> None:
         reading = self._reading
@@ -77,7 +82,7 @@ class GeminiReader:
             reading.input_items = len(embeddings)
         if isinstance(usage := member(event, "usageMetadata"), dict):
             merge(self._usage, usage)
-            self._is_merged = False
+            self._is_taken = False
         self._is_blocked = bool(blocked)
 
     def _candidate(self, position: int, candidate: object) -> None:
@@ -98,26 +103,22 @@ class GeminiReader:
             reading.search_queries = sum(self._searches.values())
 
 
-class LiveReader:
+class LiveReader(Reader):
     """Server messages of one WebSocket connection. Usage comes once a turn, for that turn: it adds up."""
 
     wanted = ERROR_NAMES | both(
         f"usageMetadata trafficType modality tokenCount serverContent modelTurn parts groundingMetadata"
         f" webSearchQueries {' '.join(COUNTS)} {' '.join(DETAILS)}"
     )
-    ends_with_event = False
-
-    def __init__(self) -> None:
-        self.reading = Reading()
 
     def read(self, event: object) -> None:
-        if take_error(self.reading, event):
+        if take_error(self._reading, event):
             return
         content = member(event, "serverContent")
-        self.reading.content = self.reading.content or member(content, "modelTurn") is not None
+        self._reading.content = self._reading.content or member(content, "modelTurn") is not None
         queries = member(member(content, "groundingMetadata"), "webSearchQueries")
         if isinstance(queries, list):
-            self.reading.search_queries = (self.reading.search_queries or 0) + len(queries)
+            self._reading.search_queries = (self._reading.search_queries or 0) + len(queries)
         if isinstance(usage := member(event, "usageMetadata"), dict):
             self._add(usage)
 
@@ -126,13 +127,13 @@ class LiveReader:
         take_usage(turn, merge({}, usage))
         for name in SUMMED:
             if (more := getattr(turn, name)) is not None:
-                setattr(self.reading, name, (getattr(self.reading, name) or 0) + more)
+                setattr(self._reading, name, (getattr(self._reading, name) or 0) + more)
         for name in ("input_by_modality", "output_by_modality"):
             if more := getattr(turn, name):
-                sums = getattr(self.reading, name) or {}
-                setattr(self.reading, name, {k: sums.get(k, 0) + more.get(k, 0) for k in sums | more})
-        self.reading.traffic_type = turn.traffic_type or self.reading.traffic_type
-        self.reading.usage_raw = turn.usage_raw
+                sums = getattr(self._reading, name) or {}
+                setattr(self._reading, name, {k: sums.get(k, 0) + more.get(k, 0) for k in sums | more})
+        self._reading.traffic_type = turn.traffic_type or self._reading.traffic_type
+        self._reading.usage_raw = turn.usage_raw
 
 
 SUMMED = (

@@ -12,6 +12,7 @@ from metering.usage.errors import ERROR_NAMES
 from metering.usage.errors import take_error
 from metering.usage.google import items
 from metering.usage.google import member
+from metering.usage.reader import Reader
 
 USAGE_NAMES = frozenset(
     "usage prompt_tokens completion_tokens total_tokens input_tokens output_tokens prompt_tokens_details"
@@ -22,7 +23,7 @@ USAGE_NAMES = frozenset(
 MODALITIES = {"text_tokens": "text", "image_tokens": "image", "audio_tokens": "audio"}
 
 
-class ChatReader:
+class ChatReader(Reader):
     """chat/completions, completions, embeddings. A stream ends with `[DONE]`."""
 
     wanted = (
@@ -35,10 +36,18 @@ class ChatReader:
     ends_with_event = True
 
     def __init__(self) -> None:
-        self.reading = Reading()
+        super().__init__()
+        self._usage: object = None
+        """The last that came, unless the reading has it."""
+
+    @property
+    def reading(self) -> Reading:
+        take_usage(self._reading, self._usage)
+        self._usage = None
+        return self._reading
 
     def read(self, event: object) -> None:
-        reading = self.reading
+        reading = self._reading
         if event == b"[DONE]":
             reading.terminal = True
         if take_error(reading, event):
@@ -55,10 +64,10 @@ class ChatReader:
                 reading.content = True
         if isinstance(data := member(event, "data"), list):
             reading.input_items = len(data)
-        take_usage(reading, member(event, "usage"))
+        self._usage = member(event, "usage") or self._usage
 
 
-class ResponsesReader:
+class ResponsesReader(Reader):
     """responses. A stream ends with `response.completed`, `.incomplete` or `.failed`, which carry the whole."""
 
     wanted = (
@@ -68,11 +77,8 @@ class ResponsesReader:
     )
     ends_with_event = True
 
-    def __init__(self) -> None:
-        self.reading = Reading()
-
     def read(self, event: object) -> None:
-        reading = self.reading
+        reading = self._reading
         kind = member(event, "type")
         response = member(event, "response") if isinstance(kind, str) and kind.startswith("response.") else event
         take_error(reading, response)
@@ -92,18 +98,15 @@ class ResponsesReader:
         take_usage(reading, member(response, "usage"))
 
 
-class ImagesReader:
+class ImagesReader(Reader):
     """images/generations, edits, variations. A stream has one `.completed` event an image."""
 
     wanted = ERROR_NAMES | USAGE_NAMES | frozenset("data model".split())
 
     ends_with_event = True
 
-    def __init__(self) -> None:
-        self.reading = Reading()
-
     def read(self, event: object) -> None:
-        reading = self.reading
+        reading = self._reading
         if take_error(reading, event):
             return
         kind = member(event, "type")

@@ -4,7 +4,6 @@ Embeddings report tokens (`embeddings.statistics.token_count`, typed float); Ima
 is the images, and a filtered image is a prediction without bytes or is missing.
 """
 
-from metering.call import Reading
 from metering.call import count
 from metering.call import word
 from metering.usage import raw
@@ -13,25 +12,25 @@ from metering.usage.errors import take_error
 from metering.usage.google import both
 from metering.usage.google import items
 from metering.usage.google import member
+from metering.usage.reader import Reader
 
 IMAGE_MODELS = ("imagen", "imagegeneration", "imagetext", "virtual-try-on")
 
 
-class PredictReader:
+class PredictReader(Reader):
     wanted = ERROR_NAMES | both(
         "predictions embeddings statistics tokenCount bytesBase64Encoded gcsUri mimeType raiFilteredReason metadata"
         " billableCharacterCount modelDisplayName textEmbedding imageEmbedding videoEmbeddings"
     )
-    ends_with_event = False
 
     def __init__(self, model: str | None) -> None:
-        self.reading = Reading()
+        super().__init__()
         self._makes_images = bool(model) and str(model).startswith(IMAGE_MODELS)
 
     def read(self, event: object) -> None:
-        if take_error(self.reading, event):
+        if take_error(self._reading, event):
             return
-        reading = self.reading
+        reading = self._reading
         predictions = items(member(event, "predictions"))
         tokens = [
             count(member(member(member(prediction, "embeddings"), "statistics"), "tokenCount"))

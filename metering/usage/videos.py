@@ -6,7 +6,6 @@ submission is settled by the first poll that sees it done (`Settlement`); polls 
 
 from dataclasses import dataclass
 
-from metering.call import Reading
 from metering.call import word
 from metering.usage.errors import ERROR_NAMES
 from metering.usage.errors import rpc_code
@@ -14,6 +13,7 @@ from metering.usage.errors import take_error
 from metering.usage.google import both
 from metering.usage.google import items
 from metering.usage.google import member
+from metering.usage.reader import Reader
 
 LONGEST_NAME = 512
 
@@ -27,36 +27,30 @@ class Settlement:
     error_type: str | None = None
 
 
-class SubmissionReader:
+class SubmissionReader(Reader):
     """`:predictLongRunning` -> `{"name": "projects/.../operations/..."}`."""
 
     wanted = ERROR_NAMES | {"name"}
 
-    ends_with_event = False
-
-    def __init__(self) -> None:
-        self.reading = Reading()
-
     def read(self, event: object) -> None:
-        if not take_error(self.reading, event):
-            self.reading.response_id = word(member(event, "name"), LONGEST_NAME)
+        if not take_error(self._reading, event):
+            self._reading.response_id = word(member(event, "name"), LONGEST_NAME)
 
 
-class PollReader:
+class PollReader(Reader):
     """`:fetchPredictOperation` and `operations.get`. A failed operation is no failure of the poll."""
 
     wanted = ERROR_NAMES | both(
         "name done response videos gcsUri bytesBase64Encoded generateVideoResponse generatedSamples"
     )
-    ends_with_event = False
 
     def __init__(self) -> None:
-        self.reading = Reading()
+        super().__init__()
         self.settlement: Settlement | None = None
 
     def read(self, event: object) -> None:
         name = word(member(event, "name"), LONGEST_NAME)
-        self.reading.response_id = name
+        self._reading.response_id = name
         if not name or member(event, "done") is not True:
             return
         if error := member(event, "error"):

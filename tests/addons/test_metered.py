@@ -3,7 +3,7 @@ import time
 from addons.metered import Metered
 from addons.metered import perf_counter_at
 from metering.call import Call
-from metering.usage import Usage
+from metering.usage.formats import Usage
 
 MS = 1_000_000
 

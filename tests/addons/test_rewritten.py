@@ -18,17 +18,23 @@ from addons.rewritten import Stream
 from addons.rewritten import answer_of_ours
 from addons.rewritten import rewrite_answer
 from addons.rewritten import take_headers
+from addons.tap import Tap
 from addons.translation import conversions
 from addons.translation.errors import Failure
 from addons.translation.plan import ClientRequest
 from addons.upstream import Unhurried
 from metering.call import Call
 from metering.paths import parse
+from metering.usage.formats import Usage
+from metering.usage.gemini import GeminiReader
 from tests.configuration import DEFAULTS
 
 CONFIGURATION = read(DEFAULTS | {"usage_db": "/tmp/usage.db"}, [])
 CHAT: dict[str, Any] = {"model": "gemini-2.5-flash", "messages": [{"role": "user", "content": "Hi"}]}
-ANSWER = {"candidates": [{"content": {"parts": [{"text": "Hello"}]}, "finishReason": "STOP", "index": 0}]}
+ANSWER = {
+    "candidates": [{"content": {"parts": [{"text": "Hello"}]}, "finishReason": "STOP", "index": 0}],
+    "usageMetadata": {"promptTokenCount": 3, "candidatesTokenCount": 2, "totalTokenCount": 5},
+}
 EVENT = b"data: %b\r\n\r\n" % json.dumps(ANSWER).encode()
 
 
@@ -89,21 +95,24 @@ def test_a_stream_that_came_whole(as_events: bool) -> None:
 
 
 class TestStream:
-    def streamed(self, *pieces: bytes, coding: str = "") -> tuple[bytes, list[bytes], int]:
-        """What the client gets, what the tap got, and how often a failure was told."""
+    def streamed(self, *pieces: bytes, coding: str = "") -> tuple[bytes, Tap, int]:
+        """What the client gets, the tap, and how often a failure was told."""
         plan = asked(CHAT | {"stream": True}).plan
         assert plan
         assert plan.conversion
-        tapped: list[bytes] = []
+        headers = {"content-type": "text/event-stream", "content-encoding": coding}
+        tap = Tap(http.Response.make(200, b"", headers), Usage(GeminiReader(), None), lambda: None)
         failures: list[int] = []
-        stream = Stream(tapped.append, plan.conversion, coding, lambda: failures.append(1))
-        return b"".join(b"".join(stream(piece)) for piece in (*pieces, b"")), tapped, len(failures)
+        stream = Stream(tap, plan.conversion, lambda: failures.append(1))
+        return b"".join(b"".join(stream(piece)) for piece in (*pieces, b"")), tap, len(failures)
 
     @pytest.mark.parametrize("cut", range(1, len(EVENT), 7))
     def test_pieces_of_any_size(self, cut: int) -> None:
-        body, tapped, failures = self.streamed(EVENT[:cut], EVENT[cut:])
+        body, tap, failures = self.streamed(EVENT[:cut], EVENT[cut:])
         assert body.count(b'"content":"Hello"') == 1
-        assert (tapped, failures) == ([EVENT[:cut], EVENT[cut:], b""], 0)
+        assert (tap.bytes, tap.complete, failures) == (len(EVENT), True, 0)
+        assert tap.usage.reader
+        assert tap.usage.reader.reading.total_tokens == 5
 
     def test_an_event_that_is_no_json(self, caplog: pytest.LogCaptureFixture) -> None:
         with caplog.at_level(logging.ERROR):

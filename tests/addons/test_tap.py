@@ -9,7 +9,7 @@ from mitmproxy import http
 
 from addons.tap import Tap
 from metering.call import UsageState
-from metering.usage import Usage
+from metering.usage.formats import Usage
 from metering.usage.gemini import GeminiReader
 from metering.usage.openai import ChatReader
 

@@ -4,8 +4,8 @@ from metering.call import Reading
 from metering.call import UsageState
 from metering.outcome import Ending
 from metering.outcome import outcome
-from metering.usage import ErrorReader
-from metering.usage import Usage
+from metering.usage.errors import ErrorReader
+from metering.usage.formats import Usage
 from metering.usage.gemini import GeminiReader
 from metering.usage.openai import ChatReader
 

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from metering.json_array import JsonScanner
-from metering.usage import Reader
+from metering.usage.reader import Reader
 
 
 def told(reader: Reader, *events: object) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 import pytest
 
 from metering.paths import parse
-from metering.usage import usage_of
+from metering.usage.formats import usage_of
 
 P = "/v1/projects/p/locations/l"
 G = f"{P}/publishers/google/models"

@@ -1,0 +1,94 @@
+"""Which reader reads the answer to which call: the tables of operations and publishers."""
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from metering.call import UsageState
+from metering.paths import Target
+from metering.usage.anthropic import AnthropicReader
+from metering.usage.counting import CountReader
+from metering.usage.gemini import GeminiReader
+from metering.usage.gemini import LiveReader
+from metering.usage.openai import ChatReader
+from metering.usage.openai import ImagesReader
+from metering.usage.openai import ResponsesReader
+from metering.usage.predict import PredictReader
+from metering.usage.reader import Reader
+from metering.usage.videos import PollReader
+from metering.usage.videos import SubmissionReader
+
+
+class Usage(NamedTuple):
+    """How the usage of a call is found."""
+
+    reader: Reader | None
+    state: UsageState | None
+    """The `usage_state` of its complete answer; None if the counts decide."""
+
+
+GOOGLE: dict[str, Callable[[], Reader]] = {
+    "generateContent": GeminiReader,
+    "streamGenerateContent": GeminiReader,
+    "embedContent": GeminiReader,
+    "batchEmbedContents": GeminiReader,
+    "countTokens": CountReader,
+    "computeTokens": CountReader,
+    "predictLongRunning": SubmissionReader,
+    "fetchPredictOperation": PollReader,
+    "operations.get": PollReader,
+    "BidiGenerateContent": LiveReader,
+}
+RAW_PREDICT: dict[str, Callable[[], Reader]] = {
+    "anthropic": AnthropicReader,
+    "mistralai": ChatReader,
+    "ai21": ChatReader,
+}
+"""By publisher: rawPredict and streamRawPredict speak the publisher's own format."""
+OPENAI: dict[str, Callable[[], Reader]] = {
+    "chat/completions": ChatReader,
+    "completions": ChatReader,
+    "embeddings": ChatReader,
+    "responses": ResponsesReader,
+    "responses/compact": ResponsesReader,
+    "responses/input_tokens": CountReader,
+    "images/generations": ImagesReader,
+    "images/edits": ImagesReader,
+    "images/variations": ImagesReader,
+}
+ANTHROPIC: dict[str, Callable[[], Reader]] = {
+    "messages": AnthropicReader,
+    "messages/count_tokens": CountReader,
+}
+NOT_APPLICABLE = re.compile(
+    r"countTokens|computeTokens|fetchPredictOperation|responses/input_tokens|messages/count_tokens"
+    r"|(?:cachedContents|models|operations|endpoints|tuningJobs|files)\..*|.*\.(?:list|delete)|models|files(?:/content)?"
+)
+"""Operations whose answers use nothing."""
+
+
+def usage_of(target: Target | None, method: str, model: str | None) -> Usage:
+    """The reader for what a call asks, and the `usage_state` of its complete answer."""
+    if target is None or target.operation is None or "rpc_service" in target.fields:
+        return Usage(None, UsageState.UNSUPPORTED)
+    reader: Reader | None = None
+    operation = target.operation
+    if target.surface in ("openai", "vertex-openai"):
+        if operation in OPENAI:
+            if method != "POST":
+                return Usage(None, UsageState.NOT_APPLICABLE)
+            reader = OPENAI[operation]()
+    elif target.surface == "anthropic":
+        reader = ANTHROPIC[operation]()
+    elif operation == "predict":
+        reader = PredictReader(model)
+    elif operation in ("rawPredict", "streamRawPredict"):
+        if target.fields.get("model") == "count-tokens":
+            return Usage(CountReader(), UsageState.NOT_APPLICABLE)
+        if factory := RAW_PREDICT.get(target.publisher or ""):
+            reader = factory()
+    elif operation in GOOGLE:
+        reader = GOOGLE[operation]()
+    if NOT_APPLICABLE.fullmatch(operation):
+        return Usage(reader, UsageState.NOT_APPLICABLE)
+    return Usage(reader, None if reader else UsageState.UNSUPPORTED)

@@ -1,0 +1,35 @@
+"""What every reader has: JSON documents in, a `Reading` out.
+
+A reader gets every JSON value of an answer (the one of a unary body, each event of a stream) and never raises on its
+shape. Counts may come with every event; they are worked out when `reading` is asked for, which is at the end.
+"""
+
+from metering.call import Reading
+
+
+class Reader:
+    wanted: frozenset[str] = frozenset()
+    """The names of all members that it looks at, for `JsonScanner`."""
+    ends_with_event = False
+    """Whether a stream of this format ends with an event of its own, such as `[DONE]`."""
+
+    def __init__(self) -> None:
+        self._reading = Reading()
+
+    @property
+    def reading(self) -> Reading:
+        """What was told so far."""
+        return self._reading
+
+    @property
+    def content(self) -> bool:
+        """Whether content has come, not only metadata."""
+        return self._reading.content
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the event has come that ends the answer."""
+        return self._reading.terminal
+
+    def read(self, event: object) -> None:
+        raise NotImplementedError
