@@ -151,6 +151,11 @@ class TestMedia:
         content = written(user(Text("x")), assistant(ToolCall("1", "f", {})), result)["messages"][2]["content"]
         assert content == [{"type": "tool_result", "tool_use_id": "1", "content": [text("t"), expected]}]
 
+    @pytest.mark.parametrize("mime_type", ["image/png", "image/jpeg", "image/gif", "image/webp"])
+    def test_images(self, mime_type: str) -> None:
+        (block,) = written(user(Media(mime_type, data="AAAA")))["messages"][0]["content"]
+        assert (block["type"], block["source"]["media_type"]) == ("image", mime_type)
+
     @pytest.mark.parametrize(
         ("media", "word"),
         [

@@ -61,6 +61,12 @@ def test_an_answer() -> None:
     assert reader.finished
 
 
+@pytest.mark.parametrize(("served", "tier"), [("standard", "default"), ("priority", "priority"), ("batch", None)])
+def test_tiers(served: str, tier: str | None) -> None:
+    (answer,) = read(message(usage={"input_tokens": 1, "output_tokens": 1, "service_tier": served}))
+    assert answer.service_tier == tier
+
+
 def test_a_stream() -> None:
     reader = AnswerReader()
     answers = [
