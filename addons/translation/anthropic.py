@@ -42,11 +42,11 @@ from addons.translation.conversation import Turn
 from addons.translation.conversation import Written
 from addons.translation.conversation import usage_of
 from addons.translation.errors import read_error
+from metering.json_values import items
+from metering.json_values import member
+from metering.json_values import number_of
+from metering.json_values import text_of
 from metering.usage.anthropic import AnthropicReader
-from metering.usage.google import items
-from metering.usage.google import member
-from metering.usage.google import number_of
-from metering.usage.google import text_of
 
 # Models
 

@@ -60,14 +60,14 @@ from addons.translation.validation import camel
 from addons.translation.validation import is_finite
 from addons.translation.validation import validated
 from metering.call import Reading
+from metering.json_values import both
+from metering.json_values import items
+from metering.json_values import member
+from metering.json_values import number_of
+from metering.json_values import snake
+from metering.json_values import text_of
 from metering.usage.gemini import merge
 from metering.usage.gemini import take_usage
-from metering.usage.google import both
-from metering.usage.google import items
-from metering.usage.google import member
-from metering.usage.google import number_of
-from metering.usage.google import snake
-from metering.usage.google import text_of
 
 # Requests
 

@@ -52,8 +52,8 @@ from addons.translation.validation import json_object
 from addons.translation.validation import lower
 from addons.translation.validation import upper
 from addons.translation.validation import validated
-from metering.usage.google import items
-from metering.usage.google import member
+from metering.json_values import items
+from metering.json_values import member
 
 # Sizes
 

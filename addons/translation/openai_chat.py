@@ -88,10 +88,10 @@ from addons.translation.validation import NO_VALUE
 from addons.translation.validation import is_finite
 from addons.translation.validation import validated
 from metering.call import Reading
-from metering.usage.google import items
-from metering.usage.google import member
-from metering.usage.google import snake
-from metering.usage.google import text_of
+from metering.json_values import items
+from metering.json_values import member
+from metering.json_values import snake
+from metering.json_values import text_of
 from metering.usage.openai import take_usage
 
 # Reading

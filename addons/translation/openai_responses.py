@@ -70,7 +70,7 @@ from addons.translation.validation import Count
 from addons.translation.validation import Model
 from addons.translation.validation import is_finite
 from addons.translation.validation import validated
-from metering.usage.google import items
+from metering.json_values import items
 
 # The request, as clients send it
 

@@ -40,7 +40,7 @@ from addons.translation.gemini import write_answer
 from addons.translation.gemini import write_request
 from addons.translation.openai_chat import read_request
 from addons.translation.signatures import MISSING
-from metering.usage.google import snake
+from metering.json_values import snake
 from tests.addons.translation.chats import PATH
 from tests.addons.translation.chats import chats
 from tests.addons.translation.chats import check
