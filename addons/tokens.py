@@ -18,8 +18,8 @@ from google.auth.transport.requests import Request as Transport
 from addons import keys
 from addons.translation.conversation import from_bytes
 from addons.upstream import in_thread
-from metering.usage.google import member
-from metering.usage.google import text_of
+from metering.json_values import member
+from metering.json_values import text_of
 
 logger = logging.getLogger(__name__)
 

@@ -128,6 +128,46 @@ BILLED = (*TOKENS, "images", "video_seconds")
 """The quantities that make a call's usage known."""
 
 
+class AttemptKind(StrEnum):
+    """What a row of `attempts` is."""
+
+    ATTEMPT = "attempt"
+    ITERATION = "iteration"
+    """Of another model, within the answer of an attempt."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Attempt:
+    """One of several attempts of a call: a row of the table `attempts`, whose columns are `call_id`, `n` (from 1, its
+    place in `Call.tries`) and these fields. Times and counts are as in `Call`."""
+
+    kind: str = AttemptKind.ATTEMPT
+    service: str | None = None
+    upstream_host: str | None = None
+    upstream_path: str | None = None
+    model: str | None = None
+    location: str | None = None
+    traffic_type: str | None = None
+    status: int | None = None
+    error_type: str | None = None
+    started_at: int
+    duration_us: int | None = None
+    input_tokens: int | None = None
+    input_cached_tokens: int | None = None
+    input_cache_write_tokens: int | None = None
+    input_tool_tokens: int | None = None
+    output_tokens: int | None = None
+    output_thought_tokens: int | None = None
+    total_tokens: int | None = None
+    input_by_modality: dict[str, int] | None = None
+    output_by_modality: dict[str, int] | None = None
+    images: int | None = None
+    video_seconds: int | None = None
+    input_items: int | None = None
+    search_queries: int | None = None
+    counted_tokens: int | None = None
+
+
 @dataclass(slots=True, kw_only=True)
 class Call:
     """One HTTP exchange, or one WebSocket connection, with an AI API.
@@ -188,6 +228,14 @@ class Call:
     counted_tokens: int | None = None
     traffic_type: str | None = None
     usage_raw: dict[str, object] | None = None
+    variant: str | None = None
+    """What the price depends on beside tokens, from the request: `1080p+audio`, `2k`."""
+    changed: int | None = None
+    """A number that grows with every row that is written; the ledger puts it in."""
+    reserved_tokens: int | None = None
+    reserved_usd: float | None = None
+    tries: list[Attempt] = field(default_factory=list)
+    """Not a column: the rows of the table `attempts`, none if the call was tried once. They sum up to the call."""
 
     def forget_counts(self) -> None:
         """What was read of the answer is not to be relied on."""
@@ -202,7 +250,8 @@ class Call:
                 setattr(self, name, value)
 
 
-COLUMNS = tuple(f.name for f in fields(Call))
+COLUMNS = tuple(f.name for f in fields(Call) if f.name != "tries")
+ATTEMPT_COLUMNS = ("call_id", "n", *(f.name for f in fields(Attempt)))
 _READ = tuple(f.name for f in fields(Reading) if f.name in COLUMNS)
 
 

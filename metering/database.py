@@ -11,6 +11,7 @@ from sqlite_utils import Database
 
 from metering.migrations import VERSION
 from metering.migrations import migrations
+from metering.older import read_as_new
 from metering.rollup import BUCKET_US
 
 START_PATIENCE_S = 30.0
@@ -39,15 +40,20 @@ def check(path: Path) -> None:
 
 
 def open_for_reading(path: str | os.PathLike[str]) -> sqlite3.Connection:
-    """A connection that cannot write. Raises LedgerError if there is no ledger that this version reads."""
+    """A connection that cannot write. A ledger of an older version is read as it is, and shows the tables and columns
+    of today: what it does not have is NULL. Raises LedgerError if there is no ledger that this version reads."""
     path = Path(path)
     if not path.is_file():
         raise LedgerError(f"there is no ledger {path}")
     db = _open_for_reading(path)
-    if (version := db.execute("PRAGMA user_version").fetchone()[0]) != VERSION:
+    version = _version(db, path)
+    if version == 0:
         db.close()
-        older = "was written by an older vertex-tap; start this one with it once"
-        raise LedgerError(f"{path} {older if version else 'holds no calls yet'}")
+        raise LedgerError(f"{path} holds no calls yet")
+    if version < VERSION:
+        db.execute("PRAGMA query_only = OFF")
+        read_as_new(db, version)
+        db.execute("PRAGMA query_only = ON")
     db.row_factory = sqlite3.Row
     return db
 
@@ -138,10 +144,12 @@ def prune(path: str | os.PathLike[str], before: int) -> int:
     """Delete the rows of calls that started before `before` (microseconds since the epoch, rounded down to a
     bucket), in short transactions; their sums stay in the rollup. Returns how many. Raises LedgerError."""
     open_for_reading(path).close()
+    path = Path(path)
     before = before // BUCKET_US * BUCKET_US
     deleted = 0
     try:
-        with closing(connect(Path(path), START_PATIENCE_S)) as db:
+        with closing(connect(path, START_PATIENCE_S)) as db:
+            migrate(db, path)
             with transaction(db):
                 pruned_before = max(before, int(meta(db, "pruned_before") or 0))
                 db.execute("INSERT OR REPLACE INTO meta VALUES ('pruned_before', ?)", (str(pruned_before),))

@@ -6,6 +6,7 @@ from sqlite_utils import Database
 from sqlite_utils import Migrations
 
 from metering import rollup
+from metering.older import rollup_of
 
 migrations = Migrations("vertex-tap")
 
@@ -77,13 +78,73 @@ def m001_calls(db: Database) -> None:
 
 @migrations()
 def m002_rollup(db: Database) -> None:
-    rollup.create(db.conn)
+    """The first rollup. Its SQL stands here as it was, since a later step makes another one."""
+    names = "model model_served publisher location project surface operation service client sdk status state"
+    keys = [*names.split(), "traffic_type"]
+    known = {
+        "calls": "1",
+        "errors": "({row}state NOT IN ('open', 'done') OR coalesce({row}status, 0) >= 400"
+        " OR {row}error_type IS NOT NULL)",
+        "covered_calls": "({row}usage_state IS 'final')",
+    }
+    counts = (
+        "input_tokens input_cached_tokens input_cache_write_tokens input_tool_tokens output_tokens"
+        " output_thought_tokens total_tokens images video_seconds input_items search_queries"
+    ).split()
+
+    def values(row: str = "") -> list[str]:
+        return [expression.format(row=row) for expression in known.values()] + [row + name for name in counts]
+
+    def bucket(row: str = "") -> str:
+        return f"{row}started_at / 900000000 * 900000000"
+
+    def key(row: str = "") -> str:
+        return f"json_array({bucket(row)}, {', '.join(row + name for name in keys)})"
+
+    add = (
+        f"INSERT INTO rollup VALUES ({key('NEW.')}, {bucket('NEW.')}, {', '.join('NEW.' + name for name in keys)},"
+        f" {', '.join(values('NEW.'))}) ON CONFLICT (key) DO UPDATE SET "
+        + ", ".join(f"{name} = {name} + excluded.{name}" for name in known)
+        + ", "
+        + ", ".join(
+            f"{n} = CASE WHEN excluded.{n} IS NULL THEN {n} ELSE ifnull({n}, 0) + excluded.{n} END" for n in counts
+        )
+    )
+    subtract = (
+        "UPDATE rollup SET "
+        + ", ".join(
+            f"{name} = {name} - ifnull({value}, 0)"
+            for name, value in zip([*known, *counts], values("OLD."), strict=True)
+        )
+        + f" WHERE key = {key('OLD.')}"
+    )
+    recompute = (
+        f"UPDATE rollup SET ({', '.join(counts)}) = (SELECT {', '.join(f'sum({name})' for name in counts)} FROM calls"
+        f" WHERE started_at >= {bucket('OLD.')} AND started_at < {bucket('OLD.')} + 900000000"
+        f" AND state <> 'open' AND {key()} = {key('OLD.')})"
+        f" WHERE key = {key('OLD.')} AND {key('OLD.')} <> {key('NEW.')}"
+    )
+    drop = f"DELETE FROM rollup WHERE key = {key('OLD.')} AND calls = 0"
+    columns = [f"{name} {'INTEGER' if name == 'status' else 'TEXT'}" for name in keys]
+    columns += [f"{name} INTEGER NOT NULL" for name in known] + [f"{name} INTEGER" for name in counts]
+    db.execute(f"CREATE TABLE rollup (key TEXT PRIMARY KEY, bucket INTEGER NOT NULL, {', '.join(columns)}) STRICT")
+    db.execute("CREATE INDEX rollup_bucket ON rollup (bucket)")
+    for name, event, condition, steps in (
+        ("insert", "INSERT", "NEW.state <> 'open'", add),
+        ("close", "UPDATE", "OLD.state = 'open' AND NEW.state <> 'open'", add),
+        ("update", "UPDATE", "OLD.state <> 'open'", f"{subtract}; {add}; {recompute}; {drop}"),
+    ):
+        db.execute(f"CREATE TRIGGER rollup_{name} AFTER {event} ON calls WHEN {condition} BEGIN {steps}; END")
+    db.execute(
+        f"INSERT INTO rollup SELECT {key()}, {bucket()}, {', '.join(keys)},"
+        f" {', '.join(f'sum({value})' for value in values())} FROM calls WHERE state <> 'open' GROUP BY 1"
+    )
 
 
 @migrations()
 def m003_meta(db: Database) -> None:
-    """`secret` keys the fingerprints of clients; `pruned_before` is where rows begin; `spilled:<instance>` is
-    the last line of a spill file that is in the ledger."""
+    """`secret` keys the fingerprints of clients; `pruned_before` is where rows begin; `spilled:<instance>` is the last
+    line of a spill file that is in the ledger; `changed` is the largest number of a row that was deleted."""
     db.table("meta").create({"key": str, "value": str}, pk="key", strict=True)
     db.table("meta").insert({"key": "secret", "value": secrets.token_hex(32)})
 
@@ -97,5 +158,62 @@ def m004_videos(db: Database) -> None:
     )
 
 
-VERSION = 4
+@migrations()
+def m005_attempts(db: Database) -> None:
+    """Attempts, what limits and prices need of a call, and a rollup that every report of sums can be read from.
+
+    `changed` takes the order of the rows; from now on triggers give it to rows that are written without. The rows
+    of pruned calls are gone, so what the old rollup has of them is carried over.
+    """
+    for column in ("variant TEXT", "changed INTEGER", "reserved_tokens INTEGER", "reserved_usd REAL"):
+        db.execute(f"ALTER TABLE calls ADD COLUMN {column}")
+    for name in ("insert", "close", "update"):
+        db.execute(f"DROP TRIGGER rollup_{name}")
+    db.execute("UPDATE calls SET changed = rowid")
+    db.execute("CREATE INDEX calls_changed ON calls (changed)")
+    db.execute(
+        """
+        CREATE TABLE attempts (call_id TEXT NOT NULL, n INTEGER NOT NULL, kind TEXT NOT NULL, service TEXT,
+          upstream_host TEXT, upstream_path TEXT, model TEXT, location TEXT, traffic_type TEXT, status INTEGER,
+          error_type TEXT, started_at INTEGER NOT NULL, duration_us INTEGER, input_tokens INTEGER,
+          input_cached_tokens INTEGER, input_cache_write_tokens INTEGER, input_tool_tokens INTEGER,
+          output_tokens INTEGER, output_thought_tokens INTEGER, total_tokens INTEGER, input_by_modality TEXT,
+          output_by_modality TEXT, images INTEGER, video_seconds INTEGER, input_items INTEGER,
+          search_queries INTEGER, counted_tokens INTEGER, PRIMARY KEY (call_id, n)) STRICT, WITHOUT ROWID
+        """
+    )
+    db.execute("ALTER TABLE rollup RENAME TO rollup_4")
+    rollup.create(db.conn)
+    db.execute(f"INSERT INTO rollup ({', '.join(rollup.COLUMNS)}, times) {rollup_of('rollup_4', has_meta=True)}")
+    db.execute("DROP TABLE rollup_4")
+    rollup.create_triggers(db.conn)
+    db.execute(
+        "CREATE TRIGGER calls_delete AFTER DELETE ON calls BEGIN DELETE FROM attempts WHERE call_id = OLD.id; END"
+    )
+    # The next number is one more than the largest, so the largest is remembered when its row goes.
+    db.execute(
+        "CREATE TRIGGER changed_delete AFTER DELETE ON calls"
+        " WHEN OLD.changed > ifnull((SELECT max(changed) FROM calls), 0)"
+        " BEGIN INSERT OR REPLACE INTO meta VALUES ('changed', OLD.changed); END"
+    )
+    # Through a view that holds nothing, so that the triggers of `calls` are short, which makes them fast.
+    db.execute("CREATE VIEW changed_next AS SELECT id FROM calls WHERE 1 = 0")
+    db.execute(
+        "CREATE TRIGGER changed_next INSTEAD OF INSERT ON changed_next"
+        f" BEGIN UPDATE calls SET changed = {NEXT_CHANGED} WHERE id = NEW.id; END"
+    )
+    for event, condition in (("INSERT", "NEW.changed IS NULL"), ("UPDATE", "NEW.changed IS OLD.changed")):
+        db.execute(
+            f"CREATE TRIGGER changed_{event.lower()} AFTER {event} ON calls WHEN {condition}"
+            " BEGIN INSERT INTO changed_next VALUES (NEW.id); END"
+        )
+
+
+NEXT_CHANGED = (
+    "max(ifnull((SELECT max(changed) FROM calls), 0),"
+    " ifnull((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'changed'), 0)) + 1"
+)
+"""What `changed` is set to, as SQL."""
+
+VERSION = 5
 """Of the schema: the number of migrations, also in `PRAGMA user_version`."""

@@ -1,25 +1,33 @@
-"""What one commit writes: a row and, of a poll, what it settles. Made storable, as a line of text, and as SQL.
+"""What one commit writes: a row, its attempts and, of a poll, what it settles. Made storable, as a line of text, and
+as SQL.
 
 A row takes whatever the wire can bring. Text that UTF-8 or a C string cannot hold becomes U+FFFD, long text is cut,
 and a number that is no integer of 64 bits becomes NULL: a row is worth more than one of its values.
 """
 
 import json
+import math
 import operator
 import re
 import sqlite3
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from dataclasses import fields
+from typing import Any
 from typing import NamedTuple
 from typing import get_args
 
+from metering.call import ATTEMPT_COLUMNS
 from metering.call import COLUMNS
 from metering.call import COUNTS
+from metering.call import Attempt
+from metering.call import AttemptKind
 from metering.call import Call
 from metering.call import State
 from metering.call import UsageState
 from metering.database import savepoint
+from metering.migrations import NEXT_CHANGED
 from metering.usage.videos import Settlement
 
 LONGEST_TEXT = 16_384
@@ -28,10 +36,12 @@ LARGEST_INTEGER = 2**63 - 1
 
 
 class Record(NamedTuple):
-    """A row in the order of COLUMNS, and the Veo submission that its answer settles."""
+    """A row in the order of COLUMNS, the Veo submission that its answer settles, and the rows of `attempts` in the
+    order of ATTEMPT_COLUMNS."""
 
     row: tuple[object, ...]
     settlement: Settlement | None = None
+    tries: tuple[tuple[object, ...], ...] = ()
 
     @property
     def id(self) -> object:
@@ -47,7 +57,7 @@ class Record(NamedTuple):
         return dict(zip(COLUMNS, self.row, strict=True))
 
 
-_ID, _STATE, _USAGE_STATE = (COLUMNS.index(name) for name in ("id", "state", "usage_state"))
+_ID, _STATE, _USAGE_STATE, _CHANGED = (COLUMNS.index(name) for name in ("id", "state", "usage_state", "changed"))
 
 
 # Made storable
@@ -60,10 +70,19 @@ def record_of(call: Call, settlement: Settlement | None = None) -> Record:
     if row[_USAGE_STATE] == UsageState.FINAL and any(row[i] is None and values[i] is not None for i in _COUNTS):
         # A count that is known to be missing.
         row[_USAGE_STATE] = UsageState.PARTIAL if any(row[i] is not None for i in _COUNTS) else UsageState.ABSENT
-    return Record(tuple(row), settlement)
+    tries = tuple(_try(row[_ID], number, attempt) for number, attempt in enumerate(call.tries, 1)) if call.tries else ()
+    return Record(tuple(row), settlement, tries)
+
+
+def _try(id: object, number: int, attempt: Attempt) -> tuple[object, ...]:
+    values = (
+        None if value is None else made(value) for made, value in zip(_TRY_MAKERS, _try_values(attempt), strict=True)
+    )
+    return (id, number, *values)
 
 
 _values = operator.attrgetter(*COLUMNS)
+_try_values = operator.attrgetter(*ATTEMPT_COLUMNS[2:])
 _COUNTS = [COLUMNS.index(name) for name in (*COUNTS, "counted_tokens")]
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
@@ -103,10 +122,27 @@ def _cleaned(value: object) -> object:
     return [_cleaned(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-_TYPES = {field.name: get_args(field.type) or (field.type,) for field in fields(Call)}
-_MAKERS = tuple(_integer if {int, bool} & {*types} else _text if str in types else _json for types in _TYPES.values())
+def _number(value: object) -> float | None:
+    with suppress(OverflowError):
+        return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+    return None
+
+
+def _types(record: type[Call] | type[Attempt]) -> dict[str, tuple[object, ...]]:
+    return {field.name: get_args(field.type) or (field.type,) for field in fields(record)}
+
+
+def _maker(types: tuple[object, ...]) -> Callable[[Any], object]:
+    return next((made for made, kinds in _MADE.items() if kinds & {*types}), _json)
+
+
+_MADE: dict[Callable[[Any], object], set[object]] = {_integer: {int, bool}, _number: {float}, _text: {str}}
+_TYPES = {name: types for name, types in _types(Call).items() if name in COLUMNS}
+_MAKERS = tuple(map(_maker, _TYPES.values()))
 REQUIRED = tuple(name for name, types in _TYPES.items() if type(None) not in types or name == "instance")
 """Columns that are never NULL."""
+_TRY_TYPES = _types(Attempt)
+_TRY_MAKERS = tuple(map(_maker, _TRY_TYPES.values()))
 
 
 # As a line of text
@@ -117,6 +153,8 @@ def encode(number: int, record: Record) -> bytes:
     line: dict[str, object] = {"n": number, "row": record.named}
     if record.settlement:
         line["settlement"] = asdict(record.settlement)
+    if record.tries:
+        line["tries"] = [dict(zip(ATTEMPT_COLUMNS[2:], one[2:], strict=True)) for one in record.tries]
     return b"\n" + json.dumps(line).encode() + b"\n"
 
 
@@ -138,6 +176,7 @@ def decode(line: bytes) -> tuple[int, Record]:
     return number, Record(
         tuple(int(value) if isinstance(value := row.get(name), bool) else value for name in COLUMNS),
         _settlement(said["settlement"], row) if "settlement" in said else None,
+        _tries(said["tries"], row) if "tries" in said else (),
     )
 
 
@@ -159,13 +198,8 @@ def _problem(row: dict[str, object]) -> str | None:
         if value is None:
             if name in REQUIRED:
                 return f"it has no {name}"
-        elif made is _integer:
-            if not isinstance(value, int) or _integer(value) is None:
-                return f"{name} is no integer"
-        elif not isinstance(value, str) or _text(value) != value:
-            return f"{name} is no text"
-        elif made is _json and not _is_object(value):
-            return f"{name} is no JSON object"
+        elif problem := _is_not(made, value):
+            return f"{name} {problem}"
     state, usage = row["state"], row.get("usage_state")
     if state not in list(State):
         return "state is not known"
@@ -174,6 +208,17 @@ def _problem(row: dict[str, object]) -> str | None:
     if row.get("ended_at") is None and state not in (State.OPEN, State.LOST):
         return "it has no ended_at"
     return None
+
+
+def _is_not(made: Callable[[Any], object], value: object) -> str | None:
+    """Why a value is none that `made` has made."""
+    if made is _integer:
+        return None if isinstance(value, int) and _integer(value) is not None else "is no integer"
+    if made is _number:
+        return None if type(value) is float and _number(value) is not None else "is no number"
+    if not isinstance(value, str) or _text(value) != value:
+        return "is no text"
+    return "is no JSON object" if made is _json and not _is_object(value) else None
 
 
 def _is_object(text: str) -> bool:
@@ -190,6 +235,26 @@ def _settlement(said: object, row: object) -> Settlement:
         if is_count and all(_text(text) == text for text in (made.operation, made.error_type or "")):
             return made
     raise BadLine("its settlement is none", row)
+
+
+def _tries(said: object, row: dict[str, object]) -> tuple[tuple[object, ...], ...]:
+    if isinstance(said, list) and all(map(_is_try, said)):
+        return tuple((row["id"], n, *map(one.get, ATTEMPT_COLUMNS[2:])) for n, one in enumerate(said, 1))
+    raise BadLine("its attempts are none", row)
+
+
+def _is_try(one: object) -> bool:
+    return (
+        isinstance(one, dict)
+        and not one.keys() - _TRY_TYPES
+        and one.get("kind") in list(AttemptKind)
+        and one.get("started_at") is not None
+        and not any(
+            _is_not(made, value)
+            for made, name in zip(_TRY_MAKERS, _TRY_TYPES, strict=True)
+            if (value := one.get(name)) is not None
+        )
+    )
 
 
 # As SQL
@@ -219,7 +284,11 @@ _OF_THE_ROW = (
 
 def write(db: sqlite3.Connection, record: Record) -> None:
     """Raises sqlite3.Error; part of it may be written then."""
-    db.execute(_UPSERT, record.row)
+    if record.tries:
+        # The rollup takes a call with the attempts that are there when it is closed.
+        db.execute("UPDATE calls SET state = 'open' WHERE id = ? AND state <> 'open'", (record.id,))
+        db.executemany(_UPSERT_TRY, record.tries)
+    db.execute(_UPSERT, record.row[:_CHANGED] + record.row[_CHANGED + 1 :])
     if settlement := record.settlement:
         db.execute(_SETTLE, asdict(settlement))
 
@@ -228,8 +297,8 @@ def put(db: sqlite3.Connection, record: Record) -> str | None:
     """Write a record within a transaction, or as much of it as can be stored: the reason if that is not all.
     Raises sqlite3.Error if it is not the row's fault.
 
-    A settlement that cannot be stored leaves the row as it is. A row that cannot be stored leaves the call without
-    counts, if its open row is there: it has ended, and must not stay open."""
+    A settlement or attempts that cannot be stored leave the row as it is. A row that cannot be stored leaves the call
+    without counts, if its open row is there: it has ended, and must not stay open."""
     try:
         with savepoint(db):
             write(db, record)
@@ -240,25 +309,34 @@ def put(db: sqlite3.Connection, record: Record) -> str | None:
         reason = str(e)
     if record.settlement:
         return put(db, record._replace(settlement=None)) or f"what it settles: {reason}"
+    if record.tries:
+        return put(db, record._replace(tries=())) or f"its attempts: {reason}"
     with suppress(sqlite3.IntegrityError), savepoint(db):
         db.execute(_CLOSE, record.named)
     return reason
 
 
-def _update(column: str) -> str:
+def _update(column: str, table: str) -> str:
     if column in COUNTS or column.endswith("_by_modality"):
-        return f"{column} = ifnull(excluded.{column}, calls.{column})"
+        return f"{column} = ifnull(excluded.{column}, {table}.{column})"
     if column == "usage_state":
         return "usage_state = iif(calls.usage_state = 'final', 'final', excluded.usage_state)"
     return f"{column} = excluded.{column}"
 
 
+_FIXED = ("id", "started_at")
 _UPSERT = (
-    f"INSERT INTO calls ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"
-    f" ON CONFLICT (id) DO UPDATE SET {', '.join(_update(c) for c in COLUMNS if c != 'id')}"
+    f"INSERT INTO calls ({', '.join(COLUMNS)})"
+    f" VALUES ({', '.join(NEXT_CHANGED if column == 'changed' else '?' for column in COLUMNS)})"
+    f" ON CONFLICT (id) DO UPDATE SET {', '.join(_update(c, 'calls') for c in COLUMNS if c not in _FIXED)}"
     " WHERE calls.state = 'open' OR excluded.state <> 'open'"
 )
 """A row never opens again, a count never becomes unknown, a final usage stays final."""
+
+_UPSERT_TRY = (
+    f"INSERT INTO attempts ({', '.join(ATTEMPT_COLUMNS)}) VALUES ({', '.join('?' * len(ATTEMPT_COLUMNS))})"
+    f" ON CONFLICT (call_id, n) DO UPDATE SET {', '.join(_update(c, 'attempts') for c in ATTEMPT_COLUMNS[2:])}"
+)
 
 _CLOSE = f"""
 UPDATE calls SET state = iif(:ended_at IS NULL, 'lost', :state), usage_state = 'absent', ended_at = :ended_at,

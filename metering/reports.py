@@ -1,14 +1,18 @@
-"""What the ledger tells: sums, percentiles, errors, rows; and whether it is sound.
+"""What the ledger tells: sums, percentiles, errors, rows. All SQL of reports is here.
 
-A report is a list of flat dicts. It takes open ledgers (`ledger.open_for_reading`), any number, and a `Span`.
-Sums come from the rollup; rows are read only for the edges that cut through a bucket, for open calls, and
-where a tag is asked for.
+A report is a list of flat dicts. It takes open ledgers (`database.open_for_reading`), any number, and a `Span`.
+Sums and percentiles come from the table `rollup`; rows (the view `uses`, which has the same columns) are read only for
+the edges of the span that cut through a bucket, and for open calls.
+
+The SQL is what SQLite and PostgreSQL both know: no functions on JSON, no `iif`, no `GLOB`, `?` for values.
 """
 
+import json
 import re
 import sqlite3
+from bisect import bisect_left
+from collections import Counter
 from collections import defaultdict
-from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -16,7 +20,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from datetime import timedelta
 from datetime import tzinfo
+from itertools import accumulate
 from math import ceil
+from typing import Any
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 from zoneinfo import ZoneInfoNotFoundError
@@ -24,16 +30,30 @@ from zoneinfo import ZoneInfoNotFoundError
 from metering import rollup
 from metering.call import COLUMNS
 from metering.call import COUNTS
-from metering.call import State
-from metering.call import UsageState
 
 Row = dict[str, object]
 
 TIMES = {"day": "%Y-%m-%d", "hour": "%Y-%m-%dT%H:00%z"}
 """Keys that are made of the time a call started, in the report's time zone."""
-KEYS = (*TIMES, *rollup.KEYS)
+KEYS = (
+    *TIMES,
+    "model",
+    "model_served",
+    "publisher",
+    "location",
+    "project",
+    "surface",
+    "operation",
+    "service",
+    "client",
+    "sdk",
+    "status",
+    "state",
+    "traffic_type",
+)
+SUMS = ("calls", "errors", "covered_calls", *COUNTS)
 PERCENTILES = (50, 90, 99)
-MEASURES = ("duration", "ttft", "overhead")
+MEASURES = tuple(rollup.MEASURES)
 
 
 class ReportError(Exception):
@@ -106,34 +126,35 @@ class Grouping:
     zone: tzinfo
 
     @property
-    def tagged(self) -> bool:
-        return any(key.startswith("tag:") for key in self.keys)
-
-    @property
     def columns(self) -> list[str]:
-        """Of `calls`, as SQL, for the keys that are not times."""
-        return [_column(key) for key in self.keys if key not in TIMES]
+        """What is read for each key, as SQL over `rollup`, `uses` or `calls`."""
+        return [_column(key) for key in self.keys]
 
-    def of(self, bucket: int, values: Sequence[object]) -> tuple[object, ...]:
-        """The group that a row belongs to."""
-        others = iter(values)
-        return tuple(self._time(key, bucket) if key in TIMES else next(others) for key in self.keys)
+    def of(self, values: Sequence[object]) -> tuple[object, ...]:
+        """The group of a row, from what was read for each key."""
+        return tuple(self._value(key, value) for key, value in zip(self.keys, values, strict=True))
 
-    def _time(self, key: str, bucket: int) -> str:
-        return datetime.fromtimestamp(bucket // 1_000_000, self.zone).strftime(TIMES[key])
+    def _value(self, key: str, value: object) -> object:
+        if key in TIMES:
+            return datetime.fromtimestamp(int(str(value)) // 1_000_000, self.zone).strftime(TIMES[key])
+        if key.startswith("tag:") and isinstance(value, str):
+            return json.loads(value).get(key.removeprefix("tag:").lower())
+        return value
 
 
 def _column(key: str) -> str:
-    if key.startswith("tag:"):
-        return f"""json_extract(tags, '$."{key.removeprefix("tag:").lower()}"')"""
-    return key
+    if key in TIMES:
+        return "bucket"
+    if key == "status":
+        return "nullif(status, 0)"
+    return f"nullif({'tags' if key.startswith('tag:') else key}, '')"
 
 
 def columns(kind: str, grouping: Grouping) -> tuple[str, ...]:
     """The members of a row of a report."""
     percentiles = (f"{measure}_p{percent}_us" for measure in MEASURES for percent in PERCENTILES)
     return {
-        "usage": (*grouping.keys, *rollup.SUMS),
+        "usage": (*grouping.keys, *SUMS),
         "latency": (*grouping.keys, "calls", *percentiles),
         "errors": (*_wider(grouping).keys, "calls"),
         "calls": COLUMNS,
@@ -143,85 +164,25 @@ def columns(kind: str, grouping: Grouping) -> tuple[str, ...]:
 def usage(ledgers: Iterable[sqlite3.Connection], grouping: Grouping, span: Span) -> list[Row]:
     """The keys, then `calls`, `errors`, `covered_calls` and the sums; None is a sum of unknowns only."""
     groups: dict[tuple[object, ...], list[int | None]] = {}
-    width = len(grouping.columns)
     for db in ledgers:
-        for bucket, *values in _sums(db, grouping, span):
-            group = groups.setdefault(grouping.of(bucket, values[:width]), [None] * len(rollup.SUMS))
-            for position, value in enumerate(values[width:]):
+        for group, *sums in _sums(db, grouping, SUMS, span):
+            total = groups.setdefault(group, [None] * len(SUMS))
+            for position, value in enumerate(sums):
                 if value is not None:
-                    group[position] = (group[position] or 0) + value
+                    total[position] = (total[position] or 0) + value
     return [
-        dict(zip((*grouping.keys, *rollup.SUMS), (*group, *sums), strict=True))
+        dict(zip((*grouping.keys, *SUMS), (*group, *sums), strict=True))
         for group, sums in sorted(groups.items(), key=lambda item: _order(item[0]))
     ]
-
-
-def _sums(db: sqlite3.Connection, grouping: Grouping, span: Span) -> Iterator[tuple[int, ...]]:
-    """Rows of bucket, keys, sums. Whole buckets come from the rollup."""
-    keys = "".join(f", {column}" for column in grouping.columns)
-    by_bucket = f"{rollup.bucket()}{keys}"
-    of_rows = f"SELECT {by_bucket}, {', '.join(f'sum({value})' for value in rollup.values())} FROM calls"
-    if grouping.tagged:
-        yield from db.execute(f"{of_rows} WHERE started_at >= ? AND started_at < ? GROUP BY {by_bucket}", span)
-        return
-    size = rollup.BUCKET_US
-    first, last = -(-span.since // size) * size, span.until // size * size
-    if first >= last:
-        first = last = span.until
-    of_buckets = f"SELECT bucket{keys}, {', '.join(f'sum({name})' for name in rollup.SUMS)} FROM rollup"
-    yield from db.execute(f"{of_buckets} WHERE bucket >= ? AND bucket < ? GROUP BY bucket{keys}", (first, last))
-    yield from db.execute(
-        f"{of_rows} WHERE started_at >= :since AND started_at < :until"
-        f" AND (started_at < :first OR started_at >= :last OR state = 'open') GROUP BY {by_bucket}",
-        {"since": span.since, "until": span.until, "first": first, "last": last},
-    )
-
-
-def latency(ledgers: Iterable[sqlite3.Connection], grouping: Grouping, span: Span) -> list[Row]:
-    """The keys, `calls`, and percentiles (nearest rank) in microseconds, None where nothing was measured."""
-    groups: dict[tuple[object, ...], tuple[list[int], ...]] = defaultdict(lambda: tuple([] for _ in MEASURES))
-    calls: dict[tuple[object, ...], int] = defaultdict(int)
-    measures = ", ".join(f"{measure}_us" for measure in MEASURES)
-    for db in ledgers:
-        keys = "".join(f", {column}" for column in grouping.columns)
-        rows = db.execute(
-            f"SELECT {rollup.bucket()}, {measures}{keys} FROM calls"
-            " WHERE started_at >= ? AND started_at < ? AND state <> 'open'",
-            span,
-        )
-        for bucket, *values in rows:
-            group = grouping.of(bucket, values[len(MEASURES) :])
-            calls[group] += 1
-            for measured, value in zip(groups[group], values, strict=False):
-                if value is not None:
-                    measured.append(value)
-    report = []
-    for group in sorted(groups, key=_order):
-        row: Row = dict(zip(grouping.keys, group, strict=True)) | {"calls": calls[group]}
-        for measure, measured in zip(MEASURES, groups[group], strict=True):
-            measured.sort()
-            for percent in PERCENTILES:
-                row[f"{measure}_p{percent}_us"] = (
-                    measured[ceil(len(measured) * percent / 100) - 1] if measured else None
-                )
-        report.append(row)
-    return report
 
 
 def errors(ledgers: Iterable[sqlite3.Connection], grouping: Grouping, span: Span) -> list[Row]:
     """The keys, then `status`, `error_type`, `model`, `calls`; the most frequent first."""
     wider = _wider(grouping)
-    counts: dict[tuple[object, ...], int] = defaultdict(int)
-    keys = "".join(f", {_column(key)}" for key in wider.keys if key not in TIMES)
-    failed = rollup.CALLS["errors"].format(row="")
+    counts: Counter[tuple[object, ...]] = Counter()
     for db in ledgers:
-        rows = db.execute(
-            f"SELECT {rollup.bucket()}, count(*){keys} FROM calls"
-            f" WHERE started_at >= ? AND started_at < ? AND {failed} GROUP BY {rollup.bucket()}{keys}",
-            span,
-        )
-        for bucket, count, *values in rows:
-            counts[wider.of(bucket, values)] += count
+        for group, count in _sums(db, wider, ["errors"], span, "errors > 0"):
+            counts[group] += count
     ordered = sorted(counts.items(), key=lambda item: (-item[1], _order(item[0])))
     return [dict(zip(wider.keys, group, strict=True)) | {"calls": count} for group, count in ordered]
 
@@ -231,54 +192,109 @@ def _wider(grouping: Grouping) -> Grouping:
     return Grouping((*grouping.keys, *more), grouping.zone)
 
 
+def latency(ledgers: Iterable[sqlite3.Connection], grouping: Grouping, span: Span, exact: bool = True) -> list[Row]:
+    """The keys, `calls`, and percentiles (nearest rank) in microseconds, None where nothing was measured. They are
+    within 5 %, or `exact`, for which all rows of the span are read."""
+    groups: dict[tuple[object, ...], tuple[Counter[int], ...]] = defaultdict(lambda: tuple(Counter() for _ in MEASURES))
+    calls: Counter[tuple[object, ...]] = Counter()
+    for db in ledgers:
+        whole, edges = _parts(span)
+        for group, count, times in () if exact else _histograms(db, grouping, whole):
+            calls[group] += count
+            for name, number in json.loads(times).items():
+                # No more than the letter: nothing was measured.
+                if len(name) > 1:
+                    groups[group][_LETTERS.index(name[0])][rollup.middle(name[1:])] += number
+        for part in [span] if exact else edges:
+            for group, *times in _times(db, grouping, part):
+                calls[group] += 1
+                for measured, time in zip(groups[group], times, strict=True):
+                    if time is not None:
+                        measured[time] += 1
+    return [
+        dict(zip(grouping.keys, group, strict=True)) | {"calls": calls[group]} | _percentiles(groups[group])
+        for group in sorted(calls, key=_order)
+    ]
+
+
+_LETTERS = [*rollup.MEASURES.values()]
+
+
+def _percentiles(measured: Iterable[Counter[int]]) -> Row:
+    row: Row = {}
+    for measure, values in zip(MEASURES, measured, strict=True):
+        ordered, total = sorted(values.items()), values.total()
+        below = [*accumulate(number for _, number in ordered)]
+        for percent in PERCENTILES:
+            at = bisect_left(below, ceil(total * percent / 100))
+            row[f"{measure}_p{percent}_us"] = ordered[at][0] if total else None
+    return row
+
+
+# What is read
+
+
+def _parts(span: Span) -> tuple[Span, list[Span]]:
+    """The whole buckets of a span, and what is before and after them."""
+    size = rollup.BUCKET_US
+    first, last = -(-span.since // size) * size, span.until // size * size
+    if first >= last:
+        return Span(0, 0), [span]
+    edges = (Span(span.since, first), Span(last, span.until))
+    return Span(first, last), [edge for edge in edges if edge.since < edge.until]
+
+
+def _ask(db: sqlite3.Connection, sql: str, values: Sequence[object]) -> Iterator[Any]:
+    """The rows that SQL with `?` for its values gives: the place where a store with other placeholders differs."""
+    return db.execute(sql, values)
+
+
+def _sums(
+    db: sqlite3.Connection, grouping: Grouping, sums: Sequence[str], span: Span, condition: str = "1 = 1"
+) -> Iterator[tuple[Any, ...]]:
+    """The sums of calls that meet the condition, by group; a group may come more than once."""
+    whole, edges = _parts(span)
+    keys = ", ".join(["0", *grouping.columns])
+    # PostgreSQL makes a sum a number of another type.
+    summed = ", ".join(f"CAST(sum({name}) AS bigint)" for name in sums)
+    places = ", ".join(str(place) for place in range(1, len(grouping.keys) + 2))
+
+    def read(source: str, where: str, part: Span) -> Iterator[tuple[Any, ...]]:
+        sql = f"SELECT {keys}, {summed} FROM {source} WHERE {where} AND {condition} GROUP BY {places}"
+        for _, *values in _ask(db, sql, part):
+            yield grouping.of(values[: len(grouping.keys)]), *values[len(grouping.keys) :]
+
+    yield from read("rollup", "bucket >= ? AND bucket < ?", whole)
+    # The sign keeps SQLite from reading all rows of the span to find the few that are open.
+    yield from read("uses", "state = 'open' AND +started_at >= ? AND +started_at < ?", whole)
+    for edge in edges:
+        yield from read("uses", "started_at >= ? AND started_at < ?", edge)
+
+
+def _histograms(db: sqlite3.Connection, grouping: Grouping, span: Span) -> Iterator[tuple[Any, ...]]:
+    """Of closed calls in whole buckets, by group, which may come more than once: how many, and their times."""
+    keys = ", ".join(["0", *grouping.columns])
+    sql = f"SELECT {keys}, calls, times FROM rollup WHERE bucket >= ? AND bucket < ? AND calls > 0"
+    for _, *values, count, times in _ask(db, sql, span):
+        yield grouping.of(values), count, times
+
+
+def _times(db: sqlite3.Connection, grouping: Grouping, span: Span) -> Iterator[tuple[Any, ...]]:
+    """Of each closed call: its group, and its times."""
+    keys = ", ".join(["0", *(f"{rollup.bucket()}" if key == "bucket" else key for key in grouping.columns)])
+    measures = ", ".join(f"{measure}_us" for measure in MEASURES)
+    sql = f"SELECT {keys}, {measures} FROM calls WHERE started_at >= ? AND started_at < ? AND state <> 'open'"
+    for _, *values in _ask(db, sql, span):
+        yield grouping.of(values[: len(grouping.keys)]), *values[len(grouping.keys) :]
+
+
 def calls(ledgers: Iterable[sqlite3.Connection], span: Span) -> Iterator[Row]:
     """The rows, as they are in the ledger, by time within each."""
     for db in ledgers:
         rows = f"SELECT {', '.join(COLUMNS)} FROM calls WHERE started_at >= ? AND started_at < ?"
-        yield from map(dict, db.execute(f"{rows} ORDER BY started_at, id", span))
+        yield from map(dict, _ask(db, f"{rows} ORDER BY started_at, id", span))
 
 
 def _order(group: tuple[object, ...]) -> list[tuple[bool, str]]:
     """Unknown last; numbers (a status) sort well as text."""
     return [(value is None, str(value)) for value in group]
-
-
-# Soundness
-
-_KNOWN_STATES = ", ".join(f"'{state}'" for state in State)
-_KNOWN_USAGE = ", ".join(f"'{state}'" for state in UsageState)
-_COUNTED = " AND ".join(f"{name} IS NULL" for name in (*COUNTS, "counted_tokens"))
-
-INVARIANTS = {
-    "states are of the vocabulary": f"state NOT IN ({_KNOWN_STATES})",
-    "usage states are of the vocabulary": f"usage_state NOT IN ({_KNOWN_USAGE})",
-    "only open calls have no usage state": "(usage_state IS NULL) <> (state = 'open')",
-    "closed calls have an end": "ended_at IS NULL AND state NOT IN ('open', 'lost')",
-    "final usage has a count": f"usage_state = 'final' AND {_COUNTED}",
-    "cached, written and tool tokens are part of the input": "input_cached_tokens > input_tokens"
-    " OR input_cache_write_tokens > input_tokens OR input_tool_tokens > input_tokens",
-    "thoughts are part of the output": "output_thought_tokens > output_tokens",
-}
-"""What must hold -> the rows for which it does not."""
-
-
-def verify(db: sqlite3.Connection, is_alive: Callable[[str], bool]) -> dict[str, int]:
-    """Each invariant, and how often it is broken. `is_alive` tells whether an instance still runs."""
-    try:
-        sound = {"the file is whole": sum(row[0] != "ok" for row in db.execute("PRAGMA quick_check(10)"))}
-    except sqlite3.DatabaseError:
-        sound = {"the file is whole": 1}
-    if sound["the file is whole"]:
-        return sound
-    for name, broken in INVARIANTS.items():
-        sound[name] = db.execute(f"SELECT count(*) FROM calls WHERE {broken}").fetchone()[0]
-    pruned_before = db.execute("SELECT ifnull(max(value), 0) FROM meta WHERE key = 'pruned_before'").fetchone()[0]
-    instances = db.execute("SELECT instance, count(*) FROM calls WHERE state = 'open' GROUP BY 1").fetchall()
-    sound["open calls are of running proxies"] = sum(n for instance, n in instances if not is_alive(instance))
-    kept = f"SELECT * FROM rollup WHERE bucket >= {int(pruned_before)}"
-    summed = rollup.computed(f"started_at >= {int(pruned_before)}")
-    sound["the rollup is the sum of the rows"] = sum(
-        db.execute(f"SELECT count(*) FROM ({one} EXCEPT {other})").fetchone()[0]
-        for one, other in ((kept, summed), (summed, kept))
-    )
-    return sound

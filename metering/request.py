@@ -13,10 +13,10 @@ from metering.budget import TooMuchWork
 from metering.call import count
 from metering.call import word
 from metering.json_array import JsonScanner
+from metering.json_values import both
+from metering.json_values import member
 from metering.paths import Target
 from metering.usage import raw
-from metering.usage.google import both
-from metering.usage.google import member
 
 WANTED = both("model setup parameters sampleCount durationSeconds")
 _FORM_NAME = re.compile(rb'name="?model"?\r\n')

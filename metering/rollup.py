@@ -1,16 +1,90 @@
-"""Sums of finished calls by 15-minute UTC bucket, kept by triggers in the transaction that writes the row.
+"""The table `rollup`: sums of finished calls by 15-minute UTC bucket and by all that reports group or price by.
 
-15 minutes, so that the days of every time zone can be summed from them. Open calls are in no bucket; reports
-read them from `calls`. `NULL` plus `NULL` stays `NULL`: a sum of unknowns is unknown.
+It is fine enough that reports of usage, cost and latency read nothing else. Triggers keep it in the transaction that
+writes the row. 15 minutes, so that the days of every time zone can be summed from it. Open calls are in no bucket.
+
+A *use* is what one model was used for: a call that was tried once, or one row of `attempts` of a call that was tried
+more than once. The view `uses` lists them, open calls included, in the columns of the rollup: a tried call is counted
+(`calls`, `errors`, times) with the attempt that answered, and each attempt has its tokens under its own model and
+price class. So `rollup` is `uses` summed up, and nothing else defines what it holds.
+
+A key that is unknown is '' (a status 0), as NULLs are never equal in an index. A sum of unknowns only is NULL.
 """
 
 import sqlite3
+from collections.abc import Sequence
 
+from metering.call import COLUMNS as CALL_COLUMNS
 from metering.call import COUNTS
+from metering.call import LARGEST_COUNT
 
 BUCKET_US = 900_000_000
 
-KEYS = (
+_BANDS = (512_000, 272_000, 256_000, 200_000, 128_000, 100_000, 32_000)
+"""Input tokens beyond which some model has another price: 200,000 for Gemini and Claude, 272,000 for OpenAI's, 128,000
+for Gemini 1.5, the others for newer Claude, Qwen and MiniMax (the price tiers of genai-prices 0.2.3)."""
+_TIERS = {
+    "": "standard",
+    "on_demand": "standard",
+    "default": "standard",
+    "auto": "standard",
+    "on_demand_priority": "priority",
+    "on_demand_flex": "flex",
+    "on_demand_offpeak": "offpeak",
+    "provisioned_throughput": "provisioned",
+}
+"""`traffic_type` in small letters -> tier. Any other word, such as Anthropic's `batch`, is a tier itself."""
+_INPUT_KINDS = ("text", "image", "audio", "video", "document")
+_OUTPUT_KINDS = ("text", "image", "audio", "video")
+
+# What a use is grouped and summed by: SQL over a row of `calls` (`{c}`) and the row that has the counts (`{u}`), which
+# is the same, or one of `attempts`.
+
+
+def known(row: str) -> str:
+    """The names of the counts that are known of those that a bill rests on, as SQL over a row with counts."""
+    names = {"input": "input_tokens", "output": "output_tokens", "images": "images", "video_seconds": "video_seconds"}
+    cases = (f"CASE WHEN {row}{column} IS NULL THEN '' ELSE ' {name}' END" for name, column in names.items())
+    # Most calls: the rest is slower.
+    usual = f"{row}input_tokens + {row}output_tokens IS NOT NULL AND coalesce({row}images, {row}video_seconds) IS NULL"
+    return f"CASE WHEN {usual} THEN 'input output' ELSE trim({' || '.join(cases)}) END"
+
+
+_CONTEXT = " ".join(f"WHEN {{u}}input_tokens > {band} THEN {band}" for band in _BANDS)
+_FAILED = (
+    "CASE WHEN {c}state NOT IN ('open', 'done') OR coalesce({c}status, 0) >= 400 OR {c}error_type IS NOT NULL"
+    " THEN 1 ELSE 0 END"
+)
+_COVERED = "CASE WHEN {c}usage_state = 'final' THEN 1 ELSE 0 END"
+
+
+def _integer(json: str, path: str) -> str:
+    """A count in a JSON column. Counts are below 10^12; a number that is beyond could make a sum overflow."""
+    return f"CAST(json_extract({json}, '{path}') AS INTEGER) % {LARGEST_COUNT + 1}"
+
+
+def _kind(column: str, kind: str) -> str:
+    # Looking for the name first is cheap, and most calls have text only.
+    return f"CASE WHEN instr({{u}}{column}, '\"{kind}\"') THEN {_integer(f'{{u}}{column}', f'$.{kind}')} END"
+
+
+# How `usage_raw` splits the tokens of a cache; only if its total is that of the column, which it is not where several
+# answers were summed up.
+_WRITTEN_1H = (
+    "CASE WHEN {u}input_cache_write_tokens > 0"
+    " AND {u}input_cache_write_tokens = json_extract({c}usage_raw, '$.cache_creation_input_tokens')"
+    f" THEN {_integer('{c}usage_raw', '$.cache_creation.ephemeral_1h_input_tokens')} END"
+)
+_CACHED_AUDIO = (
+    "CASE WHEN {u}input_cached_tokens > 0 AND instr({c}usage_raw, '\"AUDIO\"')"
+    " THEN (SELECT CASE WHEN sum(tokens) = {u}input_cached_tokens"
+    " THEN CAST(sum(CASE WHEN modality = 'AUDIO' THEN tokens ELSE 0 END) AS INTEGER) END"
+    " FROM (SELECT json_extract({c}usage_raw, fullkey || '.modality') AS modality,"
+    " json_extract({c}usage_raw, fullkey || '.tokenCount') AS tokens"
+    " FROM json_each({c}usage_raw, '$.cacheTokensDetails'))) END"
+)
+
+GROUPS = (
     "model",
     "model_served",
     "publisher",
@@ -21,78 +95,253 @@ KEYS = (
     "service",
     "client",
     "sdk",
+    "tags",
     "status",
     "state",
+    "error_type",
     "traffic_type",
+    "usage_state",
 )
-CALLS = {
-    "calls": "1",
-    "errors": "({row}state NOT IN ('open', 'done') OR coalesce({row}status, 0) >= 400 OR {row}error_type IS NOT NULL)",
-    "covered_calls": "({row}usage_state IS 'final')",
+"""Keys that are columns of `calls`."""
+_CLASS = {
+    "variant": "coalesce({c}variant, '')",
+    "context": f"CASE WHEN coalesce({{u}}input_tokens, 0) <= {_BANDS[-1]} THEN 0 {_CONTEXT} END",
+    "known": known("{u}"),
 }
-"""Kinds of calls, as SQL over a row of `calls`."""
-SUMS = (*CALLS, *COUNTS)
+"""Keys that a price depends on beside. `context` is the largest band that the input goes beyond, `known` such as
+`input output`."""
+KEYS = (*GROUPS, *_CLASS)
+_INTEGERS = ("status", "context")
+COMPUTED = {
+    "tier": "CASE lower(traffic_type) "
+    + " ".join(f"WHEN '{word}' THEN '{tier}'" for word, tier in _TIERS.items())
+    + " ELSE lower(traffic_type) END",
+    "region": "CASE WHEN location IN ('', 'global') THEN location WHEN location LIKE '%-%' THEN 'regional'"
+    " ELSE 'multi-regional' END",
+}
+"""The rest of the price class, which follows from keys. Google's multi-regions are `us` and `eu`."""
 
-
-def values(row: str = "") -> list[str]:
-    """What one row adds, in the order of SUMS; `row` is a prefix such as `NEW.`."""
-    return [expression.format(row=row) for expression in CALLS.values()] + [row + name for name in COUNTS]
+_CALLS = {"calls": "1", "errors": _FAILED, "covered_calls": _COVERED}
+_USES = {"uses": "1", "search_uses": "CASE WHEN {u}search_queries > 0 THEN 1 ELSE 0 END"}
+_KINDS = {
+    **{f"input_{kind}_tokens": _kind("input_by_modality", kind) for kind in _INPUT_KINDS},
+    **{f"output_{kind}_tokens": _kind("output_by_modality", kind) for kind in _OUTPUT_KINDS},
+    "input_cached_audio_tokens": _CACHED_AUDIO,
+    "input_cache_write_1h_tokens": _WRITTEN_1H,
+}
+"""What has a price of its own within the counts."""
+TOTALS = (*_CALLS, *_USES)
+"""Sums that are always known."""
+AMOUNTS = (*COUNTS, *_KINDS)
+"""Sums of counts."""
+SUMS = (*TOTALS, *AMOUNTS)
+MEASURES = {"duration": "d", "ttft": "t", "overhead": "o"}
+"""Times that are kept as histograms, and their letters in the column `times`."""
+COLUMNS = ("bucket", *KEYS, *SUMS)
+_KEY = ("bucket", *KEYS)
 
 
 def bucket(row: str = "") -> str:
     return f"{row}started_at / {BUCKET_US} * {BUCKET_US}"
 
 
-def key(row: str = "") -> str:
-    """One text for bucket and keys, as NULLs are never equal in an index."""
-    return f"json_array({bucket(row)}, {', '.join(row + name for name in KEYS)})"
+def _of_call() -> dict[str, str]:
+    """A call that was tried once."""
+    keys = {name: f"coalesce({{c}}{name}, {0 if name in _INTEGERS else repr('')})" for name in GROUPS}
+    keys["state"] = "{c}state"
+    times = {f"{measure}_us": f"{{c}}{measure}_us" for measure in MEASURES}
+    return {
+        "id": "{c}id",
+        "started_at": "{c}started_at",
+        "bucket": bucket("{c}"),
+        **keys,
+        **_CLASS,
+        **_CALLS,
+        **_USES,
+        **{name: f"{{u}}{name}" for name in COUNTS},
+        **_KINDS,
+        **times,
+    }
+
+
+def _of_attempt() -> dict[str, str]:
+    """A row of `attempts`. Its own are the model, the place and the counts; the rest is the call's, as far as it is of
+    the same model and service. An attempt without an answer used nothing."""
+    own = {
+        name: f"coalesce(CASE WHEN answered THEN {{c}}{name} ELSE {{u}}{name} END, '')"
+        for name in ("model", "location", "service", "traffic_type")
+    }
+    own |= {
+        name: f"coalesce(CASE WHEN answered OR {{u}}{of} = {{c}}{of} THEN {{c}}{name} END, '')"
+        for name, of in {"publisher": "model", "model_served": "model", "project": "service"}.items()
+    }
+    own["usage_state"] = (
+        "CASE WHEN answered OR {u}status < 400 THEN coalesce({c}usage_state, '') ELSE 'not_applicable' END"
+    )
+    own |= {name: f"CASE WHEN answered THEN {value} ELSE 0 END" for name, value in _CALLS.items()}
+    own |= {f"{measure}_us": f"CASE WHEN answered THEN {{c}}{measure}_us END" for measure in MEASURES}
+    return _of_call() | own
+
+
+_ATTEMPTS = (
+    "(SELECT *, n = (SELECT n FROM attempts AS other WHERE other.call_id = attempts.call_id"
+    " ORDER BY CASE WHEN kind = 'attempt' THEN 0 ELSE 1 END, n DESC LIMIT 1) AS answered FROM attempts) AS attempt"
+)
+
+
+def _once(call: str, names: Sequence[str]) -> list[str]:
+    """The columns `names` of the use that the row `call` (such as `NEW.`) is, if it has no attempts."""
+    made = _of_call()
+    return [made[name].format(c=call, u=call) for name in names]
+
+
+def _tried(call: str, names: Sequence[str]) -> list[str]:
+    """The columns `names` of the uses that its attempts are."""
+    made = _of_attempt()
+    return [made[name].format(c=call, u="attempt.") for name in names]
+
+
+def view() -> str:
+    """The SELECT of the view `uses`."""
+    names = tuple(_of_call())
+    once, tried = (
+        ", ".join(f"{value} AS {name}" for name, value in zip(names, values, strict=True))
+        for values in (_once("calls.", names), _tried("calls.", names))
+    )
+    computed = ", ".join(f"{value} AS {name}" for name, value in COMPUTED.items())
+    return (
+        f"SELECT *, {computed} FROM (SELECT {once} FROM calls"
+        " WHERE NOT EXISTS (SELECT 1 FROM attempts WHERE call_id = calls.id)"
+        f" UNION ALL SELECT {tried} FROM calls, {_ATTEMPTS} WHERE attempt.call_id = calls.id)"
+    )
+
+
+# Histograms
+
+
+def _width(lead: int) -> int:
+    return 1 if lead < 20 else 2 if lead < 40 else 4 if lead < 80 else 8
+
+
+_LEADS = "".join(f"{lead // _width(lead) * _width(lead):02}" for lead in range(100))
+"""For each beginning of a number, 0 to 99: the beginning of its bin, in two digits."""
+
+
+def bin_of(value: int) -> str:
+    """The bin of a time in microseconds: how many digits it has, then its first two, rounded down so that a bin is at
+    most a tenth wide. 47,123 is in the bin `544` (44,000 to 48,000)."""
+    digits = str(value)
+    lead = int(digits[:2])
+    return f"{len(digits)}{_LEADS[2 * lead : 2 * lead + 2]}"
+
+
+def middle(bin: str) -> int:
+    """The value that stands for a bin: no value in it is more than 5 % away."""
+    digits, low = int(bin[:-2]), int(bin[-2:])
+    if digits == 1:
+        return low
+    high = min(low + _width(low), 100)
+    return int(2 * low * high / (low + high) * 10 ** (digits - 2))
+
+
+def _bin(value: str) -> str:
+    """`bin_of` in SQL, NULL for NULL."""
+    return f"length({value}) || substr('{_LEADS}', 2 * substr({value}, 1, 2) + 1, 2)"
+
+
+# The table and its triggers
 
 
 def create(db: sqlite3.Connection) -> None:
-    """The table `rollup` and its triggers, filled from `calls`."""
-    columns = [f"{name} {'INTEGER' if name == 'status' else 'TEXT'}" for name in KEYS]
-    columns += [f"{name} INTEGER NOT NULL" for name in CALLS] + [f"{name} INTEGER" for name in COUNTS]
-    db.execute(f"CREATE TABLE rollup (key TEXT PRIMARY KEY, bucket INTEGER NOT NULL, {', '.join(columns)}) STRICT")
-    db.execute("CREATE INDEX rollup_bucket ON rollup (bucket)")
-    db.execute(f"CREATE TRIGGER rollup_insert AFTER INSERT ON calls WHEN NEW.state <> 'open' BEGIN {_ADD_NEW}; END")
-    db.execute(
-        f"CREATE TRIGGER rollup_close AFTER UPDATE ON calls WHEN OLD.state = 'open' AND NEW.state <> 'open'"
-        f" BEGIN {_ADD_NEW}; END"
-    )
-    db.execute(
-        f"CREATE TRIGGER rollup_update AFTER UPDATE ON calls WHEN OLD.state <> 'open'"
-        f" BEGIN {_SUBTRACT_OLD}; {_ADD_NEW}; {_RECOMPUTE_LEFT}; {_DROP_LEFT}; END"
-    )
-    db.execute(f"INSERT INTO rollup {computed()}")
+    """The view `uses` and the table `rollup`, which is empty. Needs the tables `calls` and `attempts`."""
+    keys = [f"{name} {'INTEGER' if name in _INTEGERS else 'TEXT'} NOT NULL" for name in KEYS]
+    sums = [f"{name} INTEGER NOT NULL" for name in TOTALS] + [f"{name} INTEGER" for name in AMOUNTS]
+    computed = [f"{name} TEXT GENERATED ALWAYS AS ({value}) VIRTUAL" for name, value in COMPUTED.items()]
+    columns = ", ".join(["bucket INTEGER NOT NULL", *keys, *sums, "times TEXT NOT NULL", *computed])
+    db.execute(f"CREATE TABLE rollup ({columns}, PRIMARY KEY ({', '.join(_KEY)})) STRICT, WITHOUT ROWID")
+    db.execute(f"CREATE VIEW uses AS {view()}")
 
 
-def computed(where: str = "1") -> str:
-    """The SELECT that gives the rollup anew from `calls`."""
-    sums = [f"sum({value})" for value in values()]
+def create_triggers(db: sqlite3.Connection) -> None:
+    """From now on the rollup follows the calls.
+
+    A call that is closed as usual is added at once. All else goes through the view `rollup_add`, which holds nothing:
+    what is inserted into it is done by its trigger. So those of `calls` are short, which makes the usual case fast.
+    """
+    db.execute(
+        f"CREATE VIEW rollup_add AS SELECT id, 1 AS sign, 0 AS is_leaving, {', '.join(_TIMES)} FROM calls WHERE 1 = 0"
+    )
+    db.execute(f"CREATE TRIGGER rollup_add INSTEAD OF INSERT ON rollup_add BEGIN {'; '.join(_STEPS)}; END")
+    summed = ", ".join(name for name in CALL_COLUMNS if name not in _NOT_SUMMED)
+    is_leaving = " OR ".join(f"OLD.{name} IS NOT NEW.{name}" for name in (*GROUPS, "variant", *COUNTS))
+    for name, event, condition, step in (
+        ("insert", "AFTER INSERT", "NEW.state <> 'open'", _put("NEW.", 1)),
+        ("close", "AFTER UPDATE", "OLD.state = 'open' AND NEW.state <> 'open'", _CLOSE),
+        ("before", f"BEFORE UPDATE OF {summed}", "OLD.state <> 'open'", _put("OLD.", -1, is_leaving)),
+        ("after", f"AFTER UPDATE OF {summed}", "OLD.state <> 'open' AND NEW.state <> 'open'", _put("NEW.", 1)),
+    ):
+        db.execute(f"CREATE TRIGGER rollup_{name} {event} ON calls WHEN {condition} BEGIN {step}; END")
+
+
+def summed(where: str = "1 = 1") -> str:
+    """The SELECT that gives the rollup anew, without its histograms."""
+    sums = ", ".join(f"sum({name}) AS {name}" for name in SUMS)
+    keys = ", ".join(_KEY)
+    return f"SELECT {keys}, {sums} FROM uses WHERE state <> 'open' AND {where} GROUP BY {keys}"
+
+
+def binned(where: str = "1 = 1") -> str:
+    """The SELECT that gives the histograms anew: key, bin, how many."""
+    keys = ", ".join(_KEY)
+    each = (
+        f"SELECT {keys}, {_name(letter, measure + '_us')} AS bin FROM uses"
+        f" WHERE calls = 1 AND state <> 'open' AND {where}"
+        for measure, letter in MEASURES.items()
+    )
+    return f"SELECT {keys}, bin, count(*) AS number FROM ({' UNION ALL '.join(each)}) GROUP BY {keys}, bin"
+
+
+def _name(letter: str, time: str) -> str:
+    """The name of a bin in `times`: `d544`, or `d` for a time that is unknown."""
+    return f"'{letter}' || ifnull({_bin(time)}, '')"
+
+
+_TIMES = tuple(f"{measure}_us" for measure in MEASURES)
+_HAS_ATTEMPTS = "EXISTS (SELECT 1 FROM attempts WHERE call_id = NEW.id)"
+_NOT_SUMMED = ("changed", "reserved_tokens", "reserved_usd")
+
+
+def _put(call: str, sign: int, is_leaving: str = "0") -> str:
+    """Has the uses of a row added, or taken away with a sign of -1, perhaps as the row leaves its groups."""
+    return f"INSERT INTO rollup_add SELECT {call}id, {sign}, {is_leaving}, {', '.join(call + name for name in _TIMES)}"
+
+
+def _add(uses: Sequence[str], source: str, sign: str = "") -> str:
+    """Adds uses to the rollup: a single statement. `sign` is '' or such as `-1 *`."""
+    keys, sums = uses[: len(_KEY)], [f"{sign}{value}" for value in uses[len(_KEY) :]]
+    is_call = uses[len(_KEY)]
+    bins = [_name(letter, f"NEW.{measure}_us") for measure, letter in MEASURES.items()]
+    start = ", ".join(f"{bin}, {sign}1" for bin in bins)
+    counted = ", ".join(f"'$.' || {bin}, ifnull(json_extract(times, '$.' || {bin}), 0) + {sign}1" for bin in bins)
     return (
-        f"SELECT {key()}, {bucket()}, {', '.join(KEYS)}, {', '.join(sums)} FROM calls"
-        f" WHERE state <> 'open' AND {where} GROUP BY 1"
+        f"INSERT INTO rollup ({', '.join(COLUMNS)}, times) SELECT {', '.join([*keys, *sums])},"
+        f" CASE {is_call} WHEN 0 THEN '{{}}' ELSE json_object({start}) END {source}"
+        f" ON CONFLICT ({', '.join(_KEY)}) DO UPDATE SET "
+        + ", ".join(f"{name} = {name} + excluded.{name}" for name in TOTALS)
+        + ", "
+        + ", ".join(f"{name} = coalesce({name} + excluded.{name}, {name}, excluded.{name})" for name in AMOUNTS)
+        + f", times = CASE excluded.calls WHEN 0 THEN times ELSE json_set(times, {counted}) END"
     )
 
 
-_ADD_NEW = (
-    f"INSERT INTO rollup VALUES ({key('NEW.')}, {bucket('NEW.')},"
-    f" {', '.join('NEW.' + name for name in KEYS)}, {', '.join(values('NEW.'))})"
-    " ON CONFLICT (key) DO UPDATE SET "
-    + ", ".join(f"{name} = {name} + excluded.{name}" for name in CALLS)
-    + ", "
-    + ", ".join(f"{n} = CASE WHEN excluded.{n} IS NULL THEN {n} ELSE ifnull({n}, 0) + excluded.{n} END" for n in COUNTS)
+_CLOSE = f"{_add(_once('NEW.', COLUMNS), f'WHERE NOT {_HAS_ATTEMPTS}')}; {_put('NEW.', 1)} WHERE {_HAS_ATTEMPTS}"
+_LEFT = f"NEW.is_leaving AND ({', '.join(_KEY)}) IN (SELECT {', '.join(_KEY)} FROM uses WHERE id = NEW.id)"
+_STEPS = (
+    _add(COLUMNS, "FROM uses WHERE id = NEW.id", "NEW.sign * "),
+    f"DELETE FROM rollup WHERE uses = 0 AND {_LEFT}",
+    # Where a sum is 0 now, all that is left in the group may be unknown: the rows tell. Rare.
+    f"UPDATE rollup SET ({', '.join(AMOUNTS)}) = (SELECT {', '.join(f'sum(uses.{name})' for name in AMOUNTS)} FROM uses"
+    f" WHERE uses.started_at >= rollup.bucket AND uses.started_at < rollup.bucket + {BUCKET_US} AND uses.id <> NEW.id"
+    f" AND uses.state <> 'open' AND {' AND '.join(f'uses.{name} = rollup.{name}' for name in KEYS)})"
+    f" WHERE 0 IN ({', '.join(AMOUNTS)}) AND {_LEFT}",
 )
-_SUBTRACT_OLD = (
-    "UPDATE rollup SET "
-    + ", ".join(f"{name} = {name} - ifnull({value}, 0)" for name, value in zip(SUMS, values("OLD."), strict=True))
-    + f" WHERE key = {key('OLD.')}"
-)
-_RECOMPUTE_LEFT = (
-    # A group that a row has left may hold unknowns only: exact sums need the rows. Rare.
-    f"UPDATE rollup SET ({', '.join(COUNTS)}) = (SELECT {', '.join(f'sum({name})' for name in COUNTS)} FROM calls"
-    f" WHERE started_at >= {bucket('OLD.')} AND started_at < {bucket('OLD.')} + {BUCKET_US}"
-    f" AND state <> 'open' AND {key()} = {key('OLD.')})"
-    f" WHERE key = {key('OLD.')} AND {key('OLD.')} <> {key('NEW.')}"
-)
-_DROP_LEFT = f"DELETE FROM rollup WHERE key = {key('OLD.')} AND calls = 0"

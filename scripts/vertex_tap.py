@@ -28,6 +28,7 @@ from metering import companions
 from metering import database
 from metering import rejected
 from metering import reports
+from metering import verify as soundness
 from metering.call import COLUMNS
 
 KINDS = ("usage", "latency", "errors", "calls")
@@ -124,7 +125,7 @@ def verify(ledgers: tuple[str, ...]) -> None:
     with _problems(), _opened(ledgers) as opened:
         broken = False
         for path, db in zip(_paths(ledgers), opened, strict=True):
-            for invariant, times in reports.verify(db, partial(companions.is_alive, path)).items():
+            for invariant, times in soundness.verify(db, partial(companions.is_alive, path)).items():
                 click.echo(f"{path}: {'ok' if not times else f'BROKEN ({times} times)'}: {invariant}")
                 broken = broken or bool(times)
             _tell_rejected(path)

@@ -32,8 +32,8 @@ from addons.translation.validation import camel_or_snake
 from addons.translation.validation import upper
 from addons.translation.validation import validated
 from metering.call import count
-from metering.usage.google import items
-from metering.usage.google import member
+from metering.json_values import items
+from metering.json_values import member
 
 Action = Literal["predict", "embedContent"]
 

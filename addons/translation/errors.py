@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from addons.translation.conversation import Json
+from metering.json_values import items
+from metering.json_values import member
+from metering.json_values import number_of
+from metering.json_values import text_of
 from metering.usage.errors import HTTP_CODES
 from metering.usage.errors import RPC_CODES
-from metering.usage.google import items
-from metering.usage.google import member
-from metering.usage.google import number_of
-from metering.usage.google import text_of
 
 
 class InvalidRequest(Exception):

@@ -12,7 +12,7 @@ from typing import Any
 
 from addons.translation.conversation import Json
 from addons.translation.validation import camel
-from metering.usage.google import items
+from metering.json_values import items
 
 _SCHEMAS = frozenset("items additionalProperties not if then else contains propertyNames unevaluatedItems".split())
 """Keywords whose value is a schema, ..."""

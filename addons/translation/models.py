@@ -15,8 +15,8 @@ from addons.translation.conversation import Json
 from addons.translation.errors import Failure
 from addons.translation.errors import InvalidRequest
 from addons.translation.publishers import model_of
-from metering.usage.google import items
-from metering.usage.google import member
+from metering.json_values import items
+from metering.json_values import member
 
 _GOOGLE = re.compile(
     r"gemini|imagen|imagegeneration|imagetext|veo|lyria|chirp|text-embedding|text-multilingual-embedding"

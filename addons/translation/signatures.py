@@ -13,8 +13,8 @@ import re
 from addons.translation.conversation import Json
 from addons.translation.conversation import Signature
 from addons.translation.conversation import Thought
-from metering.usage.google import items
-from metering.usage.google import member
+from metering.json_values import items
+from metering.json_values import member
 
 IN_ID = "__thought__"
 """LiteLLM's separator of id and signature."""

@@ -18,8 +18,8 @@ from pydantic_core import from_json
 
 from addons.translation.conversation import Json
 from addons.translation.errors import InvalidRequest
-from metering.usage.google import member
-from metering.usage.google import snake
+from metering.json_values import member
+from metering.json_values import snake
 
 
 class Model(BaseModel):

@@ -38,9 +38,9 @@ from addons.translation.validation import json_object
 from addons.translation.validation import member_of_text
 from addons.translation.validation import validated
 from metering.call import count
+from metering.json_values import items
+from metering.json_values import member
 from metering.usage.errors import rpc_code
-from metering.usage.google import items
-from metering.usage.google import member
 
 # Requests
 

@@ -7,10 +7,10 @@ and a placeholder for the output; the `output_tokens` of `message_delta` are cum
 from metering.call import Reading
 from metering.call import count
 from metering.call import word
+from metering.json_values import member
 from metering.usage import raw
 from metering.usage.errors import ERROR_NAMES
 from metering.usage.errors import take_error
-from metering.usage.google import member
 from metering.usage.reader import Reader
 
 

@@ -1,11 +1,11 @@
 """Answers that count tokens and use none: Gemini's countTokens and computeTokens, Anthropic's and OpenAI's."""
 
 from metering.call import count
+from metering.json_values import both
+from metering.json_values import items
+from metering.json_values import member
 from metering.usage.errors import ERROR_NAMES
 from metering.usage.errors import take_error
-from metering.usage.google import both
-from metering.usage.google import items
-from metering.usage.google import member
 from metering.usage.reader import Reader
 
 

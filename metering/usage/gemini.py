@@ -9,12 +9,12 @@ thoughts (discovery document of aiplatform v1).
 from metering.call import Reading
 from metering.call import count
 from metering.call import word
+from metering.json_values import both
+from metering.json_values import items
+from metering.json_values import member
 from metering.usage import raw
 from metering.usage.errors import ERROR_NAMES
 from metering.usage.errors import take_error
-from metering.usage.google import both
-from metering.usage.google import items
-from metering.usage.google import member
 from metering.usage.reader import Reader
 
 COUNTS = (

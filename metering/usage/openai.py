@@ -7,11 +7,11 @@ Gemini `completion_tokens` leave the reasoning out. Whether they do is told by t
 from metering.call import Reading
 from metering.call import count
 from metering.call import word
+from metering.json_values import items
+from metering.json_values import member
 from metering.usage import raw
 from metering.usage.errors import ERROR_NAMES
 from metering.usage.errors import take_error
-from metering.usage.google import items
-from metering.usage.google import member
 from metering.usage.reader import Reader
 
 USAGE_NAMES = frozenset(

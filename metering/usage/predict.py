@@ -6,12 +6,12 @@ is the images, and a filtered image is a prediction without bytes or is missing.
 
 from metering.call import count
 from metering.call import word
+from metering.json_values import both
+from metering.json_values import items
+from metering.json_values import member
 from metering.usage import raw
 from metering.usage.errors import ERROR_NAMES
 from metering.usage.errors import take_error
-from metering.usage.google import both
-from metering.usage.google import items
-from metering.usage.google import member
 from metering.usage.reader import Reader
 
 IMAGE_MODELS = ("imagen", "imagegeneration", "imagetext", "virtual-try-on")

@@ -7,12 +7,12 @@ submission is settled by the first poll that sees it done (`Settlement`); polls 
 from dataclasses import dataclass
 
 from metering.call import word
+from metering.json_values import both
+from metering.json_values import items
+from metering.json_values import member
 from metering.usage.errors import ERROR_NAMES
 from metering.usage.errors import rpc_code
 from metering.usage.errors import take_error
-from metering.usage.google import both
-from metering.usage.google import items
-from metering.usage.google import member
 from metering.usage.reader import Reader
 
 LONGEST_NAME = 512

@@ -6,7 +6,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from sqlite_utils import Database
 
 from metering.database import LedgerError
 from metering.database import check
@@ -16,25 +15,21 @@ from metering.database import savepoint
 from metering.database import transaction
 from metering.ledger import Ledger
 from metering.migrations import VERSION
-from metering.migrations import migrations
 from metering.rollup import BUCKET_US
 from metering.usage.videos import Settlement
 from tests.ledgers import broken_invariants
 from tests.ledgers import call
 from tests.ledgers import done
+from tests.ledgers import of_version
 from tests.ledgers import rows
 
 
 def of_version_3(path: Path) -> str:
-    """A ledger as the release before last has left it: with a submission that is not settled. Returns its secret."""
-    db = Database(path)
-    migrations.apply(db, stop_before="m004_videos")
-    one = {"id": "0", "instance": "i", "state": "done", "started_at": 1, "ended_at": 2, "rewritten": 0, "attempts": 1}
+    """A ledger with a submission that is not settled. Returns its secret."""
     ordered = {"operation": "predictLongRunning", "response_id": "op", "usage_raw": '{"durationSeconds":8}'}
-    db.table("calls").insert(one | ordered | {"usage_state": "absent"})
-    db.execute("PRAGMA user_version = 3")
-    secret: str = db.execute("SELECT value FROM meta WHERE key = 'secret'").fetchone()[0]
-    db.close()
+    of_version(path, 3, [ordered | {"usage_state": "absent"}])
+    with closing(sqlite3.connect(path)) as db:
+        secret: str = db.execute("SELECT value FROM meta WHERE key = 'secret'").fetchone()[0]
     return secret
 
 
@@ -66,14 +61,24 @@ class TestVersion3:
         ledger.close()
         assert [row[0] for row in rows(path, "video_seconds") if row[0] is not None] == [8, 4]
 
-    def test_a_report_waits_for_a_proxy(self, tmp_path: Path) -> None:
+    def test_a_report_reads_it_as_it_is(self, tmp_path: Path) -> None:
         """Nothing that only reads changes a file."""
         path = tmp_path / "usage.db"
         of_version_3(path)
-        with pytest.raises(LedgerError, match="was written by an older vertex-tap"):
-            open_for_reading(path)
-        with closing(sqlite3.connect(path)) as db:
-            assert db.execute("PRAGMA user_version").fetchone() == (3,)
+        before = path.read_bytes()
+        with closing(open_for_reading(path)) as db:
+            assert [tuple(row) for row in db.execute("SELECT id, variant, changed FROM calls")] == [("0", None, 1)]
+            with pytest.raises(sqlite3.OperationalError, match="readonly"):
+                db.execute("DELETE FROM main.calls")
+        assert path.read_bytes() == before
+
+    def test_prune_upgrades_it(self, tmp_path: Path) -> None:
+        path = tmp_path / "usage.db"
+        of_version_3(path)
+        assert prune(path, BUCKET_US) == 1
+        with closing(open_for_reading(path)) as db:
+            assert db.execute("SELECT sum(calls) FROM rollup").fetchone()[0] == 1
+        assert broken_invariants(path) == []
 
 
 class TestOpening:

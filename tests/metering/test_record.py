@@ -5,13 +5,16 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from typing import ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlite_utils import Database
 
+from metering.call import ATTEMPT_COLUMNS
 from metering.call import COLUMNS
+from metering.call import Attempt
 from metering.call import Call
 from metering.database import open_for_reading
 from metering.ledger import Ledger
@@ -25,12 +28,16 @@ from metering.record import encode
 from metering.record import is_of_the_row
 from metering.record import put
 from metering.record import record_of
-from metering.reports import verify
 from metering.usage.videos import Settlement
+from metering.verify import verify
 from tests.ledgers import broken_invariants
 from tests.ledgers import call
 from tests.ledgers import done
 from tests.ledgers import rows
+from tests.ledgers import spills
+from tests.ledgers import write_lock
+from tests.metering.test_rollup import fresh
+from tests.process import until
 
 INTEGERS = [name for name in COLUMNS if name.endswith(("_tokens", "_bytes", "_us", "_at", "status"))]
 
@@ -87,6 +94,13 @@ class TestStorable:
 
     @pytest.mark.parametrize(
         ("value", "kept"),
+        [(0.25, 0.25), (3, 3.0), (True, 1.0), (math.nan, None), (-math.inf, None), (10**400, None), ("5", None)],
+    )
+    def test_numbers(self, value: object, kept: float | None) -> None:
+        assert stored(reserved_usd=value)["reserved_usd"] == kept
+
+    @pytest.mark.parametrize(
+        ("value", "kept"),
         [
             ({"x-team": "Jos\udce9\0"}, '{"x-team":"Jos\\ufffd\\ufffd"}'),
             ({"x-t\ud800": ["\0"]}, '{"x-t\\ufffd":["\\ufffd"]}'),
@@ -124,7 +138,10 @@ class TestStorable:
         with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
             migrations.apply(Database(db))
             assert put(db, record) is None
-            assert [tuple(row) for row in db.execute("SELECT * FROM calls")] == [record.row]
+            changed = {"changed": 1}
+            assert [tuple(row) for row in db.execute("SELECT * FROM calls")] == [
+                tuple((record.named | changed).values())
+            ]
             assert json.loads(encode(1, record))["row"] == record.named
             record = record_of(
                 call(**fields | {"instance": "i", "state": "done", "usage_state": "final", "ended_at": 1})
@@ -199,6 +216,17 @@ BAD = {
     row(usage_state=None): "usage_state is not known",
     row(state="open"): "usage_state is not known",
     row(ended_at=None): "it has no ended_at",
+    row(reserved_usd=5): "reserved_usd is no number",
+    row(reserved_usd=math.inf): "reserved_usd is no number",
+    line(tries=None): "its attempts are none",
+    line(tries={}): "its attempts are none",
+    line(tries=[5]): "its attempts are none",
+    line(tries=[{}]): "its attempts are none",
+    line(tries=[{"kind": "attempt"}]): "its attempts are none",
+    line(tries=[{"kind": "guess", "started_at": 1}]): "its attempts are none",
+    line(tries=[{"kind": "attempt", "started_at": "1"}]): "its attempts are none",
+    line(tries=[{"kind": "attempt", "started_at": 1, "prompt": "a secret"}]): "its attempts are none",
+    line(tries=[{"kind": "attempt", "started_at": 1, "input_by_modality": "5"}]): "its attempts are none",
     line(settlement=None): "its settlement is none",
     line(settlement="op"): "its settlement is none",
     line(settlement={"operation": 5}): "its settlement is none",
@@ -262,6 +290,96 @@ class TestPut:
         assert db.execute("SELECT state FROM calls").fetchall() == [("open",)]
 
 
+def tried(**fields: Any) -> Call:
+    """A call that was tried twice."""
+    first = Attempt(started_at=1, service="a", model="g", status=429, error_type="RESOURCE_EXHAUSTED", duration_us=7)
+    second = Attempt(started_at=2, service="b", model="h", status=200, input_tokens=5, input_by_modality={"text": 5})
+    one = call(instance="i", tries=[first, second], attempts=2, service="b", model="h", status=200)
+    return done(one, **{"input_by_modality": {"text": 5}} | fields)
+
+
+class TestAttempts:
+    def written(self, db: sqlite3.Connection) -> list[tuple[object, ...]]:
+        names = "n, kind, service, status, error_type, duration_us, input_tokens, input_by_modality"
+        return db.execute(f"SELECT {names} FROM attempts ORDER BY n").fetchall()
+
+    WRITTEN: ClassVar = [
+        (1, "attempt", "a", 429, "RESOURCE_EXHAUSTED", 7, None, None),
+        (2, "attempt", "b", 200, None, None, 5, '{"text":5}'),
+    ]
+
+    def test_they_are_written_with_the_call(self, db: sqlite3.Connection) -> None:
+        one = tried()
+        assert put(db, record_of(one)) is None
+        assert self.written(db) == self.WRITTEN
+        assert db.execute("SELECT DISTINCT call_id FROM attempts").fetchall() == [(one.id,)]
+        sums = db.execute("SELECT model, calls, input_tokens FROM rollup ORDER BY 1").fetchall()
+        assert sums == [("g", 0, None), ("h", 1, 5)]
+        assert set(verify(db, lambda instance: False).values()) == {0}
+
+    def test_a_call_that_was_tried_once_has_none(self, db: sqlite3.Connection) -> None:
+        assert put(db, record_of(done(call(instance="i")))) is None
+        assert self.written(db) == []
+
+    def test_what_comes_later(self, db: sqlite3.Connection) -> None:
+        """Written first without, then with more: the rollup follows, and counts do not become unknown."""
+        one = tried()
+        one.tries, tries = [], one.tries
+        put(db, record_of(one))
+        one.tries = tries
+        put(db, record_of(one))
+        assert set(verify(db, lambda instance: False).values()) == {0}
+        tries[1].output_tokens = one.output_tokens = 3
+        tries[1].input_tokens = None
+        put(db, record_of(one))
+        assert self.written(db) == self.WRITTEN
+        assert db.execute("SELECT state, output_tokens, changed FROM calls").fetchall() == [("done", 3, 5)]
+        assert set(verify(db, lambda instance: False).values()) == {0}
+
+    def test_there_and_back(self) -> None:
+        record = record_of(tried(error_type="caf\udce9"))
+        assert len(record.tries) == 2
+        assert decode(encode(7, record)) == (7, record)
+
+    @given(st.dictionaries(st.sampled_from(ATTEMPT_COLUMNS[2:]), TestStorable.values | TestStorable.objects))
+    def test_any_attempt_can_be_written(self, fields: dict[str, Any]) -> None:
+        record = record_of(done(call(instance="i", tries=[Attempt(**{"started_at": 1} | fields)])))
+        if None not in (record.tries[0][2], record.tries[0][ATTEMPT_COLUMNS.index("started_at")]):
+            with closing(fresh()) as db:
+                assert put(db, record) is None
+                assert db.execute("SELECT * FROM attempts").fetchall() == [record.tries[0]]
+
+    @pytest.mark.parametrize("bad", [{"kind": None}, {"started_at": None}])
+    def test_one_that_cannot_be_stored_costs_no_call(self, db: sqlite3.Connection, bad: dict[str, Any]) -> None:
+        one = tried()
+        one.tries.append(Attempt(**{"started_at": 1} | bad))
+        reason = put(db, record_of(one))
+        assert reason
+        assert reason.startswith("its attempts: NOT NULL")
+        assert db.execute("SELECT state, input_tokens FROM calls").fetchall() == [("done", 5)]
+        assert self.written(db) == []
+
+    def test_it_is_one_transaction(self, ledger: Ledger) -> None:
+        ledger.commit(one := call())
+        one.tries = [Attempt(started_at=1, status=503), Attempt(started_at=2, status=200, input_tokens=5)]
+        ledger.commit(done(one, attempts=2))
+        with closing(open_for_reading(ledger.path)) as db:
+            assert [tuple(row) for row in db.execute("SELECT call_id, n, status FROM attempts")] == [
+                (one.id, 1, 503),
+                (one.id, 2, 200),
+            ]
+        assert broken_invariants(ledger.path) == []
+
+    def test_through_the_spill(self, ledger: Ledger) -> None:
+        with write_lock(ledger.path):
+            ledger.commit(tried())
+            assert len(spills(ledger.path)) == 1
+        until(lambda: not spills(ledger.path))
+        with closing(open_for_reading(ledger.path)) as db:
+            assert [tuple(row) for row in self.written(db)] == self.WRITTEN
+        assert broken_invariants(ledger.path) == []
+
+
 class TestWhoseFault:
     def failed(self, db: sqlite3.Connection, sql: str, *values: object) -> Exception:
         try:
@@ -311,6 +429,7 @@ class TestWhoseFault:
 
 def test_the_types_are_those_of_the_table(db: sqlite3.Connection) -> None:
     types = {name: kind for _, name, kind, *_ in db.execute("PRAGMA table_info(calls)")}
+    assert types["reserved_usd"] == "REAL"
     for name in COLUMNS:
         value = stored(**{name: 5})[name] if types[name] == "INTEGER" else stored(**{name: "x"})[name]
         assert value in (5, "x", None), name

@@ -1,3 +1,4 @@
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -18,6 +19,7 @@ from metering.reports import Span
 from metering.rollup import BUCKET_US
 from tests.metering.test_rollup import fresh
 from tests.metering.test_rollup import put
+from tests.metering.test_rollup import tried
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 HOUR = 3_600_000_000
@@ -138,6 +140,34 @@ class TestLatency:
         put(db, "a", started_at=START, duration_us=5)
         assert short(reports.latency([db], by("day"), EVER), "day", "duration_p99_us") == [("2026-11-20", 5)]
 
+    @given(
+        st.lists(st.tuples(st.integers(0, 3 * BUCKET_US), st.integers(0, 10**10)), max_size=30),
+        st.tuples(st.integers(0, 3 * BUCKET_US), st.integers(0, 3 * BUCKET_US)),
+    )
+    def test_within_5_percent(self, measured: list[tuple[int, int]], edges: tuple[int, int]) -> None:
+        """Whatever of it comes from the rollup."""
+        with closing(fresh()) as db:
+            for number, (start, duration) in enumerate(measured):
+                put(db, str(number), model="gh"[number % 2], started_at=start, duration_us=duration)
+            put(db, "open", state="open")
+            exact: list[Row]
+            close: list[Row]
+            exact, close = (reports.latency([db], by("model"), Span(*edges), exact) for exact in (True, False))
+        assert short(exact, "model", "calls") == short(close, "model", "calls")
+        for one, other in zip(exact, close, strict=True):
+            assert one.keys() == other.keys()
+            for percent in (50, 90, 99):
+                name = f"duration_p{percent}_us"
+                assert abs(one[name] - other[name]) <= 0.05 * one[name]
+            assert other["ttft_p50_us"] is None
+
+    def test_pruned_rows_are_still_there(self, db: sqlite3.Connection) -> None:
+        put(db, "a", tags='{"x-team":"red"}', duration_us=1000)
+        db.execute("DELETE FROM calls")
+        (row,) = reports.latency([db], by("tag:x-team"), EVER, exact=False)
+        assert (row["tag:x-team"], row["calls"], row["duration_p50_us"]) == ("red", 1, 1047)
+        assert reports.latency([db], by(), EVER) == []
+
 
 class TestErrors:
     def test_the_most_frequent_first(self, db: sqlite3.Connection) -> None:
@@ -156,6 +186,62 @@ class TestErrors:
         put(db, "a", started_at=START, model="g", status=500)
         (row,) = reports.errors([db], by("day", "status"), EVER)
         assert row == {"day": "2026-11-20", "status": 500, "error_type": None, "model": "g", "calls": 1}
+
+
+def test_attempts(db: sqlite3.Connection) -> None:
+    """The call counts once, each attempt has its tokens under its own model: in whole buckets and at their edges."""
+    tried(db, "a", 1, model="g", input_tokens=3)
+    tried(db, "a", 2, model="h", status=200, input_tokens=4)
+    put(db, "a", model="h", status=200, started_at=9, usage_state="final", input_tokens=7, duration_us=1)
+    for span in (EVER, Span(5, 10)):
+        rows = reports.usage([db], by("model"), span)
+        assert short(rows, "model", "calls", "input_tokens") == [("g", 0, 3), ("h", 1, 4)]
+        for exact in (True, False):
+            assert short(reports.latency([db], by("model"), span, exact), "model", "calls") == [("h", 1)]
+
+
+class Listening:
+    """A ledger that remembers what it was asked."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self.db = db
+        self.asked: list[tuple[str, Any]] = []
+
+    def execute(self, sql: str, values: Any) -> sqlite3.Cursor:
+        self.asked.append((sql, values))
+        return self.db.execute(sql, values)
+
+
+def test_the_sql_is_what_postgresql_knows_too(db: sqlite3.Connection) -> None:
+    """All but what the view `uses` is made of, which each store has its own of."""
+    put(db, "a", status=500, tags='{"x-team":"red"}', duration_us=1)
+    listening: Any = Listening(db)
+    grouping = by("day", "model", "status", "tag:x-team")
+    for span in (EVER, Span(5, BUCKET_US + 5)):
+        reports.usage([listening], grouping, span)
+        reports.errors([listening], grouping, span)
+        list(reports.calls([listening], span))
+        for exact in (True, False):
+            reports.latency([listening], grouping, span, exact)
+    assert len(listening.asked) > 10
+    for sql, _ in listening.asked:
+        assert not re.search(r"json|iif|ifnull|glob|strftime|[:$]\w|\bIS (?!NOT NULL|NULL)", sql, re.IGNORECASE), sql
+
+
+def test_few_rows_are_read(db: sqlite3.Connection) -> None:
+    """Reports of sums read the rollup, the rows at the edges of the span, and open calls by their index."""
+    listening: Any = Listening(db)
+    reports.usage([listening], by("model"), Span(5, 9 * BUCKET_US + 5))
+    plans = []
+    for sql, values in listening.asked:
+        plans.append({row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}", values)})
+    of_rollup, of_open, *of_edges = plans
+    assert any("rollup USING PRIMARY KEY (bucket>? AND bucket<?)" in step for step in of_rollup)
+    assert any("calls USING INDEX calls_open" in step for step in of_open)
+    assert len(of_edges) == 2
+    for steps in of_edges:
+        assert any("calls USING INDEX calls_started_at (started_at>? AND started_at<?)" in step for step in steps)
+    assert not [step for steps in plans for step in steps if step in ("SCAN calls", "SCAN rollup")]
 
 
 def test_calls(db: sqlite3.Connection) -> None:
@@ -199,32 +285,3 @@ class TestAsking:
     def test_no_key(self, text: str) -> None:
         with pytest.raises(ReportError, match="there are day, hour, model"):
             reports.keys(text)
-
-
-@pytest.mark.parametrize(
-    ("columns", "broken"),
-    [
-        ({"state": "gone"}, "states are of the vocabulary"),
-        ({"usage_state": "some"}, "usage states are of the vocabulary"),
-        ({"usage_state": None}, "only open calls have no usage state"),
-        ({"ended_at": None}, "closed calls have an end"),
-        ({"usage_state": "final"}, "final usage has a count"),
-        (
-            {"input_tokens": 1, "input_cached_tokens": 2},
-            "cached, written and tool tokens are part of the input",
-        ),
-        ({"output_tokens": 1, "output_thought_tokens": 2}, "thoughts are part of the output"),
-        ({"state": "open", "usage_state": None}, "open calls are of running proxies"),
-    ],
-)
-def test_verify(db: sqlite3.Connection, columns: dict[str, object], broken: str) -> None:
-    put(db, "a", usage_state="absent", ended_at=1)
-    assert set(reports.verify(db, lambda instance: False).values()) == {0}
-    put(db, "b", **{"usage_state": "absent", "ended_at": 1} | columns)
-    assert [name for name, times in reports.verify(db, lambda instance: False).items() if times] == [broken]
-
-
-def test_verify_sees_a_wrong_rollup(db: sqlite3.Connection) -> None:
-    put(db, "a", usage_state="absent", ended_at=1)
-    db.execute("UPDATE rollup SET calls = 2")
-    assert reports.verify(db, lambda instance: True)["the rollup is the sum of the rows"] == 2

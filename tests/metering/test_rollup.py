@@ -1,6 +1,9 @@
+import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from functools import cache
 
 import pytest
 from hypothesis import given
@@ -9,6 +12,9 @@ from sqlite_utils import Database
 
 from metering import rollup
 from metering.migrations import migrations
+from metering.verify import verify
+
+KINDS = ("text", "image", "audio", "video", "document")
 
 
 @pytest.fixture
@@ -17,9 +23,17 @@ def db() -> Iterator[sqlite3.Connection]:
         yield opened
 
 
+@cache
+def _template() -> sqlite3.Connection:
+    made = sqlite3.connect(":memory:", isolation_level=None)
+    migrations.apply(Database(made))
+    return made
+
+
 def fresh() -> sqlite3.Connection:
+    """An empty ledger in memory."""
     opened = sqlite3.connect(":memory:", isolation_level=None)
-    migrations.apply(Database(opened))
+    _template().backup(opened)
     return opened
 
 
@@ -43,13 +57,13 @@ def put(db: sqlite3.Connection, id: str, **columns: object) -> None:
 
 
 def sums(db: sqlite3.Connection) -> list[tuple[object, ...]]:
-    rows = db.execute("SELECT model, state, calls, errors, covered_calls, input_tokens FROM rollup ORDER BY key")
-    return rows.fetchall()
+    names = ", ".join(f"sum({name})" for name in ("calls", "errors", "covered_calls", "input_tokens"))
+    return db.execute(f"SELECT model, state, {names} FROM rollup GROUP BY 1, 2 ORDER BY 1, 2").fetchall()
 
 
 def is_sound(db: sqlite3.Connection) -> bool:
-    kept = set(db.execute("SELECT * FROM rollup"))
-    return kept == set(db.execute(rollup.computed()))
+    found = verify(db, lambda instance: True)
+    return not found["the rollup is the sum of the rows"] and not found["the histograms are of the rows"]
 
 
 def test_a_call_counts_when_it_is_closed(db: sqlite3.Connection) -> None:
@@ -111,6 +125,228 @@ def test_names_that_look_like_sql(db: sqlite3.Connection) -> None:
     assert is_sound(db)
 
 
+def tried(db: sqlite3.Connection, call_id: str, n: int, **columns: object) -> None:
+    """Insert an attempt."""
+    columns = {"call_id": call_id, "n": n, "kind": "attempt", "started_at": 0} | columns
+    names, marks = ", ".join(columns), ", ".join("?" * len(columns))
+    db.execute(f"INSERT INTO attempts ({names}) VALUES ({marks})", tuple(columns.values()))
+
+
+def groups(db: sqlite3.Connection, names: str) -> list[tuple[object, ...]]:
+    return db.execute(f"SELECT {names} FROM rollup ORDER BY model, service, context, calls").fetchall()
+
+
+class TestAttempts:
+    def test_each_is_summed_under_its_own_model(self, db: sqlite3.Connection) -> None:
+        tried(db, "a", 1, service="first", model="g", location="us-east1", status=429)
+        tried(db, "a", 2, service="second", model="h", location="global", status=200, input_tokens=5, output_tokens=1)
+        put(
+            db,
+            "a",
+            attempts=2,
+            service="second",
+            model="h",
+            location="global",
+            publisher="anthropic",
+            project="p",
+            status=200,
+            usage_state="final",
+            input_tokens=5,
+            output_tokens=1,
+            duration_us=1000,
+        )
+        names = "model, service, region, publisher, project, status, usage_state, calls, uses, input_tokens, times"
+        assert groups(db, names) == [
+            ("g", "first", "regional", "", "", 200, "not_applicable", 0, 1, None, "{}"),
+            ("h", "second", "global", "anthropic", "p", 200, "final", 1, 1, 5, '{"d410":1,"t":1,"o":1}'),
+        ]
+        assert is_sound(db)
+
+    def test_an_iteration_of_another_model(self, db: sqlite3.Connection) -> None:
+        tried(db, "a", 1, service="s", model="opus", status=200, input_tokens=300_000)
+        tried(db, "a", 2, kind="iteration", service="s", model="haiku", status=200, input_tokens=10)
+        put(db, "a", service="s", model="opus", status=200, usage_state="final", input_tokens=300_010)
+        assert groups(db, "model, context, calls, covered_calls, input_tokens, usage_state") == [
+            ("haiku", 0, 0, 0, 10, "final"),
+            ("opus", 272_000, 1, 1, 300_000, "final"),
+        ]
+
+    def test_several_of_one_group(self, db: sqlite3.Connection) -> None:
+        for n in (1, 2, 3):
+            tried(db, "a", n, model="g", status=200, input_tokens=n)
+        put(db, "a", attempts=3, model="g", status=200, usage_state="final", input_tokens=6)
+        assert groups(db, "calls, uses, input_tokens") == [(1, 3, 6)]
+        put(db, "a", attempts=3, model="g", status=500, usage_state="final", input_tokens=6)
+        assert groups(db, "status, calls, uses, input_tokens") == [(500, 1, 3, 6)]
+        assert is_sound(db)
+
+    def test_none_while_it_is_open(self, db: sqlite3.Connection) -> None:
+        tried(db, "a", 1, model="g")
+        put(db, "a", state="open")
+        assert groups(db, "calls") == []
+
+
+class TestPriceClass:
+    @pytest.mark.parametrize(
+        ("traffic_type", "tier"),
+        [
+            (None, "standard"),
+            ("ON_DEMAND", "standard"),
+            ("default", "standard"),
+            ("ON_DEMAND_PRIORITY", "priority"),
+            ("ON_DEMAND_FLEX", "flex"),
+            ("ON_DEMAND_OFFPEAK", "offpeak"),
+            ("PROVISIONED_THROUGHPUT", "provisioned"),
+            ("batch", "batch"),
+            ("SOMETHING_NEW", "something_new"),
+        ],
+    )
+    def test_tier(self, db: sqlite3.Connection, traffic_type: str | None, tier: str) -> None:
+        put(db, "a", traffic_type=traffic_type)
+        assert groups(db, "tier") == db.execute("SELECT tier FROM uses").fetchall() == [(tier,)]
+
+    @pytest.mark.parametrize(
+        ("location", "region"),
+        [
+            (None, ""),
+            ("global", "global"),
+            ("us", "multi-regional"),
+            ("eu", "multi-regional"),
+            ("us-central1", "regional"),
+        ],
+    )
+    def test_region(self, db: sqlite3.Connection, location: str | None, region: str) -> None:
+        put(db, "a", location=location)
+        assert groups(db, "region") == [(region,)]
+
+    @pytest.mark.parametrize(
+        ("tokens", "context"),
+        [(None, 0), (0, 0), (200_000, 128_000), (200_001, 200_000), (272_001, 272_000), (10**9, 512_000)],
+    )
+    def test_context(self, db: sqlite3.Connection, tokens: int | None, context: int) -> None:
+        put(db, "a", input_tokens=tokens)
+        assert groups(db, "context") == [(context,)]
+
+    @pytest.mark.parametrize(
+        ("columns", "known"),
+        [
+            ({}, ""),
+            ({"input_tokens": 0, "output_tokens": 0}, "input output"),
+            ({"input_tokens": 1}, "input"),
+            ({"images": 1}, "images"),
+            ({"output_tokens": 1, "images": 1, "video_seconds": 8}, "output images video_seconds"),
+            ({"input_tokens": 1, "output_tokens": 1, "images": 2}, "input output images"),
+        ],
+    )
+    def test_known(self, db: sqlite3.Connection, columns: dict[str, object], known: str) -> None:
+        put(db, "a", **columns)
+        assert groups(db, "known") == [(known,)]
+
+    def test_what_else_keeps_calls_apart(self, db: sqlite3.Connection) -> None:
+        for number, apart in enumerate(({}, {"variant": "2k"}, {"tags": '{"x":"y"}'}, {"usage_state": "final"})):
+            put(db, str(number), **apart)
+            put(db, f"{number} again", **apart)
+        assert groups(db, "calls") == [(2,)] * 4
+
+
+class TestKinds:
+    def test_modalities(self, db: sqlite3.Connection) -> None:
+        put(db, "a", input_by_modality='{"text":5,"image":258,"audio":7}', output_by_modality='{"image":1290}')
+        put(db, "b", input_by_modality='{"text":1,"video":9,"document":3}', output_by_modality='{"text":2,"audio":4}')
+        put(db, "c")
+        kinds = [name for name in rollup.AMOUNTS if name.endswith(tuple(f"{kind}_tokens" for kind in KINDS))]
+        (row,) = groups(db, ", ".join(kinds))
+        assert dict(zip(kinds, row, strict=True)) == {
+            "input_text_tokens": 6,
+            "input_image_tokens": 258,
+            "input_audio_tokens": 7,
+            "input_video_tokens": 9,
+            "input_document_tokens": 3,
+            "output_text_tokens": 2,
+            "output_image_tokens": 1290,
+            "output_audio_tokens": 4,
+            "output_video_tokens": None,
+            "input_cached_audio_tokens": None,
+        }
+
+    def test_what_is_no_count_breaks_nothing(self, db: sqlite3.Connection) -> None:
+        for number, value in enumerate(("1e300", "9" * 25, '"x"', "{}", "[1]", "null", "-7", "1.5", "true")):
+            for id in (f"{number}", f"{number} again"):
+                put(db, id, input_by_modality=f'{{"text":{value}}}')
+        assert is_sound(db)
+
+    @pytest.mark.parametrize(
+        ("raw", "hour"),
+        [
+            ({"cache_creation_input_tokens": 5, "cache_creation": {"ephemeral_1h_input_tokens": 3}}, 3),
+            ({"cache_creation_input_tokens": 5}, None),
+            # Of one of several answers.
+            ({"cache_creation_input_tokens": 4, "cache_creation": {"ephemeral_1h_input_tokens": 3}}, None),
+            (None, None),
+        ],
+    )
+    def test_cache_that_is_kept_for_an_hour(self, db: sqlite3.Connection, raw: object, hour: int | None) -> None:
+        put(db, "a", input_cache_write_tokens=5, usage_raw=raw and json.dumps(raw))
+        assert groups(db, "input_cache_write_1h_tokens") == [(hour,)]
+
+    @pytest.mark.parametrize(
+        ("details", "audio"),
+        [
+            ([{"modality": "TEXT", "tokenCount": 3}, {"modality": "AUDIO", "tokenCount": 2}], 2),
+            ([{"modality": "AUDIO", "tokenCount": 2}], None),
+            ([{"modality": "TEXT", "tokenCount": 5}], None),
+            (["AUDIO", 5, None], None),
+            ("AUDIO", None),
+        ],
+    )
+    def test_audio_in_the_cache(self, db: sqlite3.Connection, details: object, audio: int | None) -> None:
+        put(db, "a", input_cached_tokens=5, usage_raw=json.dumps({"cacheTokensDetails": details}))
+        assert groups(db, "input_cached_audio_tokens") == [(audio,)]
+
+    def test_calls_that_searched(self, db: sqlite3.Connection) -> None:
+        for number, queries in enumerate((None, 0, 1, 5)):
+            put(db, str(number), search_queries=queries)
+        assert groups(db, "calls, search_uses, search_queries") == [(4, 2, 6)]
+
+
+class TestHistograms:
+    @given(st.integers(0, 10**13))
+    def test_no_value_is_more_than_5_percent_from_the_middle(self, value: int) -> None:
+        assert abs(rollup.middle(rollup.bin_of(value)) - value) <= 0.05 * value
+
+    @given(st.lists(st.integers(0, 10**13), max_size=20))
+    def test_sql_and_python_agree(self, values: list[int]) -> None:
+        with closing(fresh()) as db:
+            for number, value in enumerate(values):
+                put(db, str(number), duration_us=value, ttft_us=value if number % 2 else None)
+            found = [json.loads(times) for (times,) in db.execute("SELECT times FROM rollup")]
+        bins = Counter(f"d{rollup.bin_of(value)}" for value in values)
+        bins.update(f"t{rollup.bin_of(value)}" if number % 2 else "t" for number, value in enumerate(values))
+        bins["o"] = len(values)
+        assert found == ([bins] if values else [])
+
+    def test_bins_are_few(self) -> None:
+        assert len({rollup.bin_of(value) for value in range(100_000, 1_000_000, 100)}) == 33
+
+    def test_a_time_that_changes(self, db: sqlite3.Connection) -> None:
+        put(db, "a", duration_us=1000)
+        put(db, "a", duration_us=2000, overhead_us=5)
+        (times,) = groups(db, "times")[0]
+        assert {name: n for name, n in json.loads(str(times)).items() if n} == {"d420": 1, "t": 1, "o105": 1}
+        assert is_sound(db)
+
+
+_attempts = st.lists(
+    st.fixed_dictionaries(
+        {
+            "kind": st.sampled_from(["attempt", "iteration"]),
+            "model": st.sampled_from([None, "g", "h"]),
+            "status": st.sampled_from([None, 200, 500]),
+            "input_tokens": st.sampled_from([None, 0, 3]),
+        }
+    ),
+    max_size=3,
+)
 _steps = st.lists(
     st.fixed_dictionaries(
         {
@@ -120,6 +356,8 @@ _steps = st.lists(
             "status": st.sampled_from([None, 200, 500]),
             "usage_state": st.sampled_from([None, "final", "absent"]),
             "input_tokens": st.sampled_from([None, 0, 3]),
+            "input_cached_tokens": st.sampled_from([None, 0, 1]),
+            "duration_us": st.sampled_from([None, 0, 1234]),
             "started_at": st.sampled_from([0, 1, rollup.BUCKET_US]),
         }
     ),
@@ -127,10 +365,12 @@ _steps = st.lists(
 )
 
 
-@given(steps=_steps)
-def test_the_rollup_is_the_sum_of_the_rows(steps: list[dict[str, object]]) -> None:
+@given(steps=_steps, attempts=_attempts)
+def test_the_rollup_is_the_sum_of_the_rows(steps: list[dict[str, object]], attempts: list[dict[str, object]]) -> None:
     known: dict[object, object] = {}
     with closing(fresh()) as db:
+        for n, attempt in enumerate(attempts, 1):
+            tried(db, "a", n, **attempt)
         for step in steps:
             # As the ledger has it: a row does not open again, a count does not become unknown, time stays.
             row = known.setdefault(step["id"], {"started_at": step["started_at"]})
@@ -138,6 +378,10 @@ def test_the_rollup_is_the_sum_of_the_rows(steps: list[dict[str, object]]) -> No
             if row.get("state") not in (None, "open") and step["state"] == "open":
                 continue
             tokens = row.get("input_tokens") if step["input_tokens"] is None else step["input_tokens"]
-            row.update(step | {"input_tokens": tokens, "started_at": row["started_at"]})
+            cached = (
+                row.get("input_cached_tokens") if step["input_cached_tokens"] is None else step["input_cached_tokens"]
+            )
+            counts = {"input_tokens": tokens, "input_cached_tokens": cached}
+            row.update(step | counts | {"started_at": row["started_at"]})
             put(db, **row)
         assert is_sound(db)

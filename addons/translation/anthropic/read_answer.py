@@ -24,11 +24,11 @@ from addons.translation.conversation import ToolCall
 from addons.translation.conversation import usage_of
 from addons.translation.errors import Failure
 from addons.translation.errors import read_error
+from metering.json_values import items
+from metering.json_values import member
+from metering.json_values import number_of
+from metering.json_values import text_of
 from metering.usage.anthropic import AnthropicReader
-from metering.usage.google import items
-from metering.usage.google import member
-from metering.usage.google import number_of
-from metering.usage.google import text_of
 
 STOP_REASONS = {
     "end_turn": Finish.STOP,

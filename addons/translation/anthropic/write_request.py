@@ -29,7 +29,7 @@ from addons.translation.conversation import Request
 from addons.translation.conversation import Text
 from addons.translation.conversation import Written
 from addons.translation.errors import InvalidRequest
-from metering.usage.google import items
+from metering.json_values import items
 
 VERSION = "vertex-2023-10-16"
 """`anthropic_version`."""

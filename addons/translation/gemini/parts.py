@@ -19,10 +19,10 @@ from addons.translation.conversation import ToolResult
 from addons.translation.gemini.families import Family
 from addons.translation.gemini.schema import as_list
 from addons.translation.validation import camel
-from metering.usage.google import both
-from metering.usage.google import items
-from metering.usage.google import member
-from metering.usage.google import text_of
+from metering.json_values import both
+from metering.json_values import items
+from metering.json_values import member
+from metering.json_values import text_of
 
 RESOLUTIONS = ("low", "medium", "high", "ultra_high")
 """How closely media may be looked at, the least first; the end of a `mediaResolution`, in lower case."""

@@ -21,13 +21,13 @@ from addons.translation.gemini.parts import read_part
 from addons.translation.gemini.parts import unknown_members
 from addons.translation.gemini.schema import SERVED_TIERS
 from metering.call import Reading
+from metering.json_values import both
+from metering.json_values import items
+from metering.json_values import member
+from metering.json_values import number_of
+from metering.json_values import text_of
 from metering.usage.gemini import merge
 from metering.usage.gemini import take_usage
-from metering.usage.google import both
-from metering.usage.google import items
-from metering.usage.google import member
-from metering.usage.google import number_of
-from metering.usage.google import text_of
 
 FINISH_REASONS: dict[str, Finish | None] = {
     "STOP": Finish.STOP,

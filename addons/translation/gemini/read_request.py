@@ -36,8 +36,8 @@ from addons.translation.validation import GoogleModel
 from addons.translation.validation import camel
 from addons.translation.validation import is_finite
 from addons.translation.validation import validated
-from metering.usage.google import member
-from metering.usage.google import snake
+from metering.json_values import member
+from metering.json_values import snake
 
 NAMES = {ours: f"generationConfig.{theirs}" for ours, theirs in SAMPLING.items()} | {
     "turns": "contents",

@@ -17,7 +17,7 @@ from addons.translation.errors import google_error
 from addons.translation.gemini.families import NEWEST
 from addons.translation.gemini.parts import write_part
 from addons.translation.gemini.schema import SERVED_TIERS
-from metering.usage.google import member
+from metering.json_values import member
 
 _REASONS = {
     Finish.STOP: "STOP",

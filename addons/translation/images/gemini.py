@@ -22,8 +22,8 @@ from addons.translation.images.write_answer import NO_IMAGE
 from addons.translation.images.write_answer import POLICY
 from addons.translation.images.write_answer import MadeImages
 from addons.translation.images.write_answer import write_usage
-from metering.usage.google import items
-from metering.usage.google import member
+from metering.json_values import items
+from metering.json_values import member
 
 PERSONS = {
     "allow_all": "ALLOW_ALL",

@@ -21,8 +21,8 @@ from addons.translation.images.schema import EditType
 from addons.translation.images.sizes import shape_of
 from addons.translation.images.write_answer import POLICY
 from addons.translation.images.write_answer import MadeImages
-from metering.usage.google import items
-from metering.usage.google import member
+from metering.json_values import items
+from metering.json_values import member
 
 EDIT_MODES: dict[EditType, str] = {
     "inpainting": "EDIT_MODE_INPAINT_INSERTION",

@@ -36,8 +36,8 @@ from addons.translation.validation import Count
 from addons.translation.validation import GoogleModel
 from addons.translation.validation import upper
 from addons.translation.validation import validated
-from metering.usage.google import items
-from metering.usage.google import member
+from metering.json_values import items
+from metering.json_values import member
 
 # What a Google client sends
 

@@ -2,9 +2,9 @@
 
 from addons.translation.conversation import Json
 from addons.translation.conversation import TokenLogprob
-from metering.usage.google import items
-from metering.usage.google import member
-from metering.usage.google import text_of
+from metering.json_values import items
+from metering.json_values import member
+from metering.json_values import text_of
 
 LEAST_LOGPROB = -9999.0
 """What OpenAI writes for a token that is next to impossible."""

@@ -27,9 +27,9 @@ from addons.translation.openai_chat.logprobs import read_tokens
 from addons.translation.openai_chat.parts import read_arguments
 from addons.translation.openai_chat.parts import sign_text
 from metering.call import Reading
-from metering.usage.google import items
-from metering.usage.google import member
-from metering.usage.google import text_of
+from metering.json_values import items
+from metering.json_values import member
+from metering.json_values import text_of
 from metering.usage.openai import take_usage
 
 FINISH_REASONS = {

@@ -22,7 +22,7 @@ from addons.translation.openai_chat.schema import FunctionDefinition
 from addons.translation.openai_chat.schema import GoogleExtra
 from addons.translation.validation import NO_VALUE
 from addons.translation.validation import is_finite
-from metering.usage.google import snake
+from metering.json_values import snake
 
 
 def start_request(asked: AnyRequest) -> Request:

@@ -6,7 +6,7 @@ Source: OpenAI's API reference, and the types of its SDK.
 from addons.translation.conversation import Json
 from addons.translation.openai_chat.schema import EFFORTS
 from addons.translation.openai_responses.schema import CHOICES
-from metering.usage.google import items
+from metering.json_values import items
 
 REPEATED = (
     "instructions",

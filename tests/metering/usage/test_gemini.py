@@ -3,9 +3,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from metering.json_values import snake
 from metering.usage.gemini import GeminiReader
 from metering.usage.gemini import LiveReader
-from metering.usage.google import snake
 from tests.metering.test_json_array import json_values
 from tests.metering.usage.told import ANYTHING
 from tests.metering.usage.told import counts

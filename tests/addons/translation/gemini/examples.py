@@ -19,7 +19,7 @@ from addons.translation.errors import InvalidRequest
 from addons.translation.gemini.read_answer import AnswerReader
 from addons.translation.gemini.read_request import read_request as gemini_request
 from addons.translation.gemini.write_request import write_request
-from metering.usage.google import snake
+from metering.json_values import snake
 from tests.addons.translation.chats import check
 from tests.addons.translation.recorded import HI
 from tests.addons.translation.recorded import REQUESTS

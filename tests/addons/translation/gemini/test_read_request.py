@@ -14,7 +14,7 @@ from addons.translation.conversation import Turn
 from addons.translation.errors import InvalidRequest
 from addons.translation.gemini.read_request import read_request as gemini_request
 from addons.translation.gemini.write_request import write_request
-from metering.usage.google import snake
+from metering.json_values import snake
 from tests.addons.translation.chats import PATH
 from tests.addons.translation.gemini.examples import NEW
 from tests.addons.translation.gemini.examples import OLD

@@ -1,11 +1,11 @@
 import pytest
 
-from metering.usage.google import both
-from metering.usage.google import items
-from metering.usage.google import member
-from metering.usage.google import number_of
-from metering.usage.google import snake
-from metering.usage.google import text_of
+from metering.json_values import both
+from metering.json_values import items
+from metering.json_values import member
+from metering.json_values import number_of
+from metering.json_values import snake
+from metering.json_values import text_of
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""Google's JSON: camelCase by the book, snake_case from its own SDKs, often both in one body."""
+"""Values of JSON that somebody else wrote: each function takes any value, and raises on none.
+
+Google's JSON is camelCase by the book and snake_case from its own SDKs, often both in one body: `member` reads either.
+"""
 
 import re
 from functools import cache

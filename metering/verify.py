@@ -1,0 +1,78 @@
+"""Whether a ledger is sound: what must hold of its rows, and how often it does not. The SQL is SQLite's."""
+
+import sqlite3
+from collections.abc import Callable
+
+from metering import rollup
+from metering.call import COUNTS
+from metering.call import AttemptKind
+from metering.call import State
+from metering.call import UsageState
+
+_KNOWN_STATES = ", ".join(f"'{state}'" for state in State)
+_KNOWN_USAGE = ", ".join(f"'{state}'" for state in UsageState)
+_KNOWN_KINDS = ", ".join(f"'{kind}'" for kind in AttemptKind)
+_COUNTED = (*COUNTS, "counted_tokens")
+
+INVARIANTS = {
+    "states are of the vocabulary": f"state NOT IN ({_KNOWN_STATES})",
+    "usage states are of the vocabulary": f"usage_state NOT IN ({_KNOWN_USAGE})",
+    "only open calls have no usage state": "(usage_state IS NULL) <> (state = 'open')",
+    "closed calls have an end": "ended_at IS NULL AND state NOT IN ('open', 'lost')",
+    "final usage has a count": f"usage_state = 'final' AND coalesce({', '.join(_COUNTED)}) IS NULL",
+    "cached, written and tool tokens are part of the input": "input_cached_tokens > input_tokens"
+    " OR input_cache_write_tokens > input_tokens OR input_tool_tokens > input_tokens",
+    "thoughts are part of the output": "output_thought_tokens > output_tokens",
+}
+"""What must hold -> the rows of `calls` for which it does not."""
+
+_SUMMED = " OR ".join(f"{name} IS NOT (SELECT sum({name}) FROM attempts WHERE call_id = calls.id)" for name in _COUNTED)
+_TRIED = "id IN (SELECT call_id FROM attempts)"
+OF_ATTEMPTS = {
+    "attempts are of calls": "attempts WHERE call_id NOT IN (SELECT id FROM calls)",
+    "attempts are numbered from 1": "(SELECT call_id FROM attempts GROUP BY 1"
+    " HAVING min(n) <> 1 OR max(n) <> count(*))",
+    "attempts are of a known kind": f"attempts WHERE kind NOT IN ({_KNOWN_KINDS})",
+    "calls count their attempts": f"calls WHERE {_TRIED} AND attempts"
+    " <> (SELECT count(*) FROM attempts WHERE call_id = calls.id AND kind = 'attempt')",
+    "the counts of a call are the sum of its attempts": f"calls WHERE {_TRIED} AND ({_SUMMED})",
+    "cached, written and tool tokens of an attempt are part of its input": "attempts"
+    f" WHERE {INVARIANTS['cached, written and tool tokens are part of the input']}",
+    "thoughts of an attempt are part of its output": f"attempts WHERE {INVARIANTS['thoughts are part of the output']}",
+}
+"""What must hold -> the rows for which it does not."""
+
+
+def verify(db: sqlite3.Connection, is_alive: Callable[[str], bool]) -> dict[str, int]:
+    """Each invariant, and how often it is broken. `is_alive` tells whether an instance still runs."""
+    try:
+        sound = {"the file is whole": sum(row[0] != "ok" for row in db.execute("PRAGMA quick_check(10)"))}
+    except sqlite3.DatabaseError:
+        sound = {"the file is whole": 1}
+    if sound["the file is whole"]:
+        return sound
+    for name, broken in INVARIANTS.items():
+        sound[name] = db.execute(f"SELECT count(*) FROM calls WHERE {broken}").fetchone()[0]
+    pruned_before = db.execute("SELECT ifnull(max(value), 0) FROM meta WHERE key = 'pruned_before'").fetchone()[0]
+    instances = db.execute("SELECT instance, count(*) FROM calls WHERE state = 'open' GROUP BY 1").fetchall()
+    sound["open calls are of running proxies"] = sum(n for instance, n in instances if not is_alive(instance))
+    for name, broken in OF_ATTEMPTS.items():
+        sound[name] = db.execute(f"SELECT count(*) FROM {broken}").fetchone()[0]
+    sound["every row has a number of its own in changed"] = db.execute(
+        "SELECT count(*) - count(DISTINCT changed) FROM calls"
+    ).fetchone()[0]
+    there, keys = f"started_at >= {int(pruned_before)}", ", ".join(("bucket", *rollup.KEYS))
+    kept = f"FROM rollup WHERE bucket >= {int(pruned_before)}"
+    times = f"SELECT {keys}, bin.key, bin.value FROM (SELECT * {kept}), json_each(times) AS bin WHERE bin.value <> 0"
+    sound["the rollup is the sum of the rows"] = _differences(
+        db, f"SELECT {', '.join(rollup.COLUMNS)} {kept}", rollup.summed(there)
+    )
+    sound["the histograms are of the rows"] = _differences(db, times, rollup.binned(there))
+    return sound
+
+
+def _differences(db: sqlite3.Connection, one: str, another: str) -> int:
+    """How many rows only one of two SELECTs gives."""
+    pairs = ((one, another), (another, one))
+    counts = (db.execute(f"SELECT count(*) FROM (SELECT * FROM ({a}) EXCEPT SELECT * FROM ({b}))") for a, b in pairs)
+    return sum(count.fetchone()[0] for count in counts)
