@@ -6,7 +6,7 @@ from sqlite_utils import Database
 from sqlite_utils import Migrations
 
 from metering import rollup
-from metering.older import rollup_of
+from metering.older import pruned
 
 migrations = Migrations("vertex-tap")
 
@@ -184,7 +184,13 @@ def m005_attempts(db: Database) -> None:
     )
     db.execute("ALTER TABLE rollup RENAME TO rollup_4")
     rollup.create(db.conn)
-    db.execute(f"INSERT INTO rollup ({', '.join(rollup.COLUMNS)}, times) {rollup_of('rollup_4', has_meta=True)}")
+    keys, sums = ", ".join(("bucket", *rollup.KEYS)), ", ".join(f"sum({name})" for name in rollup.SUMS)
+    db.execute(
+        f"INSERT INTO rollup ({', '.join(rollup.COLUMNS)}, times)"
+        f" SELECT {keys}, {sums}, '{{}}' FROM ({pruned('rollup_4')}) GROUP BY {keys}"
+    )
+    before = db.execute("SELECT max(CAST(value AS INTEGER)) FROM meta WHERE key = 'pruned_before'").fetchone()[0]
+    rollup.fill(db.conn, before or 0)
     db.execute("DROP TABLE rollup_4")
     rollup.create_triggers(db.conn)
     db.execute(

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from datetime import timedelta
 from datetime import tzinfo
+from functools import cache
 from itertools import accumulate
 from math import ceil
 from typing import Any
@@ -201,10 +202,10 @@ def latency(ledgers: Iterable[sqlite3.Connection], grouping: Grouping, span: Spa
         whole, edges = _parts(span)
         for group, count, times in () if exact else _histograms(db, grouping, whole):
             calls[group] += count
+            bins = groups[group]
             for name, number in json.loads(times).items():
-                # No more than the letter: nothing was measured.
-                if len(name) > 1:
-                    groups[group][_LETTERS.index(name[0])][rollup.middle(name[1:])] += number
+                if found := _bin(name):
+                    bins[found[0]][found[1]] += number
         for part in [span] if exact else edges:
             for group, *times in _times(db, grouping, part):
                 calls[group] += 1
@@ -217,7 +218,10 @@ def latency(ledgers: Iterable[sqlite3.Connection], grouping: Grouping, span: Spa
     ]
 
 
-_LETTERS = [*rollup.MEASURES.values()]
+@cache
+def _bin(name: str) -> tuple[int, int] | None:
+    """Which measure a bin such as `d544` is of, and its middle; None for `d`, where nothing was measured."""
+    return ([*rollup.MEASURES.values()].index(name[0]), rollup.middle(name[1:])) if len(name) > 1 else None
 
 
 def _percentiles(measured: Iterable[Counter[int]]) -> Row:
@@ -254,7 +258,7 @@ def _sums(
 ) -> Iterator[tuple[Any, ...]]:
     """The sums of calls that meet the condition, by group; a group may come more than once."""
     whole, edges = _parts(span)
-    keys = ", ".join(["0", *grouping.columns])
+    of, keys = cache(grouping.of), ", ".join(["0", *grouping.columns])
     # PostgreSQL makes a sum a number of another type.
     summed = ", ".join(f"CAST(sum({name}) AS bigint)" for name in sums)
     places = ", ".join(str(place) for place in range(1, len(grouping.keys) + 2))
@@ -262,7 +266,7 @@ def _sums(
     def read(source: str, where: str, part: Span) -> Iterator[tuple[Any, ...]]:
         sql = f"SELECT {keys}, {summed} FROM {source} WHERE {where} AND {condition} GROUP BY {places}"
         for _, *values in _ask(db, sql, part):
-            yield grouping.of(values[: len(grouping.keys)]), *values[len(grouping.keys) :]
+            yield of(tuple(values[: len(grouping.keys)])), *values[len(grouping.keys) :]
 
     yield from read("rollup", "bucket >= ? AND bucket < ?", whole)
     # The sign keeps SQLite from reading all rows of the span to find the few that are open.
@@ -273,19 +277,20 @@ def _sums(
 
 def _histograms(db: sqlite3.Connection, grouping: Grouping, span: Span) -> Iterator[tuple[Any, ...]]:
     """Of closed calls in whole buckets, by group, which may come more than once: how many, and their times."""
-    keys = ", ".join(["0", *grouping.columns])
+    of, keys = cache(grouping.of), ", ".join(["0", *grouping.columns])
     sql = f"SELECT {keys}, calls, times FROM rollup WHERE bucket >= ? AND bucket < ? AND calls > 0"
     for _, *values, count, times in _ask(db, sql, span):
-        yield grouping.of(values), count, times
+        yield of(tuple(values)), count, times
 
 
 def _times(db: sqlite3.Connection, grouping: Grouping, span: Span) -> Iterator[tuple[Any, ...]]:
     """Of each closed call: its group, and its times."""
-    keys = ", ".join(["0", *(f"{rollup.bucket()}" if key == "bucket" else key for key in grouping.columns)])
+    columns = (rollup.bucket() if column == "bucket" else column for column in grouping.columns)
+    of, keys = cache(grouping.of), ", ".join(["0", *columns])
     measures = ", ".join(f"{measure}_us" for measure in MEASURES)
     sql = f"SELECT {keys}, {measures} FROM calls WHERE started_at >= ? AND started_at < ? AND state <> 'open'"
     for _, *values in _ask(db, sql, span):
-        yield grouping.of(values[: len(grouping.keys)]), *values[len(grouping.keys) :]
+        yield of(tuple(values[: len(grouping.keys)])), *values[len(grouping.keys) :]
 
 
 def calls(ledgers: Iterable[sqlite3.Connection], span: Span) -> Iterator[Row]:

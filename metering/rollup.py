@@ -11,8 +11,14 @@ price class. So `rollup` is `uses` summed up, and nothing else defines what it h
 A key that is unknown is '' (a status 0), as NULLs are never equal in an index. A sum of unknowns only is NULL.
 """
 
+import json
 import sqlite3
+from collections import Counter
+from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
 
 from metering.call import COLUMNS as CALL_COLUMNS
 from metering.call import COUNTS
@@ -283,22 +289,50 @@ def create_triggers(db: sqlite3.Connection) -> None:
         db.execute(f"CREATE TRIGGER rollup_{name} {event} ON calls WHEN {condition} BEGIN {step}; END")
 
 
-def summed(where: str = "1 = 1") -> str:
-    """The SELECT that gives the rollup anew, without its histograms."""
-    sums = ", ".join(f"sum({name}) AS {name}" for name in SUMS)
-    keys = ", ".join(_KEY)
-    return f"SELECT {keys}, {sums} FROM uses WHERE state <> 'open' AND {where} GROUP BY {keys}"
+Groups = dict[tuple[Any, ...], tuple[list[int | None], Counter[str]]]
+"""Of a bucket: key -> sums, and the histograms by the names of their bins."""
 
 
-def binned(where: str = "1 = 1") -> str:
-    """The SELECT that gives the histograms anew: key, bin, how many."""
-    keys = ", ".join(_KEY)
-    each = (
-        f"SELECT {keys}, {_name(letter, measure + '_us')} AS bin FROM uses"
-        f" WHERE calls = 1 AND state <> 'open' AND {where}"
-        for measure, letter in MEASURES.items()
+def fill(db: sqlite3.Connection, since: int) -> None:
+    """Puts the calls that started at `since` or later into the rollup, which has none of them."""
+    marks = ", ".join("?" * (len(COLUMNS) + 1))
+    for _, groups in groups_of_uses(db, since):
+        rows = [(*key, *sums, json.dumps(bins, separators=(",", ":"))) for key, (sums, bins) in groups.items()]
+        db.executemany(f"INSERT INTO rollup ({', '.join(COLUMNS)}, times) VALUES ({marks})", rows)
+
+
+def groups_of_uses(db: sqlite3.Connection, since: int) -> Iterator[tuple[int, Groups]]:
+    """What the rollup must hold from `since` on, bucket by bucket."""
+    names = ", ".join((*COLUMNS, *_TIMES))
+    rows = db.execute(
+        f"SELECT {names} FROM uses WHERE state <> 'open' AND started_at >= ? ORDER BY started_at", (since,)
     )
-    return f"SELECT {keys}, bin, count(*) AS number FROM ({' UNION ALL '.join(each)}) GROUP BY {keys}, bin"
+    return _by_bucket((row[: len(COLUMNS)], _bins(row)) for row in rows)
+
+
+def groups_of_rollup(db: sqlite3.Connection, since: int) -> Iterator[tuple[int, Groups]]:
+    """What the rollup holds, in the same form."""
+    rows = db.execute(f"SELECT {', '.join(COLUMNS)}, times FROM rollup WHERE bucket >= ? ORDER BY bucket", (since,))
+    return _by_bucket((row[:-1], json.loads(row[-1])) for row in rows)
+
+
+def _bins(row: tuple[Any, ...]) -> dict[str, int]:
+    if not row[len(_KEY)]:
+        return {}
+    times = zip(MEASURES.values(), row[len(COLUMNS) :], strict=True)
+    return {letter if time is None else letter + bin_of(time): 1 for letter, time in times}
+
+
+def _by_bucket(rows: Iterable[tuple[tuple[Any, ...], dict[str, int]]]) -> Iterator[tuple[int, Groups]]:
+    for bucket, some in groupby(rows, key=lambda row: row[0][0]):
+        groups: Groups = {}
+        for row, bins in some:
+            sums, counted = groups.setdefault(row[: len(_KEY)], ([None] * len(SUMS), Counter()))
+            for position, value in enumerate(row[len(_KEY) :]):
+                if value is not None:
+                    sums[position] = (sums[position] or 0) + value
+            counted.update(bins)
+        yield bucket, groups
 
 
 def _name(letter: str, time: str) -> str:
@@ -316,16 +350,20 @@ def _put(call: str, sign: int, is_leaving: str = "0") -> str:
     return f"INSERT INTO rollup_add SELECT {call}id, {sign}, {is_leaving}, {', '.join(call + name for name in _TIMES)}"
 
 
+def times_of_use(sign: str = "", call: str = "", is_call: str = "calls") -> str:
+    """The histograms of one use."""
+    bins = ", ".join(f"{_name(letter, f'{call}{measure}_us')}, {sign}1" for measure, letter in MEASURES.items())
+    return f"CASE {is_call} WHEN 0 THEN '{{}}' ELSE json_object({bins}) END"
+
+
 def _add(uses: Sequence[str], source: str, sign: str = "") -> str:
     """Adds uses to the rollup: a single statement. `sign` is '' or such as `-1 *`."""
     keys, sums = uses[: len(_KEY)], [f"{sign}{value}" for value in uses[len(_KEY) :]]
-    is_call = uses[len(_KEY)]
     bins = [_name(letter, f"NEW.{measure}_us") for measure, letter in MEASURES.items()]
-    start = ", ".join(f"{bin}, {sign}1" for bin in bins)
     counted = ", ".join(f"'$.' || {bin}, ifnull(json_extract(times, '$.' || {bin}), 0) + {sign}1" for bin in bins)
     return (
         f"INSERT INTO rollup ({', '.join(COLUMNS)}, times) SELECT {', '.join([*keys, *sums])},"
-        f" CASE {is_call} WHEN 0 THEN '{{}}' ELSE json_object({start}) END {source}"
+        f" {times_of_use(sign, 'NEW.', uses[len(_KEY)])} {source}"
         f" ON CONFLICT ({', '.join(_KEY)}) DO UPDATE SET "
         + ", ".join(f"{name} = {name} + excluded.{name}" for name in TOTALS)
         + ", "

@@ -74,9 +74,9 @@ def test_ledgers_of_every_version_go_on(tmp_path: Path, version: int) -> None:
     with closing(sqlite3.connect(path)) as db:
         names = "model, state, tags, calls, input_tokens, times"
         assert db.execute(f"SELECT {names} FROM rollup ORDER BY bucket, model").fetchall() == [
-            ("g", "done", "", 1, 7, '{"d410":1,"o":1,"t":1}'),
+            ("g", "done", "", 1, 7, '{"d410":1,"t":1,"o":1}'),
             ("h", "lost", "", 1, None, '{"d":1,"t":1,"o":1}'),
-            ("g", "done", '{"x-team":"red"}', 1, None, '{"d":1,"o":1,"t":1}'),
+            ("g", "done", '{"x-team":"red"}', 1, None, '{"d":1,"t":1,"o":1}'),
         ]
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     assert broken_invariants(path) == []

@@ -150,9 +150,8 @@ class TestLatency:
             for number, (start, duration) in enumerate(measured):
                 put(db, str(number), model="gh"[number % 2], started_at=start, duration_us=duration)
             put(db, "open", state="open")
-            exact: list[Row]
-            close: list[Row]
-            exact, close = (reports.latency([db], by("model"), Span(*edges), exact) for exact in (True, False))
+            exact: list[Row] = reports.latency([db], by("model"), Span(*edges), exact=True)
+            close: list[Row] = reports.latency([db], by("model"), Span(*edges), exact=False)
         assert short(exact, "model", "calls") == short(close, "model", "calls")
         for one, other in zip(exact, close, strict=True):
             assert one.keys() == other.keys()
