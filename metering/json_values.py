@@ -23,7 +23,9 @@ def member(value: object, name: str) -> object:
     """The member `name` of an object in either spelling, camelCase first; None if there is none."""
     if not isinstance(value, dict):
         return None
-    return value[name] if name in value else value.get(snake(name))
+    if (found := value.get(name)) is not None or name in value:
+        return found
+    return value.get(snake(name))
 
 
 def items(value: object) -> list[object]:

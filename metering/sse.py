@@ -70,8 +70,12 @@ class EventDecoder:
         self._budget.spend(Cost.LINE, len(lines))
         for line in lines:
             text = line.rstrip(b"\r\n")
+            is_whole = len(text) < len(line)
+            if is_whole and self._name is None and not self._head and not self._at_start:
+                self._whole_line(text, events)
+                continue
             self._text(text)
-            if len(text) < len(line):
+            if is_whole:
                 self._end_line(events)
         self._after_cr = data.endswith(b"\r")
         return events
@@ -81,6 +85,21 @@ class EventDecoder:
         self._end_line(events)
         self._end_event(events)
         return events
+
+    def _whole_line(self, text: bytes, events: list[Event]) -> None:
+        """A line that came in one piece, as most do."""
+        if not text:
+            self._end_event(events)
+        elif text.startswith(b"data:"):
+            if self._document is None:
+                self._document = self._new_document()
+            else:
+                self._document.feed(b"\n")
+            if value := text[5:].removeprefix(b" "):
+                self._document.feed(value)
+        else:
+            self._text(text)
+            self._end_line(events)
 
     def _text(self, text: bytes) -> None:
         if self._name is None and text:

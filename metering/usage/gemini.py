@@ -12,6 +12,7 @@ from metering.call import word
 from metering.json_values import both
 from metering.json_values import items
 from metering.json_values import member
+from metering.json_values import snake
 from metering.usage import raw
 from metering.usage.errors import ERROR_NAMES
 from metering.usage.errors import take_error
@@ -148,10 +149,19 @@ SUMMED = (
 
 def merge(usage: dict[str, object], new: dict[str, object]) -> dict[str, object]:
     """`usage`, with what is present in `new` on top, in camelCase."""
-    for name in (*COUNTS, *DETAILS, "cacheTokensDetails", "trafficType"):
-        if (value := member(new, name)) is not None:
+    for spelling, value in new.items():
+        name = _SPELLINGS.get(spelling)
+        if name and value is not None and (name == spelling or new.get(name) is None):
             usage[name] = value
     return usage
+
+
+_SPELLINGS = {
+    spelling: name
+    for name in (*COUNTS, *DETAILS, "cacheTokensDetails", "trafficType")
+    for spelling in (snake(name), name)
+}
+"""Either spelling of a member -> its name in camelCase."""
 
 
 def take_usage(reading: Reading, usage: dict[str, object]) -> None:

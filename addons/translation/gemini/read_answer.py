@@ -26,6 +26,7 @@ from metering.json_values import items
 from metering.json_values import member
 from metering.json_values import number_of
 from metering.json_values import text_of
+from metering.usage.gemini import COUNTS
 from metering.usage.gemini import merge
 from metering.usage.gemini import take_usage
 
@@ -57,6 +58,7 @@ FINISH_REASONS: dict[str, Finish | None] = {
 """`finishReason` -> how the answer ended. None, and reasons that are not here: STOP if there is content, CONTENT_FILTER
 if there is none."""
 _KNOWN_OF_ANSWERS = both("candidates modelVersion responseId error")
+_COUNTED = both(" ".join(COUNTS))
 _KNOWN_OF_CANDIDATES = both("content index finishReason")
 """Members that need not be kept for Google's own clients, as they are written from the neutral form."""
 
@@ -86,7 +88,8 @@ class AnswerReader:
         answer = Answer(id=text_of(member(document, "responseId")), model=text_of(member(document, "modelVersion")))
         if isinstance(usage := member(document, "usageMetadata"), dict):
             merge(self._usage, usage)
-            answer.usage = _usage(self._usage)
+            # Most events of a stream tell a traffic type and no count.
+            answer.usage = _usage(self._usage) if usage.keys() & _COUNTED else None
             answer.service_tier = SERVED_TIERS.get(text_of(member(usage, "trafficType")) or "")
         answer.google = unknown_members(document, _KNOWN_OF_ANSWERS)
         for position, candidate in enumerate(items(member(document, "candidates"))):
@@ -132,19 +135,22 @@ class _Candidate:
                 choice.parts.append(read)
                 self._called = self._called or isinstance(read, ToolCall)
         choice.logprobs = _logprobs(member(candidate, "logprobsResult"))
-        grounding = member(candidate, "groundingMetadata")
-        queries = dict.fromkeys(filter(None, map(text_of, items(member(grounding, "webSearchQueries")))))
-        choice.searches = [query for query in queries if query not in self._searched]
-        self._searched.update(queries)
-        found = self._citations(grounding, own)
-        choice.citations = [citation for citation in dict.fromkeys(found) if citation not in self._cited]
-        self._cited.update(found)
+        if grounding := member(candidate, "groundingMetadata"):
+            self._read_grounding(choice, grounding, own)
         if reason := text_of(member(candidate, "finishReason")):
             self.finished = True
             choice.finish, choice.native = self._finish(reason), NativeFinish("google", reason)
             if choice.finish is Finish.CONTENT_FILTER and not any(self._texts):
                 choice.refusal = text_of(member(candidate, "finishMessage"))
         return choice
+
+    def _read_grounding(self, choice: Choice, grounding: object, own: dict[int, tuple[int, str]]) -> None:
+        queries = dict.fromkeys(filter(None, map(text_of, items(member(grounding, "webSearchQueries")))))
+        choice.searches = [query for query in queries if query not in self._searched]
+        self._searched.update(queries)
+        found = self._citations(grounding, own)
+        choice.citations = [citation for citation in dict.fromkeys(found) if citation not in self._cited]
+        self._cited.update(found)
 
     def _finish(self, reason: str) -> Finish:
         finish = FINISH_REASONS.get(reason)

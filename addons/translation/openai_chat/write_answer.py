@@ -241,6 +241,11 @@ class _ChoiceWriter:
     def deltas(self, choice: Choice) -> Iterator[Json]:
         """A delta for each part that says something, then the refusal and the citations."""
         for part in choice.parts:
+            if isinstance(part, Text) and not part.signature:
+                # Most parts are such.
+                if part.text:
+                    yield {"content": part.text}
+                continue
             delta: Json = {}
             if isinstance(part, ToolCall):
                 delta["tool_calls"] = [{"index": self._calls} | _write_call(part)]
