@@ -53,6 +53,12 @@ OPTIONS = (
 NO_DIFFERENCE = (
     # A later row says the same.
     ("addons.translation", "FAMILIES: _family('gemini-3\\\\.\\\\d+-pro'"),
+    # A budget of 0 stops it, so 1 is the least anyway.
+    ("addons.translation", "FAMILIES: _family('gemini-2\\\\.5-', 2, budgets=(1, 24576), can_stop=...: 1 becomes 0"),
+    # These models always think, and who thinks cannot be made to call a tool.
+    ("addons.translation.anthropic", "FAMILIES: _family('claude-', 128000, **_5, forced=False): False becomes True"),
+    # Anything below 1024 becomes 1024.
+    ("addons.translation.anthropic", "BUDGETS: 'minimal': 1024 becomes 1023"),
     # What is computed for a size that is not in the table is the same.
     *(
         ("addons.translation.images", f"SIZES: '{size}'")
