@@ -43,10 +43,10 @@ PACKAGES = ("addons.translation", "metering")
 GOLDEN = Path("tests/test_golden.py")
 RUNNING = frozenset({"start_proxy", "proxy", "simulator", "google"})
 """Fixtures behind which processes or servers run."""
-LONGEST_S = 120
-"""How long the tests of one change may run. If they take longer, they have noticed it."""
+LONGEST_S = 300
+"""How long the tests of one change may run. If they take longer, that is said, and the change counts as noticed."""
 OPTIONS = (
-    *("-x", "-q", "--no-header", "--no-summary", "--tb=no", "--assert=plain", "-o", "timeout=30"),
+    *("-x", "-q", "--no-header", "--no-summary", "--tb=no", "--assert=plain", "-o", "timeout=60"),
     *("-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:anyio"),
 )
 
@@ -309,11 +309,11 @@ class InProcess:
         ]
 
 
-PASSED, NOTICED, BROKEN = 0, 1, 2
+PASSED, NOTICED, BROKEN, ENDLESS = 0, 1, 2, 3
 
 
 def in_fork(do: Callable[[], int]) -> int:
-    """What `do` returns in a process of its own; NOTICED if that ends by a signal, such as of its time limit."""
+    """What `do` returns in a process of its own; ENDLESS if its time limit ends it, NOTICED if another signal does."""
     if not (child := os.fork()):
         status = BROKEN
         try:
@@ -323,7 +323,8 @@ def in_fork(do: Callable[[], int]) -> int:
         finally:
             sys.stdout.flush()
             os._exit(status)
-    return NOTICED if (code := os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])) < 0 else code
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return code if code >= 0 else ENDLESS if code == -signal.SIGALRM else NOTICED
 
 
 def run_tests(stages: list[list[str]], change: Change | None, source: Source) -> int:
@@ -338,7 +339,8 @@ def run_tests(stages: list[list[str]], change: Change | None, source: Source) ->
         sys.meta_path.insert(0, Changed(change.module, source))
     for paths in stages:
         match pytest.main([*OPTIONS, *paths], plugins=[InProcess()]):
-            case pytest.ExitCode.TESTS_FAILED | pytest.ExitCode.INTERRUPTED:
+            # The last one is of a conftest.py that cannot be imported.
+            case pytest.ExitCode.TESTS_FAILED | pytest.ExitCode.INTERRUPTED | pytest.ExitCode.USAGE_ERROR:
                 return NOTICED
             case pytest.ExitCode.OK | pytest.ExitCode.NO_TESTS_COLLECTED:
                 continue
@@ -360,6 +362,8 @@ def judge(module: str, changes: list[Change], sources: dict[str, Source], *, is_
         code = in_fork(partial(run_tests, tests, change, source))
         if code == BROKEN:
             raise RuntimeError(f"the tests cannot be run: {change}")
+        if code == ENDLESS:
+            print(f"the tests do not end: {change}", flush=True)
         if code == PASSED:
             survived += 1
             print(f"no test fails: {change}", flush=True)
