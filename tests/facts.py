@@ -59,6 +59,11 @@ NO_DIFFERENCE = (
     ("addons.translation.anthropic", "FAMILIES: _family('claude-', 128000, **_5, forced=False): False becomes True"),
     # Anything below 1024 becomes 1024.
     ("addons.translation.anthropic", "BUDGETS: 'minimal': 1024 becomes 1023"),
+    # Whoever asks for it says so too.
+    ("addons.translation.openai_chat", "NAMES: 'turns': dropped"),
+    # Gemini and Responses, which get it, tell it like "stop".
+    ("addons.translation.openai_chat", "FINISH_REASONS: 'function_call': becomes"),
+    ("addons.translation.openai_chat", "FINISH_REASONS: 'tool_calls': becomes"),
     # What is computed for a size that is not in the table is the same.
     *(
         ("addons.translation.images", f"SIZES: '{size}'")
