@@ -59,6 +59,8 @@ NO_DIFFERENCE = (
     ("addons.translation.anthropic", "FAMILIES: _family('claude-', 128000, **_5, forced=False): False becomes True"),
     # Anything below 1024 becomes 1024.
     ("addons.translation.anthropic", "BUDGETS: 'minimal': 1024 becomes 1023"),
+    # Which says the same as no row.
+    ("addons.translation.gemini", "FINISH_REASONS: 'OTHER': dropped"),
     # Whoever asks for it says so too.
     ("addons.translation.openai_chat", "NAMES: 'turns': dropped"),
     # Gemini and Responses, which get it, tell it like "stop".
