@@ -4,8 +4,8 @@ python -m tests.golden [--write]
 
 Each file of FOLDER is one case:
 
-    call      what a client sends: `from` (openai, google or passed), `operation`, `body` or `form`, else as in
-              ClientRequest
+    call      what a client sends: `from` (openai, google or passed), `operation`, and `body`, `form` or `raw` (a text,
+              for what is no JSON that Python writes); else as in ClientRequest
     models    the models that are asked, one after the other
     changes   place -> values: the case is told again with each value in that place, such as
               {"call.body.reasoning_effort": ["low", "high"]}
@@ -117,6 +117,8 @@ def _plan(call: Json, model: str) -> Plan:
     if form := call.get("form"):
         fields = [(name, _field(value)) for name, value in (form | {"model": model}).items()]
         raw, content_type = encode_multipart_formdata(fields, boundary="x")
+    elif text := call.get("raw"):
+        raw = text.replace("MODEL", model).encode()
     elif (body := call.get("body")) is not None:
         raw = json.dumps(body if call["from"] == "google" else {"model": model} | body).encode()
     asked = ClientRequest(
