@@ -1,6 +1,7 @@
 """Which flows are AI calls, and what is known of each before it goes anywhere."""
 
 import re
+from collections.abc import Mapping
 from weakref import WeakKeyDictionary
 
 from mitmproxy import http
@@ -15,7 +16,6 @@ from addons.options import Options
 from metering.call import Call
 from metering.call import word
 from metering.paths import Api
-from metering.paths import Target
 from metering.paths import api_of
 from metering.paths import parse
 
@@ -55,20 +55,20 @@ class Classify:
             request.stream = True
             return
         target = parse(request.method, path, api)
+        fields = target.fields if target else {}
         call = Call(
             started_at=int(request.timestamp_start * 1_000_000),
             method=word(request.method, 16),
             path=path.removeprefix(target.base if target else "")[:LONGEST_PATH],
             sdk=sdk_of(request.headers),
             tags=_tags(request.headers, configuration.settings),
+            surface=target.surface if target else None,
+            operation=target.operation if target else None,
+            project=word(fields.get("project"), 128),
+            location=word(fields.get("location")),
+            publisher=word(target.publisher) if target else None,
+            model=word(fields.get("model") or _endpoint_id(fields), 256),
         )
-        if target:
-            call.surface = target.surface
-            call.operation = target.operation
-            call.project = word(target.fields.get("project"), 128)
-            call.location = word(target.fields.get("location"))
-            call.publisher = word(target.publisher)
-            call.model = word(target.fields.get("model") or _endpoint_id(target), 256)
         self.exchanges[flow] = Exchange(call, target, base, path, keys.client_of(request), configuration)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
@@ -95,8 +95,8 @@ def _told_api(request: http.Request, path: str) -> Api | None:
     return None
 
 
-def _endpoint_id(target: Target) -> str | None:
-    endpoint = target.fields.get("endpoint")
+def _endpoint_id(fields: Mapping[str, str]) -> str | None:
+    endpoint = fields.get("endpoint")
     return None if endpoint == "openapi" else endpoint
 
 

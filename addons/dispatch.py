@@ -67,13 +67,14 @@ def dispatch(flow: http.HTTPFlow, exchange: Exchange, service: Service, renew: R
     # Of an OpenAI service the base URL takes the place of `/v1`.
     path = (root if is_vertex else "/v1/") + first.resource.partition("?")[0]
     target = parse(first.method, path, service.provider)
-    exchange.send_rewritten(Attempt(target, first.method), is_other=bool(plan.conversion) or is_vertex)
+    ordered = asked(target, first.content_type, first.body).usage_raw if target else None
+    is_other = bool(plan.conversion) or is_vertex
+    exchange.send_rewritten(Attempt(target, first.method), is_other=is_other, ordered=ordered)
     if plan.model:
         exchange.learn(model=plan.model.name, publisher=plan.model.publisher)
     if target:
         exchange.learn(project=target.fields.get("project"), location=target.fields.get("location"))
         exchange.learn(publisher=target.publisher)
-        exchange.call.usage_raw = asked(target, first.content_type, first.body).usage_raw
     if copies:
         note = functools.partial(_note, exchange, Attempt(target, first.method))
         exchange.together = Together(copies, renew, note)

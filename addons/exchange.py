@@ -189,9 +189,10 @@ class Exchange:
         """The client's request goes upstream, and asks there what the client has asked."""
         self.send(Attempt(self.target, method))
 
-    def send_rewritten(self, attempt: Attempt, *, is_other: bool) -> None:
-        """What it has become goes upstream; `is_other` unless its body is what the client has sent."""
-        self.call.rewritten = is_other
+    def send_rewritten(self, attempt: Attempt, *, is_other: bool, ordered: dict[str, object] | None = None) -> None:
+        """What it has become goes upstream; `is_other` unless its body is what the client has sent. `ordered` is the
+        quantity that its body asks for, as `usage_raw` has it."""
+        self.call.rewritten, self.call.usage_raw = is_other, ordered
         self.send(attempt)
 
     def send(self, attempt: Attempt) -> None:
@@ -218,15 +219,21 @@ class Exchange:
         """Note where its request goes; the query is not kept."""
         self.call.upstream_host, self.call.upstream_path = host, path.partition("?")[0]
 
-    def learn(self, **names: str | None) -> None:
-        """Take what is certain of `project`, `location`, `publisher` and `model`."""
-        for name, value in names.items():
-            if value:
-                setattr(self.call, name, value)
+    def learn(
+        self,
+        project: str | None = None,
+        location: str | None = None,
+        publisher: str | None = None,
+        model: str | None = None,
+    ) -> None:
+        """Take what is certain; None is not."""
+        call = self.call
+        call.project, call.location = project or call.project, location or call.location
+        call.publisher, call.model = publisher or call.publisher, model or call.model
 
-    def suppose(self, **names: str | None) -> None:
-        """Take the same where nothing is known yet."""
-        self.learn(**{name: value for name, value in names.items() if getattr(self.call, name) is None})
+    def suppose(self, project: str | None = None, location: str | None = None) -> None:
+        """Take these where nothing is known yet."""
+        self.learn(self.call.project or project, self.call.location or location)
 
     def take_body(self, said: Asked) -> None:
         """Take what its body says and its path does not."""

@@ -3,7 +3,6 @@
 import functools
 import json
 import logging
-import time
 from collections.abc import Callable
 
 from mitmproxy import http
@@ -17,11 +16,10 @@ from addons.exchange import Exchanges
 from addons.exchange import harmless
 from addons.recorder import Recorder
 from metering.budget import TooMuchWork
-from metering.call import UsageState
 from metering.json_array import JsonDocument
 from metering.outcome import Ending
 from metering.request import asked
-from metering.usage.formats import Usage
+from metering.usage.formats import UNREAD
 
 logger = logging.getLogger(__name__)
 
@@ -53,11 +51,11 @@ class Live:
         if not exchange:
             return
         message, call = flow.websocket.messages[-1], exchange.call
+        if exchange.metered:
+            exchange.metered.count_message(len(message.content), from_client=message.from_client)
         if not message.from_client:
-            call.response_bytes = (call.response_bytes or 0) + len(message.content)
             self._read(exchange, message.content)
             return
-        call.request_bytes = (call.request_bytes or 0) + len(message.content)
         if call.model is None and exchange.target and b"setup" in message.content:
             exchange.take_body(asked(exchange.target, "", message.content))
             if call.model:
@@ -87,10 +85,10 @@ class Live:
         return json.dumps(document).encode()
 
     def _read(self, exchange: Exchange, content: bytes) -> None:
-        metered, call = exchange.metered, exchange.call
+        metered = exchange.metered
         if not metered or not (reader := metered.usage.reader):
             return
-        if reader.reading.content and not any(word in content for word in WORDS):
+        if reader.content and not any(word in content for word in WORDS):
             return
         metered.budget.earn(len(content))
         document = JsonDocument(reader.wanted, metered.budget)
@@ -99,13 +97,10 @@ class Live:
             reader.read(document.close())
         except TooMuchWork as e:
             logger.warning("vertex-tap: a Live connection is no longer metered: %s", e)
-            metered.usage = Usage(None, UsageState.UNSUPPORTED)
+            metered.read_with(UNREAD)
             return
         metered.budget.rest()
-        if reader.reading.content and call.ttft_us is None and metered.released:
-            call.ttft_us = (time.perf_counter_ns() - metered.released - metered.connecting) // 1000
-        if reader.reading.counted:
-            call.take(reader.reading)
+        if metered.take_turn(reader.reading):
             self._recorder.update(exchange)
 
     @harmless

@@ -16,13 +16,13 @@ from addons.tap import Tap
 from addons.upstream import Unhurried
 from addons.upstream import content_of
 from metering.call import ErrorType
-from metering.call import UsageState
 from metering.outcome import Ending
 from metering.paths import Target
 from metering.request import Asked
 from metering.request import asked
 from metering.usage.errors import ErrorReader
 from metering.usage.errors import rpc_code
+from metering.usage.formats import UNREAD
 from metering.usage.formats import Usage
 from metering.usage.formats import usage_of
 
@@ -48,7 +48,7 @@ class Meter:
         if flow.error:
             exchange.refuse_unanswered()
         if exchange.goes_on and (_is_grpc(request) or _is_too_large(request, exchange)):
-            exchange.call.request_bytes = 0
+            metered.count_request(b"")
             request.stream = metered.count_request
 
     @harmless
@@ -56,10 +56,8 @@ class Meter:
         exchange, request = self._exchanges.get(flow), flow.request
         if not exchange or not exchange.metered:
             return
-        exchange.metered.received = perf_counter_at(request.timestamp_end or time.time())
         body = request.raw_content
-        if body is not None:
-            exchange.call.request_bytes = len(body)
+        exchange.metered.take_request(request.timestamp_end or time.time(), None if body is None else len(body))
         is_wanted = not exchange.is_refused or exchange.refused_as == ErrorType.NO_CREDENTIALS
         if body and exchange.target and exchange.needs_body and is_wanted:
             exchange.take_body(await self._unhurried(len(body), _asked, exchange.target, request))
@@ -76,16 +74,16 @@ class Meter:
             return
         first = exchange.attempts[0]
         if first.target:
-            metered.usage = usage_of(first.target, first.method, call.model)
+            metered.read_with(usage_of(first.target, first.method, call.model))
         server = flow.server_conn
         metered.begin_answer(response.status_code, server.timestamp_tls_setup or server.timestamp_tcp_setup or 0.0)
         if response.status_code == 101:
             call.streamed = True
             return
         if _is_grpc(response):
-            metered.usage = Usage(None, UsageState.UNSUPPORTED)
+            metered.read_with(UNREAD)
         elif response.status_code >= 400:
-            metered.usage = Usage(ErrorReader(), metered.usage.state)
+            metered.read_with(Usage(ErrorReader(), metered.usage.state))
         tap = metered.tap = Tap(response, metered.usage, functools.partial(self._tell_end, exchange))
         in_array = getattr(first.target or exchange.target, "operation", None) == "streamGenerateContent"
         call.streamed = tap.event_stream or (in_array and response.status_code < 400)
@@ -98,10 +96,9 @@ class Meter:
         exchange, response = self._exchanges.get(flow), flow.response
         if not exchange or not exchange.metered or not response or flow.websocket:
             return
-        call, metered = exchange.call, exchange.metered
+        metered = exchange.metered
         if exchange.state in (State.ANSWERED, State.REFUSED):
-            call.status, call.response_bytes = response.status_code, len(response.raw_content or b"")
-            metered.usage = Usage(None, UsageState.NOT_APPLICABLE)
+            metered.take_answer_of_ours(response.status_code, len(response.raw_content or b""))
             is_refused = exchange.is_refused
             self._recorder.settle(exchange, Ending.REFUSED if is_refused else Ending.COMPLETE)
         elif tap := metered.tap:
@@ -111,10 +108,10 @@ class Meter:
                 await self._unhurried(len(content), tap.take, content)
                 tap.end()
             if _is_grpc(response):
-                self._take_grpc_status(exchange, response)
+                self._take_grpc_status(exchange, metered, response)
         else:
             # Some other protocol takes over.
-            metered.usage = Usage(None, UsageState.UNSUPPORTED)
+            metered.read_with(UNREAD)
             self._recorder.settle(exchange, Ending.COMPLETE)
 
     def _tell_end(self, exchange: Exchange) -> None:
@@ -122,11 +119,11 @@ class Meter:
         if not exchange.is_held:
             self._recorder.settle(exchange, Ending.COMPLETE)
 
-    def _take_grpc_status(self, exchange: Exchange, response: http.Response) -> None:
+    def _take_grpc_status(self, exchange: Exchange, metered: Metered, response: http.Response) -> None:
         """HTTP says 200 whatever happened; the trailers tell (or the headers, if there is nothing else)."""
         fields = response.trailers or response.headers
         if (code := fields.get("grpc-status", "0")) != "0":
-            exchange.call.error_type = rpc_code(code)
+            metered.take_error(rpc_code(code))
             self._recorder.update(exchange)
 
 

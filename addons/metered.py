@@ -68,6 +68,13 @@ class Metered:
         """The request goes upstream now."""
         self.released, self.released_at = time.perf_counter_ns(), time.time()
 
+    def take_request(self, received: float, size: int | None) -> None:
+        """The request is complete since `received`, in seconds since the epoch, with a body of so many bytes; None if
+        it was passed on as it came."""
+        self.received = perf_counter_at(received)
+        if size is not None:
+            self.call.request_bytes = size
+
     def count_request(self, piece: bytes) -> bytes | list[bytes]:
         """The stream callable of a request that is passed on as it comes."""
         self.call.request_bytes = (self.call.request_bytes or 0) + len(piece)
@@ -79,6 +86,48 @@ class Metered:
         self.call.status = self.call.upstream_status = status
         if self.released:
             self.connecting = max(0, int((connected - self.released_at) * 1e9))
+
+    def read_with(self, usage: Usage) -> None:
+        """What its usage is told by, from now on."""
+        self.usage = usage
+
+    def take_answer_of_ours(self, status: int, size: int) -> None:
+        """No upstream has answered; `size` is the bytes of the body."""
+        self.call.status, self.call.response_bytes = status, size
+        self.usage = Usage(None, UsageState.NOT_APPLICABLE)
+
+    def count_message(self, size: int, *, from_client: bool) -> None:
+        """A WebSocket message has come, of so many bytes."""
+        call = self.call
+        if from_client:
+            call.request_bytes = (call.request_bytes or 0) + size
+        else:
+            call.response_bytes = (call.response_bytes or 0) + size
+
+    def take_turn(self, reading: Reading) -> bool:
+        """Put what a Live connection has told so far into the row; whether there are counts."""
+        call = self.call
+        if reading.content and call.ttft_us is None and self.released:
+            call.ttft_us = (time.perf_counter_ns() - self.released - self.connecting) // 1000
+        if reading.counted:
+            call.take(reading)
+        return reading.counted
+
+    def take_error(self, error_type: str) -> None:
+        """An error that the framing of the answer tells, and nothing in it."""
+        self.call.error_type = error_type
+
+    def tell(self, told: Told | None) -> None:
+        """The client was told this instead."""
+        self.told = told
+
+    def tell_again(self, told: Told) -> None:
+        """The same, of a call that has been settled already."""
+        self.told, self.settled_at = told, None
+
+    def tell_status(self, status: int | None) -> None:
+        """The client has this status, or no answer at all."""
+        self.call.status = status
 
     def settle(self, ending: Ending, others: Sequence[Reading] = (), refused_as: str | None = None) -> bool:
         """Put into the row how the call ended. False if it says so already: no more of the answer has come since.

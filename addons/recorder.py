@@ -112,15 +112,16 @@ class Recorder:
         exchange = self._under_way.get(flow)
         if not exchange or not flow.error:
             return
-        call, ending = exchange.call, self._ending(flow)
+        ending = self._ending(flow)
         if exchange.is_refused or (ending not in UNANSWERED and not exchange.attempts):
             # mitmproxy answers a malformed request; an answer of ours has not gone out.
-            call.status, ending = None if flow.response else 400, Ending.REFUSED
+            ending = Ending.REFUSED
             exchange.refuse_unanswered()
+            self._tell_status(exchange, None if flow.response else 400)
         elif flow.error.msg == Error.KILLED_MESSAGE:
-            call.status = None
+            self._tell_status(exchange, None)
         elif ending not in UNANSWERED and not (flow.response and flow.response.stream):
-            call.status = 502
+            self._tell_status(exchange, 502)
         self._break_off(flow, exchange, ending)
 
     @harmless
@@ -150,7 +151,7 @@ class Recorder:
     def correct(self, exchange: Exchange, status: int) -> None:
         """The client is told an error, with this status, where the upstream's framing told of none."""
         assert exchange.metered
-        exchange.metered.told, exchange.metered.settled_at = Told(status, None, broke=True), None
+        exchange.metered.tell_again(Told(status, None, broke=True))
         self.settle(exchange, Ending.CUT)
 
     @harmless
@@ -158,7 +159,7 @@ class Recorder:
         """The client gets what an answer that was held has become."""
         exchange = self._under_way.get(flow)
         if exchange and exchange.metered:
-            exchange.metered.told = told
+            exchange.metered.tell(told)
             self.settle(exchange, Ending.CUT if told and told.broke else Ending.COMPLETE)
             self._end(flow, exchange)
 
@@ -188,11 +189,15 @@ class Recorder:
         """Settle a call that has not come to its end."""
         if exchange.is_held and ending in UNANSWERED:
             # Nothing has gone out yet.
-            exchange.call.status = None
+            self._tell_status(exchange, None)
         if exchange.metered and exchange.metered.tap:
             exchange.metered.tap.flush()
         self.settle(exchange, ending)
         self._end(flow, exchange)
+
+    def _tell_status(self, exchange: Exchange, status: int | None) -> None:
+        if exchange.metered:
+            exchange.metered.tell_status(status)
 
     def _ending(self, flow: http.HTTPFlow) -> Ending:
         """Which side ended a flow, and how. mitmproxy says so in words only."""

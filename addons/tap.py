@@ -17,13 +17,13 @@ from mitmproxy import http
 
 from metering.budget import Budget
 from metering.budget import TooMuchWork
-from metering.call import UsageState
 from metering.decoding import DecodingError
 from metering.decoding import decoder_for
 from metering.json_array import JsonBody
 from metering.json_array import JsonDocument
 from metering.json_array import WholeDocument
 from metering.sse import EventDecoder
+from metering.usage.formats import UNREAD
 from metering.usage.formats import Usage
 
 logger = logging.getLogger(__name__)
@@ -144,7 +144,7 @@ class Tap:
             self._give_up()
 
     def _give_up(self) -> None:
-        self.usage, self._parts = Usage(None, UsageState.UNSUPPORTED), None
+        self.usage, self._parts = UNREAD, None
 
 
 class _Parts:

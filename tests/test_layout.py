@@ -8,10 +8,15 @@ import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mitmproxy.hooks import all_hooks
 
+from addons.exchange import Attempt
+from addons.exchange import Exchange
+from addons.metered import Metered
+from metering.call import Call
 from tests.process import ROOT
 
 SOURCES = sorted(
@@ -215,3 +220,36 @@ LINKED = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+# Who writes what of a call
+
+NAMED: dict[Any, str] = {Exchange: "exchange", Metered: "metered", Call: "call", Attempt: "attempt"}
+"""Class -> how variables are called that hold one."""
+
+
+def written_in(path: Path) -> Iterator[str]:
+    """The fields of a call that a file assigns, as `Exchange.state`."""
+    for owner, node in owned(tree_of(path)):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            holder = ast.unparse(node.value).rpartition(".")[2]
+            for kind, name in NAMED.items():
+                is_of_it = holder == name or (holder == "self" and owner == kind.__name__)
+                if is_of_it and node.attr in kind.__dataclass_fields__:
+                    yield f"{kind.__name__}.{node.attr}"
+
+
+def owned(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:
+    """Every node, with the name of the class that it is in."""
+    for statement in tree.body:
+        owner = statement.name if isinstance(statement, ast.ClassDef) else ""
+        yield from ((owner, node) for node in ast.walk(statement))
+
+
+def test_each_field_of_a_call_has_one_writer() -> None:
+    """As the table of docs/architecture.md says. What is in a list is not assigned: `attempts`."""
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    rows = re.findall(r"^\| ((?:`\w+\.\w+` ?)+)\|.*\| `(\w+\.py)` \|$", page, re.MULTILINE)
+    told = {(field, writer) for fields, writer in rows for field in re.findall(r"[\w.]+", fields)}
+    found = {(field, path.name) for path in SOURCES if path.parts[0] == "addons" for field in written_in(path)}
+    assert found == told - {("Exchange.attempts", "exchange.py")}

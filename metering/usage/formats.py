@@ -27,6 +27,9 @@ class Usage(NamedTuple):
     """The `usage_state` of its complete answer; None if the counts decide."""
 
 
+UNREAD = Usage(None, UsageState.UNSUPPORTED)
+"""Of an answer in a format that is not read, or that takes too much work."""
+
 GOOGLE: dict[str, Callable[[], Reader]] = {
     "generateContent": GeminiReader,
     "streamGenerateContent": GeminiReader,
@@ -70,7 +73,7 @@ NOT_APPLICABLE = re.compile(
 def usage_of(target: Target | None, method: str, model: str | None) -> Usage:
     """The reader for what a call asks, and the `usage_state` of its complete answer."""
     if target is None or target.operation is None or "rpc_service" in target.fields:
-        return Usage(None, UsageState.UNSUPPORTED)
+        return UNREAD
     reader: Reader | None = None
     operation = target.operation
     if target.surface in ("openai", "vertex-openai"):
