@@ -251,8 +251,8 @@ def middle(bin: str) -> int:
 
 
 def _bin(value: str) -> str:
-    """`bin_of` in SQL, NULL for NULL."""
-    return f"length({value}) || substr('{_LEADS}', 2 * substr({value}, 1, 2) + 1, 2)"
+    """`bin_of` in SQL, NULL for NULL and for what is no time."""
+    return f"CASE WHEN {value} >= 0 THEN length({value}) || substr('{_LEADS}', 2 * substr({value}, 1, 2) + 1, 2) END"
 
 
 # The table and its triggers
@@ -320,7 +320,7 @@ def _bins(row: tuple[Any, ...]) -> dict[str, int]:
     if not row[len(_KEY)]:
         return {}
     times = zip(MEASURES.values(), row[len(COLUMNS) :], strict=True)
-    return {letter if time is None else letter + bin_of(time): 1 for letter, time in times}
+    return {letter if time is None or time < 0 else letter + bin_of(time): 1 for letter, time in times}
 
 
 def _by_bucket(rows: Iterable[tuple[tuple[Any, ...], dict[str, int]]]) -> Iterator[tuple[int, Groups]]:

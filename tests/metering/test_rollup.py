@@ -325,6 +325,11 @@ class TestHistograms:
         bins["o"] = len(values)
         assert found == ([bins] if values else [])
 
+    def test_what_is_no_time(self, db: sqlite3.Connection) -> None:
+        put(db, "a", duration_us=-5)
+        assert groups(db, "times") == [('{"d":1,"t":1,"o":1}',)]
+        assert is_sound(db)
+
     def test_bins_are_few(self) -> None:
         assert len({rollup.bin_of(value) for value in range(100_000, 1_000_000, 100)}) == 33
 
