@@ -59,7 +59,7 @@ class Live:
         if call.model is None and exchange.target and b"setup" in message.content:
             exchange.take_body(asked(exchange.target, "", message.content))
             if call.model:
-                self._recorder.update(exchange)
+                self._recorder.commit(exchange)
         if exchange.service and exchange.service.credentials and b'"setup"' in message.content[:64]:
             message.content = self._in_project(exchange, exchange.service, message.content)
 
@@ -101,7 +101,7 @@ class Live:
             return
         metered.budget.rest()
         if metered.take_turn(reader.reading):
-            self._recorder.update(exchange)
+            self._recorder.commit(exchange)
 
     @harmless
     def _end(self, exchange: Exchange, session: websocket.WebSocketData) -> None:

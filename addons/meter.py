@@ -124,7 +124,7 @@ class Meter:
         fields = response.trailers or response.headers
         if (code := fields.get("grpc-status", "0")) != "0":
             metered.take_error(rpc_code(code))
-            self._recorder.update(exchange)
+            self._recorder.commit(exchange)
 
 
 def _is_too_large(request: http.Request, exchange: Exchange) -> bool:

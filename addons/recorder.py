@@ -142,7 +142,7 @@ class Recorder:
             self._ledger.commit(exchange.call, metered.settlement)
 
     @harmless
-    def update(self, exchange: Exchange) -> None:
+    def commit(self, exchange: Exchange) -> None:
         """Commit what is known by now."""
         if self._ledger:
             self._ledger.commit(exchange.call)
@@ -179,7 +179,7 @@ class Recorder:
         """Commit the row before the request goes upstream."""
         if not exchange.attempts:
             exchange.send_on(flow.request.method)
-        self.update(exchange)
+        self.commit(exchange)
 
     def _end(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         self._under_way.pop(flow, None)
