@@ -2,7 +2,7 @@
 
 python -m tests.bench [kill|lock|overhead|chats|picture|pictures]
 
-`scripts/bench starve` is in tests/starve.py.
+`scripts/bench starve`, `facts` and `golden` are in tests/starve.py, tests/facts.py and tests/golden.py.
 
 kill: 2,000 calls, streamed and not, 16 at a time, `kill -9` at a random moment, ten times over.
 lock: the same calls while another process holds the write lock for 3 seconds now and then.

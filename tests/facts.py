@@ -61,6 +61,13 @@ NO_DIFFERENCE = (
     ("addons.translation.anthropic", "BUDGETS: 'minimal': 1024 becomes 1023"),
     # Which says the same as no row.
     ("addons.translation.gemini", "FINISH_REASONS: 'OTHER': dropped"),
+    # An answer with an error is nothing but that.
+    ("addons.translation.gemini", "_OF_ANSWERS: 'error'"),
+    # Only what Claude and Gemini do not take is told by these names, and neither answers Google's clients.
+    *(
+        ("addons.translation.gemini", f"NAMES: '{name}'")
+        for name in ("seed", "logprobs", "top_logprobs", "tool_choice", "format", "detail")
+    ),
     # Whoever asks for it says so too.
     ("addons.translation.openai_chat", "NAMES: 'turns': dropped"),
     # Gemini and Responses, which get it, tell it like "stop".
