@@ -152,6 +152,8 @@ def test_parse_and_build(
     target = parse(method, base + path)
     assert target
     assert (target.base, target.surface, target.operation) == (base, surface, operation)
+    # Gemini's host speaks OpenAI's dialect too.
+    assert target.api == ("gemini" if path.startswith("/v1beta/openai/") else surface.partition("-")[0])
     assert (target.publisher, target.fields.get("model")) == (publisher, model)
     assert build(target.template, target.base, **target.fields) == base + path.replace("%3A", ":").replace("%3a", ":")
 
