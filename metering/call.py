@@ -137,7 +137,7 @@ class AttemptKind(StrEnum):
 
 
 @dataclass(slots=True, kw_only=True)
-class Attempt:
+class AttemptRow:
     """One of several attempts of a call: a row of the table `attempts`, whose columns are `call_id`, `n` (from 1, its
     place in `Call.tries`) and these fields. Times and counts are as in `Call`."""
 
@@ -234,7 +234,7 @@ class Call:
     """A number that grows with every row that is written; the ledger puts it in."""
     reserved_tokens: int | None = None
     reserved_usd: float | None = None
-    tries: list[Attempt] = field(default_factory=list)
+    tries: list[AttemptRow] = field(default_factory=list)
     """Not a column: the rows of the table `attempts`, none if the call was tried once. They sum up to the call."""
 
     def forget_counts(self) -> None:
@@ -251,7 +251,7 @@ class Call:
 
 
 COLUMNS = tuple(f.name for f in fields(Call) if f.name != "tries")
-ATTEMPT_COLUMNS = ("call_id", "n", *(f.name for f in fields(Attempt)))
+ATTEMPT_COLUMNS = ("call_id", "n", *(f.name for f in fields(AttemptRow)))
 _READ = tuple(f.name for f in fields(Reading) if f.name in COLUMNS)
 
 

@@ -21,8 +21,8 @@ from typing import get_args
 from metering.call import ATTEMPT_COLUMNS
 from metering.call import COLUMNS
 from metering.call import COUNTS
-from metering.call import Attempt
 from metering.call import AttemptKind
+from metering.call import AttemptRow
 from metering.call import Call
 from metering.call import State
 from metering.call import UsageState
@@ -74,7 +74,7 @@ def record_of(call: Call, settlement: Settlement | None = None) -> Record:
     return Record(tuple(row), settlement, tries)
 
 
-def _try(id: object, number: int, attempt: Attempt) -> tuple[object, ...]:
+def _try(id: object, number: int, attempt: AttemptRow) -> tuple[object, ...]:
     values = (
         None if value is None else made(value) for made, value in zip(_TRY_MAKERS, _try_values(attempt), strict=True)
     )
@@ -128,7 +128,7 @@ def _number(value: object) -> float | None:
     return None
 
 
-def _types(record: type[Call] | type[Attempt]) -> dict[str, tuple[object, ...]]:
+def _types(record: type[Call] | type[AttemptRow]) -> dict[str, tuple[object, ...]]:
     return {field.name: get_args(field.type) or (field.type,) for field in fields(record)}
 
 
@@ -141,7 +141,7 @@ _TYPES = {name: types for name, types in _types(Call).items() if name in COLUMNS
 _MAKERS = tuple(map(_maker, _TYPES.values()))
 REQUIRED = tuple(name for name, types in _TYPES.items() if type(None) not in types or name == "instance")
 """Columns that are never NULL."""
-_TRY_TYPES = _types(Attempt)
+_TRY_TYPES = _types(AttemptRow)
 _TRY_MAKERS = tuple(map(_maker, _TRY_TYPES.values()))
 
 

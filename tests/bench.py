@@ -1,17 +1,19 @@
 """What tests are too short for, and what is judged as ratios.
 
-python -m tests.bench [kill|lock|overhead|chats|picture|pictures]
+python -m tests.bench [kill|lock|overhead|events|chats|picture|pictures] [--against REVISION]
 
 `scripts/bench starve`, `facts` and `golden` are in tests/starve.py, tests/facts.py and tests/golden.py.
 
 kill: 2,000 calls, streamed and not, 16 at a time, `kill -9` at a random moment, ten times over.
 lock: the same calls while another process holds the write lock for 3 seconds now and then.
 overhead: CPU time and calls a second, against mitmdump without addons, in rotation.
+events: CPU time of an event of a stream, observed and converted, against another version of this project, in rotation.
 chats: 100,000 generated chat requests, each refused or valid for Gemini and for Claude, and what OpenAI says of it.
 picture: converting a chat with an inline image of 20 MB, against what reading its JSON costs.
 pictures: images of 20 MB edited, ten at a time, and what that does to memory, and to a stream beside them.
 """
 
+import argparse
 import base64
 import json
 import os
@@ -26,6 +28,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import ExitStack
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -53,11 +56,14 @@ from tests.crash import Load
 from tests.crash import check
 from tests.crash import locked_now_and_then
 from tests.crash import random_moment
+from tests.http import API_KEY
 from tests.http import HELLO
 from tests.http import MODEL
+from tests.http import call
 from tests.http import connection
 from tests.http import request
 from tests.process import BIN
+from tests.process import ROOT
 from tests.process import Proxy
 from tests.process import until
 from tests.vertex_simulator.openai import KEY
@@ -172,6 +178,52 @@ def overhead(folder: Path, simulator: Simulator) -> None:
             for name, used in cpu.items():
                 ratio = median(ours / theirs for ours, theirs in zip(used, cpu["mitmdump"], strict=True))
                 print(f"overhead: {kind}: {name}: {median(used) * 1000:.2f} ms of CPU a call, {ratio:.2f} x mitmdump")
+
+
+EVENTS = 2_000
+"""Of one stream."""
+CONVERTED: dict[str, Any] = {
+    "model": "gemini-2.5-flash",
+    "stream": True,
+    "messages": [{"role": "user", "content": "Hello, who are you?"}],
+}
+STREAMS: dict[str, tuple[str, Any, dict[str, str]]] = {
+    "observed": (f"{MODEL}:streamGenerateContent?alt=sse", HELLO, {}),
+    "converted": ("/v1/chat/completions", CONVERTED, {"x-goog-api-key": "", "authorization": f"Bearer {API_KEY}"}),
+}
+"""What becomes of a stream -> path, body and headers of its request."""
+
+
+def events(folder: Path, simulator: Simulator, against: str) -> None:
+    """What an event of a long stream costs, here and in another version."""
+    other = folder / "other"
+    subprocess.run(["git", "worktree", "add", "--quiet", "--detach", other, against], cwd=ROOT, check=True)
+    try:
+        with ExitStack() as stack:
+            proxies = {}
+            for name, checkout in {"here": ROOT, against: other}.items():
+                place = folder / name
+                place.mkdir()
+                mode = f"reverse:{simulator.url}"
+                proxies[name] = stack.enter_context(
+                    Proxy("openai_mode=convert", folder=place, confdir=place, mode=mode, checkout=checkout)
+                )
+            for kind, (path, body, headers) in STREAMS.items():
+                cpu: dict[str, list[float]] = {name: [] for name in proxies}
+                for _ in range(2 * ROUNDS):
+                    for name, proxy in proxies.items():
+                        before = cpu_seconds(proxy.process.pid)
+                        answer = call(
+                            proxy.url, path, body, headers=headers, plan={"events": EVENTS, "words": 6 * EVENTS}
+                        )
+                        assert answer.status == 200
+                        assert answer.body.count(b"data:") >= EVENTS
+                        cpu[name].append((cpu_seconds(proxy.process.pid) - before) / EVENTS)
+                ratio = median(ours / theirs for ours, theirs in zip(cpu["here"], cpu[against], strict=True))
+                us = {name: f"{median(used) * 1e6:.0f} µs" for name, used in cpu.items()}
+                print(f"events: {kind}: {us['here']} of CPU an event, {us[against]} in {against}: {ratio:.2f} x")
+    finally:
+        subprocess.run(["git", "worktree", "remove", "--force", other], cwd=ROOT, check=True)
 
 
 def cpu_of(contestant: Contestant, path: str) -> float:
@@ -347,9 +399,14 @@ BENCHES: dict[str, Callable[[Path, Simulator], None]] = {
 
 
 def main() -> None:
-    for name in sys.argv[1:] or BENCHES:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="*", help=", ".join(BENCHES))
+    parser.add_argument("--against", default="HEAD~1", metavar="REVISION", help="of `events`")
+    told = parser.parse_args()
+    benches = BENCHES | {"events": partial(events, against=told.against)}
+    for name in told.names or benches:
         with tempfile.TemporaryDirectory() as folder, Simulator() as simulator:
-            BENCHES[name](Path(folder), simulator)
+            benches[name](Path(folder), simulator)
 
 
 if __name__ == "__main__":

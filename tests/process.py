@@ -35,15 +35,16 @@ class Proxy:
         arguments: tuple[str, ...] = (),
         env: dict[str, str] | None = None,
         bare: bool = False,
+        checkout: Path = ROOT,
     ) -> None:
-        """`bare` is mitmdump without our script, and without a ledger."""
+        """`bare` is mitmdump without our script, and without a ledger; `checkout` is where that script is."""
         self.folder = folder
         self.ledger = folder / "usage.db"
         sets = [part for option in (f"confdir={confdir}", *options) for part in ("--set", option)]
         if serve:
             command = [BIN / "vertex-tap", "serve", "--port", "0", "--set", f"mode={mode}", *sets]
         else:
-            script = [] if bare else ["-s", ROOT / "addons" / "gateway.py"]
+            script = [] if bare else ["-s", checkout / "addons" / "gateway.py"]
             command = [
                 BIN / program,
                 *script,

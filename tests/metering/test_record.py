@@ -14,7 +14,7 @@ from sqlite_utils import Database
 
 from metering.call import ATTEMPT_COLUMNS
 from metering.call import COLUMNS
-from metering.call import Attempt
+from metering.call import AttemptRow
 from metering.call import Call
 from metering.database import open_for_reading
 from metering.ledger import Ledger
@@ -292,8 +292,8 @@ class TestPut:
 
 def tried(**fields: Any) -> Call:
     """A call that was tried twice."""
-    first = Attempt(started_at=1, service="a", model="g", status=429, error_type="RESOURCE_EXHAUSTED", duration_us=7)
-    second = Attempt(started_at=2, service="b", model="h", status=200, input_tokens=5, input_by_modality={"text": 5})
+    first = AttemptRow(started_at=1, service="a", model="g", status=429, error_type="RESOURCE_EXHAUSTED", duration_us=7)
+    second = AttemptRow(started_at=2, service="b", model="h", status=200, input_tokens=5, input_by_modality={"text": 5})
     one = call(instance="i", tries=[first, second], attempts=2, service="b", model="h", status=200)
     return done(one, **{"input_by_modality": {"text": 5}} | fields)
 
@@ -343,7 +343,7 @@ class TestAttempts:
 
     @given(st.dictionaries(st.sampled_from(ATTEMPT_COLUMNS[2:]), TestStorable.values | TestStorable.objects))
     def test_any_attempt_can_be_written(self, fields: dict[str, Any]) -> None:
-        record = record_of(done(call(instance="i", tries=[Attempt(**{"started_at": 1} | fields)])))
+        record = record_of(done(call(instance="i", tries=[AttemptRow(**{"started_at": 1} | fields)])))
         if None not in (record.tries[0][2], record.tries[0][ATTEMPT_COLUMNS.index("started_at")]):
             with closing(fresh()) as db:
                 assert put(db, record) is None
@@ -352,7 +352,7 @@ class TestAttempts:
     @pytest.mark.parametrize("bad", [{"kind": None}, {"started_at": None}])
     def test_one_that_cannot_be_stored_costs_no_call(self, db: sqlite3.Connection, bad: dict[str, Any]) -> None:
         one = tried()
-        one.tries.append(Attempt(**{"started_at": 1} | bad))
+        one.tries.append(AttemptRow(**{"started_at": 1} | bad))
         reason = put(db, record_of(one))
         assert reason
         assert reason.startswith("its attempts: NOT NULL")
@@ -361,7 +361,7 @@ class TestAttempts:
 
     def test_it_is_one_transaction(self, ledger: Ledger) -> None:
         ledger.commit(one := call())
-        one.tries = [Attempt(started_at=1, status=503), Attempt(started_at=2, status=200, input_tokens=5)]
+        one.tries = [AttemptRow(started_at=1, status=503), AttemptRow(started_at=2, status=200, input_tokens=5)]
         ledger.commit(done(one, attempts=2))
         with closing(open_for_reading(ledger.path)) as db:
             assert [tuple(row) for row in db.execute("SELECT call_id, n, status FROM attempts")] == [

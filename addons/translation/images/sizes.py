@@ -24,22 +24,13 @@ class Shape(NamedTuple):
 
 
 SHAPES = {
-    "256x256": Shape("1:1", "1K"),
-    "512x512": Shape("1:1", "1K"),
-    "1024x1024": Shape("1:1", "1K"),
     "1792x1024": Shape("16:9", "2K"),
     "1024x1792": Shape("9:16", "2K"),
-    "2048x2048": Shape("1:1", "2K"),
-    "4096x4096": Shape("1:1", "4K"),
     "1536x1024": Shape("3:2", "2K"),
     "1024x1536": Shape("2:3", "2K"),
-    "1024x768": Shape("4:3", "1K"),
-    "768x1024": Shape("3:4", "1K"),
-    "1280x1024": Shape("5:4", "1K"),
-    "1024x1280": Shape("4:5", "1K"),
-    "2560x1080": Shape("21:9", "2K"),
 }
-"""OpenAI's `size` -> Google's words for it. A size that is not here gets the nearest ratio, and a tier by its area."""
+"""OpenAI's `size` -> Google's words for it, where that is not the nearest ratio with a tier by the area: these are the
+largest sizes of OpenAI's models, and get Google's next larger tier."""
 TIERS = {"1K": 1536.0, "2K": 3072.0, "4K": float("inf")}
 """Tier -> the sides of its images are shorter than this, in pixels. It is the side of a square of the same area."""
 SIDES = {"1K": 1024, "2K": 2048, "4K": 4096}
