@@ -73,13 +73,14 @@ class Credentials:
             return
         try:
             await self.renew(exchange.service, request)
+            first = exchange.attempts[0]
+            again = Attempt(first.target, first.method)
             answer = await send(request)
         except Exception as e:
             # The client gets the 401.
             logger.warning("vertex-tap: a call that got 401 could not be repeated (%s)", type(e).__name__)
             return
-        first = exchange.attempts[0]
-        exchange.send(Attempt(first.target, first.method, answer, is_repetition=True))
+        exchange.send(again.answered(answer, is_repetition=True))
         flow.response.status_code, flow.response.reason = answer.status_code, answer.reason
         flow.response.headers = answer.headers
 

@@ -1,8 +1,6 @@
 """How the requests of a plan are sent: the first by mitmproxy, others at the same time beside it, and the next pages
 of a list after it."""
 
-import dataclasses
-import functools
 import re
 from collections.abc import Awaitable
 from collections.abc import Callable
@@ -76,12 +74,8 @@ def dispatch(flow: http.HTTPFlow, exchange: Exchange, service: Service, renew: R
         exchange.learn(project=target.fields.get("project"), location=target.fields.get("location"))
         exchange.learn(publisher=target.publisher)
     if copies:
-        note = functools.partial(_note, exchange, Attempt(target, first.method))
-        exchange.together = Together(copies, renew, note)
-
-
-def _note(exchange: Exchange, attempt: Attempt, answer: http.Response) -> None:
-    exchange.send(dataclasses.replace(attempt, answer=answer))
+        sent = Attempt(target, first.method)
+        exchange.together = Together(copies, renew, lambda answer: exchange.send(sent.answered(answer)))
 
 
 def _root(flow: http.HTTPFlow, service: Service, settings: Settings, plan: Plan) -> tuple[Endpoint, str]:
@@ -115,16 +109,20 @@ async def next_pages(flow: http.HTTPFlow, exchange: Exchange, documents: list[ob
     plan, request = exchange.plan, flow.request
     assert plan
     assert plan.next_page
-    asked_there = exchange.attempts[0]
+
+    async def ask(request: http.Request) -> http.Response:
+        attempt = Attempt(exchange.attempts[0].target, request.method)
+        page = await send(request)
+        exchange.send(attempt.answered(page))
+        return page
+
     while sending := plan.next_page(documents[-1]):
         if len(documents) == MOST_PAGES or flow.error:
             return UNREADABLE
         request = _next(request, sending)
-        page = await send(request)
-        _note(exchange, asked_there, page)
+        page = await ask(request)
         if page.status_code == 401 and await renew(request):
-            page = await send(request)
-            _note(exchange, asked_there, page)
+            page = await ask(request)
         document = document_of(page)
         if page.status_code >= 400:
             return read_error(page.status_code, document)

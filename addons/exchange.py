@@ -9,11 +9,13 @@ import functools
 import inspect
 import logging
 import re
+import time
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 from dataclasses import field
+from dataclasses import replace
 from enum import Enum
 from typing import Any
 from typing import TypeVar
@@ -84,6 +86,13 @@ class Attempt:
     """If we have sent it. The answer to what mitmproxy sends is on its flow."""
     is_repetition: bool = False
     """Whether its answer takes the place of an earlier one; else it is one of several that make up the answer."""
+    started_at: int = field(default_factory=lambda: time.time_ns() // 1000)
+    """Microseconds since the epoch, and `ended_at` when its answer was here, if that has been noted."""
+    ended_at: int | None = None
+
+    def answered(self, answer: http.Response, *, is_repetition: bool = False) -> "Attempt":
+        """The same attempt, of which the answer is here now."""
+        return replace(self, answer=answer, is_repetition=is_repetition, ended_at=time.time_ns() // 1000)
 
 
 @dataclass(slots=True, weakref_slot=True, eq=False)

@@ -61,6 +61,12 @@ class Metered:
         return reader.settlement if isinstance(reader, PollReader) else None
 
     @property
+    def reading(self) -> Reading:
+        """What the answer has told to the request that mitmproxy sent."""
+        reader = self._usage.reader
+        return reader.reading if reader else Reading()
+
+    @property
     def _usage(self) -> Usage:
         return self.tap.usage if self.tap else self.usage
 
@@ -137,7 +143,7 @@ class Metered:
             return False
         self.settled_at = length
         call, usage = self.call, self._usage
-        reading = functools.reduce(Reading.plus, others, usage.reader.reading if usage.reader else Reading())
+        reading = functools.reduce(Reading.plus, others, self.reading)
         event_stream = self.tap is not None and self.tap.event_stream
         ended = outcome(ending, call.upstream_status, usage, reading, event_stream=event_stream)
         if told := self.told:

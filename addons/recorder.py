@@ -15,20 +15,25 @@ from mitmproxy import tls
 from mitmproxy.flow import Error
 from mitmproxy.proxy import server_hooks
 
+from addons.exchange import Attempt
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
 from addons.exchange import State
 from addons.exchange import harmless
 from addons.layers import CRASHED
 from addons.layers import too_slow
+from addons.metered import Metered
 from addons.metered import Told
 from addons.options import Options
 from addons.options import is_start
 from addons.upstream import document_of
+from metering.call import AttemptRow
 from metering.call import Reading
 from metering.database import LedgerError
 from metering.ledger import Ledger
 from metering.outcome import Ending
+from metering.usage.errors import ErrorReader
+from metering.usage.errors import http_code
 from metering.usage.formats import usage_of
 
 logger = logging.getLogger(__name__)
@@ -138,7 +143,13 @@ class Recorder:
     def settle(self, exchange: Exchange, ending: Ending) -> None:
         """Commit the row as it is at the end; again only if more of the answer has come since."""
         metered = exchange.metered
-        if metered and metered.settle(ending, read_others(exchange), exchange.refused_as) and self._ledger:
+        if not metered:
+            return
+        others = [read_other(exchange, attempt, answer) for attempt, answer in exchange.others]
+        answers = [answer for _, answer in exchange.others]
+        told = [one for one, answer in zip(others, answers, strict=True) if one and answer.status_code < 400]
+        if metered.settle(ending, told, exchange.refused_as) and self._ledger:
+            exchange.call.tries = attempt_rows(exchange, metered, others)
             self._ledger.commit(exchange.call, metered.settlement)
 
     @harmless
@@ -216,12 +227,42 @@ class Recorder:
         return self._connect_errors.get(client, {}).get(message, Ending.CUT)
 
 
-def read_others(exchange: Exchange) -> list[Reading]:
-    """What the answers tell to the requests that were sent beside the first."""
-    readings = []
-    for attempt, answer in exchange.others:
-        reader = usage_of(attempt.target, attempt.method, exchange.call.model).reader
-        if reader and answer.status_code < 400:
-            reader.read(document_of(answer))
-            readings.append(reader.reading)
-    return readings
+def read_other(exchange: Exchange, attempt: Attempt, answer: http.Response) -> Reading | None:
+    """What the answer to a request that was sent beside the first tells; None where nothing is read of such answers."""
+    reader = usage_of(attempt.target, attempt.method, exchange.call.model).reader
+    if answer.status_code >= 400:
+        reader = ErrorReader()
+    if reader:
+        reader.read(document_of(answer))
+    return reader.reading if reader else None
+
+
+def attempt_rows(exchange: Exchange, metered: Metered, others: list[Reading | None]) -> list[AttemptRow]:
+    """The rows of a call that was tried more than once: their counts add up to its own."""
+    call, beside = exchange.call, iter(others)
+    if len(exchange.attempts) < 2:
+        return []
+    rows = []
+    for attempt in exchange.attempts:
+        row = AttemptRow(
+            service=call.service,
+            upstream_host=call.upstream_host,
+            upstream_path=call.upstream_path,
+            model=call.model,
+            location=call.location,
+            started_at=attempt.started_at,
+            duration_us=None if attempt.ended_at is None else attempt.ended_at - attempt.started_at,
+        )
+        if attempt.is_repetition or (attempt.answer is None and not exchange.repeated):
+            row.status, row.duration_us = call.upstream_status, row.duration_us or call.upstream_us
+            row.take(metered.reading, call)
+        elif attempt.answer is None:
+            # Its answer has given way to that of its repetition.
+            row.status, row.error_type = 401, http_code(401)
+        else:
+            row.status = attempt.answer.status_code
+            row.take(next(beside) or Reading(), call)
+            if attempt.answer.status_code >= 400:
+                row.error_type = row.error_type or http_code(attempt.answer.status_code)
+        rows.append(row)
+    return rows

@@ -167,6 +167,13 @@ class AttemptRow:
     search_queries: int | None = None
     counted_tokens: int | None = None
 
+    def take(self, reading: Reading, call: "Call") -> None:
+        """Copy what its answer told. A count that is not known of the call is not told of its attempts."""
+        self.error_type, self.traffic_type = reading.error_type, reading.traffic_type
+        for name in _COUNTED:
+            if getattr(call, name) is not None:
+                setattr(self, name, getattr(reading, name))
+
 
 @dataclass(slots=True, kw_only=True)
 class Call:
@@ -252,6 +259,7 @@ class Call:
 
 COLUMNS = tuple(f.name for f in fields(Call) if f.name != "tries")
 ATTEMPT_COLUMNS = ("call_id", "n", *(f.name for f in fields(AttemptRow)))
+_COUNTED = (*COUNTS, "counted_tokens", *_MODALITIES)
 _READ = tuple(f.name for f in fields(Reading) if f.name in COLUMNS)
 
 

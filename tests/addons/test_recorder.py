@@ -29,6 +29,7 @@ from addons.options import Options
 from addons.recorder import Recorder
 from metering.database import open_for_reading
 from metering.paths import parse
+from metering.verify import verify
 from tests.configuration import DEFAULTS
 from tests.http import PROJECT
 from tests.process import Row
@@ -142,6 +143,35 @@ class TestHeld:
         row = held.row
         assert (row["input_tokens"], row["output_tokens"], row["total_tokens"]) == (9, 6, 15)
         assert (row["usage_state"], row["finish_reason"]) == ("final", "STOP")
+
+    def test_each_attempt_has_a_row(self, ledger: Path) -> None:
+        refused = http.Response.make(429, b'{"error": {"code": 429, "status": "RESOURCE_EXHAUSTED"}}')
+        held = Held(ledger, answer(), answer(), refused)
+        held.recorder.end_held(held.flow, None)
+        held.recorder.close()
+        with closing(open_for_reading(ledger)) as db:
+            rows = [dict(row) for row in db.execute("SELECT * FROM attempts ORDER BY n")]
+            assert not any(verify(db, lambda _: True).values())
+        told = [(row["n"], row["kind"], row["status"], row["error_type"], row["total_tokens"]) for row in rows]
+        assert told == [
+            (1, "attempt", 200, None, 5),
+            (2, "attempt", 200, None, 5),
+            (3, "attempt", 429, "RESOURCE_EXHAUSTED", None),
+        ]
+        assert (held.row["attempts"], held.row["total_tokens"]) == (3, 10)
+
+    def test_one_that_was_repeated(self, ledger: Path) -> None:
+        held = Held(ledger, answer())
+        first = held.exchange.attempts[0]
+        again = Attempt(first.target, first.method).answered(answer(), is_repetition=True)
+        held.exchange.send(again)
+        held.recorder.end_held(held.flow, None)
+        held.recorder.close()
+        with closing(open_for_reading(ledger)) as db:
+            rows = [dict(row) for row in db.execute("SELECT * FROM attempts ORDER BY n")]
+            assert not any(verify(db, lambda _: True).values())
+        told = [(row["status"], row["error_type"], row["total_tokens"]) for row in rows]
+        assert told == [(401, "UNAUTHENTICATED", None), (200, None, 5)]
 
     @pytest.mark.parametrize("other", [http.Response.make(200, b"<html>"), http.Response.make(200, b"{}")])
     def test_one_that_tells_no_counts(self, ledger: Path, other: http.Response) -> None:
