@@ -291,7 +291,7 @@ def fails_closed(hook: Hook) -> Hook:
             logger.error("vertex-tap: a call was not sent (%s in %s)", type(e).__name__, hook.__qualname__)
             failure = Failure(500, "The proxy could not send this call on.", "INTERNAL")
             exchange = addon.exchanges.get(flow)
-            if exchange and not exchange.is_over:
+            if exchange and State.REFUSED in MOVES[exchange.state]:
                 exchange.refuse(flow, failure, None)
             elif not flow.response:
                 flow.response = error_response(failure.status, failure.message)

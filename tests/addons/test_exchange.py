@@ -179,6 +179,14 @@ def test_a_hook_that_fails_closed(hook: str, is_known: bool, caplog: pytest.LogC
     assert "secret" not in caplog.text
 
 
+def test_a_hook_that_fails_when_a_call_was_noted_as_sent() -> None:
+    broken, flow = Broken(), tflow.tflow()
+    broken.exchanges[flow] = in_state(State.SENT)
+    broken.requestheaders(flow)
+    assert flow.response
+    assert flow.response.status_code == 500
+
+
 def test_an_answer_stays_when_a_hook_fails() -> None:
     broken, flow = Broken(), tflow.tflow()
     broken.exchanges[flow] = exchange()
