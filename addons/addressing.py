@@ -12,10 +12,11 @@ from metering.paths import api_of
 from metering.paths import vertex_host
 
 NOWHERE = Endpoint("https", "rewritten.invalid", 443, "")
-"""RFC 6761: no such name is ever resolved."""
+"""The host of a call that can go nowhere yet. By RFC 6761 no name below `.invalid` is ever resolved."""
 VERSION = "v1"
-"""Of paths that we make."""
+"""The version in the paths that we make, such as `/v1/projects/...`."""
 ALIAS = ("/publishers/googleVertexAI/", "/publishers/google/")
+"""A name that some clients give to Google as a publisher, and the one that Vertex AI takes."""
 
 
 def go_to(request: http.Request, upstream: Endpoint, path: str) -> None:

@@ -88,7 +88,8 @@ def _tags(headers: http.Headers, settings: Settings) -> dict[str, str] | None:
 
 
 def _told_api(request: http.Request, path: str) -> Api | None:
-    """Of a path that Google's API and OpenAI's share (`/v1/models`, `/v1/files`): Google's, if the credential is."""
+    """The API that a path means which Google and OpenAI share (`/v1/models`, `/v1/files`): Google's, if the credential
+    is Google's. None if the path itself tells."""
     target = parse(request.method, path)
     if target and target.api == "openai" and keys.Issuer.GOOGLE in keys.issuers(request):
         return "gemini" if parse(request.method, path, "gemini") else None

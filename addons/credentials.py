@@ -42,7 +42,7 @@ class Credentials:
         self._options = options
         self.exchanges = exchanges
         self._sources: dict[str, TokenSource] = {}
-        """By service."""
+        """Name of a service -> where its tokens come from."""
 
     def configure(self, updated: set[str]) -> None:
         # Before the listener opens.

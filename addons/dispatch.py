@@ -37,9 +37,10 @@ DROPPED_HEADERS = re.compile(
     r"openai-.*|x-stainless-.*|x-goog-api-client|sec-.*|origin|referer|accept|accept-encoding|content-type"
     r"|content-encoding|content-length|transfer-encoding|expect"
 )
-"""Of a request: what belongs to the client's dialect, to a browser, or to the body that is replaced."""
+"""Headers of a request that are not sent on: they belong to the client's dialect, to a browser, or to the body that is
+replaced."""
 MOST_PAGES = 100
-"""Of a list that is asked for whole."""
+"""How many pages of a list are fetched for one call."""
 UNREADABLE = Failure(502, "The upstream's answer cannot be read.", "UNAVAILABLE")
 
 Renew = Callable[[http.Request], Awaitable[bool]]

@@ -48,7 +48,7 @@ class _Faces(NamedTuple):
 
 
 _faces: MutableMapping[http.HTTPFlow, _Faces] = WeakKeyDictionary()
-"""Of the flows under way that have been shown."""
+"""The two faces of each flow under way that has been shown."""
 
 
 def show(flow: http.HTTPFlow) -> None:
@@ -138,7 +138,8 @@ Message = TypeVar("Message", bound=http.Message)
 
 
 def _copy(message: Message, **changes: object) -> Message:
-    """Of a request or an answer what may be shown. `copy` does not check all types again, as making one does."""
+    """A copy of a request or an answer that holds only what may be shown. `copy.copy` is used because mitmproxy's own
+    constructor checks the types of all fields again."""
     shown, data = copy.copy(message), message.data
     shown.data, shown.stream = copy.copy(data), False
     trailers = data.trailers and _shown_headers(data.trailers)

@@ -43,7 +43,8 @@ QUERY: dict[str, Issuer | None] = {
     "access_token": None,
     "oauth_token": None,
 }
-"""The same for fields of the query (Google's system parameters, and `api_key`)."""
+"""Fields of the query in which SDKs send credentials (Google's system parameters, and `api_key`), and whose they
+are."""
 FORMS = {
     "AIza": Issuer.GOOGLE,
     "AQ.": Issuer.GOOGLE,

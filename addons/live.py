@@ -24,7 +24,7 @@ from metering.usage.formats import UNREAD
 logger = logging.getLogger(__name__)
 
 WORDS = (b"usageMetadata", b"usage_metadata", b"groundingMetadata", b"error")
-"""Of the messages, those without any of these need not be parsed."""
+"""A message is parsed only if it contains one of these."""
 CLOSED_WELL = (1000, 1001, 1005)
 """WebSocket close codes of RFC 6455 that are no error (1005: none was given)."""
 CLOSED_ABRUPTLY = 1006

@@ -52,11 +52,11 @@ class Metered:
     """The length of the answer when its row was last settled."""
     told: Told | None = None
     budget: Budget = field(default_factory=Budget)
-    """For the messages of a Live connection."""
+    """The work that reading the messages of a Live connection may take."""
 
     @property
     def settlement(self) -> Settlement | None:
-        """Of a poll: the submission that its answer settles."""
+        """The Veo submission that this call settles, if it is a poll."""
         reader = self._usage.reader
         return reader.settlement if isinstance(reader, PollReader) else None
 
@@ -128,7 +128,7 @@ class Metered:
         self.told = told
 
     def tell_again(self, told: Told) -> None:
-        """The same, of a call that has been settled already."""
+        """The client was told this instead, after the row was settled."""
         self.told, self.settled_at = told, None
 
     def tell_status(self, status: int | None) -> None:

@@ -14,7 +14,7 @@ from addons.configuration.settings import contradictions
 from addons.configuration.settings import read
 
 PREFIXES = ("vertex_", "openai_", "gateway_", "usage_")
-"""Of our options; no other addon's begin like this."""
+"""How the names of our options begin. No other addon's options begin like this."""
 LISTENING = {"mode", "listen_host", "ssl_insecure"}
 """The options of mitmproxy's that `Listening` is made of."""
 

@@ -56,7 +56,7 @@ class Recorder:
         self._flows: MutableMapping[connection.Client, WeakSet[http.HTTPFlow]] = WeakKeyDictionary()
         """The calls of each client that is connected."""
         self._connect_errors: MutableMapping[connection.Client, dict[str | None, Ending]] = WeakKeyDictionary()
-        """By client: what mitmproxy says of connections that failed, and what it means."""
+        """Client -> the words in which mitmproxy reported a failed connection -> what they mean."""
 
     @property
     def calls_under_way(self) -> int:
@@ -211,7 +211,7 @@ class Recorder:
             exchange.metered.tell_status(status)
 
     def _ending(self, flow: http.HTTPFlow) -> Ending:
-        """Which side ended a flow, and how. mitmproxy says so in words only."""
+        """How a flow ended, and by which side. mitmproxy tells it only in the text of `flow.error`."""
         assert flow.error
         client, server, message = flow.client_conn, flow.server_conn, flow.error.msg
         if client.error == CRASHED or message == Error.KILLED_MESSAGE:

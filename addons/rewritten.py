@@ -33,7 +33,7 @@ from metering.sse import EventDecoder
 logger = logging.getLogger(__name__)
 
 KEPT_HEADERS = frozenset({"date", "server", "retry-after", "connection"})
-"""Of an answer that is rewritten."""
+"""Headers of the upstream's answer that a converted answer keeps."""
 UNREACHED = Failure(502, "The upstream did not answer one of the calls that this one became.", "UNAVAILABLE")
 BROKE = Told(502, None, broke=True)
 

@@ -84,7 +84,7 @@ class Route:
 
     @fails_closed
     def request(self, flow: http.HTTPFlow) -> None:
-        """Which service answers an OpenAI call, its body tells."""
+        """Choose the service for an OpenAI call: the model in its body decides."""
         exchange, named, request = self.exchanges.get(flow), reverse_target(flow), flow.request
         if not exchange or not named or not exchange.awaits_body or flow.response or flow.error:
             return
@@ -186,7 +186,7 @@ class Route:
             exchange.refuse(flow, refusal(400, problem), ErrorType.BAD_REQUEST)
 
     def _service_of(self, exchange: Exchange, model: str | None) -> Service | None:
-        """By the routes."""
+        """The service of the first route that matches; None if none does."""
         call = exchange.call
         return exchange.configuration.gateway.service_for(
             base_path=exchange.base, surface=call.surface or "", publisher=call.publisher, model=model
@@ -223,7 +223,7 @@ def _in_project(path: str, target: Target, service: Service) -> str:
 
 
 def _usual_location(service: Service) -> str | None:
-    """Of paths that name none, such as those of Live: with credentials of ours the one that goes with them."""
+    """The location for a path that names none, such as a Live connection's: with credentials of ours, the service's."""
     return service.location if service.credentials else None
 
 

@@ -37,7 +37,7 @@ class Tap:
         """`on_end` is called, once or more, when the answer has told all that it will tell."""
         self.usage = usage
         self.bytes = 0
-        """Of the body, as it came."""
+        """How many bytes of the body have come, in its content coding."""
         self.first_content: int | None = None
         """When content first came, in nanoseconds of `time.perf_counter_ns`."""
         self.last_byte: int | None = None

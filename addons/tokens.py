@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 MINT_TIMEOUT_S = 10
 LIFETIME_S = 3600.0
-"""Of a token that does not tell it."""
+"""How long a token is used that does not tell when it expires."""
 AHEAD_S = 300.0
 """How long before its end a token is minted anew, at most a quarter of its life."""
 PAUSE_S = 5.0

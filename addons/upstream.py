@@ -191,7 +191,8 @@ def document_of(message: http.Message) -> object:
 
 
 def header_name(field: tuple[bytes, bytes]) -> str:
-    """Of one of `headers.fields`; `headers.items()` would take time that grows with the square of their number."""
+    """The name, in lower case, of one of `headers.fields`. (`headers.items()` takes time that grows with the square of
+    the number of headers.)"""
     return field[0].decode("latin-1").lower()
 
 

@@ -133,7 +133,7 @@ class AttemptKind(StrEnum):
 
     ATTEMPT = "attempt"
     ITERATION = "iteration"
-    """Of another model, within the answer of an attempt."""
+    """A part of an attempt's answer that another model has made."""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -69,7 +69,7 @@ class Ledger:
         """Held while it is decided where a record goes."""
         self._spill = Spill(self.path, self.instance)
         self._open: dict[object, Record] = {}
-        """Of the calls under way: what was last written."""
+        """Id of a call under way -> the record that was last written."""
         self._recent: list[Record] = []
         """What was written since the ledger was last seen where it was."""
         self._missing: list[Record] = []

@@ -39,7 +39,7 @@ UNFINISHED = {
     Ending.CLIENT_GONE: (State.CLIENT_CLOSED, ErrorType.CLIENT_CLOSED),
     Ending.SHUTDOWN: (State.INTERRUPTED, None),
 }
-"""Of calls whose answer did not come to its end."""
+"""How a call ends whose answer did not come to its end -> `state`, `error_type`."""
 
 
 def outcome(ending: Ending, status: int | None, usage: Usage, reading: Reading, *, event_stream: bool) -> Outcome:

@@ -262,6 +262,6 @@ _HOSTS: tuple[tuple[Api, re.Pattern[str]], ...] = (
 
 @lru_cache(maxsize=1024)
 def api_of(host: str) -> Api | None:
-    """Which API a host serves, None for all other hosts."""
+    """The API that a host serves; None for a host that serves none that is known here."""
     host = host.lower().rstrip(".")
     return next((api for api, pattern in _HOSTS if pattern.fullmatch(host)), None)

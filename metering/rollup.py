@@ -290,7 +290,7 @@ def create_triggers(db: sqlite3.Connection) -> None:
 
 
 Groups = dict[tuple[Any, ...], tuple[list[int | None], Counter[str]]]
-"""Of a bucket: key -> sums, and the histograms by the names of their bins."""
+"""The groups of one bucket: key -> its sums, and its histograms (name of a bin -> how many)."""
 
 
 def fill(db: sqlite3.Connection, since: int) -> None:

@@ -36,7 +36,7 @@ class Service:
     credentials: Credentials | None = field(default=None, repr=False)
     """Google-auth's. It keeps its last token in them, so they change, but never whose they are."""
     base_url: Endpoint | None = None
-    """Of an OpenAI service, always."""
+    """Where an OpenAI service is; None for Vertex AI."""
 
     @property
     def injects(self) -> bool:
@@ -65,7 +65,7 @@ class Gateway:
     """All services, and which of them answers which call. Its mappings are copied, and read-only."""
 
     services: Mapping[str, Service]
-    """By name; `default` is always there."""
+    """Name -> service. There is always one named `default`."""
     routes: tuple[ServiceRoute, ...] = ()
     """The first that matches a call chooses its service."""
     aliases: Mapping[str, str] = field(default_factory=dict)

@@ -151,7 +151,7 @@ class ClientDialect(NamedTuple):
     write_answer: Callable[[Answer, Request, Json], Json]
     stream_writer: Callable[[Request, Json], Writer]
     content_type: str = EVENTS
-    """Of streams."""
+    """The media type of its streams."""
 
 
 CLIENTS = {

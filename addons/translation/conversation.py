@@ -83,7 +83,7 @@ class Media:
     detail: str | None = None
     """How closely to look: low, medium, high, ultra_high."""
     clip: Json | None = None
-    """Of a video: fps, startOffset, endOffset."""
+    """Which part of a video, and how many pictures a second: Google's fps, startOffset, endOffset."""
     signature: Signature | None = None
     google: Json | None = None
     cache: Json | None = None
@@ -137,9 +137,9 @@ class Function:
 class ToolChoice:
     mode: Literal["none", "auto", "required"]
     names: list[str] = field(default_factory=list)
-    """Which functions may be called; empty for all."""
+    """The names of the functions that may be called; empty for all."""
     google: Json | None = None
-    """Its FunctionCallingConfig."""
+    """Google's FunctionCallingConfig, as it came."""
 
 
 @dataclass(slots=True)
@@ -166,7 +166,7 @@ class Thinking:
     param: str = "reasoning_effort"
     """What the client calls it."""
     google: Json | None = None
-    """Its ThinkingConfig."""
+    """Google's ThinkingConfig, as it came."""
 
 
 DEFAULT_TIERS = frozenset({"auto", "default", "standard"})
@@ -274,7 +274,7 @@ class NativeFinish(NamedTuple):
 
 
 class Citation(NamedTuple):
-    """Which characters of an answer's text (from, until) rest on which page."""
+    """A page that characters of an answer's text rest on, from `start` until `end`."""
 
     start: int
     end: int

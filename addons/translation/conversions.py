@@ -75,7 +75,7 @@ def _plan_all(
     bodies: list[Json],
     read: Callable[[list[object]], Json | Failure],
 ) -> Plan:
-    """The same action of a model for each body."""
+    """A plan that asks the same model once for each body."""
     return Plan(
         [Sending.of_json(model.resource(action), body) for body in bodies],
         WholeConversion(read),

@@ -82,7 +82,7 @@ class EmbeddingRequest:
     """Vectors as the base64 of little-endian float32, not as numbers."""
     task_type: str | None = None
     title: str | None = None
-    """Of the document, for task type RETRIEVAL_DOCUMENT only."""
+    """The title of the document. Only the task type RETRIEVAL_DOCUMENT takes one."""
     auto_truncate: bool | None = None
     """Whether a text that is too long is cut; Google's default is that it is."""
     project: str | None = None

@@ -23,7 +23,7 @@ _MAPS = frozenset("properties $defs definitions patternProperties dependentSchem
 
 
 def for_gemini(schema: object) -> object:
-    """The same schema; what is no schema comes back as it is."""
+    """The schema in Google's words; a value that is no schema comes back as it is."""
     if not isinstance(schema, dict):
         return schema
     out: Json = {name: _inside(name, value) for name, value in schema.items()}
@@ -45,7 +45,7 @@ def for_gemini(schema: object) -> object:
 
 
 _COUNTS = frozenset("minItems maxItems minLength maxLength minProperties maxProperties".split())
-"""Of Google's Schema: int64, which its JSON may write as text."""
+"""Members of Google's Schema that are int64. Its JSON may write them as text."""
 _RENAMED = {"ref": "$ref", "defs": "$defs"}
 
 

@@ -48,7 +48,7 @@ MIME_TYPES = {
 """File extensions and names of formats -> media types that Gemini reads."""
 
 AUDIO_TYPES = {"mp4": "audio/mp4", "webm": "audio/webm", "mpeg": "audio/mpeg"}
-"""Of formats that are also video."""
+"""Media types to use for audio in formats that may also hold video."""
 
 IMAGE_FORMATS = {"image/png": "png", "image/jpeg": "jpeg", "image/webp": "webp", "image/gif": "gif"}
 """Media types -> what OpenAI calls the formats of images."""
@@ -89,13 +89,13 @@ def from_url(url: str, said: str | None, param: str) -> Media | None:
 
 
 def type_by_name(path: str) -> str | None:
-    """By the extension of a file or of a URL's path."""
+    """The media type that an extension tells: of a file name, or of a URL's path."""
     _, dot, extension = path.rpartition("/")[2].rpartition(".")
     return MIME_TYPES.get(extension.lower()) if dot else None
 
 
 def image_type(data: bytes) -> str | None:
-    """By the first bytes of an image."""
+    """The media type that the first bytes of an image tell."""
     return next((mime_type for start, mime_type in _SIGNATURES.items() if data.startswith(start)), None)
 
 

@@ -26,7 +26,7 @@ _GOOGLE = re.compile(
 UNKNOWN_OWNER = "system"
 """OpenAI's word for what is nobody's in particular: a name of the operator's own, an endpoint."""
 WORDS = {"gpt": "GPT", "glm": "GLM", "oss": "OSS", "maas": "MaaS", "deepseek": "DeepSeek", "minimax": "MiniMax"}
-"""What is not written with one capital."""
+"""Words of a model's name that are not written with one capital letter."""
 
 
 def catalogue(configured: Sequence[str], documents: list[object]) -> Json:

@@ -37,7 +37,7 @@ class Sending(NamedTuple):
     """A request to a service."""
 
     resource: str
-    """Its path below the service's location or base URL."""
+    """The path of what is asked, below the service's location or base URL."""
     body: bytes = b""
     content_type: str = "application/json"
     method: str = "POST"
@@ -60,7 +60,7 @@ class Conversion(Protocol):
     streams: bool
     """Whether the client wants it piece by piece."""
     content_type: str
-    """Of what the client gets piece by piece."""
+    """The media type of what the client gets piece by piece."""
 
     def feed(self, event: object) -> bytes:
         """What the client gets for an event of the service's stream, parsed from JSON."""

@@ -59,7 +59,7 @@ def bare(text: str) -> str:
 
 
 def model_of(text: str) -> ServedModel:
-    """Which model an OpenAI client means. Raises InvalidRequest: its parts become parts of a path."""
+    """The model that an OpenAI client means by `text`. Raises InvalidRequest for what cannot stand in a path."""
     name = bare(text)
     publisher, slash, rest = name.removeprefix("publishers/").replace("/models/", "/").partition("/")
     if slash and publisher == "endpoints" and rest.isdecimal() and rest.isascii():

@@ -22,7 +22,7 @@ _BIFROST = "_ts_"
 """Bifrost's, where the signature is base64url without padding."""
 
 SHORTEST = 16
-"""Of a signature; they are much longer."""
+"""Characters that a text must have to be taken for a signature. Real ones are much longer."""
 
 MISSING = "skip_thought_signature_validator"
 """What Google accepts in place of a signature that got lost (on Vertex no other value)."""

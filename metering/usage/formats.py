@@ -28,7 +28,7 @@ class Usage(NamedTuple):
 
 
 UNREAD = Usage(None, UsageState.UNSUPPORTED)
-"""Of an answer in a format that is not read, or that takes too much work."""
+"""For an answer in a format that is not read, or one that takes too much work."""
 
 GOOGLE: dict[str, Callable[[], Reader]] = {
     "generateContent": GeminiReader,

@@ -64,7 +64,7 @@ class AnswerReader:
         """Whether the answer has come to its end."""
         self._counts = AnthropicReader()
         self._blocks: dict[int, _Block] = {}
-        """By their index, blocks that have begun and not ended."""
+        """Index -> block, of the blocks that have begun and not ended."""
         self._length = 0
         """Characters of the text so far; citations point into it."""
         self._called = False

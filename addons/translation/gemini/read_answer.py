@@ -124,7 +124,7 @@ class _Candidate:
     def read(self, index: int, candidate: object) -> Choice:
         choice = Choice(index, google=unknown_members(candidate, _KNOWN_OF_CANDIDATES))
         own: dict[int, tuple[int, str]] = {}
-        """Of this piece: the number of a part -> where its text begins, and the text."""
+        """Number of a part in this piece -> where its text begins in the whole answer, and the text."""
         for number, part in enumerate(items(member(member(candidate, "content"), "parts"))):
             read = read_part(part)
             if isinstance(read, Text):

@@ -220,7 +220,7 @@ class _OpenCalls:
     def __init__(self) -> None:
         self._calls: list[ToolCall] = []
         self._results: dict[int, ToolResult] = {}
-        """By the place of the call."""
+        """Place of a call in `_calls` -> its result."""
 
     def add(self, parts: list[Part], path: str) -> None:
         """Takes the calls of a content of the model. Raises InvalidRequest if only some results of the calls before

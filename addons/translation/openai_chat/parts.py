@@ -54,7 +54,7 @@ def read_content(message: Message, path: str, notes: Notes) -> list[Part]:
 
 
 def read_instructions(message: Message, path: str, notes: Notes) -> list[Text]:
-    """The same of a message of the system or the developer. Raises InvalidRequest where it is not all text."""
+    """The text of a message of the system or the developer. Raises InvalidRequest where it is not all text."""
     parts = read_content(message, path, notes)
     if not all(isinstance(part, Text) for part in parts):
         raise InvalidRequest("instructions are text", f"{path}.content")
@@ -236,7 +236,7 @@ def _read_file(file: schema.File, path: str) -> Media:
 
 
 def url_of(medium: Media) -> str:
-    """Its URI, or a data URL of its bytes."""
+    """The URI of a picture or a file, or a data URL of its bytes."""
     return medium.uri if medium.uri is not None else f"data:{medium.mime_type};base64,{medium.data}"
 
 
@@ -247,7 +247,7 @@ def write_call(call: ToolCall, id: str) -> Json:
 
 
 def call_id(call: ToolCall) -> str:
-    """Its id, or a new one, with Google's signature behind it (see `signatures`)."""
+    """The id of a call, or a new one, with Google's signature behind it (see `signatures`)."""
     id = call.id or f"call_{uuid.uuid4().hex[:24]}"
     return signatures.with_signature(id, _google_signature(call.signature))
 

@@ -200,7 +200,7 @@ class _Messages:
             self.written.append({"role": "user", "content": self._content(rest)})
 
     def _give_id(self, call: ToolCall) -> str:
-        """Its own, if no other call of the turn has it, else a new one."""
+        """The call's own id if no other call of the turn has it, else a new one."""
         if call.id and call.id not in [id for _, id in self._waiting]:
             return call.id
         while (made := f"call_{self._made}") in self._ids:

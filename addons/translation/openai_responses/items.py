@@ -110,14 +110,14 @@ class Items:
         self.written: list[Json] = []
         """Those that have ended, and at most one that is open."""
         self.status = "completed"
-        """Of items that end."""
+        """The status of items that have ended."""
         self._events = 0
         """How many there have been."""
         self._open: _OpenItem | None = None
         self._texts: list[tuple[int, _OpenItem]] = []
         """The messages with text, each with the character of the answer that it begins at."""
         self._length = 0
-        """Of the answer's text, in characters."""
+        """The length of the answer's text so far, in characters."""
 
     def event(self, type: str, **members: object) -> Json:
         """The next event, with its number."""
