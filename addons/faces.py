@@ -65,6 +65,9 @@ def show(flow: http.HTTPFlow) -> None:
 
 def _put_sent(flow: http.HTTPFlow) -> None:
     """Put back what is sent. What somebody else has put on the flow meanwhile stays."""
+    if not _faces:
+        # The usual case, with every piece of a stream.
+        return
     if faces := _faces.get(flow):
         for name, sent, shown in zip(Face._fields, *faces, strict=True):
             if getattr(flow, name) is shown:
@@ -93,10 +96,11 @@ def _enter(stream: layers.HttpStream) -> None:
 
 def _leave(stream: layers.HttpStream) -> None:
     flow: http.HTTPFlow | None = getattr(stream, "flow", None)
-    if not flow:
+    has_view = ctx.master.addons.get("view") is not None
+    if not flow or not (has_view or _faces):
         return
     is_hook = stream._paused is not None and isinstance(stream._paused.command, commands.StartHook)
-    if ctx.master.addons.get("view") or (flow in _faces and not is_hook):
+    if has_view or (flow in _faces and not is_hook):
         show(flow)
         if not flow.live and not is_hook:
             del _faces[flow]

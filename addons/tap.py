@@ -25,6 +25,7 @@ from metering.json_array import WholeDocument
 from metering.sse import EventDecoder
 from metering.usage.formats import UNREAD
 from metering.usage.formats import Usage
+from metering.usage.reader import Reader
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ class Tap:
     def _start(self) -> None:
         reader = self.usage.reader
         if reader or self._on_event:
-            wanted = None if self._on_event or not reader else reader.wanted
+            wanted = None if self._on_event else reader
             self._parts = _Parts(self._coding, wanted, self._budget, event_stream=self.event_stream)
 
     def _read(self, piece: bytes) -> None:
@@ -150,12 +151,12 @@ class Tap:
 class _Parts:
     """What reads an answer: bytes in a coding become JSON values."""
 
-    def __init__(self, coding: str, wanted: frozenset[str] | None, budget: Budget, *, event_stream: bool) -> None:
-        """`wanted` is None if all of each value is. Raises DecodingError."""
+    def __init__(self, coding: str, reader: Reader | None, budget: Budget, *, event_stream: bool) -> None:
+        """`reader` says what is wanted of each value; None: all. Raises DecodingError."""
         self.decoder = decoder_for(coding, budget)
-        document = WholeDocument if wanted is None else partial(JsonDocument, wanted, budget)
+        document = partial(JsonDocument, reader.wanted, budget, reader.needs) if reader else WholeDocument
         self._events = EventDecoder(document, budget) if event_stream else None
-        self._body = JsonBody(wanted or frozenset(), budget)
+        self._body = JsonBody(reader.wanted if reader else frozenset(), budget)
 
     def values(self, data: bytes) -> list[object]:
         return [event.data for event in self._events.feed(data)] if self._events else self._body.feed(data)

@@ -6,6 +6,8 @@ present wins; nothing is summed and an absent field erases nothing. Vertex sends
 thoughts (discovery document of aiplatform v1).
 """
 
+import re
+
 from metering.call import Reading
 from metering.call import count
 from metering.call import word
@@ -33,6 +35,18 @@ DETAILS = {
     "candidatesTokensDetails": "output",
     "responseTokensDetails": "output",
 }
+
+
+TELLING = (
+    *(b"TokenCount", b"token_count", b"finishReason", b"finish_reason", b"blockReason", b"block_reason"),
+    *(b"webSearchQueries", b"web_search_queries", b"inlineData", b"inline_data", b"error", b"\\u"),
+)
+"""An event with none of these tells no count, no reason, no search, no picture and no error. (Names may be written with
+escapes: `\\u`.)"""
+
+
+_OTHER_CANDIDATE = re.compile(rb'"index"\s*:\s*[1-9]')
+"""Of several candidates each must come to its end."""
 
 
 class GeminiReader(Reader):
@@ -66,6 +80,17 @@ class GeminiReader(Reader):
     @property
     def terminal(self) -> bool:
         return self.reading.terminal
+
+    def needs(self, data: bytes | bytearray) -> bool:
+        # Most events of a stream are a piece of text, beside names that each of them repeats.
+        reading = self._reading
+        if not reading.content or any(word in data for word in TELLING) or _OTHER_CANDIDATE.search(data):
+            return True
+        return (
+            (b"raffic" in data and "trafficType" not in self._usage)
+            or (b"ersion" in data and reading.model_served is None)
+            or (b"esponse" in data and reading.response_id is None)
+        )
 
     def read(self, event: object) -> None:
         reading = self._reading

@@ -1,7 +1,9 @@
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from metering.json_values import snake
 from metering.usage.gemini import GeminiReader
@@ -345,3 +347,61 @@ class TestLive:
         reader = LiveReader()
         assert not told(reader, {"setupComplete": {}})
         assert told(reader, {"serverContent": {"modelTurn": {"parts": []}}}) == {"content": True}
+
+
+TEXT = {"candidates": [{"content": {"parts": [{"text": "a"}]}, "index": 0}]}
+NAMES = {"modelVersion": "gemini-2.5-flash", "responseId": "r"}
+
+
+@pytest.mark.parametrize(
+    ("event", "needed"),
+    [
+        (TEXT, False),
+        (TEXT | NAMES, False),
+        (TEXT | {"usageMetadata": {"trafficType": "ON_DEMAND"}}, False),
+        (TEXT | {"usageMetadata": {"totalTokenCount": 3}}, True),
+        (TEXT | {"usage_metadata": {"total_token_count": 3}}, True),
+        ({"candidates": [{"finishReason": "STOP"}]}, True),
+        ({"candidates": [{"finish_reason": "STOP"}]}, True),
+        ({"promptFeedback": {"blockReason": "SAFETY"}}, True),
+        ({"prompt_feedback": {"block_reason": "SAFETY"}}, True),
+        ({"candidates": [{"groundingMetadata": {"webSearchQueries": ["q"]}}]}, True),
+        ({"candidates": [{"grounding_metadata": {"web_search_queries": ["q"]}}]}, True),
+        ({"candidates": [{"content": {"parts": [{"inlineData": {"mimeType": "image/png"}}]}}]}, True),
+        ({"candidates": [{"content": {"parts": [{"inline_data": {"mime_type": "image/png"}}]}}]}, True),
+        ({"error": {"code": 500}}, True),
+        (TEXT | {"x": "\u00e9"}, True),
+        ({"candidates": [{"content": {"parts": [{"text": "b"}]}, "index": 1}]}, True),
+    ],
+)
+def test_events_that_tell_nothing_new(event: dict[str, Any], needed: bool) -> None:
+    data = json.dumps(event).encode()
+    reader = GeminiReader()
+    assert reader.needs(data)
+    reader.read(TEXT | NAMES | {"usageMetadata": {"trafficType": "ON_DEMAND"}})
+    assert reader.needs(data) == needed
+
+
+@pytest.mark.parametrize(
+    "event",
+    [{"usageMetadata": {"trafficType": "ON_DEMAND"}}, {"modelVersion": "m"}, {"response_id": "r"}],
+)
+def test_names_that_are_not_known_yet(event: dict[str, Any]) -> None:
+    reader = GeminiReader()
+    reader.read(TEXT)
+    assert reader.needs(json.dumps(TEXT | event).encode())
+
+
+@given(
+    st.lists(
+        st.sampled_from([TEXT, TEXT | NAMES, {"usageMetadata": {"totalTokenCount": 3}}, {"error": {}}]), max_size=6
+    )
+)
+def test_nothing_is_missed(events: list[dict[str, Any]]) -> None:
+    """What is not needed changes no reading."""
+    every, needed = GeminiReader(), GeminiReader()
+    for event in events:
+        every.read(event)
+        if needed.needs(json.dumps(event).encode()):
+            needed.read(event)
+    assert needed.reading == every.reading
