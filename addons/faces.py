@@ -65,9 +65,6 @@ def show(flow: http.HTTPFlow) -> None:
 
 def _put_sent(flow: http.HTTPFlow) -> None:
     """Put back what is sent. What somebody else has put on the flow meanwhile stays."""
-    if not _faces:
-        # The usual case, with every piece of a stream.
-        return
     if faces := _faces.get(flow):
         for name, sent, shown in zip(Face._fields, *faces, strict=True):
             if getattr(flow, name) is shown:
@@ -79,6 +76,12 @@ _theirs = layers.HttpStream.handle_event
 
 def handle_event(self: layers.HttpStream, event: Any) -> Generator[Any, Any, None]:
     """What theirs does, while what is sent is on the flow."""
+    # While a stream passes, nothing is shown and nothing has to be put back.
+    is_shown = _faces or ctx.master.addons.get("view") is not None
+    return _handle_shown(self, event) if is_shown else _theirs(self, event)
+
+
+def _handle_shown(self: layers.HttpStream, event: Any) -> Generator[Any, Any, None]:
     try:
         _enter(self)
         for command in _theirs(self, event):
@@ -96,11 +99,10 @@ def _enter(stream: layers.HttpStream) -> None:
 
 def _leave(stream: layers.HttpStream) -> None:
     flow: http.HTTPFlow | None = getattr(stream, "flow", None)
-    has_view = ctx.master.addons.get("view") is not None
-    if not flow or not (has_view or _faces):
+    if not flow:
         return
     is_hook = stream._paused is not None and isinstance(stream._paused.command, commands.StartHook)
-    if has_view or (flow in _faces and not is_hook):
+    if ctx.master.addons.get("view") or (flow in _faces and not is_hook):
         show(flow)
         if not flow.live and not is_hook:
             del _faces[flow]

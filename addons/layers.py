@@ -157,14 +157,16 @@ _their_client_send = _http1.Http1Client.send
 
 def _server_send(self: _http1.Http1Server, event: Any) -> Commands:
     """Drops the trailers of an HTTP/2 upstream, for a client that speaks HTTP/1.1."""
-    if not isinstance(event, _events.ResponseTrailers):
-        yield from _their_server_send(self, event)
+    return _nothing() if isinstance(event, _events.ResponseTrailers) else _their_server_send(self, event)
 
 
 def _client_send(self: _http1.Http1Client, event: Any) -> Commands:
     """Drops the trailers of an HTTP/2 client, for an upstream that speaks HTTP/1.1."""
-    if not isinstance(event, _events.RequestTrailers):
-        yield from _their_client_send(self, event)
+    return _nothing() if isinstance(event, _events.RequestTrailers) else _their_client_send(self, event)
+
+
+def _nothing() -> Commands:
+    yield from ()
 
 
 # Answers before the answer: 100, 102 and 103, which mitmproxy takes for the final one. 101 is final. ------------------
@@ -209,6 +211,12 @@ def _get_connection(self: layers.HttpLayer, event: layers.GetHttpConnection, *, 
 
 
 def _handle_http_event(self: layers.HttpLayer, event: events.Event) -> Commands:
+    # Not a generator around theirs for every piece of a stream.
+    is_of_ours = isinstance(event, events.Wakeup | events.OpenConnectionCompleted)
+    return _handle_connection_event(self, event) if is_of_ours else _their_http_event(self, event)
+
+
+def _handle_connection_event(self: layers.HttpLayer, event: events.Event) -> Commands:
     command = event.command if isinstance(event, events.Wakeup) else None
     # A layer notes the commands of layers inside, which pass through it.
     if isinstance(command, Deadline) and command not in self.command_sources:
