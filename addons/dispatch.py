@@ -41,7 +41,7 @@ DROPPED_HEADERS = re.compile(
 replaced."""
 MOST_PAGES = 100
 """How many pages of a list are fetched for one call."""
-UNREADABLE = Failure(502, "The upstream's answer cannot be read.", "UNAVAILABLE")
+UNREADABLE = refusal(502, "The upstream's answer cannot be read.")
 
 Renew = Callable[[http.Request], Awaitable[bool]]
 """Gives a request that got 401 another credential, if it can."""

@@ -19,6 +19,7 @@ from addons.translation.errors import Failure
 from addons.translation.errors import google_error
 from addons.translation.errors import openai_error
 from addons.translation.errors import read_error
+from addons.translation.errors import refusal
 from addons.translation.plan import AnswerBody
 from addons.translation.plan import Conversion
 from addons.translation.plan import Plan
@@ -34,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 KEPT_HEADERS = frozenset({"date", "server", "retry-after", "connection"})
 """Headers of the upstream's answer that a converted answer keeps."""
-UNREACHED = Failure(502, "The upstream did not answer one of the calls that this one became.", "UNAVAILABLE")
+UNREACHED = refusal(502, "The upstream did not answer one of the calls that this one became.")
 BROKE = Told(502, None, broke=True)
 
 

@@ -65,11 +65,6 @@ NO_DIFFERENCE = (
     # Gemini and Responses, which get it, tell it like "stop".
     ("addons.translation.openai_chat", "FINISH_REASONS: 'function_call': becomes"),
     ("addons.translation.openai_chat", "FINISH_REASONS: 'tool_calls': becomes"),
-    # The nearest ratio is the same.
-    *(
-        ("addons.translation.images", f"SHAPES: '{size}': '{ratio}'")
-        for size, ratio in {"1792x1024": "16:9", "1024x1792": "9:16", "1536x1024": "3:2", "1024x1536": "2:3"}.items()
-    ),
 )
 """Changes that nothing can notice: in which package, and how they are told. A row here is to be deleted from its table
 if it says nothing to a reader either."""

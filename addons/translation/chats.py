@@ -18,6 +18,7 @@ from addons.translation.conversation import Request
 from addons.translation.conversation import Written
 from addons.translation.errors import Failure
 from addons.translation.errors import InvalidRequest
+from addons.translation.errors import refusal
 from addons.translation.gemini.read_answer import AnswerReader as GeminiReader
 from addons.translation.gemini.read_request import read_request as read_gemini
 from addons.translation.gemini.write_answer import StreamWriter as GeminiWriter
@@ -97,7 +98,7 @@ class ChatConversion:
     def cut(self) -> bytes:
         if self._reader.finished:
             return self.end()
-        return self.fail(Failure(502, "The upstream broke off its answer.", "UNAVAILABLE"))
+        return self.fail(refusal(502, "The upstream broke off its answer."))
 
     @property
     def failed(self) -> bool:
@@ -145,7 +146,7 @@ EVENTS = "text/event-stream"
 
 
 class ClientDialect(NamedTuple):
-    """The functions that write get, beside the answer, the client's request and the body that it was read from."""
+    """What a client speaks. The functions that write also get its request, and the body that this was read from."""
 
     read_request: Callable[[Json], Request]
     write_answer: Callable[[Answer, Request, Json], Json]

@@ -4,8 +4,7 @@ Strategy: a dialect's module reads its own form into these classes, or writes th
 knows no other dialect. The form is a superset: what only one dialect knows is kept (signatures at the very part
 they belong to, the detail of one image, the log probabilities of one choice), and a writer that has no place
 for something says so in `Notes`. What only Gemini knows is kept in members named `google`, in Google's own words;
-they go to nobody else. What a client got wrong is an
-`InvalidRequest` (`errors.py`), raised before anything is sent.
+they go to nobody else. What a client got wrong is an `InvalidRequest` (`errors.py`), raised before anything is sent.
 
 A piece of a streamed answer is an `Answer` too: its parts are what is new.
 """

@@ -28,6 +28,11 @@ MISSING = "skip_thought_signature_validator"
 """What Google accepts in place of a signature that got lost (on Vertex no other value)."""
 
 
+def google_value(signature: Signature | None) -> str | None:
+    """The signature, if it is Google's."""
+    return signature.value if signature and signature.issuer == "google" else None
+
+
 def with_signature(id: str, signature: str | None) -> str:
     return f"{id}{IN_ID}{signature}" if signature else id
 

@@ -59,7 +59,7 @@ FAMILIES = {
     r"gemini-2\.5-pro": _BEFORE_3._replace(budgets=(128, 32768)),
     r"gemini-2\.5-flash-lite": _BEFORE_3._replace(budgets=(512, 24576), stops_at_zero=True),
     r"gemini-2\.5-": _BEFORE_3._replace(budgets=(1, 24576), stops_at_zero=True),
-    r"gemini-(?:1\.|2\.0)": _BEFORE_3,
+    r"gemini-(?:1\.|2\.0|robotics-er-1\.5)": _BEFORE_3,
     r"gemini-3-pro-image": Family(levels=()),
     r"gemini-3\.1-flash-image": Family(levels=("MINIMAL", "HIGH")),
     r"gemini-3-pro": Family(levels=("LOW", "HIGH")),

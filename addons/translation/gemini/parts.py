@@ -18,6 +18,7 @@ from addons.translation.conversation import ToolCall
 from addons.translation.conversation import ToolResult
 from addons.translation.gemini.families import Family
 from addons.translation.gemini.schema import as_list
+from addons.translation.signatures import google_value
 from addons.translation.validation import camel
 from metering.json_values import both
 from metering.json_values import items
@@ -46,14 +47,9 @@ def write_part(part: Part, family: Family, signature: str | None = None) -> Json
         if part.id and family.takes_call_ids:
             call["id"] = part.id
         written["functionCall"] = call
-    if signature := google_signature(part.signature) or signature:
+    if signature := google_value(part.signature) or signature:
         written["thoughtSignature"] = signature
     return written
-
-
-def google_signature(signature: Signature | None) -> str | None:
-    """The thought signature, if it is Google's."""
-    return signature.value if signature and signature.issuer == "google" else None
 
 
 def write_media(media: Media, family: Family) -> Json:
@@ -61,7 +57,7 @@ def write_media(media: Media, family: Family) -> Json:
     written = write_data(media)
     if media.clip:
         written["videoMetadata"] = media.clip
-    if signature := google_signature(media.signature):
+    if signature := google_value(media.signature):
         written["thoughtSignature"] = signature
     if media.detail and family.resolution_per == "part":
         written["mediaResolution"] = {"level": f"MEDIA_RESOLUTION_{media.detail.upper()}"}

@@ -27,6 +27,7 @@ from metering.json_values import member
 from metering.json_values import number_of
 from metering.json_values import text_of
 from metering.usage.gemini import COUNTS
+from metering.usage.gemini import DETAILS
 from metering.usage.gemini import merge
 from metering.usage.gemini import take_usage
 
@@ -57,8 +58,9 @@ FINISH_REASONS: dict[str, Finish | None] = {
 }
 """`finishReason` -> how the answer ended. None, and reasons that are not here: STOP if there is content, CONTENT_FILTER
 if there is none."""
+_COUNTED = both(" ".join((*COUNTS, *DETAILS)))
+"""Members of `usageMetadata` that are counts, or hold some."""
 _KNOWN_OF_ANSWERS = both("candidates modelVersion responseId error")
-_COUNTED = both(" ".join(COUNTS))
 _KNOWN_OF_CANDIDATES = both("content index finishReason")
 """Members that need not be kept for Google's own clients, as they are written from the neutral form."""
 
@@ -93,8 +95,8 @@ class AnswerReader:
             answer.service_tier = SERVED_TIERS.get(text_of(member(usage, "trafficType")) or "")
         answer.google = unknown_members(document, _KNOWN_OF_ANSWERS)
         for position, candidate in enumerate(items(member(document, "candidates"))):
-            index = member(candidate, "index")
-            index = index if isinstance(index, int) and index >= 0 else position
+            index = number_of(member(candidate, "index"), position)
+            index = index if index >= 0 else position
             answer.choices.append(self._candidate(index).read(index, candidate))
         feedback = member(document, "promptFeedback")
         if not answer.choices and (reason := member(feedback, "blockReason")):

@@ -14,6 +14,7 @@ from addons.translation.conversation import Usage
 from addons.translation.conversation import to_bytes
 from addons.translation.errors import Failure
 from addons.translation.errors import google_error
+from addons.translation.errors import unfinished
 from addons.translation.gemini.families import NEWEST
 from addons.translation.gemini.parts import write_part
 from addons.translation.gemini.schema import SERVED_TIERS
@@ -190,7 +191,7 @@ class StreamWriter:
         if self._has_ended:
             return b""
         if not self._blocked and not (self._choices and all(one.ended for one in self._choices.values())):
-            return self.fail(Failure(502, "The upstream ended its answer before its end.", "UNAVAILABLE"))
+            return self.fail(unfinished())
         last: Json = {"candidates": [one.end() for one in self._choices.values()]} if self._choices else {}
         if usage := self._google_usage or _usage_metadata(self._usage, self._tier):
             last["usageMetadata"] = usage

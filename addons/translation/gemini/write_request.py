@@ -26,7 +26,6 @@ from addons.translation.errors import InvalidRequest
 from addons.translation.gemini.families import Family
 from addons.translation.gemini.families import family_of
 from addons.translation.gemini.parts import RESOLUTIONS
-from addons.translation.gemini.parts import google_signature
 from addons.translation.gemini.parts import write_media
 from addons.translation.gemini.parts import write_part
 from addons.translation.gemini.schema import MODES
@@ -208,7 +207,7 @@ def _model_parts(parts: list[Part], family: Family) -> list[Json]:
     """The parts of a turn of the model; thoughts only where a client that speaks Gemini gives them back. If no call has
     a signature, as it got lost, the first gets the one that Google accepts in its place."""
     calls = [part for part in parts if isinstance(part, ToolCall)]
-    lost = family.needs_signatures and calls and not any(google_signature(call.signature) for call in calls)
+    lost = family.needs_signatures and calls and not any(signatures.google_value(call.signature) for call in calls)
     return [
         write_part(part, family, signatures.MISSING if lost and part is calls[0] else None)
         for part in parts

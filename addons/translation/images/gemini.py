@@ -11,6 +11,7 @@ from addons.translation.conversation import Text
 from addons.translation.conversation import Usage
 from addons.translation.errors import Failure
 from addons.translation.errors import InvalidRequest
+from addons.translation.gemini.parts import write_data
 from addons.translation.gemini.read_answer import FINISH_REASONS
 from addons.translation.gemini.read_answer import AnswerReader
 from addons.translation.images.families import family_of
@@ -39,7 +40,7 @@ def write_requests(request: ImageRequest) -> list[Json]:
     if request.mask:
         raise InvalidRequest("masks need an Imagen model, such as imagen-3.0-capability-001", "mask")
     request.drop(*IMAGEN_PARAMETERS, *EDIT_PARAMETERS)
-    parts: list[Json] = [_part(picture) for picture in request.images]
+    parts = [write_data(picture) for picture in request.images]
     contents: list[Json] = [{"role": "user", "parts": [*parts, {"text": request.prompt}]}]
     config: Json = {"responseModalities": ["TEXT", "IMAGE"]}
     if image_config := _image_config(request):
@@ -48,12 +49,6 @@ def write_requests(request: ImageRequest) -> list[Json]:
         {"contents": contents, "generationConfig": config | request.seed_of_call(number, least=0)}
         for number in range(request.n)
     ]
-
-
-def _part(picture: Media) -> Json:
-    if picture.uri is not None:
-        return {"fileData": {"mimeType": picture.mime_type, "fileUri": picture.uri}}
-    return {"inlineData": {"mimeType": picture.mime_type, "data": picture.data}}
 
 
 def _image_config(request: ImageRequest) -> Json:

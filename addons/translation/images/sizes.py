@@ -23,16 +23,11 @@ class Shape(NamedTuple):
     """1K, 2K or 4K: about how many pixels a side has."""
 
 
-SHAPES = {
-    "1792x1024": Shape("16:9", "2K"),
-    "1024x1792": Shape("9:16", "2K"),
-    "1536x1024": Shape("3:2", "2K"),
-    "1024x1536": Shape("2:3", "2K"),
-}
-"""OpenAI's `size` -> Google's words for it, where that is not the nearest ratio with a tier by the area: these are the
-largest sizes of OpenAI's models, and get Google's next larger tier."""
+LARGEST = {"1792x1024": "2K", "1024x1792": "2K", "1536x1024": "2K", "1024x1536": "2K"}
+"""The largest sizes of OpenAI's models -> their tier. By their area they would get a smaller one."""
 TIERS = {"1K": 1536.0, "2K": 3072.0, "4K": float("inf")}
-"""Tier -> the sides of its images are shorter than this, in pixels. It is the side of a square of the same area."""
+"""Tier -> images of less than a square of this side, in pixels, are in it. An example: 1024x768 has less area than
+1536x1536, so it is 1K."""
 SIDES = {"1K": 1024, "2K": 2048, "4K": 4096}
 """Tier -> the side of a square image, in pixels. An image of another ratio has the same area."""
 RATIOS = ("1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9")
@@ -43,15 +38,14 @@ IMAGEN_RATIOS = ("1:1", "3:4", "4:3", "9:16", "16:9")
 SIZE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})")
 """Width and height in pixels."""
 Ratio = Annotated[str, Field(pattern=r"^(([1-9]\d{0,3}):([1-9]\d{0,3})|auto)$")]
-"""Of width to height, such as 16:9; or `auto`."""
+"""A ratio of width to height, such as 16:9; or `auto`."""
 
 
 def shape_of(size: str, ratios: Iterable[str]) -> Shape:
     """A size, such as 1024x768, in Google's words, for a model that takes these ratios."""
     width, height = map(int, size.split("x"))
-    known = SHAPES.get(size)
-    tier = known.tier if known else next(tier for tier, side in TIERS.items() if sqrt(width * height) < side)
-    return Shape(known.ratio if known and known.ratio in ratios else nearest(width / height, ratios), tier)
+    by_area = next(tier for tier, side in TIERS.items() if sqrt(width * height) < side)
+    return Shape(nearest(width / height, ratios), LARGEST.get(size, by_area))
 
 
 def nearest(proportion: float, choices: Iterable[str]) -> str:

@@ -249,14 +249,10 @@ def write_call(call: ToolCall, id: str) -> Json:
 def call_id(call: ToolCall) -> str:
     """The id of a call, or a new one, with Google's signature behind it (see `signatures`)."""
     id = call.id or f"call_{uuid.uuid4().hex[:24]}"
-    return signatures.with_signature(id, _google_signature(call.signature))
+    return signatures.with_signature(id, signatures.google_value(call.signature))
 
 
 def extra_content(signature: Signature | None) -> Json:
     """The member in which Google's own OpenAI endpoint puts a signature; no member for one that is not Google's."""
-    value = _google_signature(signature)
+    value = signatures.google_value(signature)
     return {"extra_content": {"google": {"thought_signature": value}}} if value else {}
-
-
-def _google_signature(signature: Signature | None) -> str | None:
-    return signature.value if signature and signature.issuer == "google" else None

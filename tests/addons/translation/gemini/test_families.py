@@ -25,6 +25,7 @@ TUNED = BEFORE_3 | {"json_with_functions": True, "resolution_per": None}
     [
         ("gemini-1.5-pro-002", BEFORE_3),
         ("gemini-2.0-flash-001", BEFORE_3),
+        ("gemini-robotics-er-1.5-preview", BEFORE_3),
         ("gemini-2.5-pro", BEFORE_3),
         ("gemini-2.5-flash-lite-preview-09-2025", BEFORE_3),
         ("gemini-live-2.5-flash-preview", BEFORE_3),

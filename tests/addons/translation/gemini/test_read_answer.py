@@ -208,6 +208,24 @@ def test_usage_of_a_stream_is_the_last_that_was_told() -> None:
     assert answers[0].service_tier == "flex"
 
 
+def test_details_may_come_after_the_counts() -> None:
+    reader = AnswerReader()
+    reader.read({"usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 2, "totalTokenCount": 11}})
+    details = [{"modality": "IMAGE", "tokenCount": 4}]
+    answer = reader.read({"usageMetadata": {"promptTokensDetails": details}})
+    assert answer.usage
+    assert (answer.usage.input, answer.usage.input_by_modality) == (9, {"image": 4})
+
+
+def test_a_traffic_type_alone_is_no_usage() -> None:
+    assert AnswerReader().read({"usageMetadata": {"trafficType": "ON_DEMAND"}}).usage is None
+
+
+def test_an_index_that_is_no_number() -> None:
+    answer = AnswerReader().read({"candidates": [{"index": True}, {"index": -1}]})
+    assert [choice.index for choice in answer.choices] == [0, 1]
+
+
 @pytest.mark.parametrize(
     ("candidates", "span"),
     [
