@@ -120,7 +120,9 @@ class Credentials:
             try:
                 token = await self._sources[service.name].token()
             except TokenError as e:
-                self._refuse(flow, exchange, service, refusal(e.status, str(e)), e.headers)
+                # The client may have gone meanwhile.
+                if not exchange.is_over:
+                    self._refuse(flow, exchange, service, refusal(e.status, str(e)), e.headers)
                 return
             request.headers["authorization"] = f"Bearer {token}"
             if service.quota_project:

@@ -1,6 +1,7 @@
 """How the requests of a plan are sent: the first by mitmproxy, others at the same time beside it, and the next pages
 of a list after it."""
 
+import functools
 import re
 from collections.abc import Awaitable
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from addons.configuration.settings import Settings
 from addons.configuration.values import Endpoint
 from addons.exchange import Attempt
 from addons.exchange import Exchange
+from addons.metered import read_answer
 from addons.translation.errors import Failure
 from addons.translation.errors import InvalidRequest
 from addons.translation.errors import read_error
@@ -30,6 +32,7 @@ from addons.upstream import document_of
 from addons.upstream import header_name
 from addons.upstream import send
 from metering.call import ErrorType
+from metering.call import Reading
 from metering.paths import parse
 from metering.request import asked
 
@@ -75,8 +78,12 @@ def dispatch(flow: http.HTTPFlow, exchange: Exchange, service: Service, renew: R
         exchange.learn(project=target.fields.get("project"), location=target.fields.get("location"))
         exchange.learn(publisher=target.publisher)
     if copies:
-        sent = Attempt(target, first.method)
-        exchange.together = Together(copies, renew, lambda answer: exchange.send(sent.answered(answer)))
+        read = functools.partial(read_answer, target, first.method, exchange.call.model)
+
+        def note(started_at: int, answer: http.Response, reading: Reading | None) -> None:
+            exchange.send(Attempt(target, first.method, started_at=started_at).answered(answer, reading))
+
+        exchange.together = Together(copies, renew, read, note)
 
 
 def _root(flow: http.HTTPFlow, service: Service, settings: Settings, plan: Plan) -> tuple[Endpoint, str]:

@@ -35,6 +35,7 @@ from addons.translation.plan import Plan
 from addons.upstream import Together
 from metering.call import Call
 from metering.call import ErrorType
+from metering.call import Reading
 from metering.paths import Target
 from metering.request import Asked
 
@@ -84,15 +85,24 @@ class Attempt:
     method: str
     answer: http.Response | None = None
     """If we have sent it. The answer to what mitmproxy sends is on its flow."""
+    reading: Reading | None = None
+    """What that answer tells, if it is one of several that make up the answer."""
     is_repetition: bool = False
     """Whether its answer takes the place of an earlier one; else it is one of several that make up the answer."""
     started_at: int = field(default_factory=lambda: time.time_ns() // 1000)
     """Microseconds since the epoch, and `ended_at` when its answer was here, if that has been noted."""
     ended_at: int | None = None
 
-    def answered(self, answer: http.Response, *, is_repetition: bool = False) -> "Attempt":
+    @property
+    def is_error(self) -> bool:
+        return self.answer is not None and self.answer.status_code >= 400
+
+    def answered(
+        self, answer: http.Response, reading: Reading | None = None, *, is_repetition: bool = False
+    ) -> "Attempt":
         """The same attempt, of which the answer is here now."""
-        return replace(self, answer=answer, is_repetition=is_repetition, ended_at=time.time_ns() // 1000)
+        ended_at = time.time_ns() // 1000
+        return replace(self, answer=answer, reading=reading, is_repetition=is_repetition, ended_at=ended_at)
 
 
 @dataclass(slots=True, weakref_slot=True, eq=False)
@@ -217,10 +227,9 @@ class Exchange:
         return next((attempt.answer for attempt in self.attempts if attempt.is_repetition), None)
 
     @property
-    def others(self) -> list[tuple[Attempt, http.Response]]:
-        """The requests that were sent beside the first, with their answers."""
-        beside = (attempt for attempt in self.attempts if not attempt.is_repetition)
-        return [(attempt, attempt.answer) for attempt in beside if attempt.answer]
+    def others(self) -> list[Attempt]:
+        """The requests that were sent beside the first, and are answered."""
+        return [attempt for attempt in self.attempts if attempt.answer and not attempt.is_repetition]
 
     # What its row says of it
 

@@ -76,9 +76,14 @@ _theirs = layers.HttpStream.handle_event
 
 def handle_event(self: layers.HttpStream, event: Any) -> Generator[Any, Any, None]:
     """What theirs does, while what is sent is on the flow."""
-    # While a stream passes, nothing is shown and nothing has to be put back.
-    is_shown = _faces or ctx.master.addons.get("view") is not None
+    # While a stream passes, nothing is shown, and nothing has to be put back.
+    is_shown = _has_view() or getattr(self, "flow", None) in _faces
     return _handle_shown(self, event) if is_shown else _theirs(self, event)
+
+
+def _has_view() -> bool:
+    """Whether there is a console, which may look at any time. (One that has no flows is false.)"""
+    return ctx.master.addons.get("view") is not None
 
 
 def _handle_shown(self: layers.HttpStream, event: Any) -> Generator[Any, Any, None]:
@@ -102,7 +107,7 @@ def _leave(stream: layers.HttpStream) -> None:
     if not flow:
         return
     is_hook = stream._paused is not None and isinstance(stream._paused.command, commands.StartHook)
-    if ctx.master.addons.get("view") or (flow in _faces and not is_hook):
+    if _has_view() or (flow in _faces and not is_hook):
         show(flow)
         if not flow.live and not is_hook:
             del _faces[flow]

@@ -111,7 +111,9 @@ def _tells_client(stream: layers.HttpStream, command: Any) -> bool:
 
 
 def _last_words(stream: layers.HttpStream) -> list[layers.SendHttp] | None:
-    exchange = ctx.master.addons.get("layers").exchanges.get(stream.flow)
+    # The remedies stay when the script has gone.
+    addon = ctx.master.addons.get("layers")
+    exchange = addon.exchanges.get(stream.flow) if addon else None
     words = exchange.last_words if exchange else b""
     return _sent(stream, [_events.ResponseData(stream.stream_id, words)]) if words else None
 

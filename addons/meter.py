@@ -72,8 +72,9 @@ class Meter:
             # Another addon has answered: of an upstream's answer no more than the head is here.
             exchange.answer()
             return
-        first = exchange.attempts[0]
-        if first.target:
+        first = exchange.attempts[0] if exchange.attempts else None
+        target = (first and first.target) or exchange.target
+        if first and first.target:
             metered.read_with(usage_of(first.target, first.method, call.model))
         server = flow.server_conn
         metered.begin_answer(response.status_code, server.timestamp_tls_setup or server.timestamp_tcp_setup or 0.0)
@@ -85,7 +86,7 @@ class Meter:
         elif response.status_code >= 400:
             metered.read_with(Usage(ErrorReader(), metered.usage.state))
         tap = metered.tap = Tap(response, metered.usage, functools.partial(self._tell_end, exchange))
-        in_array = getattr(first.target or exchange.target, "operation", None) == "streamGenerateContent"
+        in_array = target is not None and target.operation == "streamGenerateContent"
         call.streamed = tap.event_stream or (in_array and response.status_code < 400)
         if not exchange.repeated:
             response.stream = tap

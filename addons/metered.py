@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from dataclasses import field
 from typing import NamedTuple
 
+from mitmproxy import http
+
 from addons.tap import Tap
+from addons.upstream import document_of
 from metering.budget import Budget
 from metering.call import Call
 from metering.call import ErrorType
@@ -17,7 +20,10 @@ from metering.call import UsageState
 from metering.outcome import Ending
 from metering.outcome import Outcome
 from metering.outcome import outcome
+from metering.paths import Target
+from metering.usage.errors import ErrorReader
 from metering.usage.formats import Usage
+from metering.usage.formats import usage_of
 from metering.usage.videos import PollReader
 from metering.usage.videos import Settlement
 
@@ -188,3 +194,11 @@ def _of_what_was_told(told: Told, reading: Reading) -> Outcome | None:
 def perf_counter_at(timestamp: float) -> int:
     """What `time.perf_counter_ns` was at a time that mitmproxy has noted, in seconds since the epoch."""
     return time.perf_counter_ns() - max(0, int((time.time() - timestamp) * 1e9))
+
+
+def read_answer(target: Target | None, method: str, model: str | None, answer: http.Response) -> Reading | None:
+    """What an answer tells that is here whole; None where nothing is read of such answers."""
+    reader = ErrorReader() if answer.status_code >= 400 else usage_of(target, method, model).reader
+    if reader:
+        reader.read(document_of(answer))
+    return reader.reading if reader else None

@@ -15,7 +15,6 @@ from mitmproxy import tls
 from mitmproxy.flow import Error
 from mitmproxy.proxy import server_hooks
 
-from addons.exchange import Attempt
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
 from addons.exchange import State
@@ -26,15 +25,12 @@ from addons.metered import Metered
 from addons.metered import Told
 from addons.options import Options
 from addons.options import is_start
-from addons.upstream import document_of
 from metering.call import AttemptRow
 from metering.call import Reading
 from metering.database import LedgerError
 from metering.ledger import Ledger
 from metering.outcome import Ending
-from metering.usage.errors import ErrorReader
 from metering.usage.errors import http_code
-from metering.usage.formats import usage_of
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +83,7 @@ class Recorder:
         exchange = self._under_way.get(flow)
         if not exchange or not exchange.metered:
             return
-        if not exchange.is_over and not flow.request.stream:
+        if not exchange.is_over:
             self._open(flow, exchange)
         exchange.metered.let_go()
 
@@ -105,6 +101,9 @@ class Recorder:
     def response(self, flow: http.HTTPFlow) -> None:
         exchange = self._under_way.get(flow)
         if exchange and not exchange.is_held and not flow.websocket:
+            if exchange.metered and exchange.metered.settled_at is None:
+                # Something has failed before this.
+                self.settle(exchange, Ending.COMPLETE)
             self._end(flow, exchange)
 
     @harmless
@@ -145,11 +144,9 @@ class Recorder:
         metered = exchange.metered
         if not metered:
             return
-        others = [read_other(exchange, attempt, answer) for attempt, answer in exchange.others]
-        answers = [answer for _, answer in exchange.others]
-        told = [one for one, answer in zip(others, answers, strict=True) if one and answer.status_code < 400]
-        if metered.settle(ending, told, exchange.refused_as) and self._ledger:
-            exchange.call.tries = attempt_rows(exchange, metered, others)
+        others = [one.reading for one in exchange.others if one.reading and not one.is_error]
+        if metered.settle(ending, others, exchange.refused_as) and self._ledger:
+            exchange.call.tries = attempt_rows(exchange, metered)
             self._ledger.commit(exchange.call, metered.settlement)
 
     @harmless
@@ -195,6 +192,9 @@ class Recorder:
     def _end(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         self._under_way.pop(flow, None)
         exchange.move(State.SETTLED)
+        if not exchange.last_words:
+            # Consoles keep flows: what was asked is not kept with them.
+            self._exchanges.pop(flow, None)
 
     def _break_off(self, flow: http.HTTPFlow, exchange: Exchange, ending: Ending) -> None:
         """Settle a call that has not come to its end."""
@@ -202,7 +202,7 @@ class Recorder:
             # Nothing has gone out yet.
             self._tell_status(exchange, None)
         if exchange.metered and exchange.metered.tap:
-            exchange.metered.tap.flush()
+            exchange.metered.tap.break_off()
         self.settle(exchange, ending)
         self._end(flow, exchange)
 
@@ -227,19 +227,9 @@ class Recorder:
         return self._connect_errors.get(client, {}).get(message, Ending.CUT)
 
 
-def read_other(exchange: Exchange, attempt: Attempt, answer: http.Response) -> Reading | None:
-    """What the answer to a request that was sent beside the first tells; None where nothing is read of such answers."""
-    reader = usage_of(attempt.target, attempt.method, exchange.call.model).reader
-    if answer.status_code >= 400:
-        reader = ErrorReader()
-    if reader:
-        reader.read(document_of(answer))
-    return reader.reading if reader else None
-
-
-def attempt_rows(exchange: Exchange, metered: Metered, others: list[Reading | None]) -> list[AttemptRow]:
+def attempt_rows(exchange: Exchange, metered: Metered) -> list[AttemptRow]:
     """The rows of a call that was tried more than once: their counts add up to its own."""
-    call, beside = exchange.call, iter(others)
+    call = exchange.call
     if len(exchange.attempts) < 2:
         return []
     rows = []
@@ -261,8 +251,8 @@ def attempt_rows(exchange: Exchange, metered: Metered, others: list[Reading | No
             row.status, row.error_type = 401, http_code(401)
         else:
             row.status = attempt.answer.status_code
-            row.take(next(beside) or Reading(), call)
-            if attempt.answer.status_code >= 400:
+            row.take(attempt.reading or Reading(), call)
+            if attempt.is_error:
                 row.error_type = row.error_type or http_code(attempt.answer.status_code)
         rows.append(row)
     return rows

@@ -34,12 +34,13 @@ class Redact:
     def load(self, loader: Loader) -> None:
         edit_log_records()
         addons = ctx.master.addons
-        self._is_shown = any(addons.get(name) for name in SCREENS)
+        self._is_shown = any(addons.get(name) is not None for name in SCREENS)
         if self._is_shown:
             # For good: calls that are under way when a script is loaded anew must get back what they send.
             layers.HttpStream.handle_event = handle_event  # type: ignore[method-assign,assignment]
             mode_servers.ProxyConnectionHandler.handle_hook = handle_hook  # type: ignore[method-assign]
-        if view := addons.get("view"):
+        # One that has no flows yet is false.
+        if (view := addons.get("view")) is not None:
             addons.chain.insert(addons.chain.index(view), self._curtain)
 
     def http_connect_error(self, flow: http.HTTPFlow) -> None:

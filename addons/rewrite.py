@@ -60,15 +60,17 @@ class Rewrite:
         try:
             size = len(flow.request.raw_content or b"")
             plan = exchange.plan = await self._unhurried(size, lambda: self._plan(flow.request, exchange, service))
-            if flow.error:
+            if flow.error or exchange.is_over:
+                # The client has gone.
                 return
             if plan.sendings:
                 dispatch(flow, exchange, service, self._renewing(service))
             else:
                 self._answer(flow, exchange)
         except InvalidRequest as e:
-            failure = Failure(e.status, e.message, e.code or code_of(e.status))
-            exchange.refuse(flow, failure, ErrorType.BAD_REQUEST, e.param)
+            if not exchange.is_over:
+                failure = Failure(e.status, e.message, e.code or code_of(e.status))
+                exchange.refuse(flow, failure, ErrorType.BAD_REQUEST, e.param)
 
     async def responseheaders(self, flow: http.HTTPFlow) -> None:
         exchange, response = self.exchanges.get(flow), flow.response

@@ -27,6 +27,7 @@ from addons.upstream import Unhurried
 from addons.upstream import content_of
 from addons.upstream import document_of
 from addons.upstream import header_name
+from metering.budget import Budget
 from metering.call import ErrorType
 from metering.json_array import WholeDocument
 from metering.sse import EventDecoder
@@ -206,7 +207,7 @@ def _as_events(response: http.Response, conversion: Conversion) -> bytes:
     """A stream that came whole: after a repetition, or as a JSON array."""
     content = content_of(response)
     if is_stream(response):
-        decoder = EventDecoder(WholeDocument)
+        decoder = EventDecoder(WholeDocument, Budget(len(content)))
         documents = [event_of(event.data) for event in [*decoder.feed(content), *decoder.flush()]]
     else:
         document = json.loads(content)

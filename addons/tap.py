@@ -4,10 +4,12 @@ Strategy: a piece is decoded, parsed and read first, once, then passed on as it 
 parsed events from here (`share`). The call is settled (`on_end`)
 before the piece with the event that ends it, or with its last counted byte, is passed on, else in the final
 call, for which mitmproxy holds the end marker. Nothing raises: an exception in a stream callable would leave
-the client hanging. Trouble with reading makes the usage unsupported and never touches traffic; so does an answer
-that takes more work than its budget, as other calls would wait for it.
+the client hanging. Trouble with reading makes the usage unsupported, and so does an answer that takes more work
+than its budget, as other calls would wait for it. Neither touches an answer that is passed on as it came; one that is
+converted ends with an error, as it cannot be read.
 """
 
+import copy
 import logging
 import time
 from collections.abc import Callable
@@ -90,14 +92,15 @@ class Tap:
         """The answer that was taken is whole."""
         self._safely(self._watch_for_end, b"")
 
-    def flush(self) -> None:
-        """Read what is left: of an answer that was cut, or that has just ended."""
-        self._safely(self._flush)
+    def break_off(self) -> None:
+        """Read what is here of an event that has not come whole, as no more will be recorded. Nothing is changed for
+        what passes on: an answer may go on when its row is closed."""
+        self._safely(self._read_rest)
 
     def _watch_for_end(self, piece: bytes) -> None:
         self.complete = not piece or self.bytes == self._length
         if self.complete:
-            self.flush()
+            self._safely(self._flush)
         reader = self.usage.reader
         if self.complete or (reader and reader.ends_with_event and reader.terminal):
             self._on_end()
@@ -124,6 +127,17 @@ class Tap:
         if parts := self._parts:
             for value in parts.flush():
                 self._take(value)
+
+    def _read_rest(self) -> None:
+        reader, parts = self.usage.reader, self._parts
+        if not reader or not parts or self.complete:
+            return
+        for value in parts.rest():
+            if isinstance(value, bytes):
+                document = JsonDocument(reader.wanted, self._budget)
+                document.feed(value)
+                value = document.close()
+            reader.read(value)
 
     def _take(self, value: object) -> None:
         if reader := self.usage.reader:
@@ -163,6 +177,12 @@ class _Parts:
 
     def flush(self) -> list[object]:
         return [event.data for event in self._events.flush()] if self._events else self._body.flush()
+
+    def rest(self) -> list[object]:
+        """What `flush` would give, if it came to that now."""
+        if self._events:
+            return [event.data for event in copy.deepcopy(self._events).flush()]
+        return copy.deepcopy(self._body).flush()
 
 
 def _content_length(response: http.Response) -> int | None:

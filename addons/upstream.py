@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Awaitable
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from urllib3.util import SKIP_HEADER
 
 from addons.translation.conversation import from_bytes
 from metering.budget import TooMuchWork
+from metering.call import Reading
 from metering.decoding import DecodingError
 from metering.decoding import decode
 
@@ -29,7 +31,7 @@ CONNECT_S = 10.0
 """Seconds in which a connection to an upstream must be made: its name, TCP, a proxy's CONNECT and TLS together."""
 TIMEOUT_S = 300
 AT_ONCE = 16
-"""Requests for one call."""
+"""Requests for one call that are sent at the same time."""
 
 R = TypeVar("R")
 A = ParamSpec("A")
@@ -86,13 +88,16 @@ class Together:
         self,
         requests: Sequence[http.Request],
         renew: Callable[[http.Request], Awaitable[bool]],
-        on_answer: Callable[[http.Response], None],
+        read: Callable[[http.Response], Reading | None],
+        on_answer: Callable[[int, http.Response, Reading | None], None],
     ) -> None:
-        """`renew` gives a request that got 401 another credential, if it can; `on_answer` gets each answer as it comes,
-        also one that is tried again."""
+        """`renew` gives a request that got 401 another credential, if it can. `read` is called in a thread with each
+        answer as it comes, also to one that is tried again; then `on_answer`, with when its request went out
+        (microseconds since the epoch), the answer, and what was read."""
         self.answers: list[http.Response | Exception] = []
         """Once they are all here: those to the requests that were sent, in their order."""
         self._renew = renew
+        self._read = read
         self._on_answer = on_answer
         self._places = asyncio.Semaphore(AT_ONCE)
         self._session = _session(AT_ONCE)
@@ -125,8 +130,14 @@ class Together:
             return answer
 
     async def _try(self, request: http.Request) -> http.Response:
-        answer = await in_thread(_send, self._session, request)
-        self._on_answer(answer)
+        started_at = time.time_ns() // 1000
+
+        def send_and_read() -> tuple[http.Response, Reading | None]:
+            answer = _send(self._session, request)
+            return answer, self._read(answer)
+
+        answer, reading = await in_thread(send_and_read)
+        self._on_answer(started_at, answer, reading)
         return answer
 
 

@@ -84,7 +84,9 @@ class GeminiReader(Reader):
     def needs(self, data: bytes | bytearray) -> bool:
         # Most events of a stream are a piece of text, beside names that each of them repeats.
         reading = self._reading
-        if not reading.content or any(word in data for word in TELLING) or _OTHER_CANDIDATE.search(data):
+        if not reading.content or 0 not in self._unfinished:
+            return True
+        if any(word in data for word in TELLING) or _OTHER_CANDIDATE.search(data):
             return True
         return (
             (b"raffic" in data and "trafficType" not in self._usage)

@@ -100,7 +100,7 @@ def test_attempts_are_counted() -> None:
     one.send(Attempt(first.target, "POST", other))
     assert one.call.attempts == 3
     assert one.repeated is again
-    assert [answer for _, answer in one.others] == [other]
+    assert [attempt.answer for attempt in one.others] == [other]
     one.answer()
     assert (one.state, one.call.attempts, one.call.upstream_host) == (State.ANSWERED, 0, None)
 

@@ -25,6 +25,7 @@ from addons.exchange import Exchange
 from addons.exchange import State
 from addons.meter import Meter
 from addons.metered import Told
+from addons.metered import read_answer
 from addons.options import Options
 from addons.recorder import Recorder
 from metering.database import open_for_reading
@@ -59,6 +60,7 @@ class Held:
         flow.client_conn.proxy_mode = mode_specs.ProxyMode.parse("reverse:http://127.0.0.1")
         flow.request.timestamp_start = flow.request.timestamp_end = time.time()
         classify.requestheaders(flow)
+        self.exchanges = classify.exchanges
         self.exchange: Exchange = classify.exchanges[flow]
         self.exchange.move(State.AWAITS_BODY)
         meter.requestheaders(flow)
@@ -73,7 +75,8 @@ class Held:
         response.stream = False
         self.exchange.move(State.HELD)
         for other in others:
-            self.exchange.send(Attempt(self.ASKED, "POST", other))
+            reading = read_answer(self.ASKED, "POST", None, other)
+            self.exchange.send(Attempt(self.ASKED, "POST").answered(other, reading))
         asyncio.run(meter.response(flow))
         self.recorder.response(flow)
 
@@ -207,6 +210,49 @@ class TestHeld:
         assert (row["state"], row["usage_state"], row["total_tokens"]) == ("interrupted", "partial", 5)
         held.recorder.end_held(held.flow, None)
         assert held.row == row
+
+
+def test_what_was_asked_is_not_kept_with_the_flow(tmp_path: Path) -> None:
+    """Consoles keep flows for as long as they run."""
+    held = Held(tmp_path / "held.db", answer())
+    assert held.flow in held.exchanges
+    held.recorder.end_held(held.flow, None)
+    assert held.flow not in held.exchanges
+    held.recorder.close()
+
+
+def test_another_addon_streams_the_request(tmp_path: Path) -> None:
+    """One that is loaded after ours: the row is opened all the same."""
+    options = Options()
+    options.configuration = read(DEFAULTS | {"usage_db": str(tmp_path / "usage.db")}, [])
+    classify = Classify(options)
+    recorder = Recorder(options, classify.exchanges)
+    recorder.configure(set(OPTIONS))
+    meter = Meter(classify.exchanges, recorder)
+    flow = tflow.tflow(req=http.Request.make("POST", f"http://127.0.0.1{PROJECT}/publishers/google/models/m:x", b"{}"))
+    flow.client_conn.proxy_mode = mode_specs.ProxyMode.parse("reverse:http://127.0.0.1")
+    classify.requestheaders(flow)
+    meter.requestheaders(flow)
+    recorder.requestheaders(flow)
+    flow.request.stream = True
+    asyncio.run(meter.request(flow))
+    recorder.request(flow)
+    assert classify.exchanges[flow].call.attempts == 1
+    recorder.interrupt()
+    recorder.close()
+    with closing(open_for_reading(tmp_path / "usage.db")) as db:
+        row = dict(db.execute("SELECT * FROM calls").fetchone())
+    assert (row["state"], row["attempts"]) == ("interrupted", 1)
+
+
+def test_a_row_that_nothing_else_has_settled(tmp_path: Path) -> None:
+    held = Held(tmp_path / "held.db", answer())
+    held.exchange.move(State.STREAMED)
+    assert held.exchange.metered
+    held.exchange.metered.settled_at = None
+    held.recorder.response(held.flow)
+    assert held.row["state"] == "done"
+    held.recorder.close()
 
 
 def test_what_needs_no_upstream(tmp_path: Path) -> None:

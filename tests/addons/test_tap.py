@@ -75,8 +75,33 @@ def test_a_cut_answer_still_tells() -> None:
     reader = GeminiReader()
     made = tap(Usage(reader, None), [], content_type="application/json")
     made(b'{"usageMetadata": {"promptTokenCount": 3, "cand')
-    made.flush()
+    made.break_off()
     assert reader.reading.input_tokens == 3
+
+
+CUT = b'data: {"usageMetadata": {"promptTokenCount": 3, "totalTokenCount": 3}, "cand'
+
+
+def test_a_row_that_is_closed_in_the_middle_of_an_event() -> None:
+    """Its stream may go on, as at the reload of a script: what is converted gets the event whole, and once."""
+    reader, events = GeminiReader(), list[object]()
+    made = tap(Usage(reader, None), [], content_type="text/event-stream")
+    made.share(events.append)
+    made(CUT)
+    made.break_off()
+    assert (reader.reading.input_tokens, events) == (3, [])
+    made(b'idates": []}\n\n')
+    assert events == [{"usageMetadata": {"promptTokenCount": 3, "totalTokenCount": 3}, "candidates": []}]
+
+
+def test_what_has_come_whole_is_counted_once() -> None:
+    reader = GeminiReader()
+    made = tap(Usage(reader, None), [], content_type="application/json")
+    picture = {"inlineData": {"mimeType": "image/png", "data": "x"}}
+    made.take(json.dumps({"candidates": [{"content": {"parts": [picture]}}]}).encode())
+    made.end()
+    made.break_off()
+    assert reader.reading.images == 1
 
 
 @pytest.mark.parametrize("headers", [{"content_encoding": "gzip"}, {"content_encoding": "made-up"}])

@@ -76,7 +76,7 @@ def test_an_error_is_an_answer(simulator: Simulator) -> None:
     assert run(lambda: send(hello(simulator.url, **{"x-simulator": plan}))).status_code == 429
 
 
-def ignored(answer: http.Response) -> None:
+def ignored(*_: object) -> None:
     pass
 
 
@@ -89,7 +89,7 @@ def together(url: str, count: int, *plans: dict[str, Any], again: Callable[..., 
     told = [json.dumps(plan) for plan in plans] + ["{}"] * (count - len(plans))
 
     async def ask() -> list[http.Response | Exception]:
-        sent = Together([hello(url, **{"x-simulator": plan}) for plan in told], again, ignored)
+        sent = Together([hello(url, **{"x-simulator": plan}) for plan in told], again, ignored, ignored)
         await sent.wait()
         return sent.answers
 

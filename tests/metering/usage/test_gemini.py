@@ -382,6 +382,13 @@ def test_events_that_tell_nothing_new(event: dict[str, Any], needed: bool) -> No
     assert reader.needs(data) == needed
 
 
+def test_candidates_that_are_told_out_of_order() -> None:
+    reader = GeminiReader()
+    reader.read({"candidates": [{"content": {"parts": [{"text": "b"}]}, "index": 1}]})
+    # JSON of proto3 leaves out an index of 0.
+    assert reader.needs(json.dumps({"candidates": [{"content": {"parts": [{"text": "a"}]}}]}).encode())
+
+
 @pytest.mark.parametrize(
     "event",
     [{"usageMetadata": {"trafficType": "ON_DEMAND"}}, {"modelVersion": "m"}, {"response_id": "r"}],
