@@ -28,6 +28,7 @@ from mitmproxy.connection import ConnectionState
 from mitmproxy.connection import Server
 from mitmproxy.proxy import commands
 from mitmproxy.proxy import events
+from mitmproxy.proxy import layer
 from mitmproxy.proxy import server
 from mitmproxy.proxy import server_hooks
 from mitmproxy.proxy.layers import http as layers
@@ -167,6 +168,15 @@ def _client_send(self: _http1.Http1Client, event: Any) -> Commands:
     return _nothing() if isinstance(event, _events.RequestTrailers) else _their_client_send(self, event)
 
 
+_their_stream_response_body = layers.HttpStream.state_stream_response_body
+
+
+def _stream_response_body(self: layers.HttpStream, event: Any) -> Commands:
+    """Drops an empty DATA frame of HTTP/2: what an answer passes through takes an empty piece for its end."""
+    is_empty = isinstance(event, _events.ResponseData) and not event.data
+    return _nothing() if is_empty else _their_stream_response_body(self, event)
+
+
 def _nothing() -> Commands:
     yield from ()
 
@@ -267,11 +277,19 @@ def _forget_ended(self: layers.HttpLayer) -> None:
 _their_log = server.ConnectionHandler.log
 
 
+class Ended(layer.Layer):
+    """Does nothing with what still comes: a layer that has raised an exception is in no state to go on."""
+
+    def _handle_event(self, event: events.Event) -> Commands:
+        return _nothing()
+
+
 def _log(self: server.ConnectionHandler, message: str, level: int = logging.INFO, exc_info: Any = None) -> None:
     """Closes the connection to the client with the news of a crash; all that it had under way ends with it."""
     _their_log(self, message, level, exc_info)
     if exc_info and level >= logging.ERROR:
         self.client.error = CRASHED
+        self.layer = Ended(self.layer.context)
         transport = self.transports.get(self.client)
         if transport and transport.handler:
             self.close_connection(self.client)
@@ -300,6 +318,7 @@ REMEDIES: tuple[tuple[Any, str, Any], ...] = (
     (layers.HttpStream, "handle_protocol_error", _handle_protocol_error),
     (_http1, "make_error_response", closing_error_page),
     (_http1, "ChunkedReader", ReaderWithoutTrailers),
+    (layers.HttpStream, "state_stream_response_body", _stream_response_body),
     (_http1.Http1Server, "send", _server_send),
     (_http1.Http1Client, "send", _client_send),
     (_http1.Http1Client, "read_headers", _read_headers),

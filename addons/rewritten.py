@@ -4,6 +4,7 @@ import json
 import logging
 import re
 from collections.abc import Callable
+from functools import partial
 
 from mitmproxy import http
 
@@ -207,7 +208,8 @@ def _as_events(response: http.Response, conversion: Conversion) -> bytes:
     """A stream that came whole: after a repetition, or as a JSON array."""
     content = content_of(response)
     if is_stream(response):
-        decoder = EventDecoder(WholeDocument, Budget(len(content)))
+        budget = Budget(len(content))
+        decoder = EventDecoder(partial(WholeDocument, budget), budget)
         documents = [event_of(event.data) for event in [*decoder.feed(content), *decoder.flush()]]
     else:
         document = json.loads(content)

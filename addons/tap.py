@@ -149,6 +149,7 @@ class Tap:
         try:
             step(*args)
         except DecodingError:
+            logger.warning("vertex-tap: an answer is not metered: it is not in the coding that it names")
             self._give_up()
         except TooMuchWork as e:
             logger.warning("vertex-tap: an answer is not metered: %s", e)
@@ -168,7 +169,9 @@ class _Parts:
     def __init__(self, coding: str, reader: Reader | None, budget: Budget, *, event_stream: bool) -> None:
         """`reader` says what is wanted of each value; None: all. Raises DecodingError."""
         self.decoder = decoder_for(coding, budget)
-        document = partial(JsonDocument, reader.wanted, budget, reader.needs) if reader else WholeDocument
+        document = (
+            partial(JsonDocument, reader.wanted, budget, reader.needs) if reader else partial(WholeDocument, budget)
+        )
         self._events = EventDecoder(document, budget) if event_stream else None
         self._body = JsonBody(reader.wanted if reader else frozenset(), budget)
 

@@ -89,9 +89,9 @@ class Reading:
         """What two answers have told that are one to the client. Tokens are known if both told them; any other
         count that is missing is 0."""
         both = replace(self, content=self.content or other.content)
-        for name in (*COUNTS, "counted_tokens"):
+        for name in COUNTED:
             setattr(both, name, _sum(getattr(self, name), getattr(other, name), name in TOKENS))
-        for name in _MODALITIES:
+        for name in MODALITIES:
             setattr(both, name, _sums(getattr(self, name), getattr(other, name)))
         return both
 
@@ -108,7 +108,7 @@ def _sums(one: dict[str, int] | None, another: dict[str, int] | None) -> dict[st
     return {name: one.get(name, 0) + another.get(name, 0) for name in one | another}
 
 
-_MODALITIES = ("input_by_modality", "output_by_modality")
+MODALITIES = ("input_by_modality", "output_by_modality")
 COUNTS = (
     "input_tokens",
     "input_cached_tokens",
@@ -123,6 +123,8 @@ COUNTS = (
     "search_queries",
 )
 """Columns that can be summed; `counted_tokens` is no use."""
+COUNTED = (*COUNTS, "counted_tokens")
+"""Columns that are counts."""
 TOKENS = ("input_tokens", "output_tokens", "total_tokens")
 BILLED = (*TOKENS, "images", "video_seconds")
 """The quantities that make a call's usage known."""
@@ -170,7 +172,7 @@ class AttemptRow:
     def take(self, reading: Reading, call: "Call") -> None:
         """Copy what its answer told. A count that is not known of the call is not told of its attempts."""
         self.error_type, self.traffic_type = reading.error_type, reading.traffic_type
-        for name in _COUNTED:
+        for name in (*COUNTED, *MODALITIES):
             if getattr(call, name) is not None:
                 setattr(self, name, getattr(reading, name))
 
@@ -246,7 +248,7 @@ class Call:
 
     def forget_counts(self) -> None:
         """What was read of the answer is not to be relied on."""
-        for name in (*COUNTS, "counted_tokens", *_MODALITIES, "usage_raw"):
+        for name in (*COUNTED, *MODALITIES, "usage_raw"):
             setattr(self, name, None)
 
     def take(self, reading: Reading) -> None:
@@ -259,7 +261,6 @@ class Call:
 
 COLUMNS = tuple(f.name for f in fields(Call) if f.name != "tries")
 ATTEMPT_COLUMNS = ("call_id", "n", *(f.name for f in fields(AttemptRow)))
-_COUNTED = (*COUNTS, "counted_tokens", *_MODALITIES)
 _READ = tuple(f.name for f in fields(Reading) if f.name in COLUMNS)
 
 

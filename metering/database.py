@@ -129,10 +129,15 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
     if _version(db, path) == 0:
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         db.execute("PRAGMA journal_mode = WAL")
-    with transaction(db):
-        if _version(db, path) < VERSION:
-            migrations.apply(Database(db))
-            db.execute(f"PRAGMA user_version = {VERSION}")
+    try:
+        with transaction(db):
+            if _version(db, path) < VERSION:
+                migrations.apply(Database(db))
+                db.execute(f"PRAGMA user_version = {VERSION}")
+    except sqlite3.OperationalError as e:
+        if e.sqlite_errorcode == sqlite3.SQLITE_BUSY and 0 < _version(db, path) < VERSION:
+            raise LedgerError(f"{path} is being upgraded by another process; start again when that is done") from e
+        raise
 
 
 def meta(db: sqlite3.Connection, key: str) -> str | None:

@@ -260,7 +260,8 @@ class JsonDocument:
 class WholeDocument:
     """One value, of which all is kept. What is not JSON comes back as bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
         self._pieces: list[bytes] = []
 
     def feed(self, data: bytes) -> None:
@@ -269,7 +270,7 @@ class WholeDocument:
     def close(self) -> object:
         text = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         try:
-            return parse_json(text)
+            return _parsed(text, self._budget)
         except (ValueError, RecursionError):
             return text
 

@@ -199,7 +199,7 @@ def m005_attempts(db: Database) -> None:
     # The next number is one more than the largest, so the largest is remembered when its row goes.
     db.execute(
         "CREATE TRIGGER changed_delete AFTER DELETE ON calls"
-        " WHEN OLD.changed > ifnull((SELECT max(changed) FROM calls), 0)"
+        f" WHEN OLD.changed >= {NEXT_CHANGED}"
         " BEGIN INSERT OR REPLACE INTO meta VALUES ('changed', OLD.changed); END"
     )
     # Through a view that holds nothing, so that the triggers of `calls` are short, which makes them fast.

@@ -12,8 +12,6 @@ WITH_META = 3
 """The version since when ledgers have a table `meta`, and can be pruned."""
 _ADDED = {"variant": "NULL", "changed": "rowid", "reserved_tokens": "NULL", "reserved_usd": "NULL"}
 """Columns of `calls` since version 5."""
-_KEPT = tuple(name for name in rollup.GROUPS if name not in ("tags", "error_type", "usage_state"))
-"""Keys of the rollup before version 5."""
 
 
 def read_as_new(db: sqlite3.Connection, version: int) -> None:
@@ -52,7 +50,8 @@ def pruned(old: str) -> str:
 def _kept() -> list[str]:
     """What the old rollup has for the keys and sums of this one."""
     keys = [
-        f"coalesce({name}, {0 if name == 'status' else repr('')})" if name in _KEPT else "''" for name in rollup.GROUPS
+        f"coalesce({name}, {0 if name == 'status' else repr('')})" if name in rollup.FIRST_GROUPS else "''"
+        for name in rollup.GROUPS
     ]
     sums = {"calls": "calls", "errors": "errors", "covered_calls": "covered_calls", "uses": "calls"}
     sums["search_uses"] = "CASE WHEN search_queries < calls THEN search_queries ELSE calls * (search_queries > 0) END"

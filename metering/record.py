@@ -20,7 +20,9 @@ from typing import get_args
 
 from metering.call import ATTEMPT_COLUMNS
 from metering.call import COLUMNS
+from metering.call import COUNTED
 from metering.call import COUNTS
+from metering.call import MODALITIES
 from metering.call import AttemptKind
 from metering.call import AttemptRow
 from metering.call import Call
@@ -83,7 +85,7 @@ def _try(id: object, number: int, attempt: AttemptRow) -> tuple[object, ...]:
 
 _values = operator.attrgetter(*COLUMNS)
 _try_values = operator.attrgetter(*ATTEMPT_COLUMNS[2:])
-_COUNTS = [COLUMNS.index(name) for name in (*COUNTS, "counted_tokens")]
+_COUNTS = [COLUMNS.index(name) for name in COUNTED]
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -341,7 +343,7 @@ _UPSERT_TRY = (
 _CLOSE = f"""
 UPDATE calls SET state = iif(:ended_at IS NULL, 'lost', :state), usage_state = 'absent', ended_at = :ended_at,
   status = :status, error_type = :error_type, duration_us = :duration_us,
-  {", ".join(f"{name} = NULL" for name in (*COUNTS, "counted_tokens"))}
+  {", ".join(f"{name} = NULL" for name in (*COUNTED, *MODALITIES))}
 WHERE id = :id AND state = 'open' AND :state <> 'open'
 """
 

@@ -1,8 +1,8 @@
 """What the ledger tells: sums, percentiles, errors, rows. All SQL of reports is here.
 
 A report is a list of flat dicts. It takes open ledgers (`database.open_for_reading`), any number, and a `Span`.
-Sums and percentiles come from the table `rollup`; rows (the view `uses`, which has the same columns) are read only for
-the edges of the span that cut through a bucket, and for open calls.
+Sums, and percentiles that need not be exact, come from the table `rollup`; rows (the view `uses`, which has the same
+columns) are read only for the edges of the span that cut through a bucket, and for open calls.
 
 The SQL is what SQLite and PostgreSQL both know: no functions on JSON, no `iif`, no `GLOB`, `?` for values.
 """
@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from datetime import timedelta
@@ -36,22 +37,7 @@ Row = dict[str, object]
 
 TIMES = {"day": "%Y-%m-%d", "hour": "%Y-%m-%dT%H:00%z"}
 """Keys that are made of the time a call started, in the report's time zone."""
-KEYS = (
-    *TIMES,
-    "model",
-    "model_served",
-    "publisher",
-    "location",
-    "project",
-    "surface",
-    "operation",
-    "service",
-    "client",
-    "sdk",
-    "status",
-    "state",
-    "traffic_type",
-)
+KEYS = (*TIMES, *rollup.FIRST_GROUPS)
 SUMS = ("calls", "errors", "covered_calls", *COUNTS)
 PERCENTILES = (50, 90, 99)
 MEASURES = tuple(rollup.MEASURES)
@@ -166,11 +152,12 @@ def usage(ledgers: Iterable[sqlite3.Connection], grouping: Grouping, span: Span)
     """The keys, then `calls`, `errors`, `covered_calls` and the sums; None is a sum of unknowns only."""
     groups: dict[tuple[object, ...], list[int | None]] = {}
     for db in ledgers:
-        for group, *sums in _sums(db, grouping, SUMS, span):
-            total = groups.setdefault(group, [None] * len(SUMS))
-            for position, value in enumerate(sums):
-                if value is not None:
-                    total[position] = (total[position] or 0) + value
+        with _snapshot(db):
+            for group, *sums in _sums(db, grouping, SUMS, span):
+                total = groups.setdefault(group, [None] * len(SUMS))
+                for position, value in enumerate(sums):
+                    if value is not None:
+                        total[position] = (total[position] or 0) + value
     return [
         dict(zip((*grouping.keys, *SUMS), (*group, *sums), strict=True))
         for group, sums in sorted(groups.items(), key=lambda item: _order(item[0]))
@@ -182,8 +169,9 @@ def errors(ledgers: Iterable[sqlite3.Connection], grouping: Grouping, span: Span
     wider = _wider(grouping)
     counts: Counter[tuple[object, ...]] = Counter()
     for db in ledgers:
-        for group, count in _sums(db, wider, ["errors"], span, "errors > 0"):
-            counts[group] += count
+        with _snapshot(db):
+            for group, count in _sums(db, wider, ["errors"], span, "errors > 0"):
+                counts[group] += count
     ordered = sorted(counts.items(), key=lambda item: (-item[1], _order(item[0])))
     return [dict(zip(wider.keys, group, strict=True)) | {"calls": count} for group, count in ordered]
 
@@ -198,20 +186,21 @@ def latency(ledgers: Iterable[sqlite3.Connection], grouping: Grouping, span: Spa
     within 5 %, or `exact`, for which all rows of the span are read."""
     groups: dict[tuple[object, ...], tuple[Counter[int], ...]] = defaultdict(lambda: tuple(Counter() for _ in MEASURES))
     calls: Counter[tuple[object, ...]] = Counter()
+    whole, edges = _parts(span)
     for db in ledgers:
-        whole, edges = _parts(span)
-        for group, count, times in () if exact else _histograms(db, grouping, whole):
-            calls[group] += count
-            bins = groups[group]
-            for name, number in json.loads(times).items():
-                if found := _bin(name):
-                    bins[found[0]][found[1]] += number
-        for part in [span] if exact else edges:
-            for group, *times in _times(db, grouping, part):
-                calls[group] += 1
-                for measured, time in zip(groups[group], times, strict=True):
-                    if time is not None:
-                        measured[time] += 1
+        with _snapshot(db):
+            for group, count, times in () if exact else _histograms(db, grouping, whole):
+                calls[group] += count
+                bins = groups[group]
+                for name, number in json.loads(times).items():
+                    if found := _bin(name):
+                        bins[found[0]][found[1]] += number
+            for part in [span] if exact else edges:
+                for group, *times in _times(db, grouping, part):
+                    calls[group] += 1
+                    for measured, time in zip(groups[group], times, strict=True):
+                        if time is not None:
+                            measured[time] += 1
     return [
         dict(zip(grouping.keys, group, strict=True)) | {"calls": calls[group]} | _percentiles(groups[group])
         for group in sorted(calls, key=_order)
@@ -246,6 +235,19 @@ def _parts(span: Span) -> tuple[Span, list[Span]]:
         return Span(0, 0), [span]
     edges = (Span(span.since, first), Span(last, span.until))
     return Span(first, last), [edge for edge in edges if edge.since < edge.until]
+
+
+@contextmanager
+def _snapshot(db: sqlite3.Connection) -> Iterator[None]:
+    """What is read inside is of one moment: a call that ends between two statements is in one of them, and once."""
+    if db.in_transaction:
+        yield
+        return
+    db.execute("BEGIN")
+    try:
+        yield
+    finally:
+        db.execute("ROLLBACK")
 
 
 def _ask(db: sqlite3.Connection, sql: str, values: Sequence[object]) -> Iterator[Any]:

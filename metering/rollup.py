@@ -23,6 +23,7 @@ from typing import Any
 from metering.call import COLUMNS as CALL_COLUMNS
 from metering.call import COUNTS
 from metering.call import LARGEST_COUNT
+from metering.call import MODALITIES
 
 BUCKET_US = 900_000_000
 
@@ -109,6 +110,8 @@ GROUPS = (
     "usage_state",
 )
 """Keys that are columns of `calls`."""
+FIRST_GROUPS = tuple(name for name in GROUPS if name not in ("tags", "error_type", "usage_state"))
+"""Those that the rollup has had from the first version on, and that reports can group by as they are."""
 _CLASS = {
     "variant": "coalesce({c}variant, '')",
     "context": f"CASE WHEN coalesce({{u}}input_tokens, 0) <= {_BANDS[-1]} THEN 0 {_CONTEXT} END",
@@ -190,8 +193,11 @@ def _of_attempt() -> dict[str, str]:
 
 
 _ATTEMPTS = (
-    "(SELECT *, n = (SELECT n FROM attempts AS other WHERE other.call_id = attempts.call_id"
-    " ORDER BY CASE WHEN kind = 'attempt' THEN 0 ELSE 1 END, n DESC LIMIT 1) AS answered FROM attempts) AS attempt"
+    # By the primary key from the end: all rows of a call with thousands of attempts are not read for each of them.
+    "(SELECT *, n = coalesce((SELECT n FROM attempts AS other WHERE other.call_id = attempts.call_id"
+    " AND kind = 'attempt' ORDER BY n DESC LIMIT 1),"
+    " (SELECT max(n) FROM attempts AS other WHERE other.call_id = attempts.call_id)) AS answered"
+    " FROM attempts) AS attempt"
 )
 
 
@@ -279,7 +285,9 @@ def create_triggers(db: sqlite3.Connection) -> None:
     )
     db.execute(f"CREATE TRIGGER rollup_add INSTEAD OF INSERT ON rollup_add BEGIN {'; '.join(_STEPS)}; END")
     summed = ", ".join(name for name in CALL_COLUMNS if name not in _NOT_SUMMED)
-    is_leaving = " OR ".join(f"OLD.{name} IS NOT NEW.{name}" for name in (*GROUPS, "variant", *COUNTS))
+    is_leaving = " OR ".join(
+        f"OLD.{name} IS NOT NEW.{name}" for name in (*GROUPS, "variant", "usage_raw", *COUNTS, *MODALITIES)
+    )
     for name, event, condition, step in (
         ("insert", "AFTER INSERT", "NEW.state <> 'open'", _put("NEW.", 1)),
         ("close", "AFTER UPDATE", "OLD.state = 'open' AND NEW.state <> 'open'", _CLOSE),
@@ -381,5 +389,7 @@ _STEPS = (
     f"UPDATE rollup SET ({', '.join(AMOUNTS)}) = (SELECT {', '.join(f'sum(uses.{name})' for name in AMOUNTS)} FROM uses"
     f" WHERE uses.started_at >= rollup.bucket AND uses.started_at < rollup.bucket + {BUCKET_US} AND uses.id <> NEW.id"
     f" AND uses.state <> 'open' AND {' AND '.join(f'uses.{name} = rollup.{name}' for name in KEYS)})"
-    f" WHERE 0 IN ({', '.join(AMOUNTS)}) AND {_LEFT}",
+    # Of a bucket from which rows were pruned they do not tell.
+    f" WHERE 0 IN ({', '.join(AMOUNTS)}) AND {_LEFT} AND bucket >= ifnull("
+    "(SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'pruned_before'), 0)",
 )

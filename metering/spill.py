@@ -122,10 +122,13 @@ class Spill:
         """The file was removed while it was in use: write it anew."""
         new = os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o600)
         content = _read(removed, 0)
-        if os.write(new, content) < len(content):
+        try:
+            if os.write(new, content) < len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
             os.close(new)
             self.path.unlink(missing_ok=True)
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise
         os.close(removed)
         self._file = new
 
@@ -133,16 +136,19 @@ class Spill:
         """Write to the ledger what has come so far. Raises sqlite3.Error, OSError."""
         with self._turn:
             waiting = [Numbered(one.number, one.record) for one in self.waiting.values()]
-            last, start = self._number, self._folded_to
-            lines = b"" if self._file is None else _read(self._file, start)
+            last, file, start = self._number, self._file, self._folded_to
+            lines = b"" if file is None else _read(file, start)
         entries = [_known(entry, last) for entry in _entries(BytesIO(lines))]
         entries += waiting
         self._write(db, entries)
         with self._turn:
-            self._folded_to = end = start + len(lines)
             self.waiting = {id: one for id, one in self.waiting.items() if one.number > last}
-            if self._file is not None and os.fstat(self._file).st_size == end:
-                os.close(self._file)
+            if file is None or self._file != file:
+                # Another file has been opened meanwhile. What is in it is read next time.
+                return
+            self._folded_to = end = start + len(lines)
+            if os.fstat(file).st_size == end:
+                os.close(file)
                 self._file = None
                 with suppress(OSError):
                     self.path.unlink()

@@ -9,7 +9,7 @@ from itertools import groupby
 from operator import itemgetter
 
 from metering import rollup
-from metering.call import COUNTS
+from metering.call import COUNTED
 from metering.call import AttemptKind
 from metering.call import State
 from metering.call import UsageState
@@ -17,21 +17,20 @@ from metering.call import UsageState
 _KNOWN_STATES = ", ".join(f"'{state}'" for state in State)
 _KNOWN_USAGE = ", ".join(f"'{state}'" for state in UsageState)
 _KNOWN_KINDS = ", ".join(f"'{kind}'" for kind in AttemptKind)
-_COUNTED = (*COUNTS, "counted_tokens")
 
 INVARIANTS = {
     "states are of the vocabulary": f"state NOT IN ({_KNOWN_STATES})",
     "usage states are of the vocabulary": f"usage_state NOT IN ({_KNOWN_USAGE})",
     "only open calls have no usage state": "(usage_state IS NULL) <> (state = 'open')",
     "closed calls have an end": "ended_at IS NULL AND state NOT IN ('open', 'lost')",
-    "final usage has a count": f"usage_state = 'final' AND coalesce({', '.join(_COUNTED)}) IS NULL",
+    "final usage has a count": f"usage_state = 'final' AND coalesce({', '.join(COUNTED)}) IS NULL",
     "cached, written and tool tokens are part of the input": "input_cached_tokens > input_tokens"
     " OR input_cache_write_tokens > input_tokens OR input_tool_tokens > input_tokens",
     "thoughts are part of the output": "output_thought_tokens > output_tokens",
 }
 """What must hold -> the rows of `calls` for which it does not."""
 
-_SUMMED = " OR ".join(f"{name} IS NOT (SELECT sum({name}) FROM attempts WHERE call_id = calls.id)" for name in _COUNTED)
+_SUMMED = " OR ".join(f"{name} IS NOT (SELECT sum({name}) FROM attempts WHERE call_id = calls.id)" for name in COUNTED)
 _TRIED = "id IN (SELECT call_id FROM attempts)"
 OF_ATTEMPTS = {
     "attempts are of calls": "attempts WHERE call_id NOT IN (SELECT id FROM calls)",

@@ -180,8 +180,8 @@ def overhead(folder: Path, simulator: Simulator) -> None:
                 print(f"overhead: {kind}: {name}: {median(used) * 1000:.2f} ms of CPU a call, {ratio:.2f} x mitmdump")
 
 
-EVENTS = 2_000
-"""Of one stream."""
+LONG = 2_000
+"""Events of a stream whose costs are measured."""
 CONVERTED: dict[str, Any] = {
     "model": "gemini-2.5-flash",
     "stream": True,
@@ -202,7 +202,7 @@ def events(folder: Path, simulator: Simulator, against: str) -> None:
         with ExitStack() as stack:
             proxies = {}
             for name, checkout in {"here": ROOT, against: other}.items():
-                place = folder / name
+                place = folder / ("here" if checkout is ROOT else "there")
                 place.mkdir()
                 mode = f"reverse:{simulator.url}"
                 proxies[name] = stack.enter_context(
@@ -217,8 +217,8 @@ def events(folder: Path, simulator: Simulator, against: str) -> None:
                             proxy.url, path, body, headers=headers, plan={"events": EVENTS, "words": 6 * EVENTS}
                         )
                         assert answer.status == 200
-                        assert answer.body.count(b"data:") >= EVENTS
-                        cpu[name].append((cpu_seconds(proxy.process.pid) - before) / EVENTS)
+                        assert answer.body.count(b"data:") >= LONG
+                        cpu[name].append((cpu_seconds(proxy.process.pid) - before) / LONG)
                 ratio = median(ours / theirs for ours, theirs in zip(cpu["here"], cpu[against], strict=True))
                 us = {name: f"{median(used) * 1e6:.0f} µs" for name, used in cpu.items()}
                 print(f"events: {kind}: {us['here']} of CPU an event, {us[against]} in {against}: {ratio:.2f} x")
@@ -400,10 +400,12 @@ BENCHES: dict[str, Callable[[Path, Simulator], None]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("names", nargs="*", help=", ".join(BENCHES))
+    parser.add_argument("names", nargs="*", metavar="BENCH", help=f"of {', '.join([*BENCHES, 'events'])}; default: all")
     parser.add_argument("--against", default="HEAD~1", metavar="REVISION", help="of `events`")
     told = parser.parse_args()
     benches = BENCHES | {"events": partial(events, against=told.against)}
+    if unknown := set(told.names) - benches.keys():
+        parser.error(f"there is no bench {', '.join(sorted(unknown))}")
     for name in told.names or benches:
         with tempfile.TemporaryDirectory() as folder, Simulator() as simulator:
             benches[name](Path(folder), simulator)

@@ -5,11 +5,14 @@ import http.client
 import json
 import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import h2.config
 import h2.connection
 import h2.events
 import httpx
@@ -296,6 +299,56 @@ def _read_http2(conn: h2.connection.H2Connection, sock: ssl.SSLSocket) -> tuple[
             elif isinstance(event, h2.events.StreamEnded):
                 return status, body
     raise AssertionError("the connection was closed")
+
+
+class Http2Upstream:
+    """Answers every request with the same pieces, each a DATA frame."""
+
+    def __init__(self, tls: ssl.SSLContext, pieces: Sequence[bytes], content_type: str) -> None:
+        self._tls, self._pieces, self._type = tls, pieces, content_type
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port = self._server.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def __enter__(self) -> "Http2Upstream":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.close()
+
+    def _serve(self) -> None:
+        client, _ = self._server.accept()
+        with self._tls.wrap_socket(client, server_side=True) as sock:
+            conn = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False))
+            conn.initiate_connection()
+            sock.sendall(conn.data_to_send())
+            while data := sock.recv(65536):
+                for event in conn.receive_data(data):
+                    if isinstance(event, h2.events.StreamEnded):
+                        assert event.stream_id
+                        conn.send_headers(event.stream_id, [(":status", "200"), ("content-type", self._type)])
+                        for piece in self._pieces:
+                            conn.send_data(event.stream_id, piece)
+                        conn.end_stream(event.stream_id)
+                sock.sendall(conn.data_to_send())
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_empty_frames_of_http2(
+    start_proxy: StartProxy, confdir: Path, ca: trustme.CA, ca_file: Path, *, is_stream: bool
+) -> None:
+    """An empty DATA frame is no end of an answer."""
+    body = b"data: %s\r\n\r\n" % BODY if is_stream else BODY
+    pieces = [b"", body[:20], b"", b"", body[20:50], b"", body[50:], b""]
+    tls = server_context(ca, (HOST,), ["h2"])
+    with Http2Upstream(tls, pieces, "text/event-stream" if is_stream else "application/json") as google:
+        trusted = f"ssl_verify_upstream_trusted_ca={ca_file}"
+        running = start_proxy(trusted, mode=f"reverse:https://{HOST}", env=environment({443: google.port}))
+        with over_http2(running, confdir) as client:
+            answer = client.post(STREAM if is_stream else UNARY, json=HELLO)
+        assert (answer.status_code, answer.content) == (200, body)
+        row = running.new_row()
+        assert (row["state"], row["usage_state"], row["total_tokens"]) == ("done", "final", 6)
 
 
 INTERIM = {

@@ -124,6 +124,18 @@ class TestChanged:
             put(db, "e")
             assert self.changed(db) == {"e": 5}
 
+    def test_it_does_not_go_back_whatever_the_order(self) -> None:
+        """Rows are deleted in the order of their ids, not of their numbers."""
+        with closing(fresh()) as db:
+            for id in "abc":
+                put(db, id, state="open")
+            for id in "bca":
+                put(db, id)
+            assert self.changed(db) == {"a": 6, "b": 4, "c": 5}
+            db.execute("DELETE FROM calls")
+            put(db, "d")
+            assert self.changed(db) == {"d": 7}
+
 
 def test_attempts_go_with_their_call() -> None:
     with closing(fresh()) as db:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 
 from metering import reports
 from metering.call import COLUMNS
+from metering.database import open_for_reading
+from metering.ledger import Ledger
 from metering.reports import Grouping
 from metering.reports import ReportError
 from metering.reports import Span
@@ -206,8 +209,11 @@ class Listening:
         self.db = db
         self.asked: list[tuple[str, Any]] = []
 
-    def execute(self, sql: str, values: Any) -> sqlite3.Cursor:
-        self.asked.append((sql, values))
+    in_transaction = False
+
+    def execute(self, sql: str, values: Any = ()) -> sqlite3.Cursor:
+        if sql not in ("BEGIN", "ROLLBACK"):
+            self.asked.append((sql, values))
         return self.db.execute(sql, values)
 
 
@@ -241,6 +247,27 @@ def test_few_rows_are_read(db: sqlite3.Connection) -> None:
     for steps in of_edges:
         assert any("calls USING INDEX calls_started_at (started_at>? AND started_at<?)" in step for step in steps)
     assert not [step for steps in plans for step in steps if step in ("SCAN calls", "SCAN rollup")]
+
+
+def test_a_report_is_of_one_moment(tmp_path: Path) -> None:
+    """A call that ends while a report reads is in it once."""
+    path = tmp_path / "usage.db"
+    Ledger(path).close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer, closing(open_for_reading(path)) as reader:
+        put(writer, "a", state="open", model="g")
+        listening: Any = Listening(reader)
+        theirs = listening.execute
+
+        def execute(sql: str, values: Any = ()) -> sqlite3.Cursor:
+            found: sqlite3.Cursor = theirs(sql, values)
+            if "rollup" in sql:
+                put(writer, "a", state="done", model="g")
+            return found
+
+        listening.execute = execute
+        for asked, state in ((listening, "open"), (reader, "done")):
+            rows = reports.usage([asked], by("state"), Span(0, BUCKET_US))
+            assert short(rows, "state", "calls") == [(state, 1)]
 
 
 def test_calls(db: sqlite3.Connection) -> None:

@@ -180,10 +180,50 @@ class TestAttempts:
         assert groups(db, "status, calls, uses, input_tokens") == [(500, 1, 3, 6)]
         assert is_sound(db)
 
+    def test_cost_grows_with_their_number(self, db: sqlite3.Connection) -> None:
+        """Steps of SQLite for ten times as many are ten times as many."""
+        steps = dict.fromkeys((30, 300), 0)
+        for number in steps:
+
+            def count(number: int = number) -> int:
+                steps[number] += 1
+                return 0
+
+            for n in range(number):
+                tried(db, f"of {number}", n + 1, model="g", status=429)
+            db.set_progress_handler(count, 100)
+            put(db, f"of {number}", attempts=number, model="g", status=429, usage_state="not_applicable")
+            db.set_progress_handler(None, 100)
+        assert 0 < steps[300] < 15 * steps[30]
+        assert is_sound(db)
+
     def test_none_while_it_is_open(self, db: sqlite3.Connection) -> None:
         tried(db, "a", 1, model="g")
         put(db, "a", state="open")
         assert groups(db, "calls") == []
+
+
+def test_sums_of_pruned_rows_stay_when_another_row_leaves_their_group(db: sqlite3.Connection) -> None:
+    put(db, "a", model="g", usage_state="final", input_tokens=5, images=0)
+    put(db, "b", model="g", usage_state="final", input_tokens=7, images=0)
+    db.execute("DELETE FROM calls WHERE id = 'a'")
+    db.execute("INSERT INTO meta VALUES ('pruned_before', '1')")
+    put(db, "b", model="h", usage_state="final", input_tokens=7, images=0)
+    assert groups(db, "model, calls, input_tokens, images") == [("g", 1, 5, 0), ("h", 1, 7, 0)]
+
+
+@pytest.mark.parametrize("name", ["usage_raw", "input_by_modality"])
+def test_what_else_a_sum_comes_from_may_change(db: sqlite3.Connection, name: str) -> None:
+    told = {
+        "model": "g",
+        "usage_state": "final",
+        "input_cache_write_tokens": 5,
+        "input_by_modality": '{"text": 0}',
+        "usage_raw": '{"cache_creation_input_tokens": 5, "cache_creation": {"ephemeral_1h_input_tokens": 0}}',
+    }
+    put(db, "a", **told)
+    put(db, "a", **told | {name: None})
+    assert is_sound(db)
 
 
 class TestPriceClass:

@@ -348,6 +348,34 @@ class TestOtherTroubles:
             assert ledger.waiting == 1
         until(lambda: ids(ledger.path) == ["a"])
 
+    def test_a_file_that_can_be_opened_again_while_rows_are_folded(
+        self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What goes into it then is folded the next time."""
+        path, db = ledger.path, ledger._db
+        assert db
+        spill = Spill(path, INSTANCE)
+        for id in "ab":
+            spill.put(record_of(done(call(id=id, instance=INSTANCE))))
+        spill.fold(db)
+        assert spill.is_empty
+        spill.path.mkdir()
+        spill.put(record_of(done(call(id="c", instance=INSTANCE))))
+        assert spill.trouble
+        write = spill._write
+
+        def meanwhile(*args: Any) -> None:
+            write(*args)
+            spill.path.rmdir()
+            spill.put(record_of(done(call(id="d", instance=INSTANCE))))
+
+        monkeypatch.setattr(spill, "_write", meanwhile)
+        spill.fold(db)
+        monkeypatch.setattr(spill, "_write", write)
+        spill.fold(db)
+        assert spill.is_empty
+        assert ids(path) == ["a", "b", "c", "d"]
+
     def test_a_ledger_that_becomes_read_only(self, ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
         ledger.commit(done(call(id="a")))
         assert ledger._db

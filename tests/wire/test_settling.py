@@ -32,6 +32,7 @@ UNARY = f"{MODEL}:generateContent"
 SCRIPT = """
 import asyncio
 from mitmproxy import http as http_module
+from mitmproxy.proxy import server
 from mitmproxy.proxy.layers import http, websocket
 
 # A traceback shows the lines of this script.
@@ -52,10 +53,29 @@ def crashing(cls, name, wants):
 def wants(self, event):
     name = type(event).__name__
     flow = getattr(self, "flow", None)
-    return flow is not None and f"crash={name}" in flow.request.headers.get("x-plan", "")
+    plan = flow.request.headers.get("x-plan", "") if flow else ""
+    if f"once={name}" in plan:
+        flow.request.headers["x-plan"] = ""
+    return f"crash={name}" in plan or f"once={name}" in plan
 
 
 crashing(http.HttpStream, "_handle_event", wants)
+
+
+# So that the rest of an answer always comes before the connection is closed.
+close = server.ConnectionHandler.close_connection
+
+
+def close_later(self, connection, half_close=False):
+    if connection.error:
+        asyncio.get_running_loop().call_later(0.2, close, self, connection, half_close)
+    else:
+        close(self, connection, half_close)
+
+
+server.ConnectionHandler.close_connection = close_later
+
+
 def is_third(self, event):
     if type(event).__name__ == "DataReceived" and event.connection is self.context.client:
         self.said = getattr(self, "said", 0) + 1
@@ -183,6 +203,18 @@ class TestLayersThatCrash:
                 answer.read()
             (row,) = settled(proxy)
         assert (row["state"], row["usage_state"], row["status"]) == ("done", "final", 200)
+
+    def test_nothing_comes_after_it(self, proxy: Proxy, simulator: Simulator) -> None:
+        """The rest of the answer comes before the connection is closed."""
+        crashes = proxy.output.count("has crashed")
+        with connection(proxy.url) as client:
+            request(client, STREAM, HELLO, plan={"gate": "settling"}, headers={"x-plan": "once=ResponseData"})
+            until(lambda: proxy.output.count("has crashed") > crashes, 15)
+            for _ in range(10):
+                simulator.gates["settling"].release()
+            assert closed(client)
+            (row,) = settled(proxy)
+        assert (row["state"], row["usage_state"], row["status"]) == ("interrupted", "absent", 200)
 
     def test_a_stream_callable(self, proxy: Proxy) -> None:
         with connection(proxy.url) as client:
