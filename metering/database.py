@@ -111,17 +111,19 @@ def savepoint(db: sqlite3.Connection) -> Iterator[None]:
 
 def _version(db: sqlite3.Connection, path: Path) -> int:
     """Of the schema, 0 for an empty file. Raises LedgerError if it is not ours, or newer."""
-    version: int = db.execute("PRAGMA user_version").fetchone()[0]
-    ours = db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'calls'").fetchone()[0]
-    others = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    if others and not (version and ours):
+    # One statement: another process may be making the schema.
+    version, tables, calls = db.execute(
+        "SELECT user_version, (SELECT count(*) FROM sqlite_master),"
+        " (SELECT count(*) FROM sqlite_master WHERE name = 'calls') FROM pragma_user_version"
+    ).fetchone()
+    if tables and not (version and calls):
         raise LedgerError(f"{path} is a database of something else; name another file")
     if version > VERSION:
         raise LedgerError(
             f"{path} was written by a newer vertex-tap (ledger version {version}, this one knows {VERSION});"
             " upgrade vertex-tap or name another file"
         )
-    return version
+    return int(version)
 
 
 def migrate(db: sqlite3.Connection, path: Path) -> None:

@@ -4,11 +4,13 @@ import sys
 from contextlib import closing
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from metering.database import LedgerError
 from metering.database import check
+from metering.database import migrate
 from metering.database import open_for_reading
 from metering.database import prune
 from metering.database import savepoint
@@ -125,6 +127,22 @@ class TestOpening:
         started = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(4)]
         assert [process.wait() for process in started] == [0] * 4
         assert rows(tmp_path / "usage.db") == []
+
+    def test_a_schema_that_is_made_meanwhile(self, tmp_path: Path) -> None:
+        """Another process makes it after our first look at the file."""
+        path = tmp_path / "usage.db"
+        asked: list[str] = []
+
+        class Slow(sqlite3.Connection):
+            def execute(self, sql: str, *args: Any) -> sqlite3.Cursor:
+                asked.append(sql)
+                if len(asked) == 2:
+                    Ledger(path).close()
+                return super().execute(sql, *args)
+
+        with closing(sqlite3.connect(path, isolation_level=None, factory=Slow)) as db:
+            migrate(db, path)
+        assert rows(path) == []
 
     def test_the_settings_that_matter(self, ledger: Ledger) -> None:
         with closing(sqlite3.connect(ledger.path)) as db:
