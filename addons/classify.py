@@ -69,7 +69,10 @@ class Classify:
             publisher=word(target.publisher) if target else None,
             model=word(fields.get("model") or _endpoint_id(fields), 256),
         )
-        self.exchanges[flow] = Exchange(call, target, base, path, keys.client_of(request), configuration)
+        exchange = Exchange(call, target, base, path, keys.client_of(request), configuration)
+        self.exchanges[flow] = exchange
+        if flow.error:
+            exchange.refuse_unanswered()
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         if flow.response and flow not in self.exchanges:

@@ -25,6 +25,7 @@ from mitmproxy import http
 from addons.configuration.services import Service
 from addons.configuration.settings import Configuration
 from addons.metered import Metered
+from addons.metered import perf_counter_at
 from addons.translation.conversation import to_bytes
 from addons.translation.errors import Failure
 from addons.translation.errors import anthropic_error
@@ -38,6 +39,7 @@ from metering.call import ErrorType
 from metering.call import Reading
 from metering.paths import Target
 from metering.request import Asked
+from metering.usage.formats import usage_of
 
 logger = logging.getLogger(__name__)
 
@@ -136,8 +138,13 @@ class Exchange:
     """The `error_type` of its row, if it was refused."""
     last_words: bytes = b""
     """What the client still gets after its stream has broken off."""
-    metered: Metered | None = None
+    metered: Metered = field(init=False)
     """What is measured of it."""
+
+    def __post_init__(self) -> None:
+        call = self.call
+        usage = usage_of(self.target, call.method or "", call.model)
+        self.metered = Metered(call, usage, perf_counter_at(call.started_at / 1e6))
 
     # Its client
 
@@ -149,6 +156,19 @@ class Exchange:
     @property
     def speaks_anthropic(self) -> bool:
         return self.target is not None and self.target.surface == "anthropic"
+
+    # What may answer it
+
+    def service_for(self, model: str | None) -> Service | None:
+        """The service of the first route that matches the call, if it is for this model; None if none does."""
+        call, gateway = self.call, self.configuration.gateway
+        return gateway.service_for(
+            base_path=self.base, surface=call.surface or "", publisher=call.publisher, model=model
+        )
+
+    def choose(self, name: str, service: Service | None = None) -> None:
+        """Note what answers it: its name, and the service if that is to put credentials in, or to convert."""
+        self.call.service, self.service = name, service
 
     # How far it has come
 

@@ -12,6 +12,7 @@ _here = Path(__file__).resolve().parent
 sys.path[:] = [str(_here.parent), *(entry for entry in sys.path if Path(entry or ".").resolve() != _here)]
 
 from addons.access import Access  # noqa: E402
+from addons.choose import Choose  # noqa: E402
 from addons.classify import Classify  # noqa: E402
 from addons.credentials import Credentials  # noqa: E402
 from addons.drain import Drain  # noqa: E402
@@ -39,6 +40,7 @@ def chain(options: Options) -> list[object]:
         Drain(exchanges, recorder),
         Access(options, exchanges),
         Route(exchanges),
+        Choose(exchanges),
         credentials,
         Meter(exchanges, recorder),
         Rewrite(exchanges, credentials, recorder),

@@ -51,8 +51,7 @@ class Live:
         if not exchange:
             return
         message, call = flow.websocket.messages[-1], exchange.call
-        if exchange.metered:
-            exchange.metered.count_message(len(message.content), from_client=message.from_client)
+        exchange.metered.count_message(len(message.content), from_client=message.from_client)
         if not message.from_client:
             self._read(exchange, message.content)
             return
@@ -86,7 +85,7 @@ class Live:
 
     def _read(self, exchange: Exchange, content: bytes) -> None:
         metered = exchange.metered
-        if not metered or not (reader := metered.usage.reader):
+        if not (reader := metered.usage.reader):
             return
         if reader.content and not any(word in content for word in WORDS):
             return
@@ -106,7 +105,7 @@ class Live:
     @harmless
     def _end(self, exchange: Exchange, session: websocket.WebSocketData) -> None:
         ending, error_type = ending_of(session)
-        if error_type and exchange.metered and exchange.metered.usage.reader:
+        if error_type and exchange.metered.usage.reader:
             exchange.metered.usage.reader.reading.error_type = error_type
         self._recorder.settle(exchange, ending)
 

@@ -10,7 +10,6 @@ from addons.exchange import Exchanges
 from addons.exchange import State
 from addons.exchange import harmless
 from addons.metered import Metered
-from addons.metered import perf_counter_at
 from addons.recorder import Recorder
 from addons.tap import Tap
 from addons.upstream import Unhurried
@@ -41,20 +40,14 @@ class Meter:
     @harmless
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         exchange, request = self._exchanges.get(flow), flow.request
-        if not exchange:
-            return
-        usage = usage_of(exchange.target, request.method, exchange.call.model)
-        metered = exchange.metered = Metered(exchange.call, usage, perf_counter_at(request.timestamp_start))
-        if flow.error:
-            exchange.refuse_unanswered()
-        if exchange.goes_on and (_is_grpc(request) or _is_too_large(request, exchange)):
-            metered.count_request(b"")
-            request.stream = metered.count_request
+        if exchange and exchange.goes_on and (_is_grpc(request) or _is_too_large(request, exchange)):
+            exchange.metered.count_request(b"")
+            request.stream = exchange.metered.count_request
 
     @harmless
     async def request(self, flow: http.HTTPFlow) -> None:
         exchange, request = self._exchanges.get(flow), flow.request
-        if not exchange or not exchange.metered:
+        if not exchange:
             return
         body = request.raw_content
         exchange.metered.take_request(request.timestamp_end or time.time(), None if body is None else len(body))
@@ -65,7 +58,7 @@ class Meter:
     @harmless
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         exchange, response = self._exchanges.get(flow), flow.response
-        if not exchange or not exchange.metered or exchange.is_over or not response:
+        if not exchange or exchange.is_over or not response:
             return
         call, metered = exchange.call, exchange.metered
         if response.timestamp_end is not None:
@@ -95,7 +88,7 @@ class Meter:
     @harmless
     async def response(self, flow: http.HTTPFlow) -> None:
         exchange, response = self._exchanges.get(flow), flow.response
-        if not exchange or not exchange.metered or not response or flow.websocket:
+        if not exchange or not response or flow.websocket:
             return
         metered = exchange.metered
         if exchange.state in (State.ANSWERED, State.REFUSED):

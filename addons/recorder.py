@@ -21,7 +21,6 @@ from addons.exchange import State
 from addons.exchange import harmless
 from addons.layers import CRASHED
 from addons.layers import too_slow
-from addons.metered import Metered
 from addons.metered import Told
 from addons.options import Options
 from addons.options import is_start
@@ -31,6 +30,7 @@ from metering.database import LedgerError
 from metering.ledger import Ledger
 from metering.outcome import Ending
 from metering.usage.errors import http_code
+from metering.usage.videos import Settlement
 
 logger = logging.getLogger(__name__)
 
@@ -72,16 +72,14 @@ class Recorder:
             return
         self._under_way[flow] = exchange
         self._flows.setdefault(flow.client_conn, WeakSet()).add(flow)
-        if exchange.credential and self._ledger:
-            exchange.call.client = self._ledger.fingerprint(exchange.credential)
-        if flow.request.stream and exchange.metered and not exchange.is_over:
+        if flow.request.stream and not exchange.is_over:
             # Its head goes upstream before the request hook.
             self._open(flow, exchange)
 
     @harmless
     def request(self, flow: http.HTTPFlow) -> None:
         exchange = self._under_way.get(flow)
-        if not exchange or not exchange.metered:
+        if not exchange:
             return
         if not exchange.is_over:
             self._open(flow, exchange)
@@ -101,7 +99,7 @@ class Recorder:
     def response(self, flow: http.HTTPFlow) -> None:
         exchange = self._under_way.get(flow)
         if exchange and not exchange.is_held and not flow.websocket:
-            if exchange.metered and exchange.metered.settled_at is None:
+            if exchange.metered.settled_at is None:
                 # Something has failed before this.
                 self.settle(exchange, Ending.COMPLETE)
             self._end(flow, exchange)
@@ -121,11 +119,11 @@ class Recorder:
             # mitmproxy answers a malformed request; an answer of ours has not gone out.
             ending = Ending.REFUSED
             exchange.refuse_unanswered()
-            self._tell_status(exchange, None if flow.response else 400)
+            exchange.metered.tell_status(None if flow.response else 400)
         elif flow.error.msg == Error.KILLED_MESSAGE:
-            self._tell_status(exchange, None)
+            exchange.metered.tell_status(None)
         elif ending not in UNANSWERED and not (flow.response and flow.response.stream):
-            self._tell_status(exchange, 502)
+            exchange.metered.tell_status(502)
         self._break_off(flow, exchange, ending)
 
     @harmless
@@ -142,23 +140,19 @@ class Recorder:
     def settle(self, exchange: Exchange, ending: Ending) -> None:
         """Commit the row as it is at the end; again only if more of the answer has come since."""
         metered = exchange.metered
-        if not metered:
-            return
         others = [one.reading for one in exchange.others if one.reading and not one.is_error]
-        if metered.settle(ending, others, exchange.refused_as) and self._ledger:
-            exchange.call.tries = attempt_rows(exchange, metered)
-            self._ledger.commit(exchange.call, metered.settlement)
+        if metered.settle(ending, others, exchange.refused_as):
+            exchange.call.tries = attempt_rows(exchange)
+            self._write(exchange, metered.settlement)
 
     @harmless
     def commit(self, exchange: Exchange) -> None:
         """Commit what is known by now."""
-        if self._ledger:
-            self._ledger.commit(exchange.call)
+        self._write(exchange)
 
     @harmless
     def correct(self, exchange: Exchange, status: int) -> None:
         """The client is told an error, with this status, where the upstream's framing told of none."""
-        assert exchange.metered
         exchange.metered.tell_again(Told(status, None, broke=True))
         self.settle(exchange, Ending.CUT)
 
@@ -166,7 +160,7 @@ class Recorder:
     def end_held(self, flow: http.HTTPFlow, told: Told | None) -> None:
         """The client gets what an answer that was held has become."""
         exchange = self._under_way.get(flow)
-        if exchange and exchange.metered:
+        if exchange:
             exchange.metered.tell(told)
             self.settle(exchange, Ending.CUT if told and told.broke else Ending.COMPLETE)
             self._end(flow, exchange)
@@ -189,6 +183,13 @@ class Recorder:
             exchange.send_on(flow.request.method)
         self.commit(exchange)
 
+    def _write(self, exchange: Exchange, settlement: Settlement | None = None) -> None:
+        if not self._ledger:
+            return
+        if exchange.credential and exchange.call.client is None:
+            exchange.call.client = self._ledger.fingerprint(exchange.credential)
+        self._ledger.commit(exchange.call, settlement)
+
     def _end(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         self._under_way.pop(flow, None)
         exchange.move(State.SETTLED)
@@ -200,15 +201,11 @@ class Recorder:
         """Settle a call that has not come to its end."""
         if exchange.is_held and ending in UNANSWERED:
             # Nothing has gone out yet.
-            self._tell_status(exchange, None)
-        if exchange.metered and exchange.metered.tap:
+            exchange.metered.tell_status(None)
+        if exchange.metered.tap:
             exchange.metered.tap.break_off()
         self.settle(exchange, ending)
         self._end(flow, exchange)
-
-    def _tell_status(self, exchange: Exchange, status: int | None) -> None:
-        if exchange.metered:
-            exchange.metered.tell_status(status)
 
     def _ending(self, flow: http.HTTPFlow) -> Ending:
         """How a flow ended, and by which side. mitmproxy tells it only in the text of `flow.error`."""
@@ -227,7 +224,7 @@ class Recorder:
         return self._connect_errors.get(client, {}).get(message, Ending.CUT)
 
 
-def attempt_rows(exchange: Exchange, metered: Metered) -> list[AttemptRow]:
+def attempt_rows(exchange: Exchange) -> list[AttemptRow]:
     """The rows of a call that was tried more than once: their counts add up to its own."""
     call = exchange.call
     if len(exchange.attempts) < 2:
@@ -245,7 +242,7 @@ def attempt_rows(exchange: Exchange, metered: Metered) -> list[AttemptRow]:
         )
         if attempt.is_repetition or (attempt.answer is None and not exchange.repeated):
             row.status, row.duration_us = call.upstream_status, row.duration_us or call.upstream_us
-            row.take(metered.reading, call)
+            row.take(exchange.metered.reading, call)
         elif attempt.answer is None:
             # Its answer has given way to that of its repetition.
             row.status, row.error_type = 401, http_code(401)

@@ -1,4 +1,4 @@
-"""Which service answers a call, and where its request goes."""
+"""Which service answers a call, and where its request goes, as far as its head tells."""
 
 import re
 from urllib.parse import quote
@@ -23,13 +23,9 @@ from addons.exchange import Exchange
 from addons.exchange import Exchanges
 from addons.exchange import State
 from addons.exchange import fails_closed
-from addons.translation import conversions
-from addons.translation import videos
 from addons.translation.errors import Failure
 from addons.translation.errors import InvalidRequest
 from addons.translation.errors import refusal
-from addons.translation.publishers import bare
-from addons.upstream import content_of
 from metering.call import ErrorType
 from metering.paths import GEMINI_HOST
 from metering.paths import Target
@@ -78,29 +74,9 @@ class Route:
             except ValueError as e:
                 exchange.refuse(flow, refusal(400, str(e)), ErrorType.BAD_REQUEST)
                 return
-            self._check(flow, exchange, named)
+            check_recipient(flow, exchange, named)
         if exchange.goes_on:
             exchange.go_to(flow.request.host, flow.request.path)
-
-    @fails_closed
-    def request(self, flow: http.HTTPFlow) -> None:
-        """Choose the service for an OpenAI call: the model in its body decides."""
-        exchange, named, request = self.exchanges.get(flow), reverse_target(flow), flow.request
-        if not exchange or not named or not exchange.awaits_body or flow.response or flow.error:
-            return
-        if exchange.service:
-            return
-        service = (
-            self._service_of(exchange, self._model_in(request, exchange)) or exchange.configuration.gateway.default
-        )
-        if service.provider == "openai" or service.rewrites:
-            exchange.service, exchange.call.service = service, service.name
-            return
-        exchange.move(State.ASKED)
-        self._pass_on(request, exchange, named)
-        self._check(flow, exchange, named)
-        if exchange.goes_on:
-            exchange.go_to(request.host, request.path)
 
     def _send_on(self, request: http.Request, exchange: Exchange, named: Endpoint) -> None:
         """A `reverse:` target of the user's own is taken at its word for every path; among Google's hosts the
@@ -111,13 +87,13 @@ class Route:
             if gateway.default.rewrites or gateway.may_serve(base_path=exchange.base, surface="openai"):
                 self._wait_for_body(request, exchange)
             else:
-                self._pass_on(request, exchange, named)
+                pass_on(request, exchange, named)
             return
-        found = self._service_of(exchange, exchange.call.model)
+        found = exchange.service_for(exchange.call.model)
         service = found or gateway.default
-        exchange.call.service = service.name
+        exchange.choose(service.name)
         if target and service.provider == "openai":
-            exchange.service = service
+            exchange.choose(service.name, service)
             self._wait_for_body(request, exchange)
             return
         path, upstream = exchange.path, named
@@ -128,7 +104,7 @@ class Route:
             target = parse(request.method, path, "vertex")
         if target is None or target.api == "vertex":
             if target or api_of(named.host) != "gemini":
-                exchange.service = service
+                exchange.choose(service.name, service)
             if target:
                 path, upstream = self._to_vertex(request, exchange, service, target, path, named)
         elif is_google(named) and "version" in target.fields:
@@ -161,49 +137,31 @@ class Route:
         location = target.fields.get("location") or _usual_location(service)
         return path, exchange.configuration.settings.vertex_endpoint or vertex_endpoint(location, named)
 
-    def _pass_on(self, request: http.Request, exchange: Exchange, named: Endpoint) -> None:
-        """An OpenAI call, as it is."""
-        settings, target, path, upstream = exchange.configuration.settings, exchange.target, exchange.path, named
-        assert target
-        exchange.call.service = "openai"
-        if is_google(named) or settings.names_openai_endpoint:
-            upstream = settings.openai_endpoint
-            path = path.removeprefix(target.base).removeprefix("/v1")
-        go_to(request, upstream, path + query_of(request))
 
-    def _check(self, flow: http.HTTPFlow, exchange: Exchange, named: Endpoint) -> None:
-        """Refuse the call if the client's own credentials would now go to somebody who may not see them."""
-        if exchange.awaits_body or (exchange.service and exchange.service.injects):
-            # They are taken out before anything is sent.
-            return
-        settings, request = exchange.configuration.settings, flow.request
-        at = (request.host, request.port)
-        targets = [endpoint[1:3] for endpoint in (named, settings.vertex_endpoint) if endpoint]
-        whom = keys.recipient(request.host, is_target=at in targets, is_named=settings.names_openai_endpoint)
-        issuer = next((one for one in keys.issuers(request) if whom not in keys.MAY_GO[one]), None)
-        if issuer:
-            problem = OF_ANOTHER.format(issuer=issuer.value, host=request.host)
-            exchange.refuse(flow, refusal(400, problem), ErrorType.BAD_REQUEST)
+def pass_on(request: http.Request, exchange: Exchange, named: Endpoint) -> None:
+    """An OpenAI call, as it is."""
+    settings, target, path, upstream = exchange.configuration.settings, exchange.target, exchange.path, named
+    assert target
+    exchange.choose("openai")
+    if is_google(named) or settings.names_openai_endpoint:
+        upstream = settings.openai_endpoint
+        path = path.removeprefix(target.base).removeprefix("/v1")
+    go_to(request, upstream, path + query_of(request))
 
-    def _service_of(self, exchange: Exchange, model: str | None) -> Service | None:
-        """The service of the first route that matches; None if none does."""
-        call = exchange.call
-        return exchange.configuration.gateway.service_for(
-            base_path=exchange.base, surface=call.surface or "", publisher=call.publisher, model=model
-        )
 
-    def _model_in(self, request: http.Request, exchange: Exchange) -> str | None:
-        """What an OpenAI call is for, by its real name: its body says it, or the path."""
-        gateway, target = exchange.configuration.gateway, exchange.target
-        assert target
-        if not gateway.routes:
-            return None
-        if (rest := target.fields.get("openai", "")).startswith("videos/"):
-            return videos.model_in(rest.split("/")[1])
-        model = exchange.call.model or conversions.model_in(
-            request.headers.get("content-type", ""), content_of(request)
-        )
-        return bare(gateway.named(model)) if model else None
+def check_recipient(flow: http.HTTPFlow, exchange: Exchange, named: Endpoint) -> None:
+    """Refuse the call if the client's own credentials would now go to somebody who may not see them."""
+    if exchange.awaits_body or (exchange.service and exchange.service.injects):
+        # They are taken out before anything is sent.
+        return
+    settings, request = exchange.configuration.settings, flow.request
+    at = (request.host, request.port)
+    targets = [endpoint[1:3] for endpoint in (named, settings.vertex_endpoint) if endpoint]
+    whom = keys.recipient(request.host, is_target=at in targets, is_named=settings.names_openai_endpoint)
+    issuer = next((one for one in keys.issuers(request) if whom not in keys.MAY_GO[one]), None)
+    if issuer:
+        problem = OF_ANOTHER.format(issuer=issuer.value, host=request.host)
+        exchange.refuse(flow, refusal(400, problem), ErrorType.BAD_REQUEST)
 
 
 def _in_project(path: str, target: Target, service: Service) -> str:

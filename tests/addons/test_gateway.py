@@ -16,6 +16,7 @@ def test_the_chain_in_the_order_of_a_call() -> None:
         "Drain",
         "Access",
         "Route",
+        "Choose",
         "Credentials",
         "Meter",
         "Rewrite",

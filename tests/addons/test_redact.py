@@ -186,7 +186,7 @@ def test_marks_in_live_sessions(start_proxy: StartProxy, simulator: Simulator, o
 def test_the_listing_is_still_of_use(start_proxy: StartProxy, simulator: Simulator) -> None:
     proxy = start_proxy(mode=f"reverse:{simulator.url}", env={"COLUMNS": "300"})
     call(proxy.url, f"{MODEL}:generateContent?alt=json", HELLO)
-    until(lambda: "200" in proxy.stdout)
+    until(lambda: "<< 200" in proxy.stdout)
     assert f"POST {simulator.url}{MODEL}:generateContent\n" in proxy.stdout
 
 

@@ -1,5 +1,3 @@
-import gzip
-import json
 from pathlib import Path
 
 import pytest
@@ -10,17 +8,14 @@ from mitmproxy.test import tflow
 from addons.addressing import NOWHERE
 from addons.classify import Classify
 from addons.configuration.settings import read
-from addons.exchange import Exchange
 from addons.options import Options
 from addons.route import Route
-from addons.translation import videos
 from tests import destinations
-from tests.addons.translation.client_requests import FORM
-from tests.addons.translation.client_requests import form
+from tests.addons.routed import GOOGLE
+from tests.addons.routed import Routed
 from tests.configuration import DEFAULTS
 from tests.process import ROOT
 
-GOOGLE = "https://aiplatform.googleapis.com"
 P = "/v1/projects/p/locations"
 EXPRESS = "/v1beta1/publishers/google/models/g:generateContent"
 LIVE = "//ws/google.cloud.aiplatform.v1.LlmBidiService/BidiGenerateContent"
@@ -173,130 +168,6 @@ def test_a_look_at_the_root_is_passed_on() -> None:
 def test_forward_mode_leaves_requests_alone() -> None:
     flow = routed("/v1beta/models", mode="regular", vertex_endpoint="http://127.0.0.1:9000")
     assert flow.request.url == "http://127.0.0.1:8080/v1beta/models"
-
-
-FILE = """\
-services:
-  prod:   {provider: vertex, openai: convert, project: test-project}
-  native: {provider: vertex, openai: observe}
-  qwen:   {provider: openai, base_url: "https://qwen.example/compatible/v1"}
-routes:
-  - {base_path: /team, service: qwen}
-  - {model: "qwen*", service: qwen}
-  - {surface: openai, model: "gemini-1*", service: native}
-  - {model: "gemini*", service: prod}
-  - {model: "veo*", service: prod}
-  - {publisher: openai, model: "gpt*", service: qwen}
-"""
-JSON = "application/json"
-OPENAI = "https://api.openai.com"
-JOB = videos.id_of("projects/p/locations/l/publishers/google/models/veo-3.0-generate-001/operations/1")
-
-
-class Routed:
-    """A call whose head, and then body, has met the route."""
-
-    def __init__(self, folder: Path, method: str, path: str, **options: str) -> None:
-        file = folder / "gateway.yaml"
-        file.write_text(FILE)
-        given = {"usage_db": str(folder / "usage.db"), "gateway_config": str(file), **options}
-        settings = Options()
-        settings.configuration = read(DEFAULTS | given, [])
-        self._classify = Classify(settings)
-        self._route = Route(self._classify.exchanges)
-        self.flow = tflow.tflow(req=http.Request.make(method, "http://127.0.0.1", headers=[(b"host", b"127.0.0.1")]))
-        self.flow.request.path = path
-        self.flow.client_conn.proxy_mode = mode_specs.ProxyMode.parse(f"reverse:{GOOGLE}")
-        self._classify.requestheaders(self.flow)
-        self._route.requestheaders(self.flow)
-
-    @property
-    def exchange(self) -> Exchange:
-        return self._classify.exchanges[self.flow]
-
-    def complete(self, body: bytes = b"", content_type: str = JSON, **headers: str) -> None:
-        self.flow.request.headers["content-type"] = content_type
-        self.flow.request.headers.update(headers)
-        self.flow.request.raw_content = body
-        self._route.request(self.flow)
-
-
-def said(model: object) -> bytes:
-    return json.dumps({"messages": [{"role": "user", "content": "Hi"}], "model": model}).encode()
-
-
-class TestServiceOfABody:
-    @pytest.mark.parametrize(
-        ("method", "path", "body", "service"),
-        [
-            ("POST", "/v1/chat/completions", said("qwen-max"), "qwen"),
-            ("POST", "/v1/chat/completions", said("gemini-2.5-flash"), "prod"),
-            ("POST", "/v1/chat/completions", said("google/gemini-2.5-flash"), "prod"),
-            ("POST", "/v1/embeddings", said("gemini-embedding-001"), "prod"),
-            ("POST", "/team/v1/chat/completions", said("gemini-2.5-flash"), "qwen"),
-            ("POST", "/team/v1/chat/completions", b"", "qwen"),
-            ("GET", "/team/v1/models", b"", "qwen"),
-            ("GET", f"/v1/videos/{JOB}", b"", "prod"),
-            ("GET", f"/v1/videos/{JOB}/content?variant=video", b"", "prod"),
-            ("GET", "/v1/models/gemini-2.5-flash", b"", "prod"),
-            # Those that no service of ours rewrites go to OpenAI.
-            ("POST", "/v1/chat/completions", said("gpt-4o"), None),
-            ("POST", "/v1/chat/completions", said("gemini-1.5-flash"), None),
-            ("POST", "/v1/chat/completions", said(5), None),
-            ("POST", "/v1/chat/completions", b"{", None),
-            ("POST", "/v1/chat/completions", b"", None),
-            ("GET", "/v1/models", b"", None),
-            ("GET", "/v1/videos/video_1", b"", None),
-        ],
-    )
-    def test_which(self, tmp_path: Path, method: str, path: str, body: bytes, service: str | None) -> None:
-        routed = Routed(tmp_path, method, path)
-        assert (routed.flow.request.host, routed.exchange.awaits_body) == (NOWHERE.host, True)
-        routed.complete(body)
-        exchange = routed.exchange
-        if service:
-            assert exchange.service
-            assert (exchange.service.name, exchange.call.service, exchange.awaits_body) == (service, service, True)
-            # Whoever rewrites it says where it goes.
-            assert routed.flow.request.host == NOWHERE.host
-        else:
-            assert (exchange.service, exchange.call.service, exchange.awaits_body) == (None, "openai", False)
-            assert routed.flow.request.url == f"{OPENAI}{path}"
-            assert exchange.call.upstream_host == "api.openai.com"
-            assert exchange.call.upstream_path == path.partition("?")[0]
-
-    @pytest.mark.parametrize(
-        ("body", "content_type", "headers"),
-        [
-            (form(prompt="x", model="qwen-image", image=b"png"), FORM, {}),
-            (form(model="qwen-image", image=b"png"), FORM, {}),
-            (gzip.compress(said("qwen-image"), mtime=0), JSON, {"content-encoding": "gzip"}),
-            (said("qwen-image"), "text/plain", {}),
-        ],
-    )
-    def test_any_form_of_a_body(self, tmp_path: Path, body: bytes, content_type: str, headers: dict[str, str]) -> None:
-        routed = Routed(tmp_path, "POST", "/v1/images/edits")
-        routed.complete(body, content_type, **headers)
-        assert routed.exchange.service
-        assert routed.exchange.service.name == "qwen"
-
-    def test_what_is_passed_on_goes_to_the_endpoint_that_was_named(self, tmp_path: Path) -> None:
-        routed = Routed(tmp_path, "POST", "/v1/embeddings?x=1", openai_endpoint="https://other.example/v2")
-        routed.complete(said("text-embedding-3-small"))
-        assert routed.flow.request.url == "https://other.example/v2/embeddings?x=1"
-        assert routed.flow.request.headers["host"] == "other.example"
-
-    def test_with_a_default_that_rewrites_none_is_passed_on(self, tmp_path: Path) -> None:
-        routed = Routed(tmp_path, "POST", "/v1/chat/completions", openai_mode="convert")
-        routed.complete(said("gpt-4o"))
-        assert routed.exchange.service
-        assert (routed.exchange.service.name, routed.exchange.awaits_body) == ("default", True)
-
-    def test_a_call_that_is_refused_goes_nowhere(self, tmp_path: Path) -> None:
-        routed = Routed(tmp_path, "POST", "/v1/chat/completions")
-        routed.flow.response = http.Response.make(401)
-        routed.complete(said("gpt-4o"))
-        assert (routed.flow.request.host, routed.exchange.service) == (NOWHERE.host, None)
 
 
 class TestServiceOfAPath:

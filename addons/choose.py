@@ -1,0 +1,51 @@
+"""Which service answers a call of an OpenAI client: the model in its body tells."""
+
+from mitmproxy import http
+
+from addons.addressing import reverse_target
+from addons.exchange import Exchange
+from addons.exchange import Exchanges
+from addons.exchange import State
+from addons.exchange import fails_closed
+from addons.route import check_recipient
+from addons.route import pass_on
+from addons.translation import conversions
+from addons.translation import videos
+from addons.translation.publishers import bare
+from addons.upstream import content_of
+
+
+class Choose:
+    """Chooses as soon as the body is here. A call that no service of ours rewrites goes on to OpenAI as it is."""
+
+    def __init__(self, exchanges: Exchanges) -> None:
+        self.exchanges = exchanges
+
+    @fails_closed
+    def request(self, flow: http.HTTPFlow) -> None:
+        exchange, named, request = self.exchanges.get(flow), reverse_target(flow), flow.request
+        if not exchange or not named or not exchange.awaits_body or flow.response or flow.error:
+            return
+        if exchange.service:
+            return
+        service = exchange.service_for(_model_in(request, exchange)) or exchange.configuration.gateway.default
+        if service.provider == "openai" or service.rewrites:
+            exchange.choose(service.name, service)
+            return
+        exchange.move(State.ASKED)
+        pass_on(request, exchange, named)
+        check_recipient(flow, exchange, named)
+        if exchange.goes_on:
+            exchange.go_to(request.host, request.path)
+
+
+def _model_in(request: http.Request, exchange: Exchange) -> str | None:
+    """What a call is for, by its real name: its body says it, or the path."""
+    gateway, target = exchange.configuration.gateway, exchange.target
+    assert target
+    if not gateway.routes:
+        return None
+    if (rest := target.fields.get("openai", "")).startswith("videos/"):
+        return videos.model_in(rest.split("/")[1])
+    model = exchange.call.model or conversions.model_in(request.headers.get("content-type", ""), content_of(request))
+    return bare(gateway.named(model)) if model else None
