@@ -328,7 +328,8 @@ def _update(column: str, table: str) -> str:
 
 _FIXED = ("id", "started_at")
 _UPSERT = (
-    f"INSERT INTO calls ({', '.join(COLUMNS)})"
+    # ABORT is the default; said so, SQLite compiles the triggers once for both, and not once each.
+    f"INSERT OR ABORT INTO calls ({', '.join(COLUMNS)})"
     f" VALUES ({', '.join(NEXT_CHANGED if column == 'changed' else '?' for column in COLUMNS)})"
     f" ON CONFLICT (id) DO UPDATE SET {', '.join(_update(c, 'calls') for c in COLUMNS if c not in _FIXED)}"
     " WHERE calls.state = 'open' OR excluded.state <> 'open'"

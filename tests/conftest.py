@@ -1,5 +1,4 @@
 import json
-import warnings
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,18 +10,15 @@ from hypothesis import HealthCheck
 from hypothesis import settings
 
 from metering.ledger import Ledger
+from tests.ledgers import new_ledger
 from tests.loopback import GOOGLE
 from tests.loopback import server_context
 from tests.process import Proxy
 from tests.vertex_simulator import Credentials
 from tests.vertex_simulator import Simulator
 
-with warnings.catch_warnings():
-    # What mitmproxy imports is not ours to mend.
-    warnings.simplefilter("ignore")
-    import mitmproxy.addons  # noqa: F401
-# The machine may be slow; how fast inputs are made is not what is tested.
-settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# The machine may be slow; how fast inputs are made is not what is tested. Each run makes other examples.
+settings.register_profile("default", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("default")
 
 
@@ -76,7 +72,7 @@ def proxy(start_proxy: StartProxy, simulator: Simulator) -> Proxy:
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    opened = Ledger(tmp_path / "usage.db")
+    opened = Ledger(new_ledger(tmp_path / "usage.db"))
     yield opened
     opened.close()
 

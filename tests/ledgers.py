@@ -4,12 +4,14 @@ import os
 import resource
 import sqlite3
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterable
 from collections.abc import Iterator
 from contextlib import closing
 from contextlib import contextmanager
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,24 @@ from sqlite_utils import Database
 from metering.call import Call
 from metering.companions import is_alive
 from metering.database import open_for_reading
+from metering.ledger import Ledger
 from metering.migrations import migrations
 from metering.verify import verify
+
+
+@cache
+def _made() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "usage.db"
+        Ledger(path).close()
+        return path.read_bytes()
+
+
+def new_ledger(path: Path) -> Path:
+    """A ledger without calls. Copied: to make one takes longer than most tests."""
+    path.touch(0o600)
+    path.write_bytes(_made())
+    return path
 
 
 def call(**fields: Any) -> Call:
@@ -118,3 +136,34 @@ class Limit:
             yield
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@cache
+def _template() -> sqlite3.Connection:
+    made = sqlite3.connect(":memory:", isolation_level=None)
+    migrations.apply(Database(made))
+    return made
+
+
+def fresh() -> sqlite3.Connection:
+    """An empty ledger in memory."""
+    opened = sqlite3.connect(":memory:", isolation_level=None)
+    _template().backup(opened)
+    return opened
+
+
+@cache
+def _one() -> sqlite3.Connection:
+    return fresh()
+
+
+@contextmanager
+def empty() -> Iterator[sqlite3.Connection]:
+    """The same empty ledger in memory every time, for tests with many examples: what one writes is taken back. A new
+    connection would have to compile the triggers again."""
+    db = _one()
+    db.execute("BEGIN")
+    try:
+        yield db
+    finally:
+        db.execute("ROLLBACK")

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from metering.database import open_for_reading
+from tests.forked import PROGRAMS
+from tests.forked import Forked
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
@@ -42,9 +44,9 @@ class Proxy:
         self.ledger = folder / "usage.db"
         sets = [part for option in (f"confdir={confdir}", *options) for part in ("--set", option)]
         if serve:
-            command = [BIN / "vertex-tap", "serve", "--port", "0", "--set", f"mode={mode}", *sets]
+            command: list[str | Path] = [BIN / "vertex-tap", "serve", "--port", "0", "--set", f"mode={mode}", *sets]
         else:
-            script = [] if bare else ["-s", checkout / "addons" / "gateway.py"]
+            script: list[str | Path] = [] if bare else ["-s", checkout / "addons" / "gateway.py"]
             command = [
                 BIN / program,
                 *script,
@@ -56,14 +58,15 @@ class Proxy:
                 "0",
                 *sets,
             ]
-        with (folder / "stdout.txt").open("wb") as stdout, (folder / "stderr.txt").open("wb") as stderr:
-            self.process = subprocess.Popen(
-                [*map(str, command), *arguments],
-                cwd=folder,
-                stdout=stdout,
-                stderr=stderr,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})},
-            )
+        is_ours = not bare and checkout is ROOT and Path(command[0]).name in PROGRAMS
+        start = Forked if is_ours else _begin
+        self.process = start(
+            [*map(str, command), *arguments],
+            folder,
+            {**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})},
+            folder / "stdout.txt",
+            folder / "stderr.txt",
+        )
         self._last_id = ""
         self.url = self._wait_for_directions(_LISTENING if bare else _DIRECTIONS)
         self.port = int(self.url.rpartition(":")[2])
@@ -127,6 +130,13 @@ class Proxy:
             time.sleep(0.02)
         self.process.kill()
         raise AssertionError(f"the proxy did not start:\n{self.output}")
+
+
+def _begin(
+    command: list[str], folder: Path, env: dict[str, str], stdout: Path, stderr: Path
+) -> "subprocess.Popen[bytes]":
+    with stdout.open("wb") as out, stderr.open("wb") as err:
+        return subprocess.Popen(command, cwd=folder, stdout=out, stderr=err, env=env)
 
 
 def rows_of(ledger: Path, where: str = "1") -> list[Row]:

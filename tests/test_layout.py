@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import mitmproxy.addons  # noqa: F401 (so that all hooks are known)
 import pytest
 from mitmproxy.hooks import all_hooks
 

@@ -1,7 +1,6 @@
 import asyncio
 import os
 import sqlite3
-import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +13,7 @@ from addons.options import Options
 from tests.configuration import DEFAULTS
 from tests.configuration import INJECTING_FILE
 from tests.conftest import StartProxy
+from tests.forked import run
 from tests.http import HELLO
 from tests.http import MODEL
 from tests.http import call
@@ -64,7 +64,7 @@ def test_no_open_relay(command: str, options: tuple[str, ...], tmp_path: Path) -
         sets.append("mode=reverse:https://aiplatform.googleapis.com")
     full = [*map(str, COMMANDS[command]), *(part for option in sets for part in ("--set", option))]
     env = {**os.environ, "VERTEX_API_KEY": "AIzaSecret"}
-    ended = subprocess.run(full, capture_output=True, text=True, timeout=30, check=False, env=env)
+    ended = run(full, tmp_path, env)
     assert ended.returncode == 1
     assert "vertex-tap cannot start" in ended.stderr
     assert "listening" not in ended.stdout
@@ -118,7 +118,7 @@ def newer(path: Path) -> Path:
     return path
 
 
-COMMANDS = {
+COMMANDS: dict[str, list[str | Path]] = {
     "mitmdump": [BIN / "mitmdump", "-s", ROOT / "addons" / "gateway.py", "-p", "0"],
     "serve": [BIN / "vertex-tap", "serve", "--port", "0"],
 }
@@ -134,9 +134,7 @@ def test_it_does_not_start(command: str, tmp_path: Path) -> None:
         f"confdir={tmp_path}",
     ]
     sets = [part for option in options for part in ("--set", option)]
-    ended = subprocess.run(
-        [*map(str, COMMANDS[command]), *sets], capture_output=True, text=True, timeout=30, check=False
-    )
+    ended = run([*COMMANDS[command], *sets], tmp_path)
     assert ended.returncode == 1
     _, *problems = ended.stderr.splitlines()
     assert [problem.strip().partition(":")[0] for problem in problems] == [
@@ -166,7 +164,7 @@ def test_values_that_are_no_text(
     (tmp_path / "config.yaml").write_text(config)
     options = [part for option in (f"confdir={tmp_path}", *sets) for part in ("--set", option)]
     full = [*map(str, COMMANDS[command]), *options]
-    ended = subprocess.run(full, capture_output=True, text=True, timeout=30, check=False)
+    ended = run(full, tmp_path)
     assert (ended.returncode, problem in ended.stderr) == (1, True), ended.stderr
     assert "Traceback" not in ended.stdout + ended.stderr
 
@@ -176,7 +174,7 @@ def test_a_file_that_does_not_start(command: str, tmp_path: Path) -> None:
     (tmp_path / "gateway.yaml").write_text("services:\n  a: {api_key: AIzaSecret}\nclients: []\n")
     options = (f"confdir={tmp_path}", "gateway_config=gateway.yaml", "mode=reverse:https://aiplatform.googleapis.com")
     full = [*map(str, COMMANDS[command]), *(part for option in options for part in ("--set", option))]
-    ended = subprocess.run(full, capture_output=True, text=True, timeout=30, check=False)
+    ended = run(full, tmp_path)
     assert ended.returncode == 1
     assert [line.strip().partition(": ")[2][:16] for line in ended.stderr.splitlines()[1:]] == [
         "gateway.yaml:2: ",
@@ -197,17 +195,8 @@ def test_a_file_that_starts(start_proxy: StartProxy, simulator: Simulator, injec
 def test_serve_knows_all_its_options(tmp_path: Path) -> None:
     """What mitmdump has and `serve` has not is no silence, but in config.yaml it is mitmproxy's own affair."""
     (tmp_path / "config.yaml").write_text("save_stream_file: flows\nflow_detail: 2\n")
-    command = [
-        BIN / "vertex-tap",
-        "serve",
-        "--port",
-        "0",
-        "--set",
-        f"confdir={tmp_path}",
-        "--set",
-        "flow_detail=0",
-    ]
-    ended = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=30, check=False)
+    sets = ["--set", f"confdir={tmp_path}", "--set", "flow_detail=0"]
+    ended = run([*COMMANDS["serve"], *sets], tmp_path)
     assert ended.returncode == 1
     assert "flow_detail: there is no such option" in ended.stderr
     assert "save_stream_file" not in ended.stderr
@@ -217,5 +206,5 @@ def test_options_may_stand_in_config_yaml(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("usage_tags: authorization\n")
     for command in COMMANDS.values():
         full = [*map(str, command), "--set", f"confdir={tmp_path}"]
-        ended = subprocess.run(full, capture_output=True, text=True, timeout=30, check=False)
+        ended = run(full, tmp_path)
         assert (ended.returncode, "usage_tags: authorization holds" in ended.stderr) == (1, True), sys.argv

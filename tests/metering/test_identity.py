@@ -20,6 +20,7 @@ from metering.ledger import Ledger
 from tests.ledgers import broken_invariants
 from tests.ledgers import call
 from tests.ledgers import done
+from tests.ledgers import new_ledger
 from tests.ledgers import rejected
 from tests.ledgers import rows
 from tests.ledgers import spills
@@ -93,7 +94,7 @@ def delete_shm(path: Path) -> None:
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
     (tmp_path / "folder").mkdir()
-    return Ledger(tmp_path / "folder" / "usage.db")
+    return Ledger(new_ledger(tmp_path / "folder" / "usage.db"))
 
 
 GONE = [delete, delete_all, delete_with_log, move, move_with_log, replace, replace_by_nothing]
@@ -116,7 +117,8 @@ def test_recording_goes_on(
     ledger.commit(done(call(id="first")))
     until(lambda: "while in use" in caplog.text)
     until(lambda: ledger._db is not None and not spills(ledger.path))
-    assert is_alive(ledger.path, ledger.instance)
+    # It may notice first that the log is gone, then that all is.
+    until(lambda: is_alive(ledger.path, ledger.instance))
     states = dict(rows(ledger.path, "id, state"))
     assert (states["first"], states["ends"], states["stays"]) == ("done", "open", "open")
     ledger.commit(done(call(id="second")))
@@ -244,7 +246,7 @@ def test_several_processes(tmp_path: Path, happens: Callable[[Path], None]) -> N
     for process in processes:
         assert process.stdout
         assert process.stdout.readline() == "ready\n"
-    time.sleep(0.7)
+    time.sleep(0.3)
     happens(path)
     time.sleep(0.1)
     finished = [process.communicate()[0].split() for process in processes]

@@ -14,9 +14,9 @@ from metering.migrations import VERSION
 from metering.migrations import migrations
 from metering.rollup import BUCKET_US
 from tests.ledgers import broken_invariants
+from tests.ledgers import fresh
 from tests.ledgers import of_version
 from tests.ledgers import rows
-from tests.metering.test_rollup import fresh
 from tests.metering.test_rollup import put
 
 

@@ -10,7 +10,6 @@ from typing import ClassVar
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlite_utils import Database
 
 from metering.call import ATTEMPT_COLUMNS
 from metering.call import COLUMNS
@@ -18,7 +17,6 @@ from metering.call import AttemptRow
 from metering.call import Call
 from metering.database import open_for_reading
 from metering.ledger import Ledger
-from metering.migrations import migrations
 from metering.record import LONGEST_TEXT
 from metering.record import REQUIRED
 from metering.record import BadLine
@@ -33,10 +31,11 @@ from metering.verify import verify
 from tests.ledgers import broken_invariants
 from tests.ledgers import call
 from tests.ledgers import done
+from tests.ledgers import empty
+from tests.ledgers import fresh
 from tests.ledgers import rows
 from tests.ledgers import spills
 from tests.ledgers import write_lock
-from tests.metering.test_rollup import fresh
 from tests.process import until
 
 INTEGERS = [name for name in COLUMNS if name.endswith(("_tokens", "_bytes", "_us", "_at", "status"))]
@@ -44,8 +43,7 @@ INTEGERS = [name for name in COLUMNS if name.endswith(("_tokens", "_bytes", "_us
 
 @pytest.fixture
 def db() -> Iterator[sqlite3.Connection]:
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as opened:
-        migrations.apply(Database(opened))
+    with closing(fresh()) as opened:
         yield opened
 
 
@@ -135,8 +133,7 @@ class TestStorable:
     @given(st.dictionaries(st.sampled_from([name for name in COLUMNS if name not in REQUIRED]), values | objects))
     def test_any_row_can_be_written(self, fields: dict[str, Any]) -> None:
         record = record_of(call(**fields | {"instance": "i", "state": "open", "usage_state": None}))
-        with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
-            migrations.apply(Database(db))
+        with empty() as db:
             assert put(db, record) is None
             changed = {"changed": 1}
             assert [tuple(row) for row in db.execute("SELECT * FROM calls")] == [
@@ -345,7 +342,7 @@ class TestAttempts:
     def test_any_attempt_can_be_written(self, fields: dict[str, Any]) -> None:
         record = record_of(done(call(instance="i", tries=[AttemptRow(**{"started_at": 1} | fields)])))
         if None not in (record.tries[0][2], record.tries[0][ATTEMPT_COLUMNS.index("started_at")]):
-            with closing(fresh()) as db:
+            with empty() as db:
                 assert put(db, record) is None
                 assert db.execute("SELECT * FROM attempts").fetchall() == [record.tries[0]]
 

@@ -20,7 +20,8 @@ from metering.reports import Grouping
 from metering.reports import ReportError
 from metering.reports import Span
 from metering.rollup import BUCKET_US
-from tests.metering.test_rollup import fresh
+from tests.ledgers import empty
+from tests.ledgers import fresh
 from tests.metering.test_rollup import put
 from tests.metering.test_rollup import tried
 
@@ -102,7 +103,7 @@ _edges = st.tuples(st.integers(0, 4 * BUCKET_US), st.integers(0, 4 * BUCKET_US))
 @given(starts=_starts, edges=_edges, tagged=st.booleans())
 def test_sums_are_exact_at_any_edge(starts: list[int], edges: tuple[int, int], tagged: bool) -> None:
     """Whether they come from the rollup, its edges, or the rows."""
-    with closing(fresh()) as db:
+    with empty() as db:
         for number, start in enumerate(starts):
             put(
                 db,
@@ -149,7 +150,7 @@ class TestLatency:
     )
     def test_within_5_percent(self, measured: list[tuple[int, int]], edges: tuple[int, int]) -> None:
         """Whatever of it comes from the rollup."""
-        with closing(fresh()) as db:
+        with empty() as db:
             for number, (start, duration) in enumerate(measured):
                 put(db, str(number), model="gh"[number % 2], started_at=start, duration_us=duration)
             put(db, "open", state="open")

@@ -3,16 +3,15 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
-from functools import cache
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlite_utils import Database
 
 from metering import rollup
-from metering.migrations import migrations
 from metering.verify import verify
+from tests.ledgers import empty
+from tests.ledgers import fresh
 
 KINDS = ("text", "image", "audio", "video", "document")
 
@@ -21,20 +20,6 @@ KINDS = ("text", "image", "audio", "video", "document")
 def db() -> Iterator[sqlite3.Connection]:
     with closing(fresh()) as opened:
         yield opened
-
-
-@cache
-def _template() -> sqlite3.Connection:
-    made = sqlite3.connect(":memory:", isolation_level=None)
-    migrations.apply(Database(made))
-    return made
-
-
-def fresh() -> sqlite3.Connection:
-    """An empty ledger in memory."""
-    opened = sqlite3.connect(":memory:", isolation_level=None)
-    _template().backup(opened)
-    return opened
 
 
 def put(db: sqlite3.Connection, id: str, **columns: object) -> None:
@@ -356,7 +341,7 @@ class TestHistograms:
 
     @given(st.lists(st.integers(0, 10**13), max_size=20))
     def test_sql_and_python_agree(self, values: list[int]) -> None:
-        with closing(fresh()) as db:
+        with empty() as db:
             for number, value in enumerate(values):
                 put(db, str(number), duration_us=value, ttft_us=value if number % 2 else None)
             found = [json.loads(times) for (times,) in db.execute("SELECT times FROM rollup")]
@@ -413,7 +398,7 @@ _steps = st.lists(
 @given(steps=_steps, attempts=_attempts)
 def test_the_rollup_is_the_sum_of_the_rows(steps: list[dict[str, object]], attempts: list[dict[str, object]]) -> None:
     known: dict[object, object] = {}
-    with closing(fresh()) as db:
+    with empty() as db:
         for n, attempt in enumerate(attempts, 1):
             tried(db, "a", n, **attempt)
         for step in steps:

@@ -28,6 +28,7 @@ from tests.ledgers import Limit
 from tests.ledgers import broken_invariants
 from tests.ledgers import call
 from tests.ledgers import done
+from tests.ledgers import new_ledger
 from tests.ledgers import rejected
 from tests.ledgers import rows
 from tests.ledgers import spills
@@ -52,8 +53,7 @@ class TestLeftByADeadProcess:
 
     @pytest.fixture
     def path(self, tmp_path: Path) -> Path:
-        Ledger(tmp_path / "usage.db").close()
-        return tmp_path / "usage.db"
+        return new_ledger(tmp_path / "usage.db")
 
     def start(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
         Ledger(path).close()

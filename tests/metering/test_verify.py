@@ -5,7 +5,7 @@ from contextlib import closing
 import pytest
 
 from metering.verify import verify
-from tests.metering.test_rollup import fresh
+from tests.ledgers import fresh
 from tests.metering.test_rollup import put
 from tests.metering.test_rollup import tried
 
