@@ -76,6 +76,9 @@ _theirs = layers.HttpStream.handle_event
 
 def handle_event(self: layers.HttpStream, event: Any) -> Generator[Any, Any, None]:
     """What theirs does, while what is sent is on the flow."""
+    if self._paused and getattr(event, "command", None) is not self._paused.command:
+        # It is kept until what the layer waits for has come, such as the end of a hook, whose addons have the flow.
+        return _theirs(self, event)
     # While a stream passes, nothing is shown, and nothing has to be put back.
     is_shown = _has_view() or getattr(self, "flow", None) in _faces
     return _handle_shown(self, event) if is_shown else _theirs(self, event)

@@ -5,6 +5,7 @@ import json
 import socket
 import sqlite3
 import threading
+import time
 from pathlib import Path
 
 import httpx
@@ -23,7 +24,9 @@ from tests.http import MODEL
 from tests.http import PROJECT
 from tests.http import call
 from tests.http import comes_whole
+from tests.http import connection
 from tests.http import raw
+from tests.http import request
 from tests.loopback import client_context
 from tests.process import until
 from tests.vertex_simulator import Simulator
@@ -165,6 +168,32 @@ def test_marks_in_answers(start_proxy: StartProxy, options: tuple[str, ...]) -> 
     assert_clean(proxy)
     with (proxy.folder / "flows").open("rb") as flows:
         assert len(list(io.FlowReader(flows).stream())) >= 4 * len(ANSWERS)
+
+
+SLOW = """
+import asyncio
+
+async def error(flow):
+    await asyncio.sleep(0.5)
+"""
+"""A script behind ours whose hook takes a while."""
+
+
+def test_more_comes_while_a_hook_runs(start_proxy: StartProxy, simulator: Simulator, tmp_path: Path) -> None:
+    """What is saved stays what may be shown when the upstream goes on after the flow has ended with an error."""
+    (tmp_path / "slow.py").write_text(SLOW)
+    proxy = start_proxy("hardump=flows.har", mode=f"reverse:{simulator.url}", arguments=("-s", "slow.py"))
+    with connection(proxy.url) as client:
+        path = f"{MODEL}:streamGenerateContent?alt=sse&x={MARK}"
+        request(client, path, MARKED, plan={"gate": "redact"})
+        assert client.getresponse().read1(65536)
+    until(lambda: proxy.new_rows()[-1:] and proxy.rows()[-1]["state"] == "client_closed")
+    for _ in range(10):
+        simulator.gates["redact"].release()
+    time.sleep(0.7)
+    assert proxy.stop() == 0
+    assert "streamGenerateContent" in (proxy.folder / "flows.har").read_text()
+    assert_clean(proxy)
 
 
 @pytest.mark.parametrize("options", [(), LOUD], ids=["usual", "loud"])
