@@ -4,7 +4,6 @@ import json
 import logging
 import re
 from collections.abc import Callable
-from functools import partial
 
 from mitmproxy import http
 
@@ -30,7 +29,8 @@ from addons.upstream import document_of
 from addons.upstream import header_name
 from metering.budget import Budget
 from metering.call import ErrorType
-from metering.json_array import WholeDocument
+from metering.json_array import whole
+from metering.sse import Bytes
 from metering.sse import EventDecoder
 
 logger = logging.getLogger(__name__)
@@ -209,8 +209,9 @@ def _as_events(response: http.Response, conversion: Conversion) -> bytes:
     content = content_of(response)
     if is_stream(response):
         budget = Budget(len(content))
-        decoder = EventDecoder(partial(WholeDocument, budget), budget)
-        documents = [event_of(event.data) for event in [*decoder.feed(content), *decoder.flush()]]
+        decoder = EventDecoder(Bytes, budget)
+        events = [*decoder.feed(content), *decoder.flush()]
+        documents = [event_of(whole(event.data, budget)) for event in events if isinstance(event.data, bytes)]
     else:
         document = json.loads(content)
         documents = document if isinstance(document, list) else [document]

@@ -21,9 +21,11 @@ from metering.budget import Budget
 from metering.budget import TooMuchWork
 from metering.decoding import DecodingError
 from metering.decoding import decoder_for
+from metering.json_array import SMALL
 from metering.json_array import JsonBody
 from metering.json_array import JsonDocument
-from metering.json_array import WholeDocument
+from metering.json_array import whole
+from metering.sse import Bytes
 from metering.sse import EventDecoder
 from metering.usage.formats import UNREAD
 from metering.usage.formats import Usage
@@ -140,10 +142,15 @@ class Tap:
             reader.read(value)
 
     def _take(self, value: object) -> None:
-        if reader := self.usage.reader:
-            reader.read(value)
-        if self._on_event:
-            self._on_event(value)
+        reader = self.usage.reader
+        if not self._on_event:
+            if reader:
+                reader.read(value)
+        elif isinstance(value, bytes):
+            event = whole(value, self._budget)
+            if reader and (len(value) > SMALL or reader.needs(value)):
+                reader.read(event)
+            self._on_event(event)
 
     def _safely(self, step: Callable[..., None], *args: bytes) -> None:
         try:
@@ -167,11 +174,9 @@ class _Parts:
     """What reads an answer: bytes in a coding become JSON values."""
 
     def __init__(self, coding: str, reader: Reader | None, budget: Budget, *, event_stream: bool) -> None:
-        """`reader` says what is wanted of each value; None: all. Raises DecodingError."""
+        """`reader` says what is wanted of each value; without one, events come as bytes. Raises DecodingError."""
         self.decoder = decoder_for(coding, budget)
-        document = (
-            partial(JsonDocument, reader.wanted, budget, reader.needs) if reader else partial(WholeDocument, budget)
-        )
+        document = partial(JsonDocument, reader.wanted, budget, reader.needs) if reader else Bytes
         self._events = EventDecoder(document, budget) if event_stream else None
         self._body = JsonBody(reader.wanted if reader else frozenset(), budget)
 

@@ -257,22 +257,12 @@ class JsonDocument:
             self._value = values[0]
 
 
-class WholeDocument:
-    """One value, of which all is kept. What is not JSON comes back as bytes."""
-
-    def __init__(self, budget: Budget) -> None:
-        self._budget = budget
-        self._pieces: list[bytes] = []
-
-    def feed(self, data: bytes) -> None:
-        self._pieces.append(data)
-
-    def close(self) -> object:
-        text = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        try:
-            return _parsed(text, self._budget)
-        except (ValueError, RecursionError):
-            return text
+def whole(text: bytes, budget: Budget) -> object:
+    """All of a JSON value, parsed. What is not JSON comes back as bytes. Raises TooMuchWork."""
+    try:
+        return _parsed(text, budget)
+    except (ValueError, RecursionError):
+        return text
 
 
 class JsonBody:

@@ -6,6 +6,7 @@ Google's JSON is camelCase by the book and snake_case from its own SDKs, often b
 import re
 from functools import cache
 
+_MISSING = object()
 _HUMP = re.compile(r"(?<!^)(?=[A-Z])")
 
 
@@ -23,9 +24,8 @@ def member(value: object, name: str) -> object:
     """The member `name` of an object in either spelling, camelCase first; None if there is none."""
     if not isinstance(value, dict):
         return None
-    if (found := value.get(name)) is not None or name in value:
-        return found
-    return value.get(snake(name))
+    found = value.get(name, _MISSING)
+    return value.get(snake(name)) if found is _MISSING else found
 
 
 def items(value: object) -> list[object]:

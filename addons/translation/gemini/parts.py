@@ -113,6 +113,9 @@ def read_part(part: object) -> Part | None:
     """A Part, parsed from JSON, in either case of letters. None if there is nothing in it."""
     if not isinstance(part, dict):
         return None
+    if len(part) == 1 and isinstance(text := part.get("text"), str):
+        # Most parts of a stream.
+        return Text(text) if text else None
     read, kind = _read_known(part)
     if isinstance(read, Text | Thought) and not read.text and not read.signature and "text" in part:
         return None

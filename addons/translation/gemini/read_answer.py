@@ -197,9 +197,9 @@ def _span(segment: object, part: tuple[int, str] | None, whole: str) -> tuple[in
 
 def _logprobs(result: object) -> list[TokenLogprob] | None:
     chosen = items(member(result, "chosenCandidates"))
-    tops = items(member(result, "topCandidates"))
     if not chosen:
         return None
+    tops = items(member(result, "topCandidates"))
     return [
         _token(token, items(member(tops[place], "candidates")) if place < len(tops) else [])
         for place, token in enumerate(chosen)
