@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 from addons.translation.errors import InvalidRequest
 from metering.request import PREFIXES
-from metering.usage.formats import RAW_PREDICT
 
 PUBLISHERS = {
     r"claude": "anthropic",
@@ -26,8 +25,8 @@ PUBLISHERS = {
 }
 """How the name of a model begins, as a regular expression -> its publisher, for models other than Gemini and its like.
 All but Claude speak OpenAI's dialect."""
-RAW_PUBLISHERS = frozenset(RAW_PREDICT)
-"""Their own path (rawPredict) is used; that of all others is Vertex's OpenAI endpoint."""
+RAW_PUBLISHERS = frozenset({"mistralai", "ai21"})
+"""Speakers of OpenAI's dialect whose own path (rawPredict) is used; that of all others is Vertex's OpenAI endpoint."""
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,127}")
 _PUBLISHER = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _WRITE = "write a model such as gemini-2.5-flash or meta/llama-4-scout-maas"
