@@ -71,7 +71,7 @@ class Identity:
         if (stat.st_dev, stat.st_ino) != self._inode:
             return Found.ELSEWHERE
         written = (stat.st_size, stat.st_mtime_ns)
-        if written != self._written and self._is_overwritten(stat.st_size):
+        if written != self._written and self._is_overwritten():
             return Found.OVERWRITTEN
         if not self._has_log():
             return Found.WITHOUT_LOG
@@ -79,18 +79,21 @@ class Identity:
         self._written = written
         return Found.SAME
 
-    def _is_overwritten(self, size: int) -> bool:
-        if not size:
-            return True
+    def _is_overwritten(self) -> bool:
         if not self._holds_another():
             return False
-        # What is written right now may be read wrong.
+        # What is written right now may be read wrong, or be about to come.
         time.sleep(MOMENT_S)
         return self._holds_another()
 
     def _holds_another(self) -> bool:
+        """Whether the file is empty, or has the secret of another ledger, or is none."""
         try:
+            if not self.path.stat().st_size:
+                return True
             secret = _secret_in_file(self.path)
+        except OSError:
+            return False
         except sqlite3.Error as e:
             is_known = self._is_in_file and "no such table" in str(e)
             return is_known or getattr(e, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from metering import ledger as ledgers
 from metering.companions import is_alive
 from metering.database import connect
 from metering.identity import Found
@@ -92,7 +93,9 @@ def delete_shm(path: Path) -> None:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
+def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
+    """It looks often where it is."""
+    monkeypatch.setattr(ledgers, "LOOK_S", 0.05)
     (tmp_path / "folder").mkdir()
     return Ledger(new_ledger(tmp_path / "folder" / "usage.db"))
 
