@@ -1,7 +1,7 @@
-"""`:predict`: text embeddings and Imagen, told apart by what the predictions hold.
+"""Reads responses to `:predict`: text embeddings and Imagen, told apart by the members of the predictions.
 
-Embeddings report tokens (`embeddings.statistics.token_count`, typed float); Imagen reports none, its quantity
-is the images, and a filtered image is a prediction without bytes or is missing.
+Embeddings report tokens (`embeddings.statistics.token_count`, as a float). Imagen reports none: its quantity is the
+number of images. For a filtered image, the prediction has no bytes or is missing.
 """
 
 from metering.call import count
