@@ -53,8 +53,8 @@ def is_google(named: Endpoint) -> bool:
 
 
 def vertex_endpoint(location: str | None, named: Endpoint) -> Endpoint:
-    """Google's host for a location, if `named` is one of Google's hosts; otherwise, or without a usable location,
-    `named`."""
+    """The Vertex AI host for a location, if `named` is a host of Google's. `named` itself if it is not, if the location
+    is invalid, or if there is none and `named` is a host of Vertex AI."""
     if not is_google(named) or (location is None and api_of(named.host) == "vertex"):
         return named
     try:

@@ -114,6 +114,8 @@ SDKS = (
 
 
 def sdk_of(headers: http.Headers) -> str | None:
+    """The name and version of the client's SDK, such as `google-genai-sdk/1.2.3`; None if no header of `SDKS` names
+    it."""
     for header, pattern, template in SDKS:
         if match := pattern.search(headers.get(header, "")):
             return word(match.expand(template).lower())

@@ -92,7 +92,7 @@ def _root(flow: http.HTTPFlow, service: Service, settings: Settings, plan: Plan)
         return service.base_url, "/"
     is_keyed = "x-goog-api-key" in flow.request.headers
     if is_keyed and not plan.project and plan.sendings[0].resource.startswith("publishers/google/"):
-        # API keys work with the global endpoint only.
+        # An API key has no location, so the global endpoint is used.
         plan.notes.dropped += ["region"] if plan.location else []
         return vertex_upstream(flow, settings, "global"), f"/{VERSION}/"
     for name, said, check in (

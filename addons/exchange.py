@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 
 
 class State(Enum):
-    """How far a call has come."""
+    """How far a call has come. `MOVES` lists the permitted changes."""
 
     ASKED = "asked"
     """The request headers are complete."""
@@ -99,6 +99,7 @@ class Attempt:
 
     @property
     def is_error(self) -> bool:
+        """Whether this proxy sent the request itself, and got a status of 400 or more."""
         return self.answer is not None and self.answer.status_code >= 400
 
     def answered(
@@ -137,7 +138,7 @@ class Exchange:
     together: Together | None = None
     """The plan's further requests, which are sent at the same time as the first."""
     refused_as: str | None = None
-    """The `error_type` of its row, if it was refused."""
+    """The `error_type` of the row, if the call was refused."""
     last_words: bytes = b""
     """The bytes that end the client's stream if the upstream breaks off."""
     metered: Metered = field(init=False)
@@ -148,7 +149,7 @@ class Exchange:
         usage = usage_of(self.target, call.method or "", call.model)
         self.metered = Metered(call, usage, perf_counter_at(call.started_at / 1e6))
 
-    # Its client
+    # The client's dialect
 
     @property
     def speaks_openai(self) -> bool:
@@ -157,9 +158,10 @@ class Exchange:
 
     @property
     def speaks_anthropic(self) -> bool:
+        """Whether the client expects errors in Anthropic's format."""
         return self.target is not None and self.target.surface == "anthropic"
 
-    # What may answer it
+    # Services
 
     def service_for(self, model: str | None) -> Service | None:
         """The service of the first route that matches this call for `model`; None if no route does."""
@@ -172,7 +174,7 @@ class Exchange:
         """Record the name of what answers, and the service if it adds credentials or converts the call."""
         self.call.service, self.service = name, service
 
-    # How far it has come
+    # State
 
     @property
     def awaits_body(self) -> bool:
@@ -191,6 +193,7 @@ class Exchange:
 
     @property
     def is_refused(self) -> bool:
+        """Whether the proxy has answered with an error. False again once the row is settled."""
         return self.state is State.REFUSED
 
     @property
@@ -260,7 +263,7 @@ class Exchange:
         """The requests that were sent beside the first, and have been answered."""
         return [attempt for attempt in self.attempts if attempt.answer and not attempt.is_repetition]
 
-    # What its row says of it
+    # The ledger row
 
     def go_to(self, host: str, path: str) -> None:
         """Record which host and path the request goes to; the query is dropped."""
@@ -311,7 +314,7 @@ def error_response(status: int, message: str) -> http.Response:
     return http.Response.make(status, to_bytes({"error": error}), {"content-type": "application/json"})
 
 
-# Hooks that keep the promises when they fail
+# Decorators for hooks
 
 Hook = TypeVar("Hook", bound=Callable[..., Any])
 

@@ -199,6 +199,7 @@ def _shown_header(name: bytes, value: bytes) -> tuple[bytes, bytes]:
 
 
 def redact_error(flow: http.HTTPFlow | tcp.TCPFlow | udp.UDPFlow) -> None:
+    """Redact the error message of a flow, in place."""
     # mitmproxy's layers only compare the message with that of a killed flow, which `redacted` does not change.
     if flow.error:
         flow.error.msg = redacted(flow.error.msg)

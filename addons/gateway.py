@@ -28,6 +28,7 @@ from addons.route import Route  # noqa: E402
 
 
 def chain(options: Options) -> list[object]:
+    """The addons, in the order in which mitmproxy must call them."""
     classify = Classify(options)
     exchanges = classify.exchanges
     credentials = Credentials(options, exchanges)

@@ -54,7 +54,7 @@ FORMS = {
 }
 """Prefix of a credential -> its issuer; the first match counts. JWTs name their issuer in their claims."""
 PASSED_ON = ("x-goog-user-project",)
-"""Headers that are valid only together with the client's own Google credentials."""
+"""Headers that only make sense with the client's own Google credentials."""
 
 UNSENT = ("GOCSPX-", "GOOG1", "1//")
 """Prefixes of secrets that are not sent with requests: Google's client secrets, HMAC keys and refresh tokens."""
@@ -84,7 +84,7 @@ def holds_credential(header: str) -> bool:
     return _CREDENTIAL_NAME.search(header.lower()) is not None
 
 
-# Whose they are
+# Issuers
 
 
 def issuers(request: http.Request) -> set[Issuer]:
@@ -134,8 +134,8 @@ def _basic(encoded: str) -> list[str]:
 
 
 def client_of(request: http.Request) -> str | None:
-    """What tells a client from others: its credential, or of a JWT the subject, as Google's access tokens change every
-    hour. None if there is no credential. A secret: store only its fingerprint."""
+    """What tells a client from others: its credential, or the subject of a JWT, as Google's tokens change every hour.
+    None if there is no credential. A secret: store only its fingerprint."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token:
         claims = claims_of(token)
@@ -146,7 +146,7 @@ def client_of(request: http.Request) -> str | None:
     return keys[0] if keys else None
 
 
-# Where they may go
+# Recipients
 
 
 class Recipient(Enum):
@@ -185,7 +185,7 @@ def recipient(host: str, *, is_target: bool, is_named: bool) -> Recipient:
     return Recipient.OPENAI_ENDPOINT if is_named else Recipient.OPENAI
 
 
-# Taking them out
+# Removal from requests
 
 
 def strip(request: http.Request) -> list[str]:
@@ -202,7 +202,7 @@ def strip(request: http.Request) -> list[str]:
 
 
 def keep_googles(request: http.Request) -> bool:
-    """Remove all credentials from a request, then put the first one of Google's back into its proper header. Returns
+    """Remove all credentials from a request, then put the first Google credential back into its proper header. Returns
     whether there was one."""
     found = strip(request)
     tokens = (one for one in found if re.fullmatch(rf"ya29\.\S+|{_JWT}", one) and issuers_of(one) == {Issuer.GOOGLE})
@@ -262,7 +262,7 @@ def _query(request: http.Request) -> Iterable[tuple[str, str]]:
         yield unquote_plus(name).lower(), unquote_plus(value)
 
 
-# Text that quotes them
+# Removal from text
 
 LONGEST_TEXT = 4096
 """The most characters of a log record or an error that are shown."""

@@ -101,7 +101,7 @@ class Metered:
             self.connecting = max(0, int((connected - self.released_at) * 1e9))
 
     def read_with(self, usage: Usage) -> None:
-        """Read the usage of the response with this reader."""
+        """Read the response with the reader in `usage` from now on."""
         self.usage = usage
 
     def take_answer_of_ours(self, status: int, size: int) -> None:

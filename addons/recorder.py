@@ -58,6 +58,7 @@ class Recorder:
 
     @property
     def calls_under_way(self) -> int:
+        """The number of calls that are not settled."""
         return len(self._under_way)
 
     def configure(self, updated: set[str]) -> None:
@@ -137,7 +138,7 @@ class Recorder:
                 gone = Ending.SHUTDOWN if client.error == CRASHED else Ending.CLIENT_GONE
                 self._break_off(flow, exchange, Ending.REFUSED if exchange.is_refused else gone)
 
-    # What other addons ask for
+    # Methods for other addons
 
     @harmless
     def settle(self, exchange: Exchange, ending: Ending) -> None:
@@ -177,6 +178,7 @@ class Recorder:
             self._break_off(flow, exchange, Ending.SHUTDOWN)
 
     def close(self) -> None:
+        """Close the ledger. Nothing is recorded afterwards."""
         if self._ledger:
             self._ledger.close()
         self._ledger = None

@@ -121,7 +121,7 @@ class Rewrite:
         return functools.partial(self._credentials.renew, service)
 
     def _plan(self, request: http.Request, exchange: Exchange, service: Service) -> Plan:
-        """Raises InvalidRequest."""
+        """Make the plan for a request. May run in a thread. Raises InvalidRequest."""
         target, gateway = exchange.target, exchange.configuration.gateway
         assert target
         _, mark, query = request.path.partition("?")

@@ -192,7 +192,8 @@ def _usual_location(service: Service) -> str | None:
 
 
 def _is_catalogue(target: Target) -> bool:
-    """Whether the path lists a publisher's models, which belong to no project."""
+    """Whether the path is that of a publisher's models, such as `/publishers/google/models`, which belong to no
+    project."""
     return target.publisher is not None and str(target.operation).startswith("models.")
 
 

@@ -116,6 +116,7 @@ class _Transport(Transport):
     """Whether the last request got no response."""
 
     def forget(self) -> None:
+        """Forget the last response, before a new request."""
         self.answer, self.failed = None, False
 
     def __call__(

@@ -37,10 +37,12 @@ class Cost:
 
 
 class TooMuchWork(Exception):
-    """The budget is used up."""
+    """The budget of a message is used up."""
 
 
 class Budget:
+    """The work that may still be spent on one message, in microseconds of a slow core."""
+
     def __init__(self, size: int = 0) -> None:
         """`size` is that of a complete message in bytes; 0 if the message arrives in pieces."""
         self._left = RESERVE + size * EARNED_BY_BYTE

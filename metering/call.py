@@ -16,6 +16,9 @@ from enum import StrEnum
 
 
 class State(StrEnum):
+    """Values of the column `state`: how a call ended. An `open` call is under way; a `lost` one was open when its
+    process died."""
+
     OPEN = "open"
     DONE = "done"
     CLIENT_CLOSED = "client_closed"
@@ -26,6 +29,8 @@ class State(StrEnum):
 
 
 class UsageState(StrEnum):
+    """Values of the column `usage_state`: how complete the counts of a closed call are."""
+
     FINAL = "final"
     PARTIAL = "partial"
     ABSENT = "absent"
@@ -127,7 +132,7 @@ COUNTS = (
 )
 """Columns that reports sum up. `counted_tokens` is not among them, as counting tokens uses none."""
 COUNTED = (*COUNTS, "counted_tokens")
-"""Columns that are counts."""
+"""All columns that are counts."""
 TOKENS = ("input_tokens", "output_tokens", "total_tokens")
 BILLED = (*TOKENS, "images", "video_seconds")
 """The counts that calls are billed by."""

@@ -22,19 +22,22 @@ def is_instance(name: str) -> bool:
 
 
 def lock_path(ledger: Path, instance: str) -> Path:
+    """The lock file that the process `instance` holds."""
     return Path(f"{ledger}.{instance}.lock")
 
 
 def spill_path(ledger: Path, instance: str) -> Path:
+    """The spill file of the process `instance`."""
     return Path(f"{ledger}.spill-{instance}")
 
 
 def rejected_path(ledger: Path) -> Path:
+    """The file of rows that cannot be stored."""
     return Path(f"{ledger}.rejected")
 
 
 def copy_path(ledger: Path, instance: str) -> Path:
-    """The temporary copy of a ledger that is about to be replaced by it."""
+    """The path of a temporary copy of the ledger, which then replaces it."""
     return Path(f"{ledger}.copy-{instance}")
 
 

@@ -148,6 +148,7 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
 
 
 def meta(db: sqlite3.Connection, key: str) -> str | None:
+    """The value for `key` in the table `meta`; None if it has none."""
     row = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
     return row[0] if row else None
 

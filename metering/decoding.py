@@ -34,10 +34,14 @@ class DecodingError(ValueError):
 
 
 class Decoder(Protocol):
+    """What all decoders have. `decode` yields the output for the next bytes of the body."""
+
     def decode(self, data: bytes) -> Iterator[bytes]: ...
 
 
 class IdentityDecoder:
+    """Passes bytes on unchanged, in pieces."""
+
     def decode(self, data: bytes) -> Iterator[bytes]:
         return _cut(data)
 
@@ -84,6 +88,8 @@ class ZlibDecoder:
 
 
 class BrotliDecoder:
+    """Decodes br (RFC 7932)."""
+
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
         self._stream = brotlicffi.Decompressor()

@@ -21,6 +21,8 @@ _Inode = tuple[int, int] | None
 
 
 class Found(Enum):
+    """What is at the path of a ledger."""
+
     SAME = auto()
     ELSEWHERE = auto()
     """There is another file at the path, or none. Ours may still exist under another name."""
@@ -64,6 +66,7 @@ class Identity:
         return all(_inode(name) == inode for name, inode in self._beside.items())
 
     def find(self) -> Found:
+        """Compare the file at the path with the one that was opened. Takes up to a few reads and `MOMENT_S` seconds."""
         try:
             stat = self.path.stat()
         except OSError:

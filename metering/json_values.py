@@ -12,6 +12,7 @@ _HUMP = re.compile(r"(?<!^)(?=[A-Z])")
 
 @cache
 def snake(name: str) -> str:
+    """The snake_case form of a camelCase name: `tokenCount` -> `token_count`."""
     return _HUMP.sub("_", name).lower()
 
 

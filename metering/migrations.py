@@ -13,6 +13,7 @@ migrations = Migrations("vertex-tap")
 
 @migrations()
 def m001_calls(db: Database) -> None:
+    """The table `calls`."""
     db.table("calls").create(
         {
             "id": str,

@@ -26,6 +26,8 @@ class Ending(Enum):
 
 
 class Outcome(NamedTuple):
+    """What the row of a call says about its end."""
+
     state: State
     usage_state: UsageState
     error_type: str | None

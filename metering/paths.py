@@ -23,6 +23,8 @@ Api = Literal["vertex", "gemini", "openai", "anthropic"]
 
 
 class Template(NamedTuple):
+    """An entry of the table `TEMPLATES`: a pattern for paths, and what such a path asks for."""
+
     api: Api
     surface: str
     operation: str
@@ -139,7 +141,7 @@ PUBLISHER_ALIASES = {"googleVertexAI": "google"}
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A parsed path."""
+    """What a path asks for: `surface` and `operation` as in the ledger, and the `path` of the template that matched."""
 
     api: Api
     surface: str
@@ -151,6 +153,7 @@ class Target:
 
     @property
     def publisher(self) -> str | None:
+        """The publisher of the model, by Google's name; None if the path names none."""
         publisher = self.fields.get("publisher")
         return PUBLISHER_ALIASES.get(publisher, publisher) if publisher else None
 

@@ -51,6 +51,7 @@ class Record(NamedTuple):
 
     @property
     def is_open(self) -> bool:
+        """Whether the call was still under way."""
         return self.row[_STATE] == State.OPEN
 
     @property

@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 
 class Rejected(NamedTuple):
+    """A row that cannot be stored."""
+
     reason: str
     """Why the row cannot be stored. Quotes nothing of it."""
     row: object

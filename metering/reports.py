@@ -87,6 +87,7 @@ def _instant(text: str, zone: tzinfo, now: datetime) -> int:
 
 
 def microseconds(when: datetime) -> int:
+    """Microseconds since the epoch."""
     return int(when.timestamp()) * 1_000_000 + when.microsecond
 
 

@@ -1,6 +1,6 @@
 """The table `rollup`: sums of finished calls, by 15-minute UTC bucket and by everything that reports group or price by.
 
-Reports of usage, cost and latency need no other table. Triggers update it in the transaction that writes the row.
+It is fine enough for reports of usage, cost and latency. Triggers update it in the transaction that writes the row.
 Buckets of 15 minutes can be summed to days of any time zone. Open calls are in no bucket.
 
 A *use* is what one model was used for: a call that was tried once, or one row of `attempts` of a call that was tried
@@ -77,8 +77,8 @@ def _kind(column: str, kind: str) -> str:
     return f"CASE WHEN instr({{u}}{column}, '\"{kind}\"') THEN {_integer(f'{{u}}{column}', f'$.{kind}')} END"
 
 
-# Cache tokens by their price, from `usage_raw`: NULL unless its total is that of the column, as after several responses
-# were summed up.
+# Cache tokens that have another price, from `usage_raw`. NULL if its total is not that of the column, as happens when
+# several responses were summed up.
 _WRITTEN_1H = (
     "CASE WHEN {u}input_cache_write_tokens > 0"
     " AND {u}input_cache_write_tokens = json_extract({c}usage_raw, '$.cache_creation_input_tokens')"
@@ -153,6 +153,7 @@ _KEY = ("bucket", *KEYS)
 
 
 def bucket(row: str = "") -> str:
+    """SQL for the start of a call's bucket. `row` is the prefix of its row, such as `NEW.`."""
     return f"{row}started_at / {BUCKET_US} * {BUCKET_US}"
 
 

@@ -36,11 +36,15 @@ LONGEST_LINE = 8 * 1024 * 1024
 
 
 class Numbered(NamedTuple):
+    """A record and its number, from 1."""
+
     number: int
     record: Record
 
 
 class Waiting(NamedTuple):
+    """A record that waits in memory, and its line for the spill file."""
+
     number: int
     record: Record
     line: bytes
@@ -66,11 +70,11 @@ class Spill:
         self._folded_to = 0
         """How many bytes of the file have been folded into the ledger."""
         self._set_aside = 0
-        """How many of the next records were already set aside, when an earlier fold failed after that."""
+        """How many of the records to fold next were set aside by an earlier fold, which then failed."""
 
     @property
     def is_empty(self) -> bool:
-        """Whether records may go to the ledger directly: no earlier one waits."""
+        """Whether no earlier record waits, so that the next one may go to the ledger directly."""
         return self._file is None and not self.waiting
 
     def put(self, record: Record) -> None:

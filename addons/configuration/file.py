@@ -117,7 +117,7 @@ _Project = Annotated[str, AfterValidator(values.project)]
 _Location = Annotated[str, AfterValidator(values.location)]
 
 
-# The shape
+# Schema
 
 
 class _Section(BaseModel):
@@ -229,7 +229,7 @@ class GatewayFile:
 
     @property
     def injects(self) -> bool:
-        """Whether any of its services gives calls credentials that the client does not have."""
+        """Whether any of its services adds credentials that the client does not have."""
         return any(described.injects for described in self.described.services.values())
 
     def message(self, member: MemberPath, text: str) -> str:

@@ -41,7 +41,7 @@ class Service:
 
     @property
     def injects(self) -> bool:
-        """Whether calls get credentials that the client does not have."""
+        """Whether this service adds credentials that the client does not have."""
         return self.api_key is not None if self.provider == "openai" else self.auth != "passthrough"
 
     @property
@@ -86,7 +86,7 @@ class Gateway:
 
     @property
     def injects(self) -> bool:
-        """Whether any service gives calls credentials that the client does not have."""
+        """Whether any service adds credentials that the client does not have."""
         return any(service.injects for service in self.services.values())
 
     @property
@@ -112,9 +112,9 @@ class Gateway:
 
 
 DEFAULT = "default"
-"""The service that the options describe, unless the file has its own."""
+"""The name of the service that the options describe, unless the file describes one of this name."""
 OPENAI = "openai"
-"""The service that `openai_endpoint` and `openai_api_key` describe, unless the file has its own."""
+"""The name of the service that `openai_endpoint` and `openai_api_key` describe, unless the file describes it."""
 OPENAI_ROUTES = (
     ServiceRoute(DEFAULT, surface="vertex", publisher="openai", model="*-maas"),
     ServiceRoute(OPENAI, surface="vertex", publisher="openai", model="*"),

@@ -195,7 +195,7 @@ class Settings(BaseModel):
         return self.openai_api_key or None if self.openai_mode != "observe" else None
 
 
-# Who may come in
+# Who can connect
 
 
 LOOPBACK = "127.0.0.1"

@@ -16,6 +16,8 @@ from metering.usage.reader import Reader
 
 
 class AnthropicReader(Reader):
+    """Reads a complete message, or the events of a stream."""
+
     wanted = ERROR_NAMES | frozenset(
         "type message id model usage delta stop_reason content_block input_tokens cache_creation_input_tokens"
         " cache_read_input_tokens cache_creation ephemeral_5m_input_tokens ephemeral_1h_input_tokens output_tokens"

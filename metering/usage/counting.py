@@ -11,6 +11,8 @@ from metering.usage.reader import Reader
 
 
 class CountReader(Reader):
+    """Reads `totalTokens` (Gemini), `input_tokens` (Anthropic, OpenAI) or the token ids of computeTokens."""
+
     wanted = ERROR_NAMES | both("totalTokens inputTokens tokensInfo tokenIds")
 
     def read(self, event: object) -> None:

@@ -18,6 +18,9 @@ IMAGE_MODELS = ("imagen", "imagegeneration", "imagetext", "virtual-try-on")
 
 
 class PredictReader(Reader):
+    """Reads predictions: `images` if they are images or `model` makes images, otherwise `input_items` and
+    `input_tokens`."""
+
     wanted = ERROR_NAMES | both(
         "predictions embeddings statistics tokenCount bytesBase64Encoded gcsUri mimeType raiFilteredReason metadata"
         " billableCharacterCount modelDisplayName textEmbedding imageEmbedding videoEmbeddings"
