@@ -1,1 +1,1 @@
-"""Everything that meets traffic. Imported as `addons.x`, never bare (see gateway.py)."""
+"""The mitmproxy addons and their helpers. Import them as `addons.x`, never as `x` (see gateway.py)."""

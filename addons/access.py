@@ -1,4 +1,4 @@
-"""Who may call, and which requests are too dangerous for credentials of ours."""
+"""Refuses requests that must not be sent with the proxy's own credentials."""
 
 import re
 from unicodedata import normalize
@@ -30,12 +30,12 @@ ECHOED = "TRACE would show the credentials of this proxy to whoever asks."
 
 
 class Access:
-    """Where calls get credentials that the client does not have, a web page that the user happens to visit must not
-    make them, and no request may make an upstream do something else than it seems to ask. (That only this machine
-    can connect, `options` sees to.)
+    """Refuses calls that must not get the proxy's own credentials: those that a web page makes behind the user's back,
+    and requests that an upstream may read differently than this proxy does. (`options` sees to it that only this
+    machine can connect.)
 
-    A browser tells where a page is from, except after DNS rebinding: the page's own name then means this machine,
-    and the page is no stranger. But the browser says that name in Host.
+    A browser names the site that a request comes from. DNS rebinding defeats this: the page's own host name then
+    resolves to this machine, and its requests count as same-site. But the browser still sends that name in Host.
     """
 
     def __init__(self, options: Options, exchanges: Exchanges) -> None:
@@ -46,7 +46,7 @@ class Access:
         if not (is_start(updated) or "keep_host_header" in updated) or not self._options.configuration.gateway.injects:
             return
         if is_start(updated):
-            # Else mitmproxy would replace the client's Host before any hook; `route` does so later.
+            # Otherwise mitmproxy would replace the client's Host before the first hook. `route` replaces it later.
             ctx.options.update(keep_host_header=True)
         elif not ctx.options.keep_host_header:
             raise exceptions.OptionsError("keep_host_header: with your credentials calls are judged by Host; leave it")
@@ -72,7 +72,8 @@ class Access:
             _make_harmless(exchange)
 
     def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
-        # With keep_host_header mitmproxy would ask the upstream to prove that it is whom the client has greeted.
+        # With keep_host_header, mitmproxy would use the client's SNI for the upstream too, and verify its certificate
+        # by it.
         reverse = isinstance(data.client.proxy_mode, mode_specs.ReverseMode)
         if reverse and self._options.configuration.gateway.injects and data.server.sni and data.server.address:
             data.server.sni = data.server.address[0]
@@ -85,9 +86,10 @@ _AUTHORITY = re.compile(r"(?:\[(?P<ipv6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+?)\.
 
 
 def is_local(authority: str, listener: str = "") -> bool:
-    """Whether a host, with its port or without, can only be this machine, or is the name that we listen at.
+    """Whether `authority` (a host, with or without a port) can only be this machine, or is the name `listener` that the
+    proxy listens at.
 
-    `localhost` and all names below it are by RFC 6761, section 6.3: nobody else can have them.
+    `localhost` and all names below it always mean this machine (RFC 6761, section 6.3).
     """
     match = _AUTHORITY.fullmatch(authority)
     if not match:
@@ -97,7 +99,8 @@ def is_local(authority: str, listener: str = "") -> bool:
 
 
 def _names_us(request: http.Request, listener: str) -> bool:
-    """Whether whatever a request calls its host is us: Host, HTTP/2's `:authority`, and that of an absolute target."""
+    """Whether every host that a request names is this proxy: Host, `:authority` of HTTP/2, and the host of an absolute
+    URL."""
     names = request.headers.get_all("host")
     if request.authority:
         names = [*names, request.authority]
@@ -106,12 +109,13 @@ def _names_us(request: http.Request, listener: str) -> bool:
 
 
 OUR_SITES = frozenset({"same-origin", "same-site", "none"})
-"""Values of Sec-Fetch-Site (W3C, Fetch Metadata): as our own name is local, so is every page of the same site."""
+"""Accepted values of Sec-Fetch-Site (W3C, Fetch Metadata). This proxy's name is local, so pages of the same site are
+local too."""
 
 
 def _is_foreign(headers: http.Headers) -> bool:
-    """Whether a browser says that a page of another site asks. Referer is not looked at: a page can have it left
-    out, and programs put their own site there."""
+    """Whether a browser says that a page of another site sends the request. Referer is not used: pages can suppress it,
+    and other programs put their own site there."""
     sites = ", ".join(headers.get_all("sec-fetch-site")).lower().split(",")
     if not OUR_SITES.issuperset(site.strip() for site in sites if site.strip()):
         return True
@@ -122,10 +126,11 @@ def _is_foreign(headers: http.Headers) -> bool:
 
 
 ECHOING = frozenset({"TRACE", "TRACK"})
-"""Methods that are answered with the request, credentials and all (RFC 9110, section 9.3.8; TRACK was Microsoft's)."""
+"""Methods whose response repeats the request, including its credentials (RFC 9110, section 9.3.8; TRACK is
+Microsoft's)."""
 ALLOWED = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 METHOD_HEADERS = ("x-http-method-override", "x-http-method", "x-method-override")
-"""Where a POST may say which method it means."""
+"""Headers in which a POST can name another method to use instead."""
 
 
 def _methods(request: http.Request) -> set[str]:
@@ -137,25 +142,26 @@ def _methods(request: http.Request) -> set[str]:
 
 
 DECODINGS = 4
-"""How often servers, one behind the other, may decode a path."""
+"""How many servers in a row may percent-decode a path."""
 EMPTY = "has an empty segment"
 PROBLEMS = (
     (re.compile(r"[\x00-\x1f\x7f-\x9f\\]"), "has a control character or a backslash"),
     (re.compile(r"(?:^|/) *\.{1,2} *(?:[;:?#][^/]*)?(?:/|$)"), "has a segment that is . or .."),
-    # google-genai's Live has one before its own path.
+    # google-genai puts an empty segment before the path of its Live API.
     (re.compile(r"//(?!ws/google\.)"), EMPTY),
 )
-"""What lets servers take a path for another one than it seems; of the path as it is, and of each that it decodes to."""
+"""Pattern -> what is wrong with a path that contains it, as servers may resolve such a path differently. Each is
+searched for in the path as sent and in each of its decoded forms."""
 _NO_URL = re.compile(r"[\x00-\x20\x7f]")
 _NO_PATH = re.compile(r"#|%(?![0-9A-Fa-f]{2})")
 
 
 def misleading(target: str) -> str | None:
-    """What could make a server answer for another resource than the path of a request names, None if nothing.
+    """Why a server may resolve a request to another resource than its path seems to name; None if nothing is wrong.
 
-    `target` is the path and query as mitmproxy gives them (bytes that are no UTF-8 as surrogates). Servers differ in
-    how often they decode, whether `..;x` and `..\\` are steps upward, and what they make of characters that only look
-    like dots (Unicode's compatibility forms), so that none of these is let through.
+    `target` is the path and query as mitmproxy gives them (bytes that are not UTF-8 are surrogates). Servers differ in
+    how often they percent-decode, in whether `..;x` and `..\\` mean the parent folder, and in how they read characters
+    that only look like dots (Unicode compatibility forms). So all of these are refused.
     """
     path = target.partition("?")[0]
     if _NO_URL.search(target) or _NO_PATH.search(path):
@@ -177,12 +183,12 @@ def misleading(target: str) -> str | None:
 def _not_this_path(exchange: Exchange, problem: str) -> Failure:
     message = f"The path {problem}, so that it may not mean what it seems to. Nothing was sent."
     if problem == EMPTY and exchange.speaks_openai:
-        # As for all paths that are much like OpenAI's.
+        # The same error as for any other unknown path below /v1.
         return Failure(404, message, "UNKNOWN_URL")
     return refusal(400, message)
 
 
 def _make_harmless(exchange: Exchange) -> None:
-    """What of the path is kept in the row is printable."""
+    """Percent-encode the path in the ledger row, so that it is printable."""
     call = exchange.call
     call.path = quote((call.path or "").encode(errors="surrogateescape"), safe="/%!$&'()*+,;=:@~")

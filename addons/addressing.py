@@ -1,5 +1,5 @@
-"""Addresses: which host a call goes to, by the `reverse:` target, the options and the location, and how a request is
-sent there. What decides between them is in `route.py`."""
+"""Which host a call goes to, given the `reverse:` target, the options and the location; and how a request is redirected
+there. `route.py` chooses between these hosts."""
 
 from mitmproxy import http
 from mitmproxy.proxy import mode_specs
@@ -12,25 +12,27 @@ from metering.paths import api_of
 from metering.paths import vertex_host
 
 NOWHERE = Endpoint("https", "rewritten.invalid", 443, "")
-"""The host of a call that can go nowhere yet. By RFC 6761 no name below `.invalid` is ever resolved."""
+"""The placeholder upstream of a call whose real one is not known yet. Names below `.invalid` never resolve (RFC
+6761)."""
 VERSION = "v1"
-"""The version in the paths that we make, such as `/v1/projects/...`."""
+"""The API version in the paths that this proxy builds, such as `/v1/projects/...`."""
 ALIAS = ("/publishers/googleVertexAI/", "/publishers/google/")
-"""A name that some clients give to Google as a publisher, and the one that Vertex AI takes."""
+"""A publisher name that some clients use for Google, and the one that Vertex AI accepts."""
 
 
 def go_to(request: http.Request, upstream: Endpoint, path: str) -> None:
-    """Send a request to an endpoint; `path` is with its query."""
+    """Point a request at an endpoint; `path` includes the query, and is appended to the endpoint's path."""
     request.scheme, request.port = upstream.scheme, upstream.port
     request.host = upstream.host
     if not request.is_http2:
-        # Of an absolute-form target: the client has no say in this.
+        # The host of a request target in absolute form must not override the upstream.
         request.authority = ""
     request.path = upstream.path + path
 
 
 def parent(service: Service, project: str | None = None, location: str | None = None) -> str:
-    """`/projects/.../locations/...` of a service. Raises ValueError if no project is known."""
+    """The path `/projects/.../locations/...` for a service; `project` and `location` override the service's own. Raises
+    ValueError if no project is known."""
     project = project or service.project
     if not project:
         raise ValueError("No Google Cloud project is known: set vertex_project.")
@@ -38,19 +40,21 @@ def parent(service: Service, project: str | None = None, location: str | None = 
 
 
 def vertex_upstream(flow: http.HTTPFlow, settings: Settings, location: str) -> Endpoint:
-    """Where a call of ours goes: the endpoint that the user has named, else Google's host of the location."""
+    """The upstream of a call that this proxy builds: `vertex_endpoint` if set, otherwise Google's host for the
+    location."""
     named = reverse_target(flow)
     assert named
     return settings.vertex_endpoint or vertex_endpoint(location, named)
 
 
 def is_google(named: Endpoint) -> bool:
-    """Whether it is a host of Vertex AI's or the Gemini API's."""
+    """Whether the endpoint is a host of Vertex AI or of the Gemini API."""
     return api_of(named.host) in ("vertex", "gemini")
 
 
 def vertex_endpoint(location: str | None, named: Endpoint) -> Endpoint:
-    """Google's host of a location, if `named` is one of Google's; that itself where there is no location."""
+    """The Vertex AI host for a location, if `named` is a host of Google's. `named` itself if it is not, if the location
+    is invalid, or if there is none and `named` is a host of Vertex AI."""
     if not is_google(named) or (location is None and api_of(named.host) == "vertex"):
         return named
     try:
@@ -60,13 +64,13 @@ def vertex_endpoint(location: str | None, named: Endpoint) -> Endpoint:
 
 
 def reverse_target(flow: http.HTTPFlow) -> Endpoint | None:
-    """The `reverse:` target; None in forward mode."""
+    """The endpoint that `--mode reverse:...` names; None in forward mode."""
     mode = flow.client_conn.proxy_mode
     return Endpoint(mode.scheme, *mode.address, "") if isinstance(mode, mode_specs.ReverseMode) else None
 
 
 def query_of(request: http.Request) -> str:
-    """The query with its `?`; empty without one."""
+    """The query of a request, including its `?`; empty if it has none."""
     _, mark, query = request.path.partition("?")
     return mark + query
 
@@ -75,7 +79,8 @@ NOT_TRUSTED = "The upstream is no host of Google's with TLS, so nothing was sent
 
 
 def may_have_credentials(flow: http.HTTPFlow, settings: Settings) -> bool:
-    """Whether a request goes to Vertex AI over TLS, or to where the user wants Vertex calls to go."""
+    """Whether a request may carry the proxy's credentials: it goes to Vertex AI over TLS, to `vertex_endpoint`, or to a
+    `reverse:` target that is not one of the known APIs."""
     request, mode = flow.request, flow.client_conn.proxy_mode
     if api_of(request.host):
         return request.scheme == "https" and api_of(request.host) == "vertex"

@@ -1,4 +1,4 @@
-"""Which service answers a call of an OpenAI client: the model in its body tells."""
+"""Chooses the service for a call of an OpenAI client, by the model in its body."""
 
 from mitmproxy import http
 
@@ -16,7 +16,7 @@ from addons.upstream import content_of
 
 
 class Choose:
-    """Chooses as soon as the body is here. A call that no service of ours rewrites goes on to OpenAI as it is."""
+    """Chooses as soon as the request body is complete. A call that no service rewrites goes to OpenAI unchanged."""
 
     def __init__(self, exchanges: Exchanges) -> None:
         self.exchanges = exchanges
@@ -40,7 +40,7 @@ class Choose:
 
 
 def _model_in(request: http.Request, exchange: Exchange) -> str | None:
-    """What a call is for, by its real name: its body says it, or the path."""
+    """The model that a call names in its body or its path, with aliases resolved."""
     gateway, target = exchange.configuration.gateway, exchange.target
     assert target
     if not gateway.routes:

@@ -1,4 +1,4 @@
-"""Which flows are AI calls, and what is known of each before it goes anywhere."""
+"""Decides which flows are AI calls, and records what the request headers say about each."""
 
 import re
 from collections.abc import Mapping
@@ -24,15 +24,16 @@ LONGEST_TAG = 128
 
 
 class Classify:
-    """Makes an `Exchange` of every flow that is an AI call. In reverse mode all flows are; others are passed on as
-    they come."""
+    """Makes an `Exchange` for every flow that is an AI call. In reverse mode every flow is one; in forward mode other
+    flows pass through unchanged."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
         self.exchanges: Exchanges = WeakKeyDictionary()
 
     def is_ai_host(self, host: str) -> bool:
-        """Whether forward mode looks into connections to this host: Google's, OpenAI's, and those in options."""
+        """Whether forward mode decrypts connections to this host: those of Google's and OpenAI's APIs, and the
+        endpoints in the options."""
         settings = self._options.configuration.settings
         named = (endpoint.host for endpoint in (settings.vertex_endpoint, settings.openai_endpoint) if endpoint)
         return api_of(host) is not None or host in named
@@ -80,7 +81,7 @@ class Classify:
 
 
 def _base_of(path: str, settings: Settings) -> str:
-    """The configured base path that a path begins with; empty without."""
+    """The configured base path that `path` begins with; empty if none."""
     bases = settings.gateway_base_path
     return next((base for base in bases if path == base or path.startswith(base + "/")), "")
 
@@ -91,8 +92,8 @@ def _tags(headers: http.Headers, settings: Settings) -> dict[str, str] | None:
 
 
 def _told_api(request: http.Request, path: str) -> Api | None:
-    """The API that a path means which Google and OpenAI share (`/v1/models`, `/v1/files`): Google's, if the credential
-    is Google's. None if the path itself tells."""
+    """The API of a path that exists both at Google and at OpenAI (`/v1/models`, `/v1/files`): `gemini` if the request
+    has a Google credential. None if the path alone decides."""
     target = parse(request.method, path)
     if target and target.api == "openai" and keys.Issuer.GOOGLE in keys.issuers(request):
         return "gemini" if parse(request.method, path, "gemini") else None
@@ -109,10 +110,12 @@ SDKS = (
     ("user-agent", re.compile(r"^(?:Async)?([A-Za-z]+)/(?:Python|JS) ([\w.+-]+)"), r"\1/\2"),
     ("user-agent", re.compile(r"^([\w.-]+/[\w.+-]+)"), r"\1"),
 )
-"""Where clients name themselves: header, pattern, and what becomes the column `sdk`."""
+"""Where clients name their SDK: header, pattern, and template for the column `sdk`."""
 
 
 def sdk_of(headers: http.Headers) -> str | None:
+    """The name and version of the client's SDK, such as `google-genai-sdk/1.2.3`; None if no header of `SDKS` names
+    it."""
     for header, pattern, template in SDKS:
         if match := pattern.search(headers.get(header, "")):
             return word(match.expand(template).lower())

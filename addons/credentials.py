@@ -1,4 +1,4 @@
-"""Google credentials: put into calls to Google only, and those of clients taken out."""
+"""Removes client credentials from calls, and adds the proxy's own ones to calls that may have them."""
 
 import contextlib
 import logging
@@ -32,20 +32,20 @@ logger = logging.getLogger(__name__)
 
 
 class Credentials:
-    """Takes a client's credentials out of calls that get others, and puts exactly one in.
+    """Replaces a client's credentials by those of the service.
 
-    Native calls get it as soon as their head is here, as a large body is passed on as it comes; those that are
-    rewritten when the body is.
+    A native call gets them when its headers are complete, as its body may be streamed. A call that is rewritten gets
+    them when its body is complete.
     """
 
     def __init__(self, options: Options, exchanges: Exchanges) -> None:
         self._options = options
         self.exchanges = exchanges
         self._sources: dict[str, TokenSource] = {}
-        """Name of a service -> where its tokens come from."""
+        """Service name -> the source of its access tokens."""
 
     def configure(self, updated: set[str]) -> None:
-        # Before the listener opens.
+        # This runs before the listener opens.
         for service in self._options.configuration.gateway.services.values() if is_start(updated) else ():
             if service.credentials and service.name not in self._sources:
                 self._sources[service.name] = TokenSource(service.credentials)
@@ -63,7 +63,7 @@ class Credentials:
             await self._put_in(flow, exchange, exchange.service)
 
     async def responseheaders(self, flow: http.HTTPFlow) -> None:
-        """A token that Google does not take is minted anew, and the call repeated once."""
+        """If Google rejects the token, get a new one and repeat the call once."""
         exchange, request = self.exchanges.get(flow), flow.request
         if not exchange or not exchange.token or not flow.response or flow.response.status_code != 401:
             return
@@ -77,7 +77,7 @@ class Credentials:
             again = Attempt(first.target, first.method)
             answer = await send(request)
         except Exception as e:
-            # The client gets the 401.
+            # The client then gets the 401.
             logger.warning("vertex-tap: a call that got 401 could not be repeated (%s)", type(e).__name__)
             return
         exchange.send(again.answered(answer, is_repetition=True))
@@ -90,8 +90,8 @@ class Credentials:
             flow.response.raw_content = exchange.repeated.raw_content
 
     async def renew(self, service: Service, request: http.Request) -> bool:
-        """Puts a new token in place of one that Google does not take; false if it is not one of ours. Raises
-        TokenError."""
+        """Replace the rejected access token in a request by a new one. Returns False if the service has no token
+        source. Raises TokenError."""
         source = self._sources.get(service.name)
         if source is None:
             return False
@@ -120,7 +120,7 @@ class Credentials:
             try:
                 token = await self._sources[service.name].token()
             except TokenError as e:
-                # The client may have gone meanwhile.
+                # The client may have disconnected while the token was fetched.
                 if not exchange.is_over:
                     self._refuse(flow, exchange, service, refusal(e.status, str(e)), e.headers)
                 return
@@ -137,7 +137,7 @@ class Credentials:
         failure: Failure,
         headers: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """The row tells what the call would have been."""
+        """Refuse a call, and record the project, location and model that it would have used."""
         call, request = exchange.call, flow.request
         exchange.suppose(project=service.project, location=service.location)
         if exchange.awaits_body and service.provider == "vertex":
@@ -156,4 +156,4 @@ UNKNOWN_KEY = (
     " credentials of its own."
 )
 KEY_HEADERS = {"vertex": ("x-goog-api-key", "{}"), "openai": ("authorization", "Bearer {}")}
-"""Provider -> the header that holds an API key of ours."""
+"""Provider -> the header for the proxy's API key, and the template of its value."""

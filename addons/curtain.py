@@ -1,4 +1,4 @@
-"""What consoles see of a call as soon as it has begun."""
+"""Keeps mitmproxy's consoles from seeing secrets in a call that has just begun."""
 
 from mitmproxy import http
 
@@ -6,8 +6,8 @@ from addons.faces import show
 
 
 class Curtain:
-    """Stands before mitmproxy's consoles in its chain of addons, and behind all that may still change a call: they
-    list a flow as soon as it has begun."""
+    """Shows only the redacted copy of a flow to mitmproxy's consoles, which list a flow as soon as it begins. In the
+    addon chain it comes right before the consoles, after every addon that may still change a call."""
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         show(flow)

@@ -1,5 +1,5 @@
-"""How the requests of a plan are sent: the first by mitmproxy, others at the same time beside it, and the next pages
-of a list after it."""
+"""Sends the requests of a plan: mitmproxy sends the first, others go out beside it at the same time, and further pages
+of a list are fetched afterwards."""
 
 import functools
 import re
@@ -40,18 +40,18 @@ DROPPED_HEADERS = re.compile(
     r"openai-.*|x-stainless-.*|x-goog-api-client|sec-.*|origin|referer|accept|accept-encoding|content-type"
     r"|content-encoding|content-length|transfer-encoding|expect"
 )
-"""Headers of a request that are not sent on: they belong to the client's dialect, to a browser, or to the body that is
+"""Request headers that are dropped: they belong to the client's dialect, to a browser, or to the body that is
 replaced."""
 MOST_PAGES = 100
-"""How many pages of a list are fetched for one call."""
+"""The most pages of a list that are fetched for one call."""
 UNREADABLE = refusal(502, "The upstream's answer cannot be read.")
 
 Renew = Callable[[http.Request], Awaitable[bool]]
-"""Gives a request that got 401 another credential, if it can."""
+"""Puts a new credential into a request that got 401; returns whether it could."""
 
 
 def dispatch(flow: http.HTTPFlow, exchange: Exchange, service: Service, renew: Renew) -> None:
-    """Put the first request of the plan on the flow, and send the others. Raises InvalidRequest."""
+    """Put the first request of the plan on the flow, and start sending the others. Raises InvalidRequest."""
     plan, request, settings = exchange.plan, flow.request, exchange.configuration.settings
     assert plan
     upstream, root = _root(flow, service, settings, plan)
@@ -66,7 +66,7 @@ def dispatch(flow: http.HTTPFlow, exchange: Exchange, service: Service, renew: R
         exchange.refuse(flow, refusal(502, NOT_TRUSTED), ErrorType.NO_CREDENTIALS)
         return
     exchange.go_to(request.host, request.path)
-    # Of an OpenAI service the base URL takes the place of `/v1`.
+    # For an OpenAI service, its base URL replaces the leading `/v1`.
     path = (root if is_vertex else "/v1/") + first.resource.partition("?")[0]
     target = parse(first.method, path, service.provider)
     ordered = asked(target, first.content_type, first.body).usage_raw if target else None
@@ -87,12 +87,12 @@ def dispatch(flow: http.HTTPFlow, exchange: Exchange, service: Service, renew: R
 
 
 def _root(flow: http.HTTPFlow, service: Service, settings: Settings, plan: Plan) -> tuple[Endpoint, str]:
-    """Where a service is, and the path that resources are below. Raises InvalidRequest."""
+    """The upstream of a service, and the path that the plan's resources are relative to. Raises InvalidRequest."""
     if service.base_url:
         return service.base_url, "/"
     is_keyed = "x-goog-api-key" in flow.request.headers
     if is_keyed and not plan.project and plan.sendings[0].resource.startswith("publishers/google/"):
-        # A key is not of a location.
+        # An API key has no location, so the global endpoint is used.
         plan.notes.dropped += ["region"] if plan.location else []
         return vertex_upstream(flow, settings, "global"), f"/{VERSION}/"
     for name, said, check in (
@@ -112,8 +112,10 @@ def _root(flow: http.HTTPFlow, service: Service, settings: Settings, plan: Plan)
 
 
 async def next_pages(flow: http.HTTPFlow, exchange: Exchange, documents: list[object], renew: Renew) -> Failure | None:
-    """Add the pages of a list that follow the first; the failure if one cannot be got. Raises
-    requests.RequestException, TokenError."""
+    """Fetch the further pages of a list, and append each to `documents`.
+
+    Returns the failure if a page cannot be fetched. Raises requests.RequestException, TokenError.
+    """
     plan, request = exchange.plan, flow.request
     assert plan
     assert plan.next_page
@@ -141,7 +143,7 @@ async def next_pages(flow: http.HTTPFlow, exchange: Exchange, documents: list[ob
 
 
 def _prepare(request: http.Request) -> None:
-    """For a body of ours instead of the client's."""
+    """Drop headers that do not fit the new body, and ask for an answer without a content coding."""
     fields = request.headers.fields
     request.headers.fields = tuple(field for field in fields if not DROPPED_HEADERS.fullmatch(header_name(field)))
     request.headers["accept"] = "*/*"
@@ -166,7 +168,7 @@ def _copy(request: http.Request, upstream: Endpoint, root: str, sending: Sending
 
 
 def _next(request: http.Request, sending: Sending) -> http.Request:
-    """The next page of what a request asks for."""
+    """A copy of a request that asks for the next page."""
     copy = request.copy()
     copy.path = request.path.partition("?")[0] + "?" + sending.resource.partition("?")[2]
     return copy

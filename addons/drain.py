@@ -1,4 +1,4 @@
-"""A clean end: stop listening, finish what is under way, close."""
+"""Clean shutdown: stop listening, finish the calls under way, close the ledger."""
 
 import asyncio
 import time
@@ -14,13 +14,14 @@ from addons.recorder import Recorder
 from addons.translation.errors import refusal
 
 PATIENCE_S = 8.0
-"""Container managers kill after 10 seconds."""
+"""How long calls under way may take to finish. Container managers kill a process after 10 seconds."""
 CLOSING_S = 1.0
 ENDING = "vertex-tap is shutting down; send the request again."
 
 
 class Drain:
-    """On SIGTERM and SIGINT mitmproxy awaits `done` while it still relays, then cancels everything."""
+    """Finishes calls before the process ends. On SIGTERM and SIGINT, mitmproxy awaits `done` while it still relays
+    traffic, and cancels everything afterwards."""
 
     def __init__(self, exchanges: Exchanges, recorder: Recorder) -> None:
         self._exchanges = exchanges
@@ -36,7 +37,7 @@ class Drain:
             flow.response.headers["connection"] = "close"
 
     def done(self) -> Awaitable[None] | None:
-        # Not a coroutine function: mitmproxy calls `done` without awaiting when it reloads a script.
+        # Not a coroutine function: when mitmproxy reloads a script, it calls `done` without awaiting the result.
         if ctx.master.should_exit.is_set():
             return self._drain()
         self._recorder.interrupt()
@@ -50,7 +51,7 @@ class Drain:
         await _until(lambda: not self._recorder.calls_under_way and not _unsent(proxyserver), PATIENCE_S)
         self._recorder.interrupt()
         self._recorder.close()
-        # What is still connected would be cancelled with a traceback.
+        # Otherwise mitmproxy cancels the open connections, and logs a traceback for each.
         for handler in list(proxyserver.connections.values()):
             if handler.client in handler.transports:
                 handler.close_connection(handler.client)
@@ -64,7 +65,7 @@ async def _until(condition: Callable[[], bool], seconds: float) -> None:
 
 
 def _unsent(proxyserver: Proxyserver) -> bool:
-    """Whether an answer still waits for a slow client."""
+    """Whether a part of a response is still in a socket's write buffer, as the client reads slowly."""
     return any(
         io.writer.transport.get_write_buffer_size()
         for handler in proxyserver.connections.values()

@@ -1,4 +1,5 @@
-"""The ways in: reverse mode, where clients name us as their base URL, and forward mode, where we are their proxy."""
+"""The listeners: reverse mode, where this proxy is the clients' base URL, and forward mode, where it is their HTTP
+proxy."""
 
 import logging
 import os
@@ -21,26 +22,26 @@ from addons.options import is_start
 
 BUNDLE = "vertex-tap-ca-bundle.pem"
 FIXED: dict[str, str | None] = {
-    # Eager connections would go to the `reverse:` target, which need not be where a call goes.
+    # An eager connection would go to the `reverse:` target, which may not be the upstream of the call.
     "connection_strategy": "lazy",
-    # Streaming is decided by flow, in meter.py: a call that is refused must not be streamed.
+    # meter.py decides for each flow whether to stream: a call that is refused must not be streamed.
     "stream_large_bodies": None,
 }
-"""Options of mitmproxy's, and the only values with which calls are served well."""
+"""mitmproxy's options that have a fixed value here."""
 
 logger = logging.getLogger(__name__)
 
 
 class Entrance:
-    """Prepares the listeners and says where they are. In forward mode only hosts of AI APIs are decrypted;
-    everything else is tunnelled as it is and leaves no trace."""
+    """Prepares the listeners and logs their addresses. In forward mode only connections to AI hosts are decrypted; all
+    others are tunnelled unread and unrecorded."""
 
     def __init__(self, options: Options, classify: Classify) -> None:
         self._options = options
         self._classify = classify
 
     def configure(self, updated: set[str]) -> None:
-        # All of this must be done before the first connection, and `running` comes after the listener has opened.
+        # Not in `running`: mitmproxy calls it after the listener has opened.
         if is_start(updated):
             ctx.options.update(**FIXED)
             _raise_file_limit()
@@ -91,7 +92,8 @@ def _is_reverse(mode: mode_specs.ProxyMode) -> bool:
 
 
 def _write_bundle(confdir: Path) -> Path:
-    """Certifi's roots and our CA: SSL_CERT_FILE replaces a client's own roots, and most hosts are not ours."""
+    """Write a file with certifi's root certificates and mitmproxy's CA, and return its path. It needs both:
+    SSL_CERT_FILE replaces a client's own roots, and most hosts are not decrypted."""
     bundle = confdir / BUNDLE
     new = bundle.with_suffix(f".{os.getpid()}")
     new.write_text(certifi.contents() + "\n" + (confdir / "mitmproxy-ca-cert.pem").read_text())
@@ -100,6 +102,6 @@ def _write_bundle(confdir: Path) -> Path:
 
 
 def _raise_file_limit() -> None:
-    """Two descriptors a stream: the usual 1024 are soon used up."""
+    """Raise the limit of open files to its maximum: each call needs two descriptors, and the usual limit is 1024."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

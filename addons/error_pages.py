@@ -1,5 +1,5 @@
-"""What mitmproxy's own errors become: JSON that every SDK reads. `layers.py` puts it where mitmproxy would send
-HTML."""
+"""JSON error responses, which every SDK can read, for mitmproxy's own errors. `layers.py` sends them where mitmproxy
+would send HTML."""
 
 from mitmproxy import http
 from mitmproxy.net.http import http1
@@ -9,7 +9,7 @@ from addons.keys import redacted
 
 
 def error_page(status: int, message: str) -> http.Response:
-    """The answer to a call that mitmproxy could not serve; `message` is what mitmproxy says of it."""
+    """The response to a call that mitmproxy could not serve; `message` is mitmproxy's error message."""
     said = redacted(message)
     return error_response(
         status, f"The upstream could not be reached, or did not answer: {said}" if status >= 500 else said
@@ -17,7 +17,7 @@ def error_page(status: int, message: str) -> http.Response:
 
 
 def closing_error_page(status_code: int, message: str = "") -> bytes:
-    """The same as HTTP/1.1 bytes, for a request that mitmproxy cannot parse: it closes the connection."""
+    """An error response as HTTP/1.1 bytes, for a request that mitmproxy cannot parse. It closes the connection."""
     response = error_page(status_code, message)
     response.headers["connection"] = "close"
     return bytes(http1.assemble_response(response))

@@ -1,7 +1,7 @@
-"""The state of a call under way: what it asks, what answers it, and how far it has come.
+"""The state of a call under way: what the client asks for, which service answers, and how far the call has come.
 
-Every AI call has one `Exchange`. Addons share nothing else: they ask it, and move it on with its methods.
-`docs/architecture.md` has the table of its fields, with the one room that writes each.
+Every AI call has one `Exchange`. It is the only thing that addons share: they read it, and change it with its methods.
+`docs/architecture.md` lists its fields, and for each the one module that writes it.
 """
 
 import contextlib
@@ -45,24 +45,24 @@ logger = logging.getLogger(__name__)
 
 
 class State(Enum):
-    """How far a call has come."""
+    """How far a call has come. `MOVES` lists the permitted changes."""
 
     ASKED = "asked"
-    """Its head is here."""
+    """The request headers are complete."""
     AWAITS_BODY = "awaits body"
-    """What answers it, or what it becomes, its body tells. Until then it can go nowhere."""
+    """The request body decides which service answers, or is to be converted. Nothing is sent before it is complete."""
     SENT = "sent"
-    """Its request goes upstream."""
+    """The request goes upstream."""
     STREAMED = "streamed"
-    """Its answer passes on as it comes."""
+    """The response is streamed to the client."""
     HELD = "held"
-    """Its answer is kept until it is whole, as the client gets another one."""
+    """The response is kept until it is complete, as the client gets a converted one."""
     REFUSED = "refused"
-    """We have answered it with an error, and nothing was sent."""
+    """This proxy has answered with an error, and nothing was sent upstream."""
     ANSWERED = "answered"
-    """We, or another addon, have answered it without an upstream."""
+    """This proxy or another addon has answered, without an upstream."""
     SETTLED = "settled"
-    """Its row says how it has ended."""
+    """The ledger row says how the call has ended."""
 
 
 MOVES: dict[State, frozenset[State]] = {
@@ -75,34 +75,37 @@ MOVES: dict[State, frozenset[State]] = {
     State.ANSWERED: frozenset({State.SETTLED}),
     State.SETTLED: frozenset(),
 }
-"""Which states may follow each. To stay in a state is no move."""
+"""State -> the states that may follow it. Staying in a state is always allowed."""
 
 
 @dataclass(slots=True, eq=False)
 class Attempt:
-    """One request to one upstream, and what it answered."""
+    """One request to one upstream, and its response."""
 
     target: Target | None
-    """What it asks there; None for a path that is not known."""
+    """The parsed path of this request; None for an unknown path."""
     method: str
     answer: http.Response | None = None
-    """If we have sent it. The answer to what mitmproxy sends is on its flow."""
+    """The response, if this proxy sent the request itself. If mitmproxy sent it, the response is on the flow."""
     reading: Reading | None = None
-    """What that answer tells, if it is one of several that make up the answer."""
+    """The usage that was read from `answer`, if the client's response is made of several."""
     is_repetition: bool = False
-    """Whether its answer takes the place of an earlier one; else it is one of several that make up the answer."""
+    """Whether `answer` replaces an earlier one (a 401), instead of being one of several that the response is made
+    of."""
     started_at: int = field(default_factory=lambda: time.time_ns() // 1000)
-    """Microseconds since the epoch, and `ended_at` when its answer was here, if that has been noted."""
+    """When the request was sent, and in `ended_at` when its response was complete (None: not measured), in microseconds
+    since the epoch."""
     ended_at: int | None = None
 
     @property
     def is_error(self) -> bool:
+        """Whether this proxy sent the request itself, and got a status of 400 or more."""
         return self.answer is not None and self.answer.status_code >= 400
 
     def answered(
         self, answer: http.Response, reading: Reading | None = None, *, is_repetition: bool = False
     ) -> "Attempt":
-        """The same attempt, of which the answer is here now."""
+        """A copy of this attempt that has its response."""
         ended_at = time.time_ns() // 1000
         return replace(self, answer=answer, reading=reading, is_repetition=is_repetition, ended_at=ended_at)
 
@@ -112,98 +115,103 @@ class Exchange:
     """An AI call under way."""
 
     call: Call
-    """The row that it will leave."""
+    """The ledger row of this call."""
     target: Target | None
-    """What the client asks; None for a path that is not known."""
+    """The parsed path of the client's request; None for an unknown path."""
     base: str
-    """The configured base path that it came with; empty without one."""
+    """The configured base path that the request path began with; empty if none."""
     path: str
-    """The path, without the base path and the query."""
+    """The request path, without the base path and the query."""
     credential: str | None
-    """What tells its client from others. A secret: only its fingerprint is kept."""
+    """What tells this client from others, such as its API key. A secret: only its fingerprint is stored."""
     configuration: Configuration
-    """What the proxy was told to do when the call came; it holds until the call ends, whatever is read later."""
+    """The configuration when the call came. It holds until the call ends, even if another one is read meanwhile."""
     state: State = State.ASKED
     service: Service | None = None
-    """What answers it, if that is one of ours."""
+    """The configured service that answers; None until it is chosen, and for OpenAI calls that only pass through."""
     token: str | None = None
-    """The access token of ours that it goes with."""
+    """The proxy's own access token that the request carries."""
     attempts: list[Attempt] = field(default_factory=list)
-    """The first is what mitmproxy sends."""
+    """All requests that were sent for this call. The first is the one that mitmproxy sends."""
     plan: Plan | None = None
-    """What it has become, if it was converted."""
+    """The requests that the call was converted to, and how their responses are converted back."""
     together: Together | None = None
-    """The requests that are sent beside the first, if it has become several."""
+    """The plan's further requests, which are sent at the same time as the first."""
     refused_as: str | None = None
-    """The `error_type` of its row, if it was refused."""
+    """The `error_type` of the row, if the call was refused."""
     last_words: bytes = b""
-    """What the client still gets after its stream has broken off."""
+    """The bytes that end the client's stream if the upstream breaks off."""
     metered: Metered = field(init=False)
-    """What is measured of it."""
+    """The sizes, times and usage that are measured."""
 
     def __post_init__(self) -> None:
         call = self.call
         usage = usage_of(self.target, call.method or "", call.model)
         self.metered = Metered(call, usage, perf_counter_at(call.started_at / 1e6))
 
-    # Its client
+    # The client's dialect
 
     @property
     def speaks_openai(self) -> bool:
-        """Whether its client reads errors in OpenAI's words, and nobody else's."""
+        """Whether the client expects errors in OpenAI's format."""
         return self.target.surface == "openai" if self.target else LIKE_OPENAI.match(self.path) is not None
 
     @property
     def speaks_anthropic(self) -> bool:
+        """Whether the client expects errors in Anthropic's format."""
         return self.target is not None and self.target.surface == "anthropic"
 
-    # What may answer it
+    # Services
 
     def service_for(self, model: str | None) -> Service | None:
-        """The service of the first route that matches the call, if it is for this model; None if none does."""
+        """The service of the first route that matches this call for `model`; None if no route does."""
         call, gateway = self.call, self.configuration.gateway
         return gateway.service_for(
             base_path=self.base, surface=call.surface or "", publisher=call.publisher, model=model
         )
 
     def choose(self, name: str, service: Service | None = None) -> None:
-        """Note what answers it: its name, and the service if that is to put credentials in, or to convert."""
+        """Record the name of what answers, and the service if it adds credentials or converts the call."""
         self.call.service, self.service = name, service
 
-    # How far it has come
+    # State
 
     @property
     def awaits_body(self) -> bool:
-        """Whether nothing can go out before its body is here."""
+        """Whether nothing can be sent before the request body is complete."""
         return self.state is State.AWAITS_BODY
 
     @property
     def goes_on(self) -> bool:
-        """Whether it goes on as it came, and has not gone yet."""
+        """Whether the request will be sent as it came, and has not been sent yet."""
         return self.state is State.ASKED
 
     @property
     def is_held(self) -> bool:
-        """Whether its answer is kept until it is whole."""
+        """Whether the response is kept until it is complete."""
         return self.state is State.HELD
 
     @property
     def is_refused(self) -> bool:
+        """Whether the proxy has answered with an error. False again once the row is settled."""
         return self.state is State.REFUSED
 
     @property
     def is_over(self) -> bool:
-        """Whether no upstream is asked: it is answered already."""
+        """Whether the call has its answer already, so that nothing may be sent upstream."""
         return self.state in (State.REFUSED, State.ANSWERED, State.SETTLED)
 
     def move(self, state: State) -> None:
-        """Go on to another state."""
+        """Change the state. Fails an assertion if `MOVES` does not allow it."""
         if state is not self.state:
             assert state in MOVES[self.state], f"a call that is {self.state.value} cannot become {state.value}"
             self.state = state
 
     def refuse(self, flow: http.HTTPFlow, failure: Failure, error_type: str | None, param: str | None = None) -> None:
-        """Answer the call with an error in its own dialect; `param` is what is wrong in its body."""
+        """Answer the call with an error in the client's dialect.
+
+        `error_type` is that of the ledger row. `param` names the wrong part of the body, as OpenAI's errors do.
+        """
         if self.speaks_openai or self.speaks_anthropic:
             body = to_bytes(openai_error(failure, param) if self.speaks_openai else anthropic_error(failure))
             flow.response = http.Response.make(failure.status, body, {"content-type": "application/json"})
@@ -213,29 +221,33 @@ class Exchange:
         self.move(State.REFUSED)
 
     def refuse_unanswered(self) -> None:
-        """mitmproxy answers it: it is malformed, or our own answer did not go out."""
+        """Record that mitmproxy answers with an error: the request is malformed, or our own response could not be
+        sent."""
         self.refused_as = self.refused_as or ErrorType.BAD_REQUEST
         if not self.is_over:
             self.move(State.REFUSED)
 
     def answer(self) -> None:
-        """The call is answered without an upstream; what was noted of one is no more."""
+        """Record that the call is answered without an upstream, and drop what was recorded about one."""
         self.attempts.clear()
         self.call.attempts, self.call.upstream_host, self.call.upstream_path = 0, None, None
         self.move(State.ANSWERED)
 
     def send_on(self, method: str) -> None:
-        """The client's request goes upstream, and asks there what the client has asked."""
+        """Record that the client's request is sent upstream as it is."""
         self.send(Attempt(self.target, method))
 
     def send_rewritten(self, attempt: Attempt, *, is_other: bool, ordered: dict[str, object] | None = None) -> None:
-        """What it has become goes upstream; `is_other` unless its body is what the client has sent. `ordered` is the
-        quantity that its body asks for, as `usage_raw` has it."""
+        """Record that the converted request is sent.
+
+        `is_other` is whether it differs from what the client has sent. `ordered` is the quantity that its body asks
+        for, such as `{"sampleCount": 2}`; it becomes `usage_raw`.
+        """
         self.call.rewritten, self.call.usage_raw = is_other, ordered
         self.send(attempt)
 
     def send(self, attempt: Attempt) -> None:
-        """A request goes upstream, or its answer is here."""
+        """Record a request that is sent, or one that has been answered."""
         self.attempts.append(attempt)
         self.call.attempts = len(self.attempts)
         if self.state in (State.ASKED, State.AWAITS_BODY):
@@ -243,18 +255,18 @@ class Exchange:
 
     @property
     def repeated(self) -> http.Response | None:
-        """The answer that takes the place of the first one's."""
+        """The response to the repeated request, which replaces the first response (a 401)."""
         return next((attempt.answer for attempt in self.attempts if attempt.is_repetition), None)
 
     @property
     def others(self) -> list[Attempt]:
-        """The requests that were sent beside the first, and are answered."""
+        """The requests that were sent beside the first, and have been answered."""
         return [attempt for attempt in self.attempts if attempt.answer and not attempt.is_repetition]
 
-    # What its row says of it
+    # The ledger row
 
     def go_to(self, host: str, path: str) -> None:
-        """Note where its request goes; the query is not kept."""
+        """Record which host and path the request goes to; the query is dropped."""
         self.call.upstream_host, self.call.upstream_path = host, path.partition("?")[0]
 
     def learn(
@@ -264,17 +276,17 @@ class Exchange:
         publisher: str | None = None,
         model: str | None = None,
     ) -> None:
-        """Take what is certain; None is not."""
+        """Put these values into the row, replacing what is there; None changes nothing."""
         call = self.call
         call.project, call.location = project or call.project, location or call.location
         call.publisher, call.model = publisher or call.publisher, model or call.model
 
     def suppose(self, project: str | None = None, location: str | None = None) -> None:
-        """Take these where nothing is known yet."""
+        """Put these values into the row where it has none yet."""
         self.learn(self.call.project or project, self.call.location or location)
 
     def take_body(self, said: Asked) -> None:
-        """Take what its body says and its path does not."""
+        """Put what the request body says into the row, where the path did not say it."""
         if said.model and self.call.model in (None, COUNT_TOKENS):
             self.learn(model=said.model, publisher=said.publisher)
         self.suppose(project=said.project, location=said.location)
@@ -282,7 +294,7 @@ class Exchange:
 
     @property
     def needs_body(self) -> bool:
-        """Whether its body says what its path does not."""
+        """Whether the request body says something that the path does not, such as the model."""
         if self.target is None:
             return False
         return self.call.model in (None, COUNT_TOKENS) or self.target.operation == "predictLongRunning"
@@ -291,32 +303,32 @@ class Exchange:
 Exchanges = MutableMapping[http.HTTPFlow, Exchange]
 
 COUNT_TOKENS = "count-tokens"
-"""Claude's tokens are counted at a path that names this for the model."""
+"""The path that counts Claude's tokens has this in the place of the model."""
 LIKE_OPENAI = re.compile(r"/+v1(?:/|%2f|$)(?!(?:.*/)?(?:projects|publishers)/)", re.IGNORECASE)
-"""Paths that OpenAI's clients may mean, of those that are not known."""
+"""Unknown paths that an OpenAI client may have meant, such as `/v1/chat/complete`."""
 
 
 def error_response(status: int, message: str) -> http.Response:
-    """An error that every SDK reads: `error.status` is Google's word, `error.type` OpenAI's."""
+    """An error response that every SDK can read: `error.status` is Google's code, `error.type` OpenAI's."""
     error = {"code": status, "message": message, "status": code_of(status), "type": words_for(status).type}
     return http.Response.make(status, to_bytes({"error": error}), {"content-type": "application/json"})
 
 
-# Hooks that keep the promises when they fail
+# Decorators for hooks
 
 Hook = TypeVar("Hook", bound=Callable[..., Any])
 
 
 def fails_closed(hook: Hook) -> Hook:
-    """After an exception in a hook mitmproxy lets a call go on as it is. Where that could send a credential to
-    somebody, or a call unconverted, it is answered instead."""
+    """Decorates a hook so that an exception in it answers the call with status 500. mitmproxy alone would let the call
+    go on, perhaps with a credential for somebody else, or unconverted."""
 
     @contextlib.contextmanager
     def guard(addon: Any, flow: http.HTTPFlow) -> Iterator[None]:
         try:
             yield
         except Exception as e:
-            # The message of an exception may quote the prompt; its type does not.
+            # The message of an exception may quote the prompt, so only its type is logged.
             logger.error("vertex-tap: a call was not sent (%s in %s)", type(e).__name__, hook.__qualname__)
             failure = Failure(500, "The proxy could not send this call on.", "INTERNAL")
             exchange = addon.exchanges.get(flow)
@@ -329,7 +341,8 @@ def fails_closed(hook: Hook) -> Hook:
 
 
 def harmless(hook: Hook) -> Hook:
-    """Trouble with metering never breaks traffic: an exception would also keep the hooks after ours from running."""
+    """Decorates a hook so that an exception in it is only logged. Metering must not break traffic, and mitmproxy would
+    skip the same hook of the addons that follow."""
 
     @contextlib.contextmanager
     def guard(*_: Any) -> Iterator[None]:

@@ -1,7 +1,7 @@
-"""The two faces of a flow: what is sent, which is never edited, and a redacted copy, which is what may be shown.
+"""The two faces of a flow: the one that is sent, and a redacted copy, which mitmproxy's listing and saved flows show.
 
-Whoever shows flows gets the copy: no credential, no query, no prompt, no answer. mitmproxy's layers get back what is
-sent before they go on (`handle_event`), so it does not matter what of an answer is sent after which hook.
+The copy has no credentials, query, prompt or answer. The original is never edited: it is put back on the flow before
+mitmproxy's layers go on with it (`handle_event`), so they always send the original.
 """
 
 import copy
@@ -27,15 +27,16 @@ from addons.keys import redacted
 
 REDACTED = "redacted"
 LONGEST_PATH = 1024
-"""Bytes of a path that are shown."""
+"""The most bytes of a path that are shown."""
 LONGEST_VALUE = 256
-"""Bytes of a header's value that are shown."""
+"""The most bytes of a header's value that are shown."""
 MOST_FIELDS = 256
-"""Headers of a message that are shown."""
+"""The most headers of a message that are shown."""
 
 
 class Face(NamedTuple):
-    """What of a flow is exchanged. mitmproxy notes the passwords of its own users in `metadata`."""
+    """The members of a flow that are swapped. `metadata` is one of them, as mitmproxy keeps its users' passwords
+    there."""
 
     request: http.Request
     response: http.Response | None
@@ -52,7 +53,7 @@ _faces: MutableMapping[http.HTTPFlow, _Faces] = WeakKeyDictionary()
 
 
 def show(flow: http.HTTPFlow) -> None:
-    """Put what may be shown on `flow`, until mitmproxy's layers go on with it."""
+    """Put the redacted copy on `flow`, until mitmproxy's layers go on with it."""
     _put_sent(flow)
     faces = _faces.get(flow)
     sent = Face(flow.request, flow.response, flow.metadata)
@@ -64,7 +65,7 @@ def show(flow: http.HTTPFlow) -> None:
 
 
 def _put_sent(flow: http.HTTPFlow) -> None:
-    """Put back what is sent. What somebody else has put on the flow meanwhile stays."""
+    """Put the original members back on `flow`. A member that another addon has replaced meanwhile stays."""
     if faces := _faces.get(flow):
         for name, sent, shown in zip(Face._fields, *faces, strict=True):
             if getattr(flow, name) is shown:
@@ -75,17 +76,17 @@ _theirs = layers.HttpStream.handle_event
 
 
 def handle_event(self: layers.HttpStream, event: Any) -> Generator[Any, Any, None]:
-    """What theirs does, while what is sent is on the flow."""
+    """Does what mitmproxy's `handle_event` does, with the original on the flow."""
     if self._paused and getattr(event, "command", None) is not self._paused.command:
-        # It is kept until what the layer waits for has come, such as the end of a hook, whose addons have the flow.
+        # The event is queued until the layer's pending command is done, such as a hook whose addons now use the flow.
         return _theirs(self, event)
-    # While a stream passes, nothing is shown, and nothing has to be put back.
+    # While a response is streamed nothing is shown, so there is nothing to put back.
     is_shown = _has_view() or getattr(self, "flow", None) in _faces
     return _handle_shown(self, event) if is_shown else _theirs(self, event)
 
 
 def _has_view() -> bool:
-    """Whether there is a console, which may look at any time. (One that has no flows is false.)"""
+    """Whether there is a console, which may read flows at any time. (Compared to None: an empty view is false.)"""
     return ctx.master.addons.get("view") is not None
 
 
@@ -94,7 +95,7 @@ def _handle_shown(self: layers.HttpStream, event: Any) -> Generator[Any, Any, No
         _enter(self)
         for command in _theirs(self, event):
             yield command
-            # A command may have come back to this stream.
+            # The command may have led to another event for this stream, after which the copy is on the flow.
             _enter(self)
     finally:
         _leave(self)
@@ -119,12 +120,13 @@ def _leave(stream: layers.HttpStream) -> None:
 
 
 OF_CALLS = frozenset({"requestheaders", "request", "responseheaders", "response", "error"})
-"""Hooks in which addons see what is sent, and may change it; those that show come last."""
+"""Hooks in which addons see the original, and may change it. The addons that show flows come last."""
 _their_hook = mode_servers.ProxyConnectionHandler.handle_hook
 
 
 async def handle_hook(self: mode_servers.ProxyConnectionHandler, hook: commands.StartHook) -> None:
-    """What theirs does. A console may look before it begins: until then what is shown is on the flow."""
+    """Does what mitmproxy's `handle_hook` does, with the original on the flow. Until then the copy is on it, as a
+    console may read the flow before the hook begins."""
     for flow in hook.args() if hook.name in OF_CALLS else ():
         _put_sent(flow)
         _faces.pop(flow, None)
@@ -152,8 +154,8 @@ Message = TypeVar("Message", bound=http.Message)
 
 
 def _copy(message: Message, **changes: object) -> Message:
-    """A copy of a request or an answer that holds only what may be shown. `copy.copy` is used because mitmproxy's own
-    constructor checks the types of all fields again."""
+    """A copy of a request or response with only what may be shown. Made with `copy.copy`, as mitmproxy's constructor
+    would check the types of all fields again."""
     shown, data = copy.copy(message), message.data
     shown.data, shown.stream = copy.copy(data), False
     trailers = data.trailers and _shown_headers(data.trailers)
@@ -176,8 +178,8 @@ SHOWN_HEADERS = frozenset(
     b" x-stainless-os x-stainless-package-version x-stainless-retry-count x-stainless-runtime"
     b" x-stainless-runtime-version x-stainless-timeout x-vertex-tap-service".split()
 )
-"""Headers, and trailers, whose values are shown unless they look like a secret. No other header's value is: what
-applications put into their own nobody knows."""
+"""Headers and trailers whose values are shown, unless a value looks like a secret. All others are hidden, as
+applications may put anything into headers of their own."""
 
 
 def _shown_headers(headers: http.Headers) -> http.Headers:
@@ -197,13 +199,14 @@ def _shown_header(name: bytes, value: bytes) -> tuple[bytes, bytes]:
 
 
 def redact_error(flow: http.HTTPFlow | tcp.TCPFlow | udp.UDPFlow) -> None:
-    # The layers only ask whether it says that the flow was killed, which stays.
+    """Redact the error message of a flow, in place."""
+    # mitmproxy's layers only compare the message with that of a killed flow, which `redacted` does not change.
     if flow.error:
         flow.error.msg = redacted(flow.error.msg)
 
 
 def reason_of(status: int) -> str:
-    """The phrase of an HTTP status."""
+    """The reason phrase of an HTTP status, such as `Not Found`; empty for an unknown status."""
     return HTTPStatus(status).phrase if status in _STATUSES else ""
 
 

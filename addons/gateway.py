@@ -1,13 +1,13 @@
 """The script that mitmdump loads: `mitmdump -s addons/gateway.py --mode reverse:https://aiplatform.googleapis.com`.
 
-Here are the addons in the order a call meets them, and nothing else.
+It lists the addons in the order in which a call meets them, and does nothing else.
 """
 
 import sys
 from pathlib import Path
 
-# mitmproxy puts the folder of a script on sys.path, where our modules would hide others of their names. What
-# belongs there is the folder above, so that a checkout runs without being installed.
+# mitmproxy puts the script's folder on sys.path, where our modules would shadow others of the same name. Put the folder
+# above there instead, so that a checkout runs without being installed.
 _here = Path(__file__).resolve().parent
 sys.path[:] = [str(_here.parent), *(entry for entry in sys.path if Path(entry or ".").resolve() != _here)]
 
@@ -28,6 +28,7 @@ from addons.route import Route  # noqa: E402
 
 
 def chain(options: Options) -> list[object]:
+    """The addons, in the order in which mitmproxy must call them."""
     classify = Classify(options)
     exchanges = classify.exchanges
     credentials = Credentials(options, exchanges)

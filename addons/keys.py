@@ -1,7 +1,7 @@
-"""Credentials that clients send: where they stand in a request, whose they are, and where they may go.
+"""Credentials that clients send: where they are in a request, who issued them, and who may get them.
 
-`HEADERS` and `QUERY` are the places, `FORMS` tells the issuer by how a value begins, `MAY_GO` who may see whose.
-Everything here takes time linear in the size of the request.
+`HEADERS` and `QUERY` list the places, `FORMS` the prefixes that tell the issuer, `MAY_GO` the permitted recipients. All
+functions take time linear in the size of the request.
 """
 
 import base64
@@ -20,7 +20,7 @@ from metering.paths import api_of
 
 
 class Issuer(Enum):
-    """Who has given out a credential, as far as its looks or its place tell."""
+    """Who issued a credential, as far as its prefix or its place tells."""
 
     GOOGLE = "Google"
     ANTHROPIC = "Anthropic"
@@ -32,10 +32,10 @@ HEADERS: dict[str, Issuer | None] = {
     "x-goog-api-key": Issuer.GOOGLE,
     "api-key": None,
     "x-api-key": None,
-    # OpenAI's browser clients: `realtime, openai-insecure-api-key.sk-...`
+    # As OpenAI's browser clients send it: `realtime, openai-insecure-api-key.sk-...`
     "sec-websocket-protocol": None,
 }
-"""Headers in which SDKs send credentials, and whose all are that stand there (None: the value tells)."""
+"""Headers in which SDKs send credentials -> the issuer of all credentials there (None: the value tells)."""
 QUERY: dict[str, Issuer | None] = {
     "key": Issuer.GOOGLE,
     "$key": Issuer.GOOGLE,
@@ -43,8 +43,8 @@ QUERY: dict[str, Issuer | None] = {
     "access_token": None,
     "oauth_token": None,
 }
-"""Fields of the query in which SDKs send credentials (Google's system parameters, and `api_key`), and whose they
-are."""
+"""Query parameters in which SDKs send credentials -> the issuer (None: the value tells). They are Google's system
+parameters, and `api_key`."""
 FORMS = {
     "AIza": Issuer.GOOGLE,
     "AQ.": Issuer.GOOGLE,
@@ -52,12 +52,12 @@ FORMS = {
     "sk-ant-": Issuer.ANTHROPIC,
     "sk-": Issuer.OTHER,
 }
-"""How a credential begins -> whose it is; the first that fits. JWTs name their issuer themselves."""
+"""Prefix of a credential -> its issuer; the first match counts. JWTs name their issuer in their claims."""
 PASSED_ON = ("x-goog-user-project",)
-"""Headers that belong to a client's own Google credentials and are of no use beside others."""
+"""Headers that only make sense with the client's own Google credentials."""
 
 UNSENT = ("GOCSPX-", "GOOG1", "1//")
-"""How secrets begin that clients do not send: Google's client secrets, HMAC keys and refresh tokens."""
+"""Prefixes of secrets that are not sent with requests: Google's client secrets, HMAC keys and refresh tokens."""
 SECRET = re.compile(
     r"(?i:(?<=\bbearer )\S+|(?<=\bbasic )[A-Za-z0-9+/]{8,}=*)"
     r"|(?<=://)[^\s/@]+(?=@)"
@@ -65,30 +65,30 @@ SECRET = re.compile(
     r"|-----BEGIN .*?(?:-----END [A-Z ]*-----|\Z)",
     re.DOTALL,
 )
-"""What is hidden wherever text is shown: credentials of every form, user info of a URL, and private keys."""
+"""What is replaced in any text that is shown: credentials of every form, user info in URLs, and private keys."""
 _CREDENTIAL_NAME = re.compile(
     r"(?:^|-)(?:auth|authorization|tokens?|(?:api)?keys?|secrets?|cookie|jwt|credentials?|password|assertion)(?:-|$)"
 )
 _JWT = r"eyJ[\w-]+\.[\w-]+\.[\w-]*"
 _CREDENTIAL = re.compile(rf"(?<![\w-])(?:{_JWT}|(?:{'|'.join(map(re.escape, FORMS))})[^\s,;\"']*)")
 _LEAST = 20
-"""Characters of the shortest key. What is shorter is not taken for one where no credential is expected."""
+"""Characters of the shortest key. A shorter value counts as a credential only where one is expected."""
 _GOOGLES_NAME = re.compile(
     r"(?:(?:https?:)?//)?(?:[\w.+@-]+[.@])?(?:google|googleapis|gserviceaccount)\.com(?:[:/].*)?", re.DOTALL
 )
-"""Names of Google's in a JWT: `https://accounts.google.com`, `name@project.iam.gserviceaccount.com`."""
+"""Names in a JWT that belong to Google: `https://accounts.google.com`, `name@project.iam.gserviceaccount.com`."""
 
 
 def holds_credential(header: str) -> bool:
-    """Whether the value of a header of this name may be a secret."""
+    """Whether a header of this name may hold a secret."""
     return _CREDENTIAL_NAME.search(header.lower()) is not None
 
 
-# Whose they are
+# Issuers
 
 
 def issuers(request: http.Request) -> set[Issuer]:
-    """Whose credentials a request carries; empty without any, or where nothing tells whose they are."""
+    """The issuers of all credentials in a request; empty if it has none, or none whose issuer can be told."""
     found = set()
     for credential in _credentials(request):
         found |= {credential.issuer} if credential.issuer else set()
@@ -97,7 +97,7 @@ def issuers(request: http.Request) -> set[Issuer]:
 
 
 def issuers_of(value: str) -> set[Issuer]:
-    """Whose credentials a value holds, such as that of an `authorization` header."""
+    """The issuers of the credentials in one value, such as that of an `authorization` header."""
     scheme, _, rest = value.partition(" ")
     if scheme.lower() == "basic":
         value = ", ".join(_basic(rest))
@@ -116,7 +116,7 @@ def _issuer(credential: str) -> Issuer | None:
 
 
 def claims_of(token: str) -> dict[str, object]:
-    """The claims of a JWT, which are not verified; empty for what is no JWT."""
+    """The claims of a JWT, without verifying its signature; empty if `token` is not a JWT."""
     try:
         payload = token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
@@ -126,7 +126,7 @@ def claims_of(token: str) -> dict[str, object]:
 
 
 def _basic(encoded: str) -> list[str]:
-    """User and password of `authorization: Basic ...` (RFC 7617)."""
+    """The user and password of `authorization: Basic ...` (RFC 7617); empty if they cannot be decoded."""
     try:
         return base64.b64decode(encoded.strip(), validate=True).decode("utf-8", "replace").split(":", 1)
     except (binascii.Error, ValueError):
@@ -134,8 +134,8 @@ def _basic(encoded: str) -> list[str]:
 
 
 def client_of(request: http.Request) -> str | None:
-    """What tells a client from others: its credential. Google's access tokens change every hour, so of a JWT it is
-    the subject, which stays. A secret: only its fingerprint may be kept."""
+    """What tells a client from others: its credential, or the subject of a JWT, as Google's tokens change every hour.
+    None if there is no credential. A secret: store only its fingerprint."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token:
         claims = claims_of(token)
@@ -146,11 +146,11 @@ def client_of(request: http.Request) -> str | None:
     return keys[0] if keys else None
 
 
-# Where they may go
+# Recipients
 
 
 class Recipient(Enum):
-    """What the host of an upstream is to the user."""
+    """What kind of host an upstream is."""
 
     GOOGLE = "a host of Google's"
     TARGET = "a host of the user's own, named in `reverse:` or `vertex_endpoint`"
@@ -164,14 +164,17 @@ MAY_GO = {
     Issuer.ANTHROPIC: {Recipient.ANTHROPIC, Recipient.TARGET, Recipient.OPENAI_ENDPOINT},
     Issuer.OTHER: {Recipient.TARGET, Recipient.ANTHROPIC, Recipient.OPENAI_ENDPOINT, Recipient.OPENAI},
 }
-"""Whose credential -> who may get it. One of which nothing tells whose it is follows the path."""
+"""Issuer -> who may get its credentials. A credential of unknown issuer may go wherever the path leads."""
 _GOOGLE = re.compile(r"(?:[a-z0-9-]+\.)+(?:googleapis\.com|vertexai\.goog)")
 _ANTHROPIC = re.compile(r"(?:[a-z0-9-]+\.)*anthropic\.com")
 
 
 def recipient(host: str, *, is_target: bool, is_named: bool) -> Recipient:
-    """What a host is. `is_target`: the user has named it in `reverse:` or `vertex_endpoint`; `is_named`: the user has
-    set `openai_endpoint`."""
+    """The kind of a host.
+
+    `is_target` is whether the user has named it in `reverse:` or `vertex_endpoint`; `is_named` is whether the user has
+    set `openai_endpoint`.
+    """
     host = host.lower().rstrip(".")
     if _GOOGLE.fullmatch(host) or api_of(host) in ("vertex", "gemini"):
         return Recipient.GOOGLE
@@ -182,11 +185,12 @@ def recipient(host: str, *, is_target: bool, is_named: bool) -> Recipient:
     return Recipient.OPENAI_ENDPOINT if is_named else Recipient.OPENAI
 
 
-# Taking them out
+# Removal from requests
 
 
 def strip(request: http.Request) -> list[str]:
-    """Takes out all that is, or may be, a credential of the client. Returns the values, without `Bearer`."""
+    """Remove everything from a request that is or may be a credential of the client. Returns the removed values,
+    without `Bearer`."""
     found = [_bare(one.value) for one in _credentials(request) if one.place in HEADERS or one.place in QUERY]
     fields = zip(request.headers.fields, list(_headers(request)), strict=True)
     request.headers.fields = tuple(field for field, (name, value) in fields if not _is_place(name, value))
@@ -198,7 +202,8 @@ def strip(request: http.Request) -> list[str]:
 
 
 def keep_googles(request: http.Request) -> bool:
-    """Takes out all credentials and puts the first that is Google's into its place. Whether there was one."""
+    """Remove all credentials from a request, then put the first Google credential back into its proper header. Returns
+    whether there was one."""
     found = strip(request)
     tokens = (one for one in found if re.fullmatch(rf"ya29\.\S+|{_JWT}", one) and issuers_of(one) == {Issuer.GOOGLE})
     if token := next(tokens, None):
@@ -219,14 +224,15 @@ def _bare(value: str) -> str:
 
 class _Credential(NamedTuple):
     place: str
-    """The name of the header, or of the field of the query."""
+    """The name of the header or the query parameter."""
     value: str
     issuer: Issuer | None
-    """As its place tells."""
+    """The issuer, as far as the place tells."""
 
 
 def _credentials(request: http.Request) -> list[_Credential]:
-    """All that are, or may be, credentials: those of the known headers first, in the order of `HEADERS`."""
+    """Everything in a request that is or may be a credential: first from the known headers, in the order of
+    `HEADERS`."""
     order = {name: place for place, name in enumerate(HEADERS)}
     given = [(name, value) for name, value in _headers(request) if value and _is_place(name, value)]
     given.sort(key=lambda field: order.get(field[0], len(order)))
@@ -235,9 +241,9 @@ def _credentials(request: http.Request) -> list[_Credential]:
 
 
 def _is_place(name: str, value: str) -> bool:
-    """Whether a header may hold a credential: by its name, or by a value that is one and nothing else."""
+    """Whether a header may hold a credential, by its name, or because its whole value is one."""
     if name.startswith("sec-"):
-        # `sec-websocket-key` is no secret; a protocol is one only where it carries a key.
+        # `sec-websocket-key` is no secret, and `sec-websocket-protocol` is one only where it carries a key.
         return name in HEADERS and _CREDENTIAL.search(value) is not None
     if name in HEADERS or holds_credential(name):
         return True
@@ -256,19 +262,21 @@ def _query(request: http.Request) -> Iterable[tuple[str, str]]:
         yield unquote_plus(name).lower(), unquote_plus(value)
 
 
-# Text that quotes them
+# Removal from text
 
 LONGEST_TEXT = 4096
-"""Characters of a log record or an error that are shown."""
+"""The most characters of a log record or an error that are shown."""
 _QUERY = re.compile(r"(?<=\?)[^\s'\"]+")
 _QUOTE = re.compile(r"""(?:bytearray\()?\bb(?=['"])|"|(?<!\w)'|\{""")
 _LITERAL = re.compile(r"""(?:bytearray\()?b?(['"])(?:\\.|(?!\1)[^\\])*\1\)?(?!\w)""", re.DOTALL)
 
 
 def redacted(text: str) -> str:
-    """`text` without query strings, tokens, and what it quotes: mitmproxy quotes what it could not parse, such as
-    request lines, headers and answers. Where a quotation is cut, or there are several, nothing of the rest is left:
-    between them there may be more of what was quoted."""
+    """`text` without query strings, credentials and quotations.
+
+    mitmproxy quotes what it could not parse, such as request lines, headers and bodies. If a quotation is cut off, or
+    there is more than one, everything from the first quotation on is dropped.
+    """
     text = text[:LONGEST_TEXT]
     if quote := _QUOTE.search(text):
         literal = _LITERAL.match(text, quote.start())
@@ -278,5 +286,5 @@ def redacted(text: str) -> str:
 
 
 def without_secrets(text: str) -> str:
-    """`text` without query strings and credentials."""
+    """`text`, with query strings and credentials replaced by `…`."""
     return SECRET.sub("…", _QUERY.sub("…", text))

@@ -1,7 +1,7 @@
-"""`vertex-tap serve`: the same addons on a Master of our own, with only those of mitmproxy that they need.
+"""`vertex-tap serve`: runs the same addons on a mitmproxy Master of our own, with only the mitmproxy addons they need.
 
-Every hook costs a walk through the whole chain, of which mitmdump's is four times as long. What is left out
-here (the listing, saved flows, replay, scripts, ...) has no options either, so that none is set in vain.
+Every hook walks through all addons, and mitmdump has four times as many. The options of the addons that are left out
+(listing, saved flows, replay, scripts, ...) do not exist here, so that nobody sets one in vain.
 """
 
 import asyncio
@@ -35,8 +35,8 @@ PORT = 8080
 
 
 def serve(host: str | None, port: int | None, set_options: tuple[str, ...]) -> None:
-    """Serve until SIGINT or SIGTERM. `set_options` are `name=value`, and win over mitmproxy's config.yaml.
-    Raises SystemExit for bad ones."""
+    """Serve until SIGINT or SIGTERM. `set_options` are texts of the form `name=value`, and override mitmproxy's
+    config.yaml. Raises SystemExit for bad options."""
     try:
         asyncio.run(_serve(host, port, set_options))
     except exceptions.OptionsError as e:
@@ -50,7 +50,7 @@ async def _serve(host: str | None, port: int | None, set_options: tuple[str, ...
     given = set(opts.deferred)
     confdir = Path(opts.confdir).expanduser()
     optmanager.load_paths(opts, confdir / "config.yaml", confdir / "config.yml")
-    # config.yaml is mitmproxy's, which has more options than there are here.
+    # config.yaml may set options of mitmproxy addons that are left out here; these are ignored.
     others = {name for name in opts.deferred if name not in given and not name.startswith(PREFIXES)}
     opts.set(*set_options, defer=True)
     opts.update(listen_host=host or opts.listen_host, listen_port=opts.listen_port if port is None else port)
@@ -79,5 +79,5 @@ def _set_log_levels(verbosity: str) -> None:
     root, connections = logging.getLogger(), logging.getLogger("mitmproxy.proxy.server")
     root.setLevel(verbosity.upper())
     if verbosity != "debug":
-        # Every connection is told at INFO.
+        # mitmproxy logs every connection at INFO.
         connections.setLevel(logging.WARNING)

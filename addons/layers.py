@@ -1,10 +1,9 @@
-"""The one place that changes what mitmproxy's layers do: remedies for what no hook can do.
+"""Fixes for mitmproxy's protocol layers that no hook allows. No other module patches how they work; `redact.py` only
+wraps them, to keep what is shown apart from what is sent.
 
-`redact.py` wraps them too, but only to keep what is shown apart from what is sent.
-
-Each remedy replaces one function of mitmproxy's. `tests/addons/test_layers.py` shows trailers, interim answers, failed
-and slow connects, and idle connections in a bare mitmdump too: when such a test fails, mitmproxy has mended the fault,
-and its remedy can go.
+Each fix ("remedy") replaces one function of mitmproxy. `tests/addons/test_layers.py` shows trailers, interim responses,
+failed and slow connects, and idle connections in a bare mitmdump too. When such a test fails, mitmproxy has fixed the
+fault itself, and the remedy can be removed.
 """
 
 import asyncio
@@ -41,15 +40,15 @@ from addons.exchange import Exchanges
 from addons.upstream import CONNECT_S
 
 LONGEST_TRAILER = 64 * 1024
-"""Bytes of one line."""
+"""The most bytes of one trailer line."""
 CRASHED = "mitmproxy has crashed"
-"""`error` of a client whose connection has been closed because mitmproxy's layers raised an exception."""
+"""The `error` of a client connection that was closed because one of mitmproxy's layers raised an exception."""
 
 Commands = Generator[Any, Any, None]
 
 
 class Layers:
-    """Puts the remedies in place. They stay when the script is loaded anew, as calls under way need them."""
+    """Installs the remedies. They stay installed when the script is reloaded, as calls under way need them."""
 
     def __init__(self, exchanges: Exchanges) -> None:
         self.exchanges = exchanges
@@ -65,27 +64,27 @@ class Layers:
         try:
             (data.server.address or ("",))[0].encode("idna")
         except UnicodeError:
-            # mitmproxy would wait for ever: it expects an OSError only.
+            # mitmproxy expects only OSError here, and would wait for ever.
             data.server.error = "the host's name is not valid"
         handler = ctx.master.addons.get("proxyserver").connections.get(data.client.id)
         for connection, io in list(handler.transports.items() if handler else ()):
-            # mitmproxy keeps attempts that have failed for as long as the client stays.
+            # mitmproxy keeps failed connection attempts until the client disconnects.
             if io.handler and io.handler.done():
                 del handler.transports[connection]
 
 
 def too_slow() -> str:
-    """The error of a connection that was not made in time."""
+    """The error message for a connection that was not made in time."""
     return f"no connection within {CONNECT_S:g} seconds"
 
 
-# JSON instead of mitmproxy's pages, and an end for streams that have none. -------------------------------------------
+# JSON instead of mitmproxy's HTML errors, and a proper end for streams that break off. --------------------------------
 
 _their_protocol_error = layers.HttpStream.handle_protocol_error
 
 
 def _handle_protocol_error(self: layers.HttpStream, event: Any) -> Commands:
-    """Does what theirs does, but for what the client gets."""
+    """Does what mitmproxy's function does, but sends the client JSON, or the call's `last_words`."""
     has_begun = self.server_state == self.state_stream_response_body
     theirs: Commands = _their_protocol_error(self, event)
     reply = None
@@ -112,7 +111,7 @@ def _tells_client(stream: layers.HttpStream, command: Any) -> bool:
 
 
 def _last_words(stream: layers.HttpStream) -> list[layers.SendHttp] | None:
-    # The remedies stay when the script has gone.
+    # The addon may be gone: the remedies stay when the script is unloaded.
     addon = ctx.master.addons.get("layers")
     exchange = addon.exchanges.get(stream.flow) if addon else None
     words = exchange.last_words if exchange else b""
@@ -120,7 +119,7 @@ def _last_words(stream: layers.HttpStream) -> list[layers.SendHttp] | None:
 
 
 def _answer(stream: layers.HttpStream, event: Any) -> list[layers.SendHttp] | None:
-    # A number up to mitmproxy 11, an enum since.
+    # `code` is a number up to mitmproxy 11, and an enum in later versions.
     status = event.code if isinstance(event.code, int) else event.code.http_status_code()
     if status is None or status in (444, 499) or stream.flow.request.method == "HEAD":
         return None
@@ -134,11 +133,11 @@ def _sent(stream: layers.HttpStream, events: list[Any]) -> list[layers.SendHttp]
     return [layers.SendHttp(event, stream.context.client) for event in events]
 
 
-# Trailers of HTTP/1.1, where mitmproxy raises NotImplementedError. They may be dropped: RFC 9110, 6.5.1. -------------
+# HTTP/1.1 trailers, for which mitmproxy raises NotImplementedError. They may be dropped: RFC 9110, 6.5.1. -------------
 
 
 class ReaderWithoutTrailers(ChunkedReader):
-    """Drops trailers line by line, whatever is in them, up to the empty line that ends the message."""
+    """Drops trailers line by line, up to the empty line that ends the message."""
 
     def __call__(self, buf: ReceiveBuffer) -> h11.Data | h11.EndOfMessage | None:
         if not self._reading_trailer:
@@ -147,7 +146,7 @@ class ReaderWithoutTrailers(ChunkedReader):
         if buf.maybe_extract_lines() is not None:
             return h11.EndOfMessage()
         while buf.maybe_extract_next_line():
-            # The rest of the trailers, or the empty line, is yet to come.
+            # More trailers, or the empty line, may still come.
             pass
         if len(buf) > LONGEST_TRAILER:
             raise h11.RemoteProtocolError("a trailer is too long")
@@ -172,7 +171,7 @@ _their_stream_response_body = layers.HttpStream.state_stream_response_body
 
 
 def _stream_response_body(self: layers.HttpStream, event: Any) -> Commands:
-    """Drops an empty DATA frame of HTTP/2: what an answer passes through takes an empty piece for its end."""
+    """Drops empty DATA frames of HTTP/2: stream callables take an empty chunk for the end of the body."""
     is_empty = isinstance(event, _events.ResponseData) and not event.data
     return _nothing() if is_empty else _their_stream_response_body(self, event)
 
@@ -181,7 +180,7 @@ def _nothing() -> Commands:
     yield from ()
 
 
-# Answers before the answer: 100, 102 and 103, which mitmproxy takes for the final one. 101 is final. ------------------
+# Interim responses: mitmproxy takes 100, 102 and 103 for the final response. 101 is final. ----------------------------
 
 _NOT_FINAL = re.compile(rb"\r?\n|HTTP/\d\.\d +1(?!01)\d\d[ \r\n]")
 _their_read_headers = _http1.Http1Client.read_headers
@@ -191,12 +190,12 @@ def _read_headers(self: _http1.Http1Client, event: Any) -> Commands:
     if isinstance(event, events.DataReceived) and self.request:
         while _NOT_FINAL.match(self.buf._data):
             if self.buf.maybe_extract_lines() is None:
-                # Its end is yet to come.
+                # The interim response is not complete yet.
                 return
     yield from _their_read_headers(self, event)
 
 
-# Connections: an attempt that has failed is forgotten, one that takes too long fails. --------------------------------
+# Connections: failed attempts are forgotten, and slow ones fail. ------------------------------------------------------
 
 _their_get_connection = layers.HttpLayer.get_connection
 _their_register_connection = layers.HttpLayer.register_connection
@@ -204,7 +203,7 @@ _their_http_event = layers.HttpLayer._handle_event
 
 
 class Deadline(commands.RequestWakeup):
-    """Wakes an HttpLayer when a connection should have been made."""
+    """Wakes an HttpLayer when the time for making a connection is over."""
 
     def __init__(self, delay: float, connection: Connection) -> None:
         super().__init__(delay)
@@ -214,7 +213,7 @@ class Deadline(commands.RequestWakeup):
 def _get_connection(self: layers.HttpLayer, event: layers.GetHttpConnection, *, reuse: bool = True) -> Commands:
     waited_for = set(self.waiting_for_establishment)
     for connection in (*self.connections, self.context.server):
-        # mitmproxy would answer with the error of an earlier attempt.
+        # Otherwise mitmproxy would answer with the error of an earlier attempt.
         if isinstance(connection, Server) and connection not in waited_for:
             connection.error = None
     yield from _their_get_connection(self, event, reuse=reuse)
@@ -223,14 +222,14 @@ def _get_connection(self: layers.HttpLayer, event: layers.GetHttpConnection, *, 
 
 
 def _handle_http_event(self: layers.HttpLayer, event: events.Event) -> Commands:
-    # Not a generator around theirs for every piece of a stream.
+    # Handles only the events that matter here: wrapping every chunk of a stream in a generator would cost time.
     is_of_ours = isinstance(event, events.Wakeup | events.OpenConnectionCompleted)
     return _handle_connection_event(self, event) if is_of_ours else _their_http_event(self, event)
 
 
 def _handle_connection_event(self: layers.HttpLayer, event: events.Event) -> Commands:
     command = event.command if isinstance(event, events.Wakeup) else None
-    # A layer notes the commands of layers inside, which pass through it.
+    # A command in `command_sources` belongs to a layer inside this one, which must get its reply.
     if isinstance(command, Deadline) and command not in self.command_sources:
         yield from _check_deadline(self, command.connection)
         return
@@ -242,10 +241,10 @@ def _handle_connection_event(self: layers.HttpLayer, event: events.Event) -> Com
 def _check_deadline(self: layers.HttpLayer, connection: Connection) -> Commands:
     if connection not in self.waiting_for_establishment:
         return
-    # Through a proxy it has a connection of its own inside that to the proxy.
+    # With an upstream proxy there are two connections: one to the proxy, and one inside it.
     both = [other for other, child in self.connections.items() if child is self.connections[connection]]
     begun = min((one.timestamp_start for one in both if one.timestamp_start), default=None)
-    # mitmproxy makes five connections at a time to one address; the others are yet to begin.
+    # mitmproxy opens at most five connections to one address at a time; others have not started yet.
     left = CONNECT_S if begun is None else begun + CONNECT_S - time.time()
     if left > 0:
         yield Deadline(left, connection)
@@ -256,13 +255,14 @@ def _check_deadline(self: layers.HttpLayer, connection: Connection) -> Commands:
 
 
 def _register_connection(self: layers.HttpLayer, command: layers.RegisterHttpConnection) -> Commands:
-    # One that took too long has been registered as failed, before mitmproxy notices that it is closed.
+    # A connection that took too long was registered as failed before mitmproxy noticed that it is closed.
     if command.connection in self.waiting_for_establishment:
         yield from _their_register_connection(self, command)
 
 
 def _forget_ended(self: layers.HttpLayer) -> None:
-    """Drops connections that nobody uses and of which no event will come. mitmproxy keeps all that a client had."""
+    """Drops closed connections that no stream uses and for which no event will come. mitmproxy keeps every connection
+    that a client ever had."""
     opening = {command.connection for command in self.command_sources if isinstance(command, commands.OpenConnection)}
     used = {stream.context.server for stream in self.streams.values()} | {self.context.server}
     kept = opening | used | self.waiting_for_establishment.keys()
@@ -272,20 +272,20 @@ def _forget_ended(self: layers.HttpLayer) -> None:
             del self.connections[connection]
 
 
-# An exception inside a layer, after which mitmproxy leaves the client waiting. ----------------------------------------
+# An exception in a layer, after which mitmproxy leaves the client waiting. --------------------------------------------
 
 _their_log = server.ConnectionHandler.log
 
 
 class Ended(layer.Layer):
-    """Does nothing with what still comes: a layer that has raised an exception is in no state to go on."""
+    """Ignores all further events: a layer that has raised an exception is in no state to go on."""
 
     def _handle_event(self, event: events.Event) -> Commands:
         return _nothing()
 
 
 def _log(self: server.ConnectionHandler, message: str, level: int = logging.INFO, exc_info: Any = None) -> None:
-    """Closes the connection to the client with the news of a crash; all that it had under way ends with it."""
+    """When mitmproxy logs a crash, closes the connection to the client, and so ends all of its calls."""
     _their_log(self, message, level, exc_info)
     if exc_info and level >= logging.ERROR:
         self.client.error = CRASHED
@@ -295,15 +295,15 @@ def _log(self: server.ConnectionHandler, message: str, level: int = logging.INFO
             self.close_connection(self.client)
 
 
-# mitmproxy closes a connection on which nothing has come for ten minutes; an answer may take longer. ------------------
+# mitmproxy closes a connection after ten idle minutes, but an answer may take longer. ---------------------------------
 
 _flows: MutableMapping[Connection, WeakSet[http.HTTPFlow]] = WeakKeyDictionary()
-"""The flows of each client."""
+"""Client connection -> its flows."""
 _their_on_timeout = server.ConnectionHandler.on_timeout
 
 
 async def _on_timeout(self: server.ConnectionHandler) -> None:
-    """Waits until no call is under way, and then as long as theirs would."""
+    """Waits until no call is under way, and then as long as mitmproxy would."""
     watchdog = self.timeout_watchdog
     while (is_busy := any(flow.live for flow in _flows.get(self.client, ()))) or _idle_s(watchdog) < watchdog.timeout:
         await asyncio.sleep(watchdog.timeout if is_busy else watchdog.timeout - _idle_s(watchdog))
@@ -328,4 +328,4 @@ REMEDIES: tuple[tuple[Any, str, Any], ...] = (
     (server.ConnectionHandler, "log", _log),
     (server.ConnectionHandler, "on_timeout", _on_timeout),
 )
-"""Whose function, its name, and what takes its place."""
+"""Each remedy: the object, the name of its function, and the replacement."""

@@ -1,4 +1,4 @@
-"""WebSocket connections, such as those of the Live API: what is read of their messages, and how they end."""
+"""WebSocket connections, such as those of the Live API: reads usage from their messages, and notes how they end."""
 
 import functools
 import json
@@ -24,14 +24,15 @@ from metering.usage.formats import UNREAD
 logger = logging.getLogger(__name__)
 
 WORDS = (b"usageMetadata", b"usage_metadata", b"groundingMetadata", b"error")
-"""A message is parsed only if it contains one of these."""
+"""A message from the upstream is parsed only if it contains one of these, or while content has not come yet."""
 CLOSED_WELL = (1000, 1001, 1005)
-"""WebSocket close codes of RFC 6455 that are no error (1005: none was given)."""
+"""WebSocket close codes that are no error (RFC 6455, section 7.4.1; 1005 means that none was sent)."""
 CLOSED_ABRUPTLY = 1006
 
 
 class Live:
-    """Reads the messages, and keeps none. With credentials of ours it puts the project into the setup message."""
+    """Reads WebSocket messages without keeping them. If the service has Google credentials, it also puts their project
+    into the setup message."""
 
     def __init__(self, exchanges: Exchanges, recorder: Recorder) -> None:
         self._exchanges = exchanges
@@ -45,7 +46,7 @@ class Live:
     @harmless
     def websocket_message(self, flow: http.HTTPFlow) -> None:
         assert flow.websocket
-        # The dumper still wants the current message; none is kept beyond it.
+        # mitmproxy's dumper still needs the current message; earlier ones are dropped.
         del flow.websocket.messages[:-1]
         exchange = self._exchanges.get(flow)
         if not exchange:
@@ -68,7 +69,8 @@ class Live:
         flow.websocket.messages.clear()
 
     def _in_project(self, exchange: Exchange, service: Service, content: bytes) -> bytes:
-        """The setup message of a client that is meant for an API key, and names its model without a project."""
+        """The setup message with the service's project in its model name, if the client left it out, as clients with an
+        API key do. Otherwise the message unchanged."""
         try:
             document = json.loads(content)
             model = document["setup"]["model"]
@@ -77,7 +79,7 @@ class Live:
             model = f"/{model}".replace(*ALIAS)
             document["setup"]["model"] = f"{parent(service)}{model}".removeprefix("/")
         except Exception as e:
-            # Google will say what is wrong with it.
+            # The message is sent as it is, and Google reports what is wrong with it.
             logger.warning("vertex-tap: a Live setup could not be read (%s)", type(e).__name__)
             return content
         exchange.learn(project=service.project, location=service.location)
@@ -111,8 +113,8 @@ class Live:
 
 
 class LiveSession(websocket.WebSocketData):
-    """Calls `on_close` as soon as mitmproxy notes why a connection ends, which it does just before it sends the
-    closing frames; its hook comes after."""
+    """Calls `on_close` as soon as mitmproxy stores why a connection ends. That is just before it sends the closing
+    frames, while the hook `websocket_end` comes after them."""
 
     def __init__(self, on_close: Callable[[websocket.WebSocketData], None]) -> None:
         self._on_close: Callable[[websocket.WebSocketData], None] | None = None
@@ -127,7 +129,8 @@ class LiveSession(websocket.WebSocketData):
 
 
 def ending_of(session: websocket.WebSocketData) -> tuple[Ending, str | None]:
-    """How a connection has ended, and the `error_type` of its row if the upstream has said why."""
+    """How a connection has ended, and the `error_type` of its row, such as `websocket_1011`, if the upstream gave a
+    reason."""
     if session.close_code in CLOSED_WELL:
         return Ending.COMPLETE, None
     if session.closed_by_client:

@@ -1,4 +1,4 @@
-"""What log lines may show. Records are edited as they are made, wherever they come from."""
+"""Redacts log records when they are created, whichever logger they come from."""
 
 import logging
 import re
@@ -14,25 +14,26 @@ from addons.keys import without_secrets
 logger = logging.getLogger(__name__)
 
 LONGEST_BEGINNING = 256
-"""Characters of a record for debugging, and lines of a traceback, that are shown."""
+"""The most characters of a debug record, and the most lines of a traceback, that are shown."""
 
 
 def edit_log_records() -> None:
-    """From now on, for good."""
+    """Install the redaction for the whole process. It cannot be undone."""
     logging.setLogRecordFactory(redacted_record)
     sys.unraisablehook = threading.excepthook = log_unraisable
 
 
 OUR_LOGGERS = frozenset({"addons", "metering", "scripts"})
-"""Their records quote nobody. All others are libraries'."""
+"""Top-level loggers whose records contain no quotations. All other loggers are those of libraries."""
 _DATA = re.compile(r"""\bb(?=['"])|[,='"{?;\n]""")
-"""Where the data begin in a record for debugging, such as `>> DataReceived(client, b'GET /')`."""
+"""Where the data begin in a debug record, such as `>> DataReceived(client, b'GET /')`."""
 
 
 _make_record = logging.getLogRecordFactory()
 
 
 def redacted_record(*args: object, **kwargs: object) -> logging.LogRecord:
+    """A log record factory: makes a record whose text is redacted, with its arguments already formatted into it."""
     record: logging.LogRecord = _make_record(*args, **kwargs)
     exception = record.exc_info[1] if record.exc_info else None
     try:
@@ -54,7 +55,7 @@ def redacted_record(*args: object, **kwargs: object) -> logging.LogRecord:
 
 
 def _origin(exception: BaseException) -> str:
-    """Where an exception comes from, and its type. Its message may quote anything."""
+    """The traceback and the type of an exception and its causes. The message is left out, as it may quote anything."""
     lines: list[str] = []
     cause: BaseException | None = exception
     while cause and len(lines) < LONGEST_BEGINNING:
@@ -64,7 +65,7 @@ def _origin(exception: BaseException) -> str:
 
 
 def log_unraisable(told: Any) -> None:
-    """An exception that nobody can catch: Python would print it as it is."""
+    """Log an exception that nobody can catch. Python would print its message unredacted."""
     logger.warning("an exception was ignored", exc_info=(told.exc_type, told.exc_value, told.exc_traceback))
 
 

@@ -1,4 +1,4 @@
-"""Reads a call as it passes: the model that its request names, the counts that its answer tells, the times of both."""
+"""Measures a call as it passes: the model in its request, the usage in its answer, and the times of both."""
 
 import functools
 import time
@@ -26,11 +26,12 @@ from metering.usage.formats import Usage
 from metering.usage.formats import usage_of
 
 LARGEST_HELD = 64 * 1024 * 1024
-"""Bytes of a request beyond which it is passed on as it comes, and nothing is read of it."""
+"""Size in bytes above which a request body is streamed, and nothing is read from it."""
 
 
 class Meter:
-    """Stands before `rewrite`, so that it reads answers in the upstream's words."""
+    """Measures calls. It comes before `rewrite` in the addon chain, so that it reads answers in the upstream's
+    format."""
 
     def __init__(self, exchanges: Exchanges, recorder: Recorder) -> None:
         self._exchanges = exchanges
@@ -62,7 +63,8 @@ class Meter:
             return
         call, metered = exchange.call, exchange.metered
         if response.timestamp_end is not None:
-            # Another addon has answered: of an upstream's answer no more than the head is here.
+            # The body is complete already, so another addon has answered: of an upstream's response only the headers
+            # are here.
             exchange.answer()
             return
         first = exchange.attempts[0] if exchange.attempts else None
@@ -97,24 +99,25 @@ class Meter:
             self._recorder.settle(exchange, Ending.REFUSED if is_refused else Ending.COMPLETE)
         elif tap := metered.tap:
             if not tap.complete:
-                # It is held, or ends with its headers.
+                # The response was not streamed: it was held, or has no body.
                 content = response.raw_content or b""
                 await self._unhurried(len(content), tap.take, content)
                 tap.end()
             if _is_grpc(response):
                 self._take_grpc_status(exchange, metered, response)
         else:
-            # Some other protocol takes over.
+            # The connection was upgraded to another protocol.
             metered.read_with(UNREAD)
             self._recorder.settle(exchange, Ending.COMPLETE)
 
     def _tell_end(self, exchange: Exchange) -> None:
-        """The upstream's answer has told all that it will tell."""
+        """Settle the row at the end of the upstream's response, unless the client gets a converted one."""
         if not exchange.is_held:
             self._recorder.settle(exchange, Ending.COMPLETE)
 
     def _take_grpc_status(self, exchange: Exchange, metered: Metered, response: http.Response) -> None:
-        """HTTP says 200 whatever happened; the trailers tell (or the headers, if there is nothing else)."""
+        """Record the error of a gRPC call. Its HTTP status is always 200: the status is in the trailers, or in the
+        headers if there are no trailers."""
         fields = response.trailers or response.headers
         if (code := fields.get("grpc-status", "0")) != "0":
             metered.take_error(rpc_code(code))
@@ -122,7 +125,8 @@ class Meter:
 
 
 def _is_too_large(request: http.Request, exchange: Exchange) -> bool:
-    """Whether the body may not be held. One whose size is not announced is held only for what nothing else tells."""
+    """Whether the request body must be streamed: it is too large, or its size is unknown and nothing in it is
+    needed."""
     length = request.headers.get("content-length", "")
     if length.isdecimal():
         return len(length) > 19 or int(length) > LARGEST_HELD

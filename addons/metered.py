@@ -1,4 +1,4 @@
-"""What is measured of a call under way, and how it gets into the row."""
+"""The measurements of a call under way, and how they get into its row."""
 
 import functools
 import time
@@ -29,46 +29,47 @@ from metering.usage.videos import Settlement
 
 
 class Told(NamedTuple):
-    """An error that the client is told, where the upstream's answer told of none."""
+    """An error that the client gets although the upstream's response was none."""
 
     status: int
     error_type: str | None
     broke: bool = False
-    """Whether the answer could not be read, or broke off."""
+    """Whether the upstream's response could not be read, or broke off."""
     of_another: bool = False
-    """Whether it is the error of a request that was sent beside the first."""
+    """Whether the error is that of a request sent beside the first."""
 
 
 @dataclass(slots=True, eq=False)
 class Metered:
-    """What is measured of a call under way. Times are nanoseconds of `time.perf_counter_ns`."""
+    """The measurements of a call under way. Times are in nanoseconds of `time.perf_counter_ns`."""
 
     call: Call
     usage: Usage
     started: int
     received: int | None = None
-    """When the request was complete."""
+    """When the request had come in completely."""
     released: int | None = None
-    """When it was let go, and `released_at` the same in seconds since the epoch, as mitmproxy times connections."""
+    """When the request was released to go upstream. `released_at` is the same in seconds since the epoch, which is how
+    mitmproxy times connections."""
     released_at: float = 0.0
     connecting: int = 0
-    """How long it then waited for a connection."""
+    """How long the request then waited for a connection."""
     tap: Tap | None = None
     settled_at: int | None = None
-    """The length of the answer when its row was last settled."""
+    """The length of the response in bytes when the row was last settled."""
     told: Told | None = None
     budget: Budget = field(default_factory=Budget)
-    """The work that reading the messages of a Live connection may take."""
+    """The budget for reading the messages of a Live connection."""
 
     @property
     def settlement(self) -> Settlement | None:
-        """The Veo submission that this call settles, if it is a poll."""
+        """The result for the row of a Veo submission, if this call is a poll that has found it done."""
         reader = self._usage.reader
         return reader.settlement if isinstance(reader, PollReader) else None
 
     @property
     def reading(self) -> Reading:
-        """What the answer has told to the request that mitmproxy sent."""
+        """What was read from the response to the request that mitmproxy sent."""
         reader = self._usage.reader
         return reader.reading if reader else Reading()
 
@@ -77,39 +78,39 @@ class Metered:
         return self.tap.usage if self.tap else self.usage
 
     def let_go(self) -> None:
-        """The request goes upstream now."""
+        """Note that the request goes upstream now."""
         self.released, self.released_at = time.perf_counter_ns(), time.time()
 
     def take_request(self, received: float, size: int | None) -> None:
-        """The request is complete since `received`, in seconds since the epoch, with a body of so many bytes; None if
-        it was passed on as it came."""
+        """Note that the request is complete. `received` is when, in seconds since the epoch; `size` is that of its body
+        in bytes, None if it was streamed."""
         self.received = perf_counter_at(received)
         if size is not None:
             self.call.request_bytes = size
 
     def count_request(self, piece: bytes) -> bytes | list[bytes]:
-        """The stream callable of a request that is passed on as it comes."""
+        """Count a chunk of a streamed request body, and pass it on; a stream callable of mitmproxy."""
         self.call.request_bytes = (self.call.request_bytes or 0) + len(piece)
         return piece or []
 
     def begin_answer(self, status: int, connected: float) -> None:
-        """The head of the upstream's answer is here; `connected` is when its connection was made, in seconds since
-        the epoch, or 0."""
+        """Note that the upstream's response headers are here. `connected` is when the connection was made, in seconds
+        since the epoch; 0 if that is unknown."""
         self.call.status = self.call.upstream_status = status
         if self.released:
             self.connecting = max(0, int((connected - self.released_at) * 1e9))
 
     def read_with(self, usage: Usage) -> None:
-        """What its usage is told by, from now on."""
+        """Read the response with the reader in `usage` from now on."""
         self.usage = usage
 
     def take_answer_of_ours(self, status: int, size: int) -> None:
-        """No upstream has answered; `size` is the bytes of the body."""
+        """Note a response that came from no upstream; `size` is that of its body in bytes."""
         self.call.status, self.call.response_bytes = status, size
         self.usage = Usage(None, UsageState.NOT_APPLICABLE)
 
     def count_message(self, size: int, *, from_client: bool) -> None:
-        """A WebSocket message has come, of so many bytes."""
+        """Count a WebSocket message of `size` bytes."""
         call = self.call
         if from_client:
             call.request_bytes = (call.request_bytes or 0) + size
@@ -117,7 +118,7 @@ class Metered:
             call.response_bytes = (call.response_bytes or 0) + size
 
     def take_turn(self, reading: Reading) -> bool:
-        """Put what a Live connection has told so far into the row; whether there are counts."""
+        """Put what was read from a Live connection so far into the row. Returns whether it has counts."""
         call = self.call
         if reading.content and call.ttft_us is None and self.released:
             call.ttft_us = (time.perf_counter_ns() - self.released - self.connecting) // 1000
@@ -126,24 +127,27 @@ class Metered:
         return reading.counted
 
     def take_error(self, error_type: str) -> None:
-        """An error that the framing of the answer tells, and nothing in it."""
+        """Note an error that is not in the body of the response, such as a gRPC status."""
         self.call.error_type = error_type
 
     def tell(self, told: Told | None) -> None:
-        """The client was told this instead."""
+        """Note the error that the client gets in place of the upstream's response, if any."""
         self.told = told
 
     def tell_again(self, told: Told) -> None:
-        """The client was told this instead, after the row was settled."""
+        """Note such an error after the row was settled, so that it is settled again."""
         self.told, self.settled_at = told, None
 
     def tell_status(self, status: int | None) -> None:
-        """The client has this status, or no answer at all."""
+        """Note the status that the client got; None if it got no response."""
         self.call.status = status
 
     def settle(self, ending: Ending, others: Sequence[Reading] = (), refused_as: str | None = None) -> bool:
-        """Put into the row how the call ended. False if it says so already: no more of the answer has come since.
-        `others` are the readings of the answers to what was sent beside the first request."""
+        """Put into the row how the call ended.
+
+        `others` are the readings of the responses to the requests sent beside the first. Returns False if the row says
+        it already, as no more of the response has come since.
+        """
         length = self.tap.bytes if self.tap else 0
         if self.settled_at == length:
             return False
@@ -157,7 +161,7 @@ class Metered:
             ended = _of_what_was_told(told, reading) or ended
         call.take(reading)
         if ended.usage_state == UsageState.UNSUPPORTED:
-            # What was read before an answer turned out to be too much work is not all.
+            # The counts that were read before the budget ran out are incomplete.
             call.forget_counts()
         call.state, call.usage_state = ended.state, ended.usage_state
         call.error_type = ended.error_type or call.error_type or refused_as
@@ -167,7 +171,7 @@ class Metered:
         return True
 
     def take_times(self, *, is_refused: bool = False) -> None:
-        """Put the durations into the row, as of now."""
+        """Put the durations up to now into the row."""
         call, tap, now = self.call, self.tap, time.perf_counter_ns()
         call.ended_at = time.time_ns() // 1000
         call.duration_us = (now - self.started) // 1000
@@ -192,12 +196,13 @@ def _of_what_was_told(told: Told, reading: Reading) -> Outcome | None:
 
 
 def perf_counter_at(timestamp: float) -> int:
-    """What `time.perf_counter_ns` was at a time that mitmproxy has noted, in seconds since the epoch."""
+    """The value of `time.perf_counter_ns` at `timestamp`, which is in seconds since the epoch, as mitmproxy's times
+    are."""
     return time.perf_counter_ns() - max(0, int((time.time() - timestamp) * 1e9))
 
 
 def read_answer(target: Target | None, method: str, model: str | None, answer: http.Response) -> Reading | None:
-    """What an answer tells that is here whole; None where nothing is read of such answers."""
+    """Read the usage of a complete response; None if its format is not read."""
     reader = ErrorReader() if answer.status_code >= 400 else usage_of(target, method, model).reader
     if reader:
         reader.read(document_of(answer))

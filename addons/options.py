@@ -1,4 +1,4 @@
-"""mitmproxy's side of the options: declares them, reads them once at start, refuses what cannot be."""
+"""Declares the options to mitmproxy, reads them once at start, and refuses what cannot be used."""
 
 from mitmproxy import ctx
 from mitmproxy import exceptions
@@ -14,9 +14,9 @@ from addons.configuration.settings import contradictions
 from addons.configuration.settings import read
 
 PREFIXES = ("vertex_", "openai_", "gateway_", "usage_")
-"""How the names of our options begin. No other addon's options begin like this."""
+"""The prefixes of our options' names. No other addon has options with these prefixes."""
 LISTENING = {"mode", "listen_host", "ssl_insecure"}
-"""The options of mitmproxy's that `Listening` is made of."""
+"""mitmproxy's own options from which `Listening` is made."""
 
 
 def _listening() -> Listening:
@@ -25,20 +25,21 @@ def _listening() -> Listening:
 
 
 class Options:
-    """Declares the options, and holds what they say as `configuration` from the start on. They are read once: a later
-    change is refused."""
+    """Declares the options, and holds their values as `configuration`. They are read once, at start: a later change is
+    refused."""
 
     configuration: Configuration
 
     def __init__(self, prefixes: tuple[str, ...] = PREFIXES) -> None:
-        """`prefixes` are those of names that no other addon may have; an unknown one is a misspelling."""
+        """`prefixes` are those of names that only our options have: an unknown option with such a name is a
+        misspelling."""
         self._prefixes = prefixes
         self._started = False
         self._unusable: list[str] = []
-        """What is wrong with values that are not one text, such as a number or a list."""
+        """Messages about option values that are not a single text, such as a number or a list."""
 
     def load(self, loader: Loader) -> None:
-        # mitmproxy would drop the script over a value that is no text, and go on without it.
+        # For a value that is not text, mitmproxy would unload the script and go on without it.
         for name in OPTIONS.keys() & ctx.options.deferred.keys():
             value = ctx.options.deferred[name]
             texts = getattr(value, "val", [value])
@@ -63,8 +64,8 @@ class Options:
                 raise exceptions.OptionsError("; ".join(problems))
 
     def _read(self, given: dict[str, str]) -> Configuration:
-        """Raises SystemExit with one message that names every problem: mitmproxy then ends with status 1, with this on
-        stderr, without a listener and without a traceback."""
+        """Parse the options. Raises SystemExit with one message that names every problem: mitmproxy then prints it to
+        stderr and ends with status 1, without a traceback and before any listener opens."""
         unknown = [name for name in ctx.options.deferred if name.startswith(self._prefixes)]
         listening = _listening()
         try:
@@ -74,5 +75,5 @@ class Options:
 
 
 def is_start(updated: set[str]) -> bool:
-    """Whether a `configure` is the one at start, which names every option."""
+    """Whether a `configure` is the one at start, for which `updated` has every option."""
     return OPTIONS.keys() <= updated

@@ -1,7 +1,8 @@
-"""The row of every call: opened before its request goes upstream, settled before its client can see the end.
+"""Writes the ledger row of every call: opens it before the request goes upstream, and settles it before the client can
+see the end of the response.
 
-The ledger takes each row. Whatever ends a call, here is where it is noticed: the end of its answer, an error, a client
-that has gone, a crash of mitmproxy's, the end of the process.
+Everything that can end a call is noticed here: the end of its response, an error, a client that disconnects, a crash of
+mitmproxy's layers, the end of the process.
 """
 
 import logging
@@ -35,27 +36,29 @@ from metering.usage.videos import Settlement
 logger = logging.getLogger(__name__)
 
 UNANSWERED = (Ending.CLIENT_GONE, Ending.SHUTDOWN)
-"""Endings after which the client gets nothing more. An addon that kills a flow, and a crash of mitmproxy's layers, end
-a call as the end of the process does."""
+"""Endings after which the client gets nothing more. SHUTDOWN also stands for a flow that an addon has killed, and for a
+crash of mitmproxy's layers."""
 
 
 class Recorder:
-    """Stands behind all that may still change a request."""
+    """Writes the rows. It comes after every addon that may still change a request."""
 
     def __init__(self, options: Options, exchanges: Exchanges) -> None:
         self._options = options
         self._exchanges = exchanges
         self._ledger: Ledger | None = None
         self._under_way: dict[http.HTTPFlow, Exchange] = {}
-        """The calls that are not settled. Flows are held here: a row must be settled even if mitmproxy drops the flow
-        without a word."""
+        """The calls that are not settled. This keeps their flows alive: a row must be settled even if mitmproxy drops
+        the flow without calling a hook."""
         self._flows: MutableMapping[connection.Client, WeakSet[http.HTTPFlow]] = WeakKeyDictionary()
-        """The calls of each client that is connected."""
+        """Client connection -> the flows of its calls."""
         self._connect_errors: MutableMapping[connection.Client, dict[str | None, Ending]] = WeakKeyDictionary()
-        """Client -> the words in which mitmproxy reported a failed connection -> what they mean."""
+        """Client connection -> mitmproxy's error message for a failed upstream connection -> the ending it stands
+        for."""
 
     @property
     def calls_under_way(self) -> int:
+        """The number of calls that are not settled."""
         return len(self._under_way)
 
     def configure(self, updated: set[str]) -> None:
@@ -73,7 +76,7 @@ class Recorder:
         self._under_way[flow] = exchange
         self._flows.setdefault(flow.client_conn, WeakSet()).add(flow)
         if flow.request.stream and not exchange.is_over:
-            # Its head goes upstream before the request hook.
+            # The body is streamed, so the headers go upstream before the request hook.
             self._open(flow, exchange)
 
     @harmless
@@ -88,7 +91,7 @@ class Recorder:
     @harmless
     def server_connect_error(self, data: server_hooks.ServerConnectionHookData) -> None:
         errors = self._connect_errors.setdefault(data.client, {})
-        # An addon that sets the error keeps mitmproxy from connecting.
+        # mitmproxy adds the prefix if an addon has set the error to prevent the connection.
         errors[data.server.error] = errors[f"Connection killed: {data.server.error}"] = Ending.NO_CONNECTION
 
     @harmless
@@ -100,7 +103,7 @@ class Recorder:
         exchange = self._under_way.get(flow)
         if exchange and not exchange.is_held and not flow.websocket:
             if exchange.metered.settled_at is None:
-                # Something has failed before this.
+                # An earlier hook has failed to settle it.
                 self.settle(exchange, Ending.COMPLETE)
             self._end(flow, exchange)
 
@@ -116,7 +119,7 @@ class Recorder:
             return
         ending = self._ending(flow)
         if exchange.is_refused or (ending not in UNANSWERED and not exchange.attempts):
-            # mitmproxy answers a malformed request; an answer of ours has not gone out.
+            # mitmproxy has answered a malformed request, or our own response could not be sent.
             ending = Ending.REFUSED
             exchange.refuse_unanswered()
             exchange.metered.tell_status(None if flow.response else 400)
@@ -128,17 +131,19 @@ class Recorder:
 
     @harmless
     def client_disconnected(self, client: connection.Client) -> None:
-        """Settles what no other hook has ended: mitmproxy calls none when its layers have crashed."""
+        """Settles the calls of a client that are still open, as mitmproxy calls no other hook after its layers have
+        crashed."""
         for flow in self._flows.pop(client, ()):
             if exchange := self._under_way.get(flow):
                 gone = Ending.SHUTDOWN if client.error == CRASHED else Ending.CLIENT_GONE
                 self._break_off(flow, exchange, Ending.REFUSED if exchange.is_refused else gone)
 
-    # What other addons ask for
+    # Methods for other addons
 
     @harmless
     def settle(self, exchange: Exchange, ending: Ending) -> None:
-        """Commit the row as it is at the end; again only if more of the answer has come since."""
+        """Settle the row and commit it. If it is settled already, this only does something if more of the response has
+        come."""
         metered = exchange.metered
         others = [one.reading for one in exchange.others if one.reading and not one.is_error]
         if metered.settle(ending, others, exchange.refused_as):
@@ -147,18 +152,20 @@ class Recorder:
 
     @harmless
     def commit(self, exchange: Exchange) -> None:
-        """Commit what is known by now."""
+        """Commit the row with what is known now."""
         self._write(exchange)
 
     @harmless
     def correct(self, exchange: Exchange, status: int) -> None:
-        """The client is told an error, with this status, where the upstream's framing told of none."""
+        """Settle the row as cut off: the client gets an error with this status inside a response that seemed
+        complete."""
         exchange.metered.tell_again(Told(status, None, broke=True))
         self.settle(exchange, Ending.CUT)
 
     @harmless
     def end_held(self, flow: http.HTTPFlow, told: Told | None) -> None:
-        """The client gets what an answer that was held has become."""
+        """Settle a call whose response was held, now that it is converted. `told` is the error that the client gets, if
+        any."""
         exchange = self._under_way.get(flow)
         if exchange:
             exchange.metered.tell(told)
@@ -166,11 +173,12 @@ class Recorder:
             self._end(flow, exchange)
 
     def interrupt(self) -> None:
-        """Settle what is under way: the process ends."""
+        """Settle all calls under way, as the process ends."""
         for flow, exchange in list(self._under_way.items()):
             self._break_off(flow, exchange, Ending.SHUTDOWN)
 
     def close(self) -> None:
+        """Close the ledger. Nothing is recorded afterwards."""
         if self._ledger:
             self._ledger.close()
         self._ledger = None
@@ -178,7 +186,7 @@ class Recorder:
     # How a call begins and ends
 
     def _open(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
-        """Commit the row before the request goes upstream."""
+        """Commit the open row, before the request goes upstream."""
         if not exchange.attempts:
             exchange.send_on(flow.request.method)
         self.commit(exchange)
@@ -194,13 +202,13 @@ class Recorder:
         self._under_way.pop(flow, None)
         exchange.move(State.SETTLED)
         if not exchange.last_words:
-            # Consoles keep flows: what was asked is not kept with them.
+            # Consoles keep flows, and the call's data must not be kept with them.
             self._exchanges.pop(flow, None)
 
     def _break_off(self, flow: http.HTTPFlow, exchange: Exchange, ending: Ending) -> None:
-        """Settle a call that has not come to its end."""
+        """Settle a call that has ended early."""
         if exchange.is_held and ending in UNANSWERED:
-            # Nothing has gone out yet.
+            # The client has got nothing yet.
             exchange.metered.tell_status(None)
         if exchange.metered.tap:
             exchange.metered.tap.break_off()
@@ -208,7 +216,7 @@ class Recorder:
         self._end(flow, exchange)
 
     def _ending(self, flow: http.HTTPFlow) -> Ending:
-        """How a flow ended, and by which side. mitmproxy tells it only in the text of `flow.error`."""
+        """How a flow ended, and which side ended it. mitmproxy reports that only in the text of `flow.error`."""
         assert flow.error
         client, server, message = flow.client_conn, flow.server_conn, flow.error.msg
         if client.error == CRASHED or message == Error.KILLED_MESSAGE:
@@ -218,14 +226,14 @@ class Recorder:
         if message == too_slow():
             return Ending.NO_CONNECTION
         if message.startswith("stream reset by client"):
-            # mitmproxy says "client" of both sides; only clients cancel.
+            # mitmproxy says "client" for either side, but only clients cancel.
             by_client = "CANCEL" in message or server.alpn != b"h2"
             return Ending.CLIENT_GONE if by_client else Ending.CUT
         return self._connect_errors.get(client, {}).get(message, Ending.CUT)
 
 
 def attempt_rows(exchange: Exchange) -> list[AttemptRow]:
-    """The rows of a call that was tried more than once: their counts add up to its own."""
+    """The rows for the table `attempts`; none if the call was tried once. Their counts add up to those of the call."""
     call = exchange.call
     if len(exchange.attempts) < 2:
         return []
@@ -244,7 +252,7 @@ def attempt_rows(exchange: Exchange) -> list[AttemptRow]:
             row.status, row.duration_us = call.upstream_status, row.duration_us or call.upstream_us
             row.take(exchange.metered.reading, call)
         elif attempt.answer is None:
-            # Its answer has given way to that of its repetition.
+            # This is the first attempt: its response, a 401, was replaced by that of the repetition.
             row.status, row.error_type = 401, http_code(401)
         else:
             row.status = attempt.answer.status_code

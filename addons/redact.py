@@ -1,5 +1,5 @@
-"""What mitmproxy's own listing and saved flows may show: no credential, no query, no prompt, no answer. What is put
-there is in `faces.py`; what log lines may show, in `log_records.py`."""
+"""Hides secrets from mitmproxy's listing and saved flows: no credential, query, prompt or answer is shown. `faces.py`
+makes the redacted copies, and `log_records.py` redacts log lines."""
 
 from mitmproxy import ctx
 from mitmproxy import http
@@ -19,12 +19,12 @@ from addons.faces import show
 from addons.log_records import edit_log_records
 
 SCREENS = ("dumper", "view", "save", "savehar")
-"""mitmproxy's addons that show flows or save them."""
+"""The mitmproxy addons that show or save flows."""
 
 
 class Redact:
-    """Puts what may be shown on a flow, in the last hooks before mitmproxy's listing and its saved flows. Log
-    records are edited as they are made, wherever they come from."""
+    """Puts the redacted copy on a flow in the last hooks before mitmproxy lists or saves it. Also installs the
+    redaction of log records."""
 
     def __init__(self, exchanges: Exchanges) -> None:
         self._exchanges = exchanges
@@ -36,10 +36,10 @@ class Redact:
         addons = ctx.master.addons
         self._is_shown = any(addons.get(name) is not None for name in SCREENS)
         if self._is_shown:
-            # For good: calls that are under way when a script is loaded anew must get back what they send.
+            # Never undone: when a script is reloaded, calls under way must still get their originals back.
             layers.HttpStream.handle_event = handle_event  # type: ignore[method-assign,assignment]
             mode_servers.ProxyConnectionHandler.handle_hook = handle_hook  # type: ignore[method-assign]
-        # One that has no flows yet is false.
+        # Compared to None, as a view without flows is false.
         if (view := addons.get("view")) is not None:
             addons.chain.insert(addons.chain.index(view), self._curtain)
 
@@ -50,7 +50,7 @@ class Redact:
         self._show(flow)
 
     def websocket_message(self, flow: http.HTTPFlow) -> None:
-        # The layer sends the message that it holds; the list is only for show.
+        # The layer sends its own copy of the message; this list is only shown.
         if self._is_shown and flow.websocket:
             last = flow.websocket.messages[-1]
             flow.websocket.messages[:] = [
@@ -66,7 +66,7 @@ class Redact:
         self._show(flow)
 
     def tcp_message(self, flow: tcp.TCPFlow) -> None:
-        # What is no HTTP on a connection to an AI host. It goes on all the same.
+        # Non-HTTP traffic on a connection to an AI host. It passes, but its content is not shown.
         last = flow.messages[-1]
         flow.messages[:] = [tcp.TCPMessage(last.from_client, b"", last.timestamp)]
 
@@ -93,7 +93,7 @@ class Redact:
         if self._curtain in chain:
             chain.remove(self._curtain)
         if ctx.master.should_exit.is_set():
-            # mitmproxy saves what is still under way when it ends.
+            # mitmproxy saves the flows that are still under way when it ends.
             for flow in list(self._exchanges):
                 self._show(flow)
 

@@ -1,4 +1,5 @@
-"""A call of one dialect answered by a service of another. It fails closed: what cannot be rewritten is not sent."""
+"""Converts calls between dialects, such as an OpenAI request to Gemini's format, and the answers back. A call that
+cannot be converted is refused, never sent."""
 
 import functools
 import re
@@ -35,14 +36,14 @@ from metering.decoding import DecodingError
 from metering.decoding import decode
 
 MOST_CONTAINERS = 500_000
-"""Objects and arrays in a request, counting brackets in texts. No context window holds so many, and the parser does
-not let other calls go on while it builds them."""
+"""The most objects and arrays in a request body, counting brackets inside strings too. No context window holds so many,
+and the JSON parser blocks the event loop while it builds them."""
 _VERSION = re.compile(r"^/v1(?:(?:alpha|beta)\d*/openai)?(?=/|$)")
-"""What stands before OpenAI's paths."""
+"""The prefix of OpenAI's paths: `/v1`, or Google's `/v1beta/openai`."""
 
 
 class Rewrite:
-    """Makes a plan of a call when its body is here, and the client's answer of what comes back."""
+    """Makes a `Plan` when the request body is complete, and converts the responses to the client's format."""
 
     def __init__(self, exchanges: Exchanges, credentials: Credentials, recorder: Recorder) -> None:
         self.exchanges = exchanges
@@ -61,7 +62,7 @@ class Rewrite:
             size = len(flow.request.raw_content or b"")
             plan = exchange.plan = await self._unhurried(size, lambda: self._plan(flow.request, exchange, service))
             if flow.error or exchange.is_over:
-                # The client has gone.
+                # The client has disconnected.
                 return
             if plan.sendings:
                 dispatch(flow, exchange, service, self._renewing(service))
@@ -81,7 +82,7 @@ class Rewrite:
         if is_well and conversion is None:
             take_notes(response, exchange, plan)
             return
-        # Held until it is whole, whatever happens here: its status may still change.
+        # Hold the response by default, as its status may still change.
         response.stream = False
         exchange.move(State.HELD)
         if is_well and is_stream(response) and conversion and conversion.streams and isinstance(tap, Tap):
@@ -95,7 +96,7 @@ class Rewrite:
         elif exchange.together:
             if not is_well:
                 exchange.together.stop()
-            # So that all are metered together.
+            # All responses are needed before the first is metered.
             await exchange.together.wait()
 
     async def response(self, flow: http.HTTPFlow) -> None:
@@ -120,7 +121,7 @@ class Rewrite:
         return functools.partial(self._credentials.renew, service)
 
     def _plan(self, request: http.Request, exchange: Exchange, service: Service) -> Plan:
-        """Raises InvalidRequest."""
+        """Make the plan for a request. May run in a thread. Raises InvalidRequest."""
         target, gateway = exchange.target, exchange.configuration.gateway
         assert target
         _, mark, query = request.path.partition("?")
@@ -142,7 +143,7 @@ class Rewrite:
         return conversions.from_openai(told, gateway.named, compatible=service.openai == "compatible")
 
     def _answer(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
-        """What no upstream is needed for."""
+        """Answer a call that needs no upstream."""
         answer = answer_of_ours(exchange)
         if isinstance(answer, Failure):
             exchange.refuse(flow, answer, ErrorType.BAD_REQUEST)
@@ -152,17 +153,17 @@ class Rewrite:
 
 
 def _named_in(fields: Mapping[str, str]) -> str:
-    """What a path names: the model, or the id in one of OpenAI's."""
+    """The model in the path, or the id in one of OpenAI's paths, such as `video_1` in `videos/video_1`."""
     return fields.get("model") or fields.get("openai", "").partition("/")[2].partition("/")[0]
 
 
 def _can_list(request: http.Request, service: Service) -> bool:
-    """Whether the models of a project can be asked for: not with an API key."""
+    """Whether Google can be asked for the project's models, which needs an access token rather than an API key."""
     return service.project is not None and "authorization" in request.headers
 
 
 def _decoded(request: http.Request) -> bytes:
-    """The body without its content coding. Raises InvalidRequest."""
+    """The request body without its content coding. Raises InvalidRequest if it cannot be decoded, or is too complex."""
     try:
         body = decode(request.headers.get("content-encoding", ""), request.raw_content or b"")
     except TooMuchWork as e:

@@ -1,4 +1,4 @@
-"""Which service answers a call, and where its request goes, as far as its head tells."""
+"""Chooses the service and the upstream of a call, as far as the request headers tell."""
 
 import re
 from urllib.parse import quote
@@ -55,7 +55,7 @@ OF_ANOTHER = (
 
 
 class Route:
-    """Sends the calls of reverse mode on their way; in forward mode the client has decided."""
+    """Redirects calls in reverse mode. In forward mode the client has chosen the upstream."""
 
     def __init__(self, exchanges: Exchanges) -> None:
         self.exchanges = exchanges
@@ -79,8 +79,12 @@ class Route:
             exchange.go_to(flow.request.host, flow.request.path)
 
     def _send_on(self, request: http.Request, exchange: Exchange, named: Endpoint) -> None:
-        """A `reverse:` target of the user's own is taken at its word for every path; among Google's hosts the
-        path decides, and OpenAI's paths go to OpenAI, or are rewritten. Raises ValueError, InvalidRequest."""
+        """Redirect a call, or let it wait for its body.
+
+        A `reverse:` target of the user's own gets every path. If the target is a host of Google's, the path decides
+        which of Google's hosts gets it, and OpenAI's paths go to OpenAI or are rewritten. Raises ValueError,
+        InvalidRequest.
+        """
         self._check_path(request, exchange, named)
         gateway, target = exchange.configuration.gateway, exchange.target
         if target and target.api == "openai":
@@ -98,7 +102,7 @@ class Route:
             return
         path, upstream = exchange.path, named
         if found and target and target.api == "gemini" and "action" in target.fields:
-            # The same call, of Vertex AI.
+            # A Gemini API call that a Vertex AI service answers: use the same action of Vertex AI.
             model = quote(target.fields["model"], safe="@")
             path = f"/{VERSION}/publishers/google/models/{model}:{target.fields['action']}"
             target = parse(request.method, path, "vertex")
@@ -112,7 +116,7 @@ class Route:
         go_to(request, upstream, path + query_of(request))
 
     def _check_path(self, request: http.Request, exchange: Exchange, named: Endpoint) -> None:
-        """Raises ValueError, InvalidRequest for a path that nothing answers here."""
+        """Raises ValueError or InvalidRequest for a path that nothing answers here."""
         target, path, rewrites = exchange.target, exchange.path, exchange.configuration.gateway.default.rewrites
         if not target and path in ("", "/") and _wants_a_model(request):
             raise ValueError(LOST_MODEL)
@@ -122,14 +126,15 @@ class Route:
             raise InvalidRequest(NO_MESSAGES, status=404)
 
     def _wait_for_body(self, request: http.Request, exchange: Exchange) -> None:
-        """Where it goes is known when its body is here. Until then it can go nowhere, whatever happens."""
+        """Point the request at a placeholder host until its body decides where it goes, so that it cannot be sent
+        early."""
         exchange.move(State.AWAITS_BODY)
         go_to(request, NOWHERE, exchange.path + query_of(request))
 
     def _to_vertex(
         self, request: http.Request, exchange: Exchange, service: Service, target: Target, path: str, named: Endpoint
     ) -> tuple[str, Endpoint]:
-        """Where a call of Vertex AI goes: its path, and the host of its location. Raises ValueError."""
+        """The path and the upstream for a Vertex AI call. Raises ValueError."""
         if service.injects:
             path = _in_project(path, target, service)
             target = parse(request.method, path, "vertex") or target
@@ -139,7 +144,7 @@ class Route:
 
 
 def pass_on(request: http.Request, exchange: Exchange, named: Endpoint) -> None:
-    """An OpenAI call, as it is."""
+    """Point an OpenAI call at its upstream, without converting it."""
     settings, target, path, upstream = exchange.configuration.settings, exchange.target, exchange.path, named
     assert target
     exchange.choose("openai")
@@ -150,9 +155,9 @@ def pass_on(request: http.Request, exchange: Exchange, named: Endpoint) -> None:
 
 
 def check_recipient(flow: http.HTTPFlow, exchange: Exchange, named: Endpoint) -> None:
-    """Refuse the call if the client's own credentials would now go to somebody who may not see them."""
+    """Refuse the call if its upstream may not see the client's own credentials."""
     if exchange.awaits_body or (exchange.service and exchange.service.injects):
-        # They are taken out before anything is sent.
+        # The client's credentials are removed before anything is sent.
         return
     settings, request = exchange.configuration.settings, flow.request
     at = (request.host, request.port)
@@ -165,7 +170,7 @@ def check_recipient(flow: http.HTTPFlow, exchange: Exchange, named: Endpoint) ->
 
 
 def _in_project(path: str, target: Target, service: Service) -> str:
-    """The path with the project of our credentials, which paths that are meant for API keys leave out. Raises
+    """Add the service's project and location to a path that has none, as clients with an API key send it. Raises
     ValueError."""
     path = path.removeprefix(target.base).replace(*ALIAS)
     for name, check in (("location", values.location), ("project", values.project)):
@@ -181,12 +186,14 @@ def _in_project(path: str, target: Target, service: Service) -> str:
 
 
 def _usual_location(service: Service) -> str | None:
-    """The location for a path that names none, such as a Live connection's: with credentials of ours, the service's."""
+    """The location for a path that names none, such as that of a Live connection: the service's own, if it has Google
+    credentials."""
     return service.location if service.credentials else None
 
 
 def _is_catalogue(target: Target) -> bool:
-    """Google's models are listed outside of all projects."""
+    """Whether the path is that of a publisher's models, such as `/publishers/google/models`, which belong to no
+    project."""
     return target.publisher is not None and str(target.operation).startswith("models.")
 
 

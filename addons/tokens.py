@@ -1,4 +1,5 @@
-"""Access tokens of our own: minted off the event loop, ahead of their end, and what it means when there is none."""
+"""Access tokens for the proxy's own credentials: fetched in a thread, renewed before they expire, and errors
+explained."""
 
 import asyncio
 import logging
@@ -25,53 +26,57 @@ logger = logging.getLogger(__name__)
 
 MINT_TIMEOUT_S = 10
 LIFETIME_S = 3600.0
-"""How long a token is used that does not tell when it expires."""
+"""How long a token without an expiry time is used."""
 AHEAD_S = 300.0
-"""How long before its end a token is minted anew, at most a quarter of its life."""
+"""How long before its expiry a token is renewed; at most a quarter of its lifetime."""
 PAUSE_S = 5.0
-"""After minting ahead has failed; the old token still serves."""
+"""How long to wait after a renewal has failed while the old token is still valid."""
 
 
 class TokenError(Exception):
-    """No token can be had. The message quotes nothing but Google's reason."""
+    """No access token can be got. The message quotes nothing but Google's reason."""
 
     def __init__(self, message: str, *, permanent: bool, retry_after: int | None = None) -> None:
-        """`permanent` is whether asking again will not help; `retry_after` in seconds is when it may."""
+        """`permanent` is whether asking again will not help; `retry_after` is the number of seconds after which it
+        may."""
         super().__init__(message)
         self.permanent = permanent
         self.status = 401 if permanent else 503
-        """HTTP: what the client is told."""
+        """The HTTP status for the client."""
         self.headers: dict[str, str] = {"x-should-retry": "false"} if permanent else {}
-        """Of the answer to the client. OpenAI's clients know the first."""
+        """Headers for the client's response. OpenAI's clients know `x-should-retry`."""
         if retry_after is not None:
             self.headers["retry-after"] = str(retry_after)
 
 
 class TokenSource:
-    """The access tokens of one identity. One is minted at a time, whoever waits for it; where none can be had, each
-    call asks anew, so that what is mended is noticed at once."""
+    """The access tokens of one identity.
+
+    Only one request for a token is under way at a time, and all calls wait for it. After an error each call asks again,
+    so that a repaired configuration works at once.
+    """
 
     def __init__(self, credentials: google.auth.credentials.Credentials) -> None:
         self._credentials = credentials
         self._transport = _Transport()
         self._token = ""
         self._stale_at = 0.0
-        """When it is time to mint anew, by `time.monotonic`, and `_dead_at` when the token has ended."""
+        """When to renew the token, and in `_dead_at` when it expires, both by `time.monotonic`."""
         self._dead_at = 0.0
         self._minting: asyncio.Task[None] | None = None
 
     async def token(self) -> str:
-        """Raises TokenError."""
+        """A valid access token. Raises TokenError."""
         now = time.monotonic()
         if now >= self._dead_at:
-            # Not this call's own: another may wait for it as well.
+            # Shielded: if this call is cancelled, others may still wait for the token.
             await asyncio.shield(self._mint())
         elif now >= self._stale_at:
             self._mint()
         return self._token
 
     def reject(self, token: str) -> None:
-        """Google does not take this token."""
+        """Drop a token that Google has rejected."""
         if token == self._token:
             self._dead_at = 0.0
 
@@ -90,7 +95,7 @@ class TokenSource:
             raise _token_error(e, self._transport) from e
         life = LIFETIME_S
         if expiry := self._credentials.expiry:
-            # google-auth gives UTC without a zone; what the request took is lost.
+            # `expiry` is UTC without a time zone. The duration of the request is subtracted, to be on the safe side.
             life = (expiry.replace(tzinfo=UTC) - datetime.now(UTC)).total_seconds() - (time.monotonic() - began)
         self._token = str(self._credentials.token)
         self._dead_at = began + max(life - min(5.0, life / 10), 0.0)
@@ -104,13 +109,14 @@ class TokenSource:
 
 
 class _Transport(Transport):
-    """google-auth's, which keeps the last answer: the errors that are made of it do not tell its status."""
+    """google-auth's transport, which also keeps the last response: google-auth's errors do not tell its status."""
 
     answer: Response | None = None
     failed = False
-    """Whether there was none to what was asked last."""
+    """Whether the last request got no response."""
 
     def forget(self) -> None:
+        """Forget the last response, before a new request."""
         self.answer, self.failed = None, False
 
     def __call__(
@@ -129,12 +135,15 @@ class _Transport(Transport):
 
 
 PASSING = frozenset({408, 425, 429})
-"""Statuses below 500 that mean: later, perhaps."""
+"""Statuses below 500 after which a retry may succeed."""
 
 
 def _token_error(error: Exception, transport: _Transport) -> TokenError:
-    """What Google refuses is refused for good, unless google-auth, or the status, says that it may pass; where there
-    is no answer, it is what is wrong with the credentials themselves, but not what is with the way to Google."""
+    """The TokenError for an error of google-auth.
+
+    A response with an error is permanent, unless its status or google-auth says that a retry may help. Without a
+    response, an error in the credentials is permanent, and a failed connection is not.
+    """
     answer = transport.answer
     passing = transport.failed or getattr(error, "retryable", False)
     if answer:
@@ -161,12 +170,14 @@ def _retry_after(answer: Response | None) -> int | None:
 
 LONGEST_BODY = 64 * 1024
 LONGEST_REASON = 300
-"""Characters."""
+"""The most characters of a reason."""
 
 
 def reason_of(body: bytes | str) -> str | None:
-    """Google's code and description in an error body, on one line and without what may be a secret: that of OAuth 2.0
-    (RFC 6749, section 5.2, as the token endpoint and STS answer), or Google's own (google.rpc.Status, as IAM does)."""
+    """Google's error code and description on one line, without anything that may be a secret; None if there are none.
+
+    Reads OAuth 2.0 errors (RFC 6749, section 5.2; the token endpoint and STS) and google.rpc.Status (IAM).
+    """
     if len(body) > LONGEST_BODY:
         return None
     try:
@@ -185,11 +196,11 @@ def reason_of(body: bytes | str) -> str | None:
 
 _QUOTES = re.compile(r"""(?<!\w)['"`]+|['"`]+(?!\w)""")
 _LIKE_A_SECRET = re.compile(r"(?<=[?=])\S+|[\w+/=-]{32,}")
-"""Queries, values, and what is too long for a word, a name or an address."""
+"""Query strings, values, and strings too long to be a word, a name or an address."""
 
 
 def _cleaned(text: str) -> str:
     printable = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in text[: 4 * LONGEST_REASON])
-    # What is in quotes is left out of log lines.
+    # Log redaction would drop what is in quotes.
     told = " ".join(_LIKE_A_SECRET.sub("…", keys.SECRET.sub("…", _QUOTES.sub("", printable))).split())
     return told if len(told) <= LONGEST_REASON else told[: LONGEST_REASON - 1] + "…"

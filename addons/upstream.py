@@ -1,4 +1,4 @@
-"""Requests of our own, beside those that mitmproxy sends: it sends one for one, and once."""
+"""Sends requests that mitmproxy cannot send itself, as it sends exactly one request for each client request."""
 
 import asyncio
 import contextlib
@@ -26,25 +26,29 @@ from metering.decoding import decode
 logger = logging.getLogger(__name__)
 
 LARGE = 256 * 1024
-"""Bytes beyond which reading or converting a body takes so long that other calls would wait for it."""
+"""Size in bytes above which a body is read or converted in a thread, as other calls would have to wait too long."""
 CONNECT_S = 10.0
-"""Seconds in which a connection to an upstream must be made: its name, TCP, a proxy's CONNECT and TLS together."""
+"""Seconds to make a connection to an upstream: name lookup, TCP, an HTTP proxy's CONNECT and TLS together."""
 TIMEOUT_S = 300
 AT_ONCE = 16
-"""Requests for one call that are sent at the same time."""
+"""The most requests of one call that are sent at the same time."""
 
 R = TypeVar("R")
 A = ParamSpec("A")
 
 
 async def in_thread(function: Callable[A, R], *args: A.args, **kwargs: A.kwargs) -> R:
-    """Runs what blocks. Not in asyncio's own threads: those are few, look up names, and are waited for at the end."""
+    """Run a blocking function in a new thread, and await its result.
+
+    asyncio's own threads are not used: they are few, are needed for name lookups, and would delay the end of the
+    process.
+    """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[R] = loop.create_future()
 
     def tell(set_it: Callable[[], None]) -> None:
         with contextlib.suppress(RuntimeError):
-            # The loop may be closed by then.
+            # The event loop may be closed by now.
             loop.call_soon_threadsafe(lambda: None if future.done() else set_it())
 
     def run() -> None:
@@ -61,14 +65,14 @@ async def in_thread(function: Callable[A, R], *args: A.args, **kwargs: A.kwargs)
 
 
 class Unhurried:
-    """Runs a step at once, or in a thread if it has much to read; one at a time, as the event loop would have to wait
-    for each of several."""
+    """Runs a function directly, or in a thread if it has much to read. Only one such thread runs at a time, as each of
+    them slows down the event loop."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Semaphore(1)
 
     async def __call__(self, size: int, step: Callable[A, R], *args: A.args, **kwargs: A.kwargs) -> R:
-        """`size` is how many bytes the step has to read."""
+        """Run `step`; `size` is how many bytes it has to read."""
         if size <= LARGE:
             return step(*args, **kwargs)
         async with self._turn:
@@ -76,13 +80,14 @@ class Unhurried:
 
 
 async def send(request: http.Request) -> http.Response:
-    """The answer, whole. Raises requests.RequestException."""
+    """Send a request, and return the complete response. Raises requests.RequestException."""
     with _session(1) as session:
         return await in_thread(_send, session, request)
 
 
 class Together:
-    """Requests that are one call to the client, and are sent at the same time; after one that fails no more are."""
+    """Sends several requests at the same time, which are one call to the client. After one fails, no more are
+    started."""
 
     def __init__(
         self,
@@ -91,11 +96,14 @@ class Together:
         read: Callable[[http.Response], Reading | None],
         on_answer: Callable[[int, http.Response, Reading | None], None],
     ) -> None:
-        """`renew` gives a request that got 401 another credential, if it can. `read` is called in a thread with each
-        answer as it comes, also to one that is tried again; then `on_answer`, with when its request went out
-        (microseconds since the epoch), the answer, and what was read."""
+        """`renew` puts a new credential into a request that got 401, and returns whether it could.
+
+        `read` is called in a thread for each response, including a 401 that is then retried. `on_answer` follows, with
+        when the request was sent (microseconds since the epoch), the response, and what was read from it.
+        """
         self.answers: list[http.Response | Exception] = []
-        """Once they are all here: those to the requests that were sent, in their order."""
+        """After `wait`: the responses to the requests that were sent, in their order; an exception where there was
+        none."""
         self._renew = renew
         self._read = read
         self._on_answer = on_answer
@@ -105,13 +113,13 @@ class Together:
         self._tasks = [asyncio.create_task(self._one(request)) for request in requests]
 
     async def wait(self) -> None:
-        """Until the answers are here."""
+        """Wait until all responses are here."""
         answers = await asyncio.gather(*self._tasks)
         self._session.close()
         self.answers = [answer for answer in answers if answer is not None]
 
     def stop(self) -> None:
-        """What has not been sent yet is not."""
+        """Start no further requests; those under way go on."""
         self._stopped = True
 
     async def _one(self, request: http.Request) -> http.Response | Exception | None:
@@ -153,7 +161,7 @@ def _session(size: int) -> requests.Session:
 def _send(session: requests.Session, request: http.Request) -> http.Response:
     options = ctx.options
     trusted = options.ssl_verify_upstream_trusted_ca or options.ssl_verify_upstream_trusted_confdir
-    # What the client has not said is not said for it.
+    # SKIP_HEADER keeps urllib3 from adding these headers if the client has not sent them.
     fields: dict[str, str | bytes] = dict.fromkeys(("accept-encoding", "user-agent"), SKIP_HEADER)
     for field, value in request.headers.fields:
         name = field.decode("latin-1").lower()
@@ -170,7 +178,7 @@ def _send(session: requests.Session, request: http.Request) -> http.Response:
         verify=trusted or True,
         stream=True,
     ) as answer:
-        # As it came: what a few bytes may unpack to is not for `requests` to say.
+        # Not decoded here: `content_of` limits how far a compressed body may expand.
         content: bytes = answer.raw.read(decode_content=False)
     headers = [(name, value) for name, value in answer.raw.headers.items() if name.lower() not in _FRAMING]
     response = http.Response.make(answer.status_code)
@@ -181,8 +189,8 @@ def _send(session: requests.Session, request: http.Request) -> http.Response:
 
 
 def content_of(message: http.Message) -> bytes:
-    """The body of a message that is here whole, decoded to be looked at: as it is where it is not in its coding, empty
-    where decoding it takes too much work."""
+    """The decoded body of a complete message. Undecoded if it is not in the coding that its headers name; empty if
+    decoding takes too much work."""
     body = message.raw_content or b""
     try:
         return decode(message.headers.get("content-encoding", ""), body)
@@ -194,7 +202,7 @@ def content_of(message: http.Message) -> bytes:
 
 
 def document_of(message: http.Message) -> object:
-    """The JSON of a message that is here whole; None where it is none."""
+    """The JSON value of a complete message; None if its body is not JSON."""
     try:
         return from_bytes(content_of(message))
     except ValueError:
@@ -202,8 +210,7 @@ def document_of(message: http.Message) -> object:
 
 
 def header_name(field: tuple[bytes, bytes]) -> str:
-    """The name, in lower case, of one of `headers.fields`. (`headers.items()` takes time that grows with the square of
-    the number of headers.)"""
+    """The lowercase name of an entry of `headers.fields`. (`headers.items()` takes quadratic time.)"""
     return field[0].decode("latin-1").lower()
 
 

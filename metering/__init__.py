@@ -1,1 +1,1 @@
-"""What a call used: pure Python and SQLite. Imports no mitmproxy and nothing of `addons`."""
+"""Measures what calls use, and stores it in SQLite. Imports neither mitmproxy nor `addons`."""

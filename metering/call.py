@@ -1,7 +1,7 @@
-"""The Call record: one row of the ledger, in the ledger's own words.
+"""The Call record: one row of the ledger.
 
-Every field of `Call` is a column of the table `calls`, in its order. `Reading` is the part of a row that
-comes out of an answer. A count that nobody reported is None, never 0.
+Every field of `Call` is a column of the table `calls`, in the same order. `Reading` is the part of a row that is read
+from a response. A count that nobody reported is None, never 0.
 """
 
 import os
@@ -16,6 +16,9 @@ from enum import StrEnum
 
 
 class State(StrEnum):
+    """Values of the column `state`: how a call ended. An `open` call is under way; a `lost` one was open when its
+    process died."""
+
     OPEN = "open"
     DONE = "done"
     CLIENT_CLOSED = "client_closed"
@@ -26,6 +29,8 @@ class State(StrEnum):
 
 
 class UsageState(StrEnum):
+    """Values of the column `usage_state`: how complete the counts of a closed call are."""
+
     FINAL = "final"
     PARTIAL = "partial"
     ABSENT = "absent"
@@ -34,7 +39,7 @@ class UsageState(StrEnum):
 
 
 class ErrorType(StrEnum):
-    """What went wrong where no upstream had a word for it; an upstream's own code comes first."""
+    """Errors for which the upstream has no code; an upstream's own code takes precedence."""
 
     CLIENT_CLOSED = "client_closed"
     CONNECT_FAILED = "connect_failed"
@@ -47,8 +52,11 @@ class ErrorType(StrEnum):
 
 @dataclass(slots=True)
 class Reading:
-    """What an answer has told so far. Token counts are inclusive: cached, cache-write and tool-use tokens
-    are part of `input_tokens`, thoughts are part of `output_tokens`."""
+    """What was read from a response so far.
+
+    Token counts are inclusive: cached, cache-write and tool-use tokens are part of `input_tokens`, thoughts are part of
+    `output_tokens`.
+    """
 
     model_served: str | None = None
     response_id: str | None = None
@@ -72,22 +80,22 @@ class Reading:
     usage_raw: dict[str, object] | None = None
     # Not columns:
     content: bool = False
-    """Content has come, not only metadata."""
+    """Whether content has come, not only metadata."""
     terminal: bool = False
-    """The event has come that ends the answer; a cut after it loses nothing."""
+    """Whether the event that ends the response has come. Nothing is lost if the connection breaks after it."""
     by_tokens: bool = field(default=False, compare=False)
-    """Whether it is tokens that are billed, whatever else is counted."""
+    """Whether the call is billed by tokens, whatever else is counted."""
     failed: bool = False
-    """An error has come inside the answer."""
+    """Whether an error has come inside the response."""
 
     @property
     def counted(self) -> bool:
-        """Whether any count that a bill could rest on has come."""
+        """Whether any count that a call is billed by has come."""
         return any(getattr(self, name) is not None for name in (TOKENS if self.by_tokens else BILLED))
 
     def plus(self, other: "Reading") -> "Reading":
-        """What two answers have told that are one to the client. Tokens are known if both told them; any other
-        count that is missing is 0."""
+        """The sum of the readings of two responses that are one to the client. Token counts are known only if both are;
+        any other missing count is 0."""
         both = replace(self, content=self.content or other.content)
         for name in COUNTED:
             setattr(both, name, _sum(getattr(self, name), getattr(other, name), name in TOKENS))
@@ -122,26 +130,29 @@ COUNTS = (
     "input_items",
     "search_queries",
 )
-"""Columns that can be summed; `counted_tokens` is no use."""
+"""Columns that reports sum up. `counted_tokens` is not among them, as counting tokens uses none."""
 COUNTED = (*COUNTS, "counted_tokens")
-"""Columns that are counts."""
+"""All columns that are counts."""
 TOKENS = ("input_tokens", "output_tokens", "total_tokens")
 BILLED = (*TOKENS, "images", "video_seconds")
-"""The quantities that make a call's usage known."""
+"""The counts that calls are billed by."""
 
 
 class AttemptKind(StrEnum):
-    """What a row of `attempts` is."""
+    """The kind of a row of the table `attempts`."""
 
     ATTEMPT = "attempt"
     ITERATION = "iteration"
-    """A part of an attempt's answer that another model has made."""
+    """A part of an attempt's response that another model has made."""
 
 
 @dataclass(slots=True, kw_only=True)
 class AttemptRow:
-    """One of several attempts of a call: a row of the table `attempts`, whose columns are `call_id`, `n` (from 1, its
-    place in `Call.tries`) and these fields. Times and counts are as in `Call`."""
+    """One of several attempts of a call: a row of the table `attempts`.
+
+    Its columns are `call_id`, `n` (from 1, its place in `Call.tries`) and these fields. Times and counts are as in
+    `Call`.
+    """
 
     kind: str = AttemptKind.ATTEMPT
     service: str | None = None
@@ -170,7 +181,7 @@ class AttemptRow:
     counted_tokens: int | None = None
 
     def take(self, reading: Reading, call: "Call") -> None:
-        """Copy what its answer told. A count that is not known of the call is not told of its attempts."""
+        """Copy what was read from the attempt's response, without counts that are unknown for the whole call."""
         self.error_type, self.traffic_type = reading.error_type, reading.traffic_type
         for name in (*COUNTED, *MODALITIES):
             if getattr(call, name) is not None:
@@ -179,15 +190,15 @@ class AttemptRow:
 
 @dataclass(slots=True, kw_only=True)
 class Call:
-    """One HTTP exchange, or one WebSocket connection, with an AI API.
+    """One HTTP request and its response, or one WebSocket connection, with an AI API.
 
-    Times are integer microseconds: `started_at` and `ended_at` since the epoch (UTC), durations of the
-    monotonic clock.
+    Times are integer microseconds: `started_at` and `ended_at` since the epoch (UTC), durations from the monotonic
+    clock.
     """
 
     id: str = field(default_factory=lambda: uuid7())
     instance: str | None = None
-    """The process that wrote the row; the ledger puts it in."""
+    """The id of the process that wrote the row; the ledger sets it."""
     state: str = State.OPEN
     started_at: int
     ended_at: int | None = None
@@ -238,21 +249,21 @@ class Call:
     traffic_type: str | None = None
     usage_raw: dict[str, object] | None = None
     variant: str | None = None
-    """What the price depends on beside tokens, from the request: `1080p+audio`, `2k`."""
+    """Properties of the request that its price depends on beside tokens, such as `1080p+audio` or `2k`."""
     changed: int | None = None
-    """A number that grows with every row that is written; the ledger puts it in."""
+    """A number that grows with every row that is written; the ledger sets it."""
     reserved_tokens: int | None = None
     reserved_usd: float | None = None
     tries: list[AttemptRow] = field(default_factory=list)
-    """Not a column: the rows of the table `attempts`, none if the call was tried once. They sum up to the call."""
+    """Not a column: the rows of the table `attempts`, whose counts add up to the call's. Empty if it was tried once."""
 
     def forget_counts(self) -> None:
-        """What was read of the answer is not to be relied on."""
+        """Clear all counts, as they are not reliable."""
         for name in (*COUNTED, *MODALITIES, "usage_raw"):
             setattr(self, name, None)
 
     def take(self, reading: Reading) -> None:
-        """Copy what the answer told; what it did not tell stays as it is."""
+        """Copy what was read from the response; what it did not report stays as it is."""
         for name in _READ:
             value = getattr(reading, name)
             if value is not None:
@@ -265,7 +276,7 @@ _READ = tuple(f.name for f in fields(Reading) if f.name in COLUMNS)
 
 
 def uuid7() -> str:
-    """A time-ordered identifier (RFC 9562, version 7, with the fraction of the millisecond in `rand_a`)."""
+    """A new time-ordered UUID (RFC 9562, version 7, with the fraction of the millisecond in `rand_a`)."""
     millis, nanos = divmod(time.time_ns(), 1_000_000)
     fraction = nanos * 4096 // 1_000_000
     random = int.from_bytes(os.urandom(8)) >> 2
@@ -276,18 +287,19 @@ _WORD = re.compile(r"[\w@][\w@./:+=~-]*")
 
 
 def word(value: object, limit: int = 64) -> str | None:
-    """`value` if it looks like a name or an enum, else None: free text must not reach the ledger."""
+    """`value` if it looks like a name or an enum value, otherwise None: free text must not get into the ledger."""
     if isinstance(value, str) and len(value) <= limit and _WORD.fullmatch(value):
         return value
     return None
 
 
 LARGEST_COUNT = 10**12
-"""More than any one call has ever used: whatever says more says nothing."""
+"""The largest plausible count of one call; a larger one is ignored."""
 
 
 def count(value: object) -> int | None:
-    """`value` as a count, or None. Google's JSON writes int64 as strings and some counts as floats."""
+    """`value` as a count, or None if it is not one. Google's JSON has int64 values as strings, and some counts as
+    floats."""
     if isinstance(value, str) and value.isdecimal() and len(value) < 17:
         value = int(value)
     if isinstance(value, float) and value.is_integer():

@@ -1,8 +1,8 @@
-"""The files that stand beside a ledger: their names, and the lock that tells whether a process lives.
+"""The files beside a ledger: their names, and the lock that shows whether a process is alive.
 
-For the ledger `usage.db`: `usage.db-wal` and `usage.db-shm` are SQLite's own, `usage.db.<instance>.lock` is held by
-the process that writes rows under this name, `usage.db.spill-<instance>` has its rows that wait for the ledger, and
-`usage.db.rejected` those that cannot be stored.
+For the ledger `usage.db`: `usage.db-wal` and `usage.db-shm` belong to SQLite. The process with the id `<instance>`
+holds a lock on `usage.db.<instance>.lock`, and keeps rows that wait for the ledger in `usage.db.spill-<instance>`. Rows
+that cannot be stored are in `usage.db.rejected`.
 """
 
 import fcntl
@@ -13,33 +13,37 @@ from pathlib import Path
 
 _INSTANCE = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 COMPANION = re.compile(rf"-(?:wal|shm|journal)$|\.{_INSTANCE}\.lock$|\.(?:spill|copy)-{_INSTANCE}$|\.rejected$")
-"""Found in the name of each of these files, and in no ledger's."""
+"""Matches the end of each such file's name, and of no ledger's."""
 
 
 def is_instance(name: str) -> bool:
-    """Whether `name` can be the name of a process: a UUID. It becomes part of file names."""
+    """Whether `name` can be the id of a process: a UUID. It becomes part of file names."""
     return bool(re.fullmatch(_INSTANCE, name))
 
 
 def lock_path(ledger: Path, instance: str) -> Path:
+    """The lock file that the process `instance` holds."""
     return Path(f"{ledger}.{instance}.lock")
 
 
 def spill_path(ledger: Path, instance: str) -> Path:
+    """The spill file of the process `instance`."""
     return Path(f"{ledger}.spill-{instance}")
 
 
 def rejected_path(ledger: Path) -> Path:
+    """The file of rows that cannot be stored."""
     return Path(f"{ledger}.rejected")
 
 
 def copy_path(ledger: Path, instance: str) -> Path:
-    """Where a ledger is copied to while it is put in the place of itself."""
+    """The path of a temporary copy of the ledger, which then replaces it."""
     return Path(f"{ledger}.copy-{instance}")
 
 
 def instances(ledger: Path, name_of: str) -> list[str]:
-    """Of the files that are there: the processes that left a `spill` or a `lock`. Other names are not ours."""
+    """The ids of the processes whose files of one kind exist. `name_of` is `spill` or `lock`. Files whose names have no
+    valid id are ignored."""
     before, after = {"spill": (f"{ledger.name}.spill-", ""), "lock": (f"{ledger.name}.", ".lock")}[name_of]
     names = (file.name for file in ledger.parent.glob(f"{glob.escape(before)}*{after}"))
     found = (name.removeprefix(before).removesuffix(after) for name in names)
@@ -47,7 +51,7 @@ def instances(ledger: Path, name_of: str) -> list[str]:
 
 
 def lock(path: Path, wait: bool = False) -> int:
-    """The open and locked file. Raises BlockingIOError if another process (or object) has it, OSError."""
+    """Open and lock a file, and return its descriptor. Raises BlockingIOError if it is locked already, OSError."""
     while True:
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
         try:
@@ -55,14 +59,14 @@ def lock(path: Path, wait: bool = False) -> int:
         except OSError:
             os.close(descriptor)
             raise
-        # Before it was locked a sweep may have taken it for a dead one's, and removed it.
+        # Between `open` and `flock` another process may have removed the file, as that of a dead process.
         if is_at(path, descriptor):
             return descriptor
         os.close(descriptor)
 
 
 def is_at(path: Path, descriptor: int) -> bool:
-    """Whether the open file is the one that is found at `path` now."""
+    """Whether `descriptor` is the file that is at `path` now."""
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except OSError:
@@ -70,7 +74,7 @@ def is_at(path: Path, descriptor: int) -> bool:
 
 
 def is_alive(ledger: str | os.PathLike[str], instance: str) -> bool:
-    """Whether the process that wrote under this name still runs."""
+    """Whether the process with this id is still running."""
     if not is_instance(instance):
         return False
     try:

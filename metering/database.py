@@ -1,4 +1,4 @@
-"""The SQLite file of a ledger: how it is opened, checked, migrated and pruned."""
+"""Opens, checks, migrates and prunes the SQLite file of a ledger."""
 
 import os
 import sqlite3
@@ -15,15 +15,15 @@ from metering.older import read_as_new
 from metering.rollup import BUCKET_US
 
 START_PATIENCE_S = 30.0
-"""How long to wait for another process that writes, where nobody waits for us."""
+"""How long to wait for another process that writes, where no call waits for us."""
 
 
 class LedgerError(Exception):
-    """The file cannot be used as a ledger; the message says why and what to do."""
+    """The file cannot be used as a ledger. The message says why, and what to do."""
 
 
 def check(path: Path) -> None:
-    """Raises LedgerError if `path` cannot be a ledger. Makes and changes nothing."""
+    """Raises LedgerError if `path` cannot be a ledger. Changes nothing."""
     if path.is_dir():
         raise LedgerError(f"{path} is a directory; name a file in it, such as {path / 'usage.db'}")
     if not path.absolute().parent.is_dir():
@@ -40,8 +40,11 @@ def check(path: Path) -> None:
 
 
 def open_for_reading(path: str | os.PathLike[str]) -> sqlite3.Connection:
-    """A connection that cannot write. A ledger of an older version is read as it is, and shows the tables and columns
-    of today: what it does not have is NULL. Raises LedgerError if there is no ledger that this version reads."""
+    """Open a ledger for reading only.
+
+    A ledger of an older version is not changed, but shows today's tables and columns, with NULL for what it lacks.
+    Raises LedgerError if there is no ledger that this version can read.
+    """
     path = Path(path)
     if not path.is_file():
         raise LedgerError(f"there is no ledger {path}")
@@ -59,7 +62,7 @@ def open_for_reading(path: str | os.PathLike[str]) -> sqlite3.Connection:
 
 
 def _open_for_reading(path: Path) -> sqlite3.Connection:
-    # Not mode=ro: that would leave the files of the write-ahead log behind.
+    # Not mode=ro, which would leave the -wal and -shm files behind.
     db: sqlite3.Connection | None = None
     try:
         db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=START_PATIENCE_S)
@@ -75,7 +78,7 @@ def _open_for_reading(path: Path) -> sqlite3.Connection:
 
 
 def connect(path: Path, patience_s: float) -> sqlite3.Connection:
-    """A connection that writes, for use by several threads in turn. Raises sqlite3.Error."""
+    """Open a ledger for writing; several threads may use the connection in turn. Raises sqlite3.Error."""
     db = sqlite3.connect(path, timeout=patience_s, isolation_level=None, check_same_thread=False)
     db.execute("PRAGMA synchronous = NORMAL")
     return db
@@ -83,13 +86,14 @@ def connect(path: Path, patience_s: float) -> sqlite3.Connection:
 
 @contextmanager
 def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """All or nothing. Raises sqlite3.OperationalError if another process writes for longer than `db` waits."""
+    """A transaction: all or nothing. Raises sqlite3.OperationalError if another process writes for longer than `db`
+    waits."""
     db.execute("BEGIN IMMEDIATE")
     try:
         yield
         db.execute("COMMIT")
     except BaseException:
-        # SQLite has already taken all back after some errors, such as a full disk.
+        # After some errors, such as a full disk, SQLite has rolled back already.
         if db.in_transaction:
             db.execute("ROLLBACK")
         raise
@@ -97,7 +101,7 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 @contextmanager
 def savepoint(db: sqlite3.Connection) -> Iterator[None]:
-    """All or nothing, within a transaction that goes on."""
+    """A savepoint: all or nothing, within a transaction that goes on."""
     db.execute("SAVEPOINT one")
     try:
         yield
@@ -110,8 +114,9 @@ def savepoint(db: sqlite3.Connection) -> Iterator[None]:
 
 
 def _version(db: sqlite3.Connection, path: Path) -> int:
-    """Of the schema, 0 for an empty file. Raises LedgerError if it is not ours, or newer."""
-    # One statement: another process may be making the schema.
+    """The version of the schema; 0 for an empty file. Raises LedgerError if the file is not a ledger, or is of a newer
+    version."""
+    # One statement, as another process may be creating the schema.
     version, tables, calls = db.execute(
         "SELECT user_version, (SELECT count(*) FROM sqlite_master),"
         " (SELECT count(*) FROM sqlite_master WHERE name = 'calls') FROM pragma_user_version"
@@ -127,7 +132,7 @@ def _version(db: sqlite3.Connection, path: Path) -> int:
 
 
 def migrate(db: sqlite3.Connection, path: Path) -> None:
-    """Bring the file to this version's schema. Raises LedgerError, sqlite3.Error."""
+    """Create or upgrade the schema. Raises LedgerError, sqlite3.Error."""
     if _version(db, path) == 0:
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         db.execute("PRAGMA journal_mode = WAL")
@@ -143,13 +148,17 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
 
 
 def meta(db: sqlite3.Connection, key: str) -> str | None:
+    """The value for `key` in the table `meta`; None if it has none."""
     row = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
     return row[0] if row else None
 
 
 def prune(path: str | os.PathLike[str], before: int) -> int:
-    """Delete the rows of calls that started before `before` (microseconds since the epoch, rounded down to a
-    bucket), in short transactions; their sums stay in the rollup. Returns how many. Raises LedgerError."""
+    """Delete the rows of calls that started before `before`, in short transactions. Their sums stay in the rollup.
+
+    `before` is in microseconds since the epoch, and is rounded down to a bucket. Returns the number of deleted rows.
+    Raises LedgerError.
+    """
     open_for_reading(path).close()
     path = Path(path)
     before = before // BUCKET_US * BUCKET_US
@@ -162,7 +171,7 @@ def prune(path: str | os.PathLike[str], before: int) -> int:
                 db.execute("INSERT OR REPLACE INTO meta VALUES ('pruned_before', ?)", (str(pruned_before),))
             while rows := db.execute(_PRUNE, (before,)).rowcount:
                 deleted += rows
-            # `execute` would take a single step of it.
+            # `execute` would free a single page only.
             db.executescript("PRAGMA incremental_vacuum")
     except sqlite3.Error as e:
         raise LedgerError(f"{path} cannot be pruned ({e})") from e

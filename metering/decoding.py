@@ -1,8 +1,8 @@
-"""Content codings, undone as the bytes arrive.
+"""Incremental decoders for content codings: gzip, deflate, br, zstd.
 
-Strategy: `decode(bytes)` yields all that can be told by now, in pieces of at most `LARGEST` bytes, as a few bytes
-may stand for very many. What it costs is taken from a budget, codings beneath others included. It raises
-`DecodingError` for what is not in the coding, and `TooMuchWork`; after that a decoder is of no use.
+`decode(bytes)` yields all output that the input so far allows, in pieces of at most `LARGEST` bytes, as a few bytes may
+expand to very many. The work is charged to a budget. It raises `DecodingError` for invalid data, and `TooMuchWork`;
+after that the decoder must not be used.
 """
 
 import zlib
@@ -17,41 +17,46 @@ from metering.budget import Budget
 from metering.budget import Cost
 
 LARGEST = 64 * 1024
-"""Bytes of a decoded piece."""
+"""The most bytes of a decoded piece."""
 SLICE = 4096
-"""Bytes that a library is given at once: zlib copies what it has not used."""
+"""The most bytes of input for one call of a library: zlib copies what it has not used."""
 ZSTANDARD_SLICE = 256
-"""The same where the library cannot be told to stop: at most 64 blocks of 128 KB, the shortest of 4 bytes."""
+"""The same for zstandard, whose output per call cannot be limited: 256 bytes hold at most 64 blocks of 128 KB, as the
+shortest block has 4 bytes."""
 ZSTANDARD_WINDOW = 8 * 1024 * 1024
-"""Bytes of memory that a frame may ask for. RFC 9659: the largest window in HTTP."""
+"""The most bytes of memory that a frame may ask for: the largest window in HTTP (RFC 9659)."""
 MOST_CODINGS = 4
-"""Servers apply one, rarely two."""
+"""The most codings of one body. Servers apply one, rarely two."""
 
 
 class DecodingError(ValueError):
-    """The bytes are not in the coding that the header named, or the coding is not known."""
+    """The bytes are not valid in the coding that the header names, or the coding is unknown."""
 
 
 class Decoder(Protocol):
+    """What all decoders have. `decode` yields the output for the next bytes of the body."""
+
     def decode(self, data: bytes) -> Iterator[bytes]: ...
 
 
 class IdentityDecoder:
+    """Passes bytes on unchanged, in pieces."""
+
     def decode(self, data: bytes) -> Iterator[bytes]:
         return _cut(data)
 
 
 class ZlibDecoder:
-    """gzip (RFC 1952), where several members may follow each other, and deflate (RFC 9110, 8.4.1.2), which some
-    servers send without the zlib header."""
+    """Decodes gzip (RFC 1952; a body may have several members) and deflate (RFC 9110, 8.4.1.2; some servers leave out
+    the zlib header)."""
 
     def __init__(self, budget: Budget, *formats: int) -> None:
-        """`formats` are the values of zlib's `wbits` to try."""
+        """`formats` are values of zlib's `wbits`, which are tried in turn."""
         self._budget = budget
         self._formats = list(formats)
         self._stream = zlib.decompressobj(self._formats[0])
         self._at_start = False
-        """Whether a member has ended, so that another one may begin."""
+        """Whether a gzip member has ended, so that another one may begin."""
 
     def decode(self, data: bytes) -> Iterator[bytes]:
         for start in range(0, len(data), SLICE):
@@ -60,7 +65,7 @@ class ZlibDecoder:
     def _decode(self, data: bytes) -> Iterator[bytes]:
         while data:
             if self._at_start:
-                # Zeros may follow a member (RFC 1952 leaves it open, gzip(1) takes them).
+                # Zero bytes may follow a member: RFC 1952 does not say so, but gzip(1) accepts them.
                 data = data.lstrip(b"\0")
                 self._at_start = not data
                 continue
@@ -83,6 +88,8 @@ class ZlibDecoder:
 
 
 class BrotliDecoder:
+    """Decodes br (RFC 7932)."""
+
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
         self._stream = brotlicffi.Decompressor()
@@ -101,7 +108,7 @@ class BrotliDecoder:
 
 
 class ZstandardDecoder:
-    """RFC 8878; several frames may follow each other."""
+    """Decodes zstd (RFC 8878); a body may have several frames."""
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
@@ -125,7 +132,7 @@ class ZstandardDecoder:
 
 
 class MultiDecoder:
-    """Codings that were applied one after the other, undone in reverse."""
+    """Decodes two codings that were applied one after the other, the last one first."""
 
     def __init__(self, first: Decoder, then: Decoder) -> None:
         self._first, self._then = first, then
@@ -145,7 +152,7 @@ CODINGS: dict[str, Callable[[Budget], Decoder]] = {
 
 
 def decoder_for(content_encoding: str, budget: Budget) -> Decoder:
-    """The decoder for a Content-Encoding header. Raises DecodingError for a coding that is not known, or too many."""
+    """The decoder for the value of a Content-Encoding header. Raises DecodingError for unknown or too many codings."""
     names = [name.strip() for name in content_encoding.lower().split(",")]
     names = [name for name in names if name not in ("", "identity")]
     if len(names) > MOST_CODINGS:
@@ -160,7 +167,7 @@ def decoder_for(content_encoding: str, budget: Budget) -> Decoder:
 
 
 def decode(content_encoding: str, data: bytes) -> bytes:
-    """A body that is here whole. Raises DecodingError and TooMuchWork."""
+    """Decode a complete body. Raises DecodingError and TooMuchWork."""
     decoder = decoder_for(content_encoding, Budget(len(data)))
     return data if isinstance(decoder, IdentityDecoder) else b"".join(decoder.decode(data))
 
@@ -171,6 +178,6 @@ def _cut(data: bytes) -> Iterator[bytes]:
 
 
 def _spend(budget: Budget, size: int) -> None:
-    """For one call of a library that took and gave `size` bytes."""
+    """Charge the budget for one call of a library that took and returned `size` bytes together."""
     budget.spend(Cost.DECODING)
     budget.spend(Cost.CODED_BYTE, size)

@@ -1,7 +1,6 @@
-"""Whether the file at a ledger's path is still the one that was opened.
+"""Checks that the file at a ledger's path is still the one that was opened.
 
-SQLite goes on writing to a file that was deleted, moved or replaced, and to one that was overwritten in its place,
-and tells nobody.
+If the file is deleted, moved, replaced or overwritten in place, SQLite goes on writing to it without an error.
 """
 
 import os
@@ -22,24 +21,27 @@ _Inode = tuple[int, int] | None
 
 
 class Found(Enum):
+    """What is at the path of a ledger."""
+
     SAME = auto()
     ELSEWHERE = auto()
-    """The path leads to another file, or to none; ours may live on under another name."""
+    """There is another file at the path, or none. Ours may still exist under another name."""
     OVERWRITTEN = auto()
-    """Another content was written into the file."""
+    """Other content was written into the same file."""
     WITHOUT_LOG = auto()
-    """The file is ours; its write-ahead log is not, or what SQLite shares between processes."""
+    """The file is ours, but its `-wal` or `-shm` file was removed or replaced."""
 
 
 class Identity:
-    """Of the ledger that `db` has just opened at `path`, and written to: only then has it a write-ahead log."""
+    """Identifies the ledger file that `db` has just opened and written to. (Before the first write it has no
+    write-ahead log.)"""
 
     def __init__(self, path: Path, db: sqlite3.Connection) -> None:
         self.path = path
         self.secret = meta(db, "secret")
         stat = path.stat()
         self._inode: _Inode = (stat.st_dev, stat.st_ino)
-        # So that it can be told later whether another one was written over it.
+        # Write the secret into the file itself, to notice later if the file is overwritten.
         db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         try:
             self._is_in_file = _secret_in_file(path) == self.secret
@@ -47,12 +49,12 @@ class Identity:
             self._is_in_file = False
         stat = path.stat()
         self._written = (stat.st_size, stat.st_mtime_ns)
-        # SQLite keeps them beside the file that a link leads to.
+        # SQLite puts these files beside the target of a symbolic link.
         self._file = path.resolve()
         self._beside = {name: _inode(name) for name in (f"{self._file}-wal", f"{self._file}-shm")}
 
     def is_there(self) -> bool:
-        """Costs three looks at the folder; does not see all that `find` sees."""
+        """Whether the file seems to be in place. Makes three `stat` calls; `find` checks more."""
         try:
             stat = os.stat(self.path)
         except OSError:
@@ -64,6 +66,7 @@ class Identity:
         return all(_inode(name) == inode for name, inode in self._beside.items())
 
     def find(self) -> Found:
+        """Compare the file at the path with the one that was opened. Takes up to a few reads and `MOMENT_S` seconds."""
         try:
             stat = self.path.stat()
         except OSError:
@@ -75,14 +78,14 @@ class Identity:
             return Found.OVERWRITTEN
         if not self._has_log():
             return Found.WITHOUT_LOG
-        # A checkpoint, ours or another process's.
+        # The file was changed by a checkpoint, ours or another process's.
         self._written = written
         return Found.SAME
 
     def _is_overwritten(self) -> bool:
         if not self._holds_another():
             return False
-        # What is written right now may be read wrong, or be about to come.
+        # Try again: while another process writes, the content may be wrong or yet to come.
         time.sleep(MOMENT_S)
         return self._holds_another()
 
@@ -100,19 +103,19 @@ class Identity:
         return secret not in (None, self.secret)
 
     def leave(self, db: sqlite3.Connection, found: Found, instance: str) -> None:
-        """Close `db`, so that nothing of it disturbs what is at the path now. What is in the write-ahead log goes
-        into the file that was opened, wherever that is, unless that holds something else by now."""
+        """Close `db` without damage to the file that is at the path now. The write-ahead log is moved into the file
+        that was opened, wherever that is, unless the file has other content by now."""
         if found is Found.OVERWRITTEN:
-            # SQLite would write its log into the file; it leaves alone what it finds moved.
+            # SQLite would write its log into the overwritten file, but not into one that was replaced.
             self._move(copy_path(self._file, instance))
         elif found is Found.ELSEWHERE or not self._is_written_by_others():
             with suppress(sqlite3.Error):
                 if found is Found.ELSEWHERE:
-                    # The calls that are under way end in another file.
+                    # Calls under way will be written to the new file.
                     db.execute("DELETE FROM calls WHERE instance = ? AND state = 'open'", (instance,))
                 db.execute("PRAGMA busy_timeout = 1000")
                 db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        # While they are open no other file can have their numbers.
+        # While `db` is open, no other file can get the same inode numbers.
         for name, inode in self._beside.items():
             if inode and _inode(name) == inode:
                 with suppress(OSError):
@@ -121,7 +124,7 @@ class Identity:
             db.close()
 
     def _is_written_by_others(self) -> bool:
-        """Whether another process has begun a log of its own, or may have written its log into the file."""
+        """Whether another process has a new log, or may have written its log into the file."""
         if any(_inode(name) not in (None, inode) for name, inode in self._beside.items()):
             return True
         try:
@@ -131,7 +134,7 @@ class Identity:
         return (stat.st_size, stat.st_mtime_ns) != self._written
 
     def _move(self, copy: Path) -> None:
-        """Put a copy in the place of the file."""
+        """Replace the file by a copy of itself, which is a new file to SQLite."""
         with suppress(OSError):
             copyfile(self._file, copy)
             os.chmod(copy, 0o600)
@@ -141,7 +144,7 @@ class Identity:
 
 
 def _secret_in_file(path: Path) -> str | None:
-    """What is in the file itself, not in its write-ahead log. Raises sqlite3.Error."""
+    """The ledger's secret as stored in the file itself, without its write-ahead log. Raises sqlite3.Error."""
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as db:
         return meta(db, "secret")
 

@@ -1,12 +1,14 @@
-"""The ledger: one SQLite file, one row a call, committed before the client has its answer.
+"""The ledger: an SQLite file with one row for each call, committed before the client has its answer.
 
-A commit waits at most `PATIENCE_MS` for another process; then the record goes to this instance's spill file (written
-before `commit` returns) and so do all that follow, in order, until a thread has folded them into the ledger. They go
-there too while the ledger is full, gone or replaced, and wait in memory while there is no room for that either. A
-process that ends in any way leaves what the next start repairs: its spill is folded, its open rows become `lost`. A
-lock on a file of its own tells that a process lives, so several may write one ledger.
+A commit waits at most `PATIENCE_MS` for another process. Then the record goes to the spill file of this process
+(written before `commit` returns), and so do all later records, in order, until a thread has moved ("folded") them into
+the ledger. The same happens while the ledger is full, missing or replaced. If the spill file cannot be written either,
+records wait in memory.
 
-`synchronous=NORMAL`: a killed process loses nothing; a power cut may lose the last rows, never the file.
+However a process ends, the next start repairs the ledger: it folds the spill file, and marks open rows as `lost`. Each
+process holds a lock on a file of its own, which shows that it is alive, so several processes can share a ledger.
+
+With `synchronous=NORMAL`, a killed process loses nothing. A power failure may lose the last rows, but never the file.
 """
 
 import hashlib
@@ -50,34 +52,34 @@ from metering.spill import fold_file
 from metering.usage.videos import Settlement
 
 PATIENCE_MS = 50
-"""How long a commit may wait; the event loop waits with it."""
+"""How long a commit may wait for another process. The event loop is blocked meanwhile."""
 FOLD_PATIENCE_S = 1.0
 LOOK_S = 0.5
-"""How often it is looked whether the ledger is where it was."""
+"""How often the thread checks that the ledger is still at its path."""
 SAY_LOST_S = 60.0
 
 logger = logging.getLogger(__name__)
 
 
 class Ledger:
-    """Opens the ledger at `path`, which is made, migrated and repaired as needed. Raises LedgerError."""
+    """Opens the ledger at `path`, and creates, migrates and repairs it as needed. Raises LedgerError."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self.instance = uuid7()
         self._turn = threading.Lock()
-        """Held while it is decided where a record goes."""
+        """A lock that is held while a record goes to the ledger or to the spill file."""
         self._spill = Spill(self.path, self.instance)
         self._open: dict[object, Record] = {}
-        """Id of a call under way -> the record that was last written."""
+        """Id of a call under way -> its latest record."""
         self._recent: list[Record] = []
-        """What was written since the ledger was last seen where it was."""
+        """Records that were written since the ledger was last seen at its path."""
         self._missing: list[Record] = []
-        """What was written to a ledger that is gone, and is to be written again."""
+        """Records that were written to a ledger that is gone, and must be written again."""
         self._trouble: str | None = None
-        """Why the ledger takes no rows."""
+        """Why rows cannot be written to the ledger; None if they can."""
         self._said: tuple[str | None, bool] = (None, False)
-        """The trouble that was last told, and whether rows waited in memory."""
+        """What was last logged: the trouble, and whether rows waited in memory."""
         self._lost_said, self._lost_said_at = 0, -SAY_LOST_S
         self._db: sqlite3.Connection | None = None
         check(self.path)
@@ -100,7 +102,8 @@ class Ledger:
         self._keeper.start()
 
     def _connect(self, patience_s: float) -> sqlite3.Connection:
-        """The ledger as it is at the path now, in order. Raises sqlite3.Error, LedgerError, OSError."""
+        """A connection to the file that is at the path now, migrated and repaired. Raises sqlite3.Error, LedgerError,
+        OSError."""
         db = connect(self.path, patience_s)
         try:
             migrate(db, self.path)
@@ -114,22 +117,22 @@ class Ledger:
 
     @property
     def waiting(self) -> int:
-        """Rows that are in memory only, as neither the ledger nor the spill file takes them."""
+        """The number of rows in memory that neither the ledger nor the spill file can take."""
         return len(self._spill.waiting)
 
     @property
     def lost(self) -> int:
-        """Rows that found no room even there."""
+        """The number of rows that were dropped, as too many waited in memory."""
         return self._spill.lost
 
     @property
     def is_well(self) -> bool:
-        """Whether rows get into the ledger, at once or after another process has written."""
+        """Whether rows get into the ledger, either at once or when another process has finished writing."""
         return self._trouble is None and not self._spill.waiting
 
     def commit(self, call: Call, settlement: Settlement | None = None) -> None:
-        """Write the row of `call`. When this returns, it survives the end of the process, unless neither the ledger
-        nor the spill file can be written. Never raises."""
+        """Write the row of `call`. Afterwards it survives the end of the process, unless neither the ledger nor the
+        spill file can be written. Never raises."""
         call.instance = self.instance
         record = record_of(call, settlement)
         with self._turn:
@@ -143,7 +146,7 @@ class Ledger:
         self._wake.set()
 
     def _commit(self, record: Record) -> bool:
-        """Whether the record is done with."""
+        """Write a record to the ledger. Returns whether it needs no further attempt."""
         if self._db is None or not self._identity.is_there():
             return False
         try:
@@ -155,7 +158,8 @@ class Ledger:
         return True
 
     def _reject(self, db: sqlite3.Connection, record: Record) -> bool:
-        """Set a row aside that cannot be stored as it is. In the spill it gets another chance."""
+        """Store as much of a row as possible, and set the row aside. Returns False if that fails; the record is then
+        spilled."""
         try:
             with transaction(db):
                 if reason := put(db, record):
@@ -165,12 +169,12 @@ class Ledger:
             return False
 
     def fingerprint(self, credential: str) -> str:
-        """A name for a credential that tells clients apart and cannot be turned back."""
+        """A one-way hash of a credential, of 12 hex digits, that tells clients apart."""
         secret = str(self._identity.secret)
         return hmac.digest(secret.encode(), credential.encode(errors="surrogateescape"), hashlib.sha256).hex()[:12]
 
     def close(self) -> None:
-        """Let go of the ledger. What is still spilled then is folded at the next start."""
+        """Close the ledger. Rows that are still in the spill file are folded at the next start."""
         if self._closing.is_set():
             return
         self._closing.set()
@@ -206,7 +210,7 @@ class Ledger:
             pause = None if self._tend() else min(2 * (pause or 0.005), LOOK_S)
 
     def _tend(self) -> bool:
-        """Whether the ledger is where it was, and all that waited is in it."""
+        """Check the ledger's file, and fold the spill file. Returns whether all rows are in the ledger."""
         try:
             self._keep_lock()
             self._keep_open()
@@ -216,7 +220,7 @@ class Ledger:
             self._trouble = None
             return self._spill.is_empty
         except Exception as e:
-            # A row that waits for this thread would wait for ever.
+            # The thread must go on, or waiting rows would wait for ever.
             if getattr(e, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
                 self._trouble = str(e)
             return False
@@ -232,7 +236,8 @@ class Ledger:
                 os.close(removed)
 
     def _keep_open(self) -> None:
-        """Open what is at the path now, if that is not what was opened. Raises sqlite3.Error, LedgerError, OSError."""
+        """Open the file at the path anew if it is not the one that is open. Raises sqlite3.Error, LedgerError,
+        OSError."""
         with self._turn:
             recent, self._recent = self._recent, []
         if self._db is not None:
@@ -288,13 +293,13 @@ FOUND = {
 
 
 def _make(path: Path) -> None:
-    # SQLite gives its other files the mode of this one.
+    # SQLite gives its -wal and -shm files the mode of this file.
     if not path.exists():
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
 
 
 def _repair(db: sqlite3.Connection, path: Path) -> None:
-    """Fold what dead instances spilled, and mark their open rows as lost. Raises sqlite3.Error, OSError."""
+    """Fold the spill files of dead processes, and mark their open rows as lost. Raises sqlite3.Error, OSError."""
     for instance in companions.instances(path, "spill"):
         with _dead(path, instance) as is_dead:
             if is_dead:
@@ -312,7 +317,7 @@ def _repair(db: sqlite3.Connection, path: Path) -> None:
 
 @contextmanager
 def _dead(path: Path, instance: str) -> Iterator[bool]:
-    """Whether a process is dead, of which nobody else takes care then."""
+    """Whether a process is dead. If so, holds its lock, so that no other process repairs its rows at the same time."""
     if not companions.is_instance(instance):
         yield True
         return
@@ -323,7 +328,7 @@ def _dead(path: Path, instance: str) -> Iterator[bool]:
         yield False
     except OSError as e:
         logger.warning("vertex-tap: a lock is left where it is: %s", e)
-        # No process holds a directory.
+        # A directory cannot be a lock, so no process holds it.
         yield isinstance(e, IsADirectoryError)
     else:
         try:
@@ -334,9 +339,10 @@ def _dead(path: Path, instance: str) -> Iterator[bool]:
 
 
 def _mark_lost(db: sqlite3.Connection, path: Path, instance: str) -> None:
-    """Raises sqlite3.Error, and OSError if what cannot be stored cannot be set aside yet."""
+    """Mark the open rows of a process as lost. Raises sqlite3.Error, and OSError if there is no room yet for rows that
+    must be set aside."""
     if not db.execute("SELECT 1 FROM calls WHERE instance = ? AND state = 'open' LIMIT 1", (instance,)).fetchone():
-        # As usual. To compile the triggers takes longer than to look.
+        # The usual case: looking is faster than compiling the triggers for the UPDATE.
         return
     counted = " OR ".join(f"{name} IS NOT NULL" for name in BILLED)
     try:

@@ -1,4 +1,4 @@
-"""The ledger's schema, in steps. A step that has been released is never changed; what is next gets a new one."""
+"""The ledger's schema, as migrations. A released migration is never changed; every change gets a new one."""
 
 import secrets
 
@@ -13,6 +13,7 @@ migrations = Migrations("vertex-tap")
 
 @migrations()
 def m001_calls(db: Database) -> None:
+    """The table `calls`."""
     db.table("calls").create(
         {
             "id": str,
@@ -78,7 +79,7 @@ def m001_calls(db: Database) -> None:
 
 @migrations()
 def m002_rollup(db: Database) -> None:
-    """The first rollup. Its SQL stands here as it was, since a later step makes another one."""
+    """The first rollup. Its SQL is a frozen copy, as a later migration replaces it."""
     names = "model model_served publisher location project surface operation service client sdk status state"
     keys = [*names.split(), "traffic_type"]
     known = {
@@ -143,15 +144,16 @@ def m002_rollup(db: Database) -> None:
 
 @migrations()
 def m003_meta(db: Database) -> None:
-    """`secret` keys the fingerprints of clients; `pruned_before` is where rows begin; `spilled:<instance>` is the last
-    line of a spill file that is in the ledger; `changed` is the largest number of a row that was deleted."""
+    """The table `meta`. `secret` is the HMAC key for the fingerprints of clients. `pruned_before` is the time before
+    which rows were deleted. `spilled:<instance>` is the number of the last record of a spill file that is in the
+    ledger. `changed` is the largest number of a row that was deleted."""
     db.table("meta").create({"key": str, "value": str}, pk="key", strict=True)
     db.table("meta").insert({"key": "secret", "value": secrets.token_hex(32)})
 
 
 @migrations()
 def m004_videos(db: Database) -> None:
-    """OpenAI's videos are settled by polls, as Vertex AI's are."""
+    """Extend the index of unsettled rows to OpenAI's videos, which polls settle as they do Vertex AI's."""
     db.execute("DROP INDEX calls_unsettled")
     db.execute(
         "CREATE INDEX calls_unsettled ON calls (response_id) WHERE operation IN ('predictLongRunning', 'videos')"
@@ -160,10 +162,10 @@ def m004_videos(db: Database) -> None:
 
 @migrations()
 def m005_attempts(db: Database) -> None:
-    """Attempts, what limits and prices need of a call, and a rollup that every report of sums can be read from.
+    """Add attempts, columns for limits and prices, and a rollup from which all reports of sums can be read.
 
-    `changed` takes the order of the rows; from now on triggers give it to rows that are written without. The rows
-    of pruned calls are gone, so what the old rollup has of them is carried over.
+    `changed` starts with the order of the rows. From now on, triggers set it for rows that are written without it. The
+    rows of pruned calls are gone, so their sums are carried over from the old rollup.
     """
     for column in ("variant TEXT", "changed INTEGER", "reserved_tokens INTEGER", "reserved_usd REAL"):
         db.execute(f"ALTER TABLE calls ADD COLUMN {column}")
@@ -196,13 +198,13 @@ def m005_attempts(db: Database) -> None:
     db.execute(
         "CREATE TRIGGER calls_delete AFTER DELETE ON calls BEGIN DELETE FROM attempts WHERE call_id = OLD.id; END"
     )
-    # The next number is one more than the largest, so the largest is remembered when its row goes.
+    # The next number is one more than the largest one, which is saved here when its row is deleted.
     db.execute(
         "CREATE TRIGGER changed_delete AFTER DELETE ON calls"
         f" WHEN OLD.changed >= {NEXT_CHANGED}"
         " BEGIN INSERT OR REPLACE INTO meta VALUES ('changed', OLD.changed); END"
     )
-    # Through a view that holds nothing, so that the triggers of `calls` are short, which makes them fast.
+    # The work is done by the trigger of an empty view, which keeps the triggers of `calls` short and fast.
     db.execute("CREATE VIEW changed_next AS SELECT id FROM calls WHERE 1 = 0")
     db.execute(
         "CREATE TRIGGER changed_next INSTEAD OF INSERT ON changed_next"
@@ -219,7 +221,7 @@ NEXT_CHANGED = (
     "max(ifnull((SELECT max(changed) FROM calls), 0),"
     " ifnull((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'changed'), 0)) + 1"
 )
-"""What `changed` is set to, as SQL."""
+"""SQL for the next value of `changed`."""
 
 VERSION = 5
-"""Of the schema: the number of migrations, also in `PRAGMA user_version`."""
+"""The version of the schema: the number of migrations. It is stored in `PRAGMA user_version`."""

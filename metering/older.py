@@ -1,5 +1,5 @@
-"""Ledgers of older versions, read as they are: temporary views stand in front of what they have, and show it in the
-columns of today. What they do not have is NULL."""
+"""Reads ledgers of older versions without changing them: temporary views show their rows with today's columns. A column
+that they lack is NULL."""
 
 import sqlite3
 
@@ -9,15 +9,15 @@ from metering.call import COLUMNS
 from metering.call import COUNTS
 
 WITH_META = 3
-"""The version since when ledgers have a table `meta`, and can be pruned."""
+"""The first version of the schema with a table `meta`, so that its ledgers can be pruned."""
 _ADDED = {"variant": "NULL", "changed": "rowid", "reserved_tokens": "NULL", "reserved_usd": "NULL"}
-"""Columns of `calls` since version 5."""
+"""Columns of `calls` that version 5 added -> their values in older ledgers, as SQL."""
 
 
 def read_as_new(db: sqlite3.Connection, version: int) -> None:
-    """Makes the temporary views for a ledger of `version`, which is below 5. Writes nothing to the file.
+    """Create the temporary views for a ledger of a version below 5. Writes nothing to the file.
 
-    The view `rollup` has a row for each call that was not pruned: nothing is kept that it could be read from faster.
+    The view `rollup` has one row for each call that was not pruned, as older ledgers have no finer sums to read.
     """
     calls = ", ".join(f"{_ADDED[name]} AS {name}" if name in _ADDED else name for name in COLUMNS)
     views = {
@@ -41,14 +41,14 @@ _PRUNED = "ifnull((SELECT CAST(max(value) AS INTEGER) FROM meta WHERE key = 'pru
 
 
 def pruned(old: str) -> str:
-    """The SELECT of what the rollup before version 5, the table `old`, has of calls that were pruned."""
+    """The SELECT for the sums of pruned calls in a rollup older than version 5; `old` is the name of that table."""
     columns = zip(_kept(), (*rollup.KEYS, *rollup.SUMS), strict=True)
     named = ", ".join(f"{value} AS {name}" for value, name in columns)
     return f"SELECT bucket, {named}, '{{}}' AS times FROM {old} WHERE bucket < {_PRUNED}"
 
 
 def _kept() -> list[str]:
-    """What the old rollup has for the keys and sums of this one."""
+    """SQL for today's keys and sums, over a row of the old rollup."""
     keys = [
         f"coalesce({name}, {0 if name == 'status' else repr('')})" if name in rollup.FIRST_GROUPS else "''"
         for name in rollup.GROUPS

@@ -1,4 +1,4 @@
-"""How a call ended: the decision table of `state`, `usage_state` and `error_type`."""
+"""The decision table for how a call ended: `state`, `usage_state` and `error_type` of its row."""
 
 from enum import Enum
 from typing import NamedTuple
@@ -11,21 +11,23 @@ from metering.usage.formats import Usage
 
 
 class Ending(Enum):
-    """What happened on the wire last."""
+    """How the connection of a call ended."""
 
     COMPLETE = "complete"
-    """The answer came whole: its framing is complete."""
+    """The response is complete by its framing."""
     CUT = "cut"
-    """The upstream stopped in the middle."""
+    """The upstream broke off within the response."""
     NO_CONNECTION = "no connection"
     NO_TLS = "no TLS"
     CLIENT_GONE = "client gone"
     SHUTDOWN = "shutdown"
     REFUSED = "refused"
-    """We answered ourselves."""
+    """The proxy answered the call itself."""
 
 
 class Outcome(NamedTuple):
+    """What the row of a call says about its end."""
+
     state: State
     usage_state: UsageState
     error_type: str | None
@@ -39,13 +41,15 @@ UNFINISHED = {
     Ending.CLIENT_GONE: (State.CLIENT_CLOSED, ErrorType.CLIENT_CLOSED),
     Ending.SHUTDOWN: (State.INTERRUPTED, None),
 }
-"""How a call ends whose answer did not come to its end -> `state`, `error_type`."""
+"""How the connection ended -> `state` and `error_type` of a call with an incomplete response."""
 
 
 def outcome(ending: Ending, status: int | None, usage: Usage, reading: Reading, *, event_stream: bool) -> Outcome:
-    """The row of the table. `status` is the upstream's; `event_stream` tells how the answer is framed.
+    """The outcome of a call.
 
-    A format that ends with an event of its own (`[DONE]`) is not finished before it, even if its framing is.
+    `status` is the upstream's HTTP status; `event_stream` is whether the response is a stream of server-sent events.
+    Some formats end with an event of their own (`[DONE]`): their responses are incomplete without it, even if the
+    framing is complete.
     """
     if ending is Ending.REFUSED:
         return Outcome(State.REFUSED, UsageState.NOT_APPLICABLE, reading.error_type)

@@ -1,11 +1,11 @@
-"""The URL grammar of Vertex AI, the Gemini API, OpenAI and Anthropic: `parse` and `build`, and which host answers.
+"""The URL paths of Vertex AI, the Gemini API, OpenAI and Anthropic (`parse`, `build`), and their hosts.
 
-One table, `TEMPLATES`, serves both directions. In a template `{name}` is a field of one segment, `{name:kind}`
-a field of that kind (`KINDS`), and `[...]` is optional. Most may stand behind a base path such as
+The table `TEMPLATES` serves both directions. In a template, `{name}` is a field of one path segment, `{name:kind}` a
+field that matches a pattern of `KINDS`, and `[...]` is optional. Most templates may follow a base path such as
 `/vertex`. The first template that matches wins.
 
-Sources: Google's discovery documents of aiplatform v1 and v1beta1, the paths that google-genai and
-anthropic[vertex] send, OpenAI's API reference.
+Sources: Google's discovery documents of aiplatform v1 and v1beta1, the paths that google-genai and anthropic[vertex]
+send, OpenAI's API reference.
 """
 
 import re
@@ -23,16 +23,18 @@ Api = Literal["vertex", "gemini", "openai", "anthropic"]
 
 
 class Template(NamedTuple):
+    """An entry of the table `TEMPLATES`: a pattern for paths, and what such a path asks for."""
+
     api: Api
     surface: str
     operation: str
-    """The operation, or a field that names it; "models." is a resource, whose verb the method gives; empty if it
-    is not known."""
+    """The operation, or `{field}` for the field that names it. If it ends with a dot, as in `models.`, the HTTP method
+    adds the verb. Empty if the operation is unknown."""
     path: str
     method: str | None = None
-    """The only one that this is for."""
+    """The only HTTP method that matches; None for any."""
     anywhere: bool = True
-    """Whether it may stand behind a base path."""
+    """Whether the path may follow a base path."""
 
 
 _PARENT = "[/{version}]/projects/{project:project}/locations/{location}"
@@ -75,25 +77,25 @@ TEMPLATES = (
     Template("anthropic", "anthropic", "messages", "/v1/messages"),
     Template("anthropic", "anthropic", "messages/count_tokens", "/v1/messages/count_tokens"),
     Template("anthropic", "anthropic", "", "/v1/messages/{rest:rest}"),
-    # Of any method; a POST is above, as OpenAI has models such as `ft:gpt-4o:acme::id`.
+    # The same path with any other method. Its POST is above, as OpenAI has models such as `ft:gpt-4o:acme::id`.
     Template("gemini", "gemini", "{action}", _ACTION),
     Template("gemini", "gemini", "models.", _GEMINI + "/{collection:collection}[/{model}]"),
     Template("gemini", "gemini", "operations.", _GEMINI + "/{collection:collection}/{model}/operations[/{id}]"),
     Template("gemini", "gemini", "{resource}.", _GEMINI + "/{resource:resource}[/{id}][:{verb:name}]"),
     Template("gemini", "openai", "{openai}", _GEMINI + "/openai/{openai:openai}"),
     Template("gemini", "gemini", "{rpc}", _LIVE + "ai.generativelanguage.{version}.GenerativeService.{rpc:live}"),
-    # What else there is, so that at least its host is right.
+    # Other paths of these APIs, so that at least the host is right.
     Template("vertex", "vertex", "", _PARENT + "[:{verb:name}][/{rest:rest}]"),
     Template("gemini", "gemini", "", "/{version:beta}/{rest:rest}"),
-    # Of clients whose base_url, or api_version, lacks the version.
+    # Paths without a version, from clients whose base_url or api_version lacks it.
     Template("openai", "openai", "models", "/models[/{model:rest}]", anywhere=False),
     Template("openai", "openai", "{openai}", "/{openai:openai}", anywhere=False),
     Template("gemini", "gemini", "models.", "/{collection:collection}[/{model}]", anywhere=False),
     Template("gemini", "gemini", "operations.", "/{collection:collection}/{model}/operations[/{id}]", anywhere=False),
     Template("gemini", "gemini", "{resource}.", "/{resource:resource}[/{id}][:{verb:name}]", anywhere=False),
 )
-"""`/v1/models` and `/v1/files` are OpenAI's, unless the host or the credential says otherwise: so its templates come
-first. A path that ends with `:verb` is Google's."""
+"""OpenAI's templates come before Google's, as `/v1/models` and `/v1/files` are OpenAI's unless the host or the
+credential says otherwise. Paths that end with `:verb` are Google's."""
 
 KINDS = {
     "": r"(?:(?!%3[Aa])[^/:?#])+",
@@ -120,7 +122,8 @@ OPENAI_WORDS = frozenset(
     " realtime client_secrets sessions batches files uploads parts complete fine_tuning jobs events checkpoints"
     " vector_stores search file_batches assistants threads messages runs steps containers".split()
 )
-"""The segments of OpenAI's paths that are words; all others are ids, which an operation leaves out."""
+"""The segments of OpenAI's paths that are fixed words. All others are ids, which are not part of an operation's
+name."""
 
 VERBS = {
     ("POST", False): "create",
@@ -130,15 +133,15 @@ VERBS = {
     ("PUT", True): "update",
     ("DELETE", True): "delete",
 }
-"""(method, whether one of them is named) -> the verb of a resource."""
+"""(HTTP method, whether the path names one resource) -> the verb of the operation."""
 
 PUBLISHER_ALIASES = {"googleVertexAI": "google"}
-"""Publisher names of other gateways -> Google's own."""
+"""Publisher name of other gateways -> Google's own name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A parsed path."""
+    """What a path asks for: `surface` and `operation` as in the ledger, and the `path` of the template that matched."""
 
     api: Api
     surface: str
@@ -146,25 +149,28 @@ class Target:
     template: str
     base: str = ""
     fields: Mapping[str, str] = field(default_factory=dict)
-    """The fields of the template, percent-decoded; those that the path leaves out are missing."""
+    """The template's fields, percent-decoded, without those that the path leaves out."""
 
     @property
     def publisher(self) -> str | None:
+        """The publisher of the model, by Google's name; None if the path names none."""
         publisher = self.fields.get("publisher")
         return PUBLISHER_ALIASES.get(publisher, publisher) if publisher else None
 
 
 def parse(method: str, path: str, api: Api | None = None) -> Target | None:
-    """What a path (without its query) asks for, or None. `api` narrows the search to one API's templates."""
+    """Parse a path (without its query); None if no template matches. `api` restricts the search to one API's
+    templates."""
     return _parse(method, path, api) if len(path) <= LONGEST_PATH else None
 
 
 LONGEST_PATH = 1024
-"""Longer than any that names a resource; matching takes time that grows with the square."""
+"""The most characters of a path that is parsed. No resource has a longer path, and matching takes quadratic time."""
 
 
 def build(template: str, base: str = "", **fields: str) -> str:
-    """The path that `template` makes of `fields`; parts in brackets whose fields are missing are left out."""
+    """The path that results from putting `fields` into `template`. Optional parts with missing fields are left out.
+    Raises KeyError for any other missing field."""
 
     def fill(match: re.Match[str]) -> str:
         if option := match["option"]:
@@ -195,12 +201,12 @@ def _compiled(template: str) -> re.Pattern[str]:
             end = match.end()
         return out + _literal(part[end:])
 
-    # A project that is cut off would be taken for a base path.
+    # A base path must not contain these, or it could swallow a part of a project's path.
     return re.compile(r"(?P<base>(?:/(?!projects/|locations/)[^/?#]+)*?)" + _regex(template))
 
 
 def _literal(text: str) -> str:
-    """Some clients write `%3A` for the colon before a verb."""
+    """A pattern for fixed text of a template. Some clients send `%3A` for the colon before a verb."""
     return re.escape(text).replace(":", "(?::|%3[Aa])")
 
 
@@ -235,10 +241,11 @@ def _operation(method: str, operation: str, fields: dict[str, str]) -> str | Non
 
 
 def vertex_host(location: str | None) -> str:
-    """The host of a Vertex location. Raises ValueError for what cannot be one (it becomes part of a host).
+    """The host of Vertex AI for a location; None is `global`. Raises ValueError if `location` cannot be part of a host
+    name.
 
-    Regional, `global` and multi-region hosts as google-genai 3.4.0 builds them; "global-aiplatform" answers
-    an HTML 404.
+    The hosts of regions, `global` and multi-regions are as google-genai 3.4.0 builds them. "global-aiplatform" does not
+    exist: it answers 404 with HTML.
     """
     if location is None or location == "global":
         return "aiplatform.googleapis.com"
@@ -262,6 +269,6 @@ _HOSTS: tuple[tuple[Api, re.Pattern[str]], ...] = (
 
 @lru_cache(maxsize=1024)
 def api_of(host: str) -> Api | None:
-    """The API that a host serves; None for a host that serves none that is known here."""
+    """The API that a host serves; None for an unknown host."""
     host = host.lower().rstrip(".")
     return next((api for api, pattern in _HOSTS if pattern.fullmatch(host)), None)

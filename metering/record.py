@@ -1,8 +1,8 @@
-"""What one commit writes: a row, its attempts and, of a poll, what it settles. Made storable, as a line of text, and
-as SQL.
+"""What one commit writes: a row, its attempts and, for a poll, the result for another row. A `Record` has only values
+that SQLite can store. It can be written as SQL, or as a line of a spill file.
 
-A row takes whatever the wire can bring. Text that UTF-8 or a C string cannot hold becomes U+FFFD, long text is cut,
-and a number that is no integer of 64 bits becomes NULL: a row is worth more than one of its values.
+Any value that a response may contain can be stored. Text that UTF-8 or a C string cannot hold becomes U+FFFD, long text
+is cut, and a number that is not a 64-bit integer becomes NULL: a row is worth more than one of its values.
 """
 
 import json
@@ -33,13 +33,13 @@ from metering.migrations import NEXT_CHANGED
 from metering.usage.videos import Settlement
 
 LONGEST_TEXT = 16_384
-"""Characters of a column; longer text is cut, longer JSON is left out."""
+"""The most characters of a column. Longer text is cut; longer JSON is left out."""
 LARGEST_INTEGER = 2**63 - 1
 
 
 class Record(NamedTuple):
-    """A row in the order of COLUMNS, the Veo submission that its answer settles, and the rows of `attempts` in the
-    order of ATTEMPT_COLUMNS."""
+    """A row (in the order of COLUMNS), the result for the row of a Veo submission, and the rows of `attempts` (in the
+    order of ATTEMPT_COLUMNS)."""
 
     row: tuple[object, ...]
     settlement: Settlement | None = None
@@ -51,26 +51,27 @@ class Record(NamedTuple):
 
     @property
     def is_open(self) -> bool:
+        """Whether the call was still under way."""
         return self.row[_STATE] == State.OPEN
 
     @property
     def named(self) -> dict[str, object]:
-        """The row by the names of its columns."""
+        """Column name -> value."""
         return dict(zip(COLUMNS, self.row, strict=True))
 
 
 _ID, _STATE, _USAGE_STATE, _CHANGED = (COLUMNS.index(name) for name in ("id", "state", "usage_state", "changed"))
 
 
-# Made storable
+# From a call
 
 
 def record_of(call: Call, settlement: Settlement | None = None) -> Record:
-    """Never raises."""
+    """The storable form of a call. Never raises."""
     values = _values(call)
     row = [None if value is None else made(value) for made, value in zip(_MAKERS, values, strict=True)]
     if row[_USAGE_STATE] == UsageState.FINAL and any(row[i] is None and values[i] is not None for i in _COUNTS):
-        # A count that is known to be missing.
+        # A count could not be stored, so the usage is incomplete.
         row[_USAGE_STATE] = UsageState.PARTIAL if any(row[i] is not None for i in _COUNTS) else UsageState.ABSENT
     tries = tuple(_try(row[_ID], number, attempt) for number, attempt in enumerate(call.tries, 1)) if call.tries else ()
     return Record(tuple(row), settlement, tries)
@@ -142,7 +143,7 @@ _MADE: dict[Callable[[Any], object], set[object]] = {_integer: {int, bool}, _num
 _TYPES = {name: types for name, types in _types(Call).items() if name in COLUMNS}
 _MAKERS = tuple(map(_maker, _TYPES.values()))
 REQUIRED = tuple(name for name, types in _TYPES.items() if type(None) not in types or name == "instance")
-"""Columns that are never NULL."""
+"""Columns that must not be NULL."""
 _TRY_TYPES = _types(AttemptRow)
 _TRY_MAKERS = tuple(map(_maker, _TRY_TYPES.values()))
 
@@ -151,7 +152,8 @@ _TRY_MAKERS = tuple(map(_maker, _TRY_TYPES.values()))
 
 
 def encode(number: int, record: Record) -> bytes:
-    """The line of a spill file. It has an end on both sides, so that one which was cut short spoils no other."""
+    """The record as a line of a spill file. It begins and ends with a line break, so that a line cut short does not
+    spoil the next one."""
     line: dict[str, object] = {"n": number, "row": record.named}
     if record.settlement:
         line["settlement"] = asdict(record.settlement)
@@ -161,7 +163,7 @@ def encode(number: int, record: Record) -> bytes:
 
 
 def decode(line: bytes) -> tuple[int, Record]:
-    """The number and the record of a line. Raises BadLine."""
+    """The number and the record in a line of a spill file. Raises BadLine."""
     try:
         said = json.loads(line)
     except (ValueError, RecursionError):
@@ -183,7 +185,7 @@ def decode(line: bytes) -> tuple[int, Record]:
 
 
 class BadLine(ValueError):
-    """A line that is none of ours: the reason, in words that quote nothing of it, and its row, or all of it."""
+    """A line of a spill file is invalid. `reason` quotes nothing of it; `row` is its row, or the whole line."""
 
     def __init__(self, reason: str, row: object) -> None:
         super().__init__(reason)
@@ -192,7 +194,7 @@ class BadLine(ValueError):
 
 
 def _problem(row: dict[str, object]) -> str | None:
-    """What no row of ours has."""
+    """What is wrong with a row from a spill file; None if it is valid."""
     if row.keys() - _TYPES:
         return "it has a column that is not known"
     for made, name in zip(_MAKERS, COLUMNS, strict=True):
@@ -213,7 +215,7 @@ def _problem(row: dict[str, object]) -> str | None:
 
 
 def _is_not(made: Callable[[Any], object], value: object) -> str | None:
-    """Why a value is none that `made` has made."""
+    """Why a value cannot be a result of the function `made`; None if it can."""
     if made is _integer:
         return None if isinstance(value, int) and _integer(value) is not None else "is no integer"
     if made is _number:
@@ -263,13 +265,13 @@ def _is_try(one: object) -> bool:
 
 
 def is_of_the_row(error: Exception) -> bool:
-    """Whether a failed write is the fault of the row, so that others can still be written."""
+    """Whether a write failed because of this row, so that other rows can still be written."""
     if not isinstance(error, sqlite3.Error):
-        # A value that has no place in SQLite at all: OverflowError, UnicodeEncodeError.
+        # Python could not convert the value: OverflowError, UnicodeEncodeError.
         return True
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:
-        # Python's own: of a value, or of a connection that is closed.
+        # An error of Python's sqlite3 module: about a value, or about a closed connection.
         return "binding" in str(error)
     if code == sqlite3.SQLITE_ERROR:
         return any(words in str(error) for words in ("integer overflow", "malformed JSON", "JSON path"))
@@ -285,9 +287,9 @@ _OF_THE_ROW = (
 
 
 def write(db: sqlite3.Connection, record: Record) -> None:
-    """Raises sqlite3.Error; part of it may be written then."""
+    """Write a record. Raises sqlite3.Error, after which part of it may be written."""
     if record.tries:
-        # The rollup takes a call with the attempts that are there when it is closed.
+        # The rollup adds a call when it is closed, with the attempts that are there by then.
         db.execute("UPDATE calls SET state = 'open' WHERE id = ? AND state <> 'open'", (record.id,))
         db.executemany(_UPSERT_TRY, record.tries)
     db.execute(_UPSERT, record.row[:_CHANGED] + record.row[_CHANGED + 1 :])
@@ -296,11 +298,12 @@ def write(db: sqlite3.Connection, record: Record) -> None:
 
 
 def put(db: sqlite3.Connection, record: Record) -> str | None:
-    """Write a record within a transaction, or as much of it as can be stored: the reason if that is not all.
-    Raises sqlite3.Error if it is not the row's fault.
+    """Write a record, or as much of it as can be stored, within a transaction.
 
-    A settlement or attempts that cannot be stored leave the row as it is. A row that cannot be stored leaves the call
-    without counts, if its open row is there: it has ended, and must not stay open."""
+    Returns the reason if not all of it was stored. Raises sqlite3.Error if the row is not the cause. A settlement or
+    attempts that cannot be stored are left out. If the row itself cannot be stored and its open row exists, that is
+    closed without counts: the call has ended, and must not stay open.
+    """
     try:
         with savepoint(db):
             write(db, record)
@@ -328,13 +331,13 @@ def _update(column: str, table: str) -> str:
 
 _FIXED = ("id", "started_at")
 _UPSERT = (
-    # ABORT is the default; said so, SQLite compiles the triggers once for both, and not once each.
+    # ABORT is the default. With it written out, SQLite compiles the triggers once for both statements.
     f"INSERT OR ABORT INTO calls ({', '.join(COLUMNS)})"
     f" VALUES ({', '.join(NEXT_CHANGED if column == 'changed' else '?' for column in COLUMNS)})"
     f" ON CONFLICT (id) DO UPDATE SET {', '.join(_update(c, 'calls') for c in COLUMNS if c not in _FIXED)}"
     " WHERE calls.state = 'open' OR excluded.state <> 'open'"
 )
-"""A row never opens again, a count never becomes unknown, a final usage stays final."""
+"""The UPSERT never reopens a row, never makes a count unknown, and never changes final usage."""
 
 _UPSERT_TRY = (
     f"INSERT INTO attempts ({', '.join(ATTEMPT_COLUMNS)}) VALUES ({', '.join('?' * len(ATTEMPT_COLUMNS))})"

@@ -1,6 +1,6 @@
-"""Rows that cannot be stored: `<usage_db>.rejected`, JSON lines `{"reason": ..., "row": ...}`.
+"""Rows that cannot be stored: the file `<usage_db>.rejected`, JSON lines `{"reason": ..., "row": ...}`.
 
-Processes that share a ledger share the file, one after the other. Nobody but people reads it again.
+Processes that share a ledger append to the same file, in turn. The program only counts its lines; people read them.
 """
 
 import errno
@@ -16,23 +16,25 @@ from typing import NamedTuple
 from metering.companions import rejected_path
 
 LONGEST_ROW = 65_536
-"""Characters of a row that is kept; of a longer one the beginning, as a text."""
+"""The most characters of a row. Of a longer row only the beginning is kept, as text."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE)
-"""Errors that pass."""
+"""Errors that may go away by themselves."""
 
 logger = logging.getLogger(__name__)
 
 
 class Rejected(NamedTuple):
+    """A row that cannot be stored."""
+
     reason: str
-    """In words that quote nothing of the row."""
+    """Why the row cannot be stored. Quotes nothing of it."""
     row: object
-    """The row by columns, or whatever was found in its place."""
+    """Column name -> value, or whatever was found in place of a row."""
 
 
 def set_aside(ledger: Path, rejected: Sequence[Rejected]) -> None:
-    """Append to the file beside `ledger`, and name the reasons in the log. Raises OSError if there is no room for
-    them yet. Where the file cannot be written at all, they are lost, which is logged."""
+    """Append rows to the file beside `ledger`, and log the reasons. Raises OSError if there is no room for them yet. If
+    the file cannot be written at all, the rows are lost, which is logged."""
     if not rejected:
         return
     try:
@@ -69,7 +71,7 @@ def _line(rejected: Rejected) -> bytes:
 
 
 def reasons(ledger: Path) -> Counter[str]:
-    """How many rows were set aside, by reason. Raises OSError if the file is there and cannot be read."""
+    """Reason -> how many rows were set aside for it. Raises OSError if the file exists and cannot be read."""
     counted: Counter[str] = Counter()
     try:
         with rejected_path(ledger).open("rb") as file:

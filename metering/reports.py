@@ -1,10 +1,10 @@
-"""What the ledger tells: sums, percentiles, errors, rows. All SQL of reports is here.
+"""Reports on ledgers: sums, percentiles, errors, rows. All SQL of reports is here.
 
-A report is a list of flat dicts. It takes open ledgers (`database.open_for_reading`), any number, and a `Span`.
-Sums, and percentiles that need not be exact, come from the table `rollup`; rows (the view `uses`, which has the same
-columns) are read only for the edges of the span that cut through a bucket, and for open calls.
+A report is a list of flat dicts, made from any number of open ledgers (`database.open_for_reading`) and a `Span`. Sums
+and approximate percentiles come from the table `rollup`. Rows (of the view `uses`, which has the same columns) are read
+only for open calls, and for the parts of buckets at the ends of the span.
 
-The SQL is what SQLite and PostgreSQL both know: no functions on JSON, no `iif`, no `GLOB`, `?` for values.
+All SQL works in SQLite and PostgreSQL: no JSON functions, no `iif`, no `GLOB`, `?` for values.
 """
 
 import json
@@ -36,7 +36,7 @@ from metering.call import COUNTS
 Row = dict[str, object]
 
 TIMES = {"day": "%Y-%m-%d", "hour": "%Y-%m-%dT%H:00%z"}
-"""Keys that are made of the time a call started, in the report's time zone."""
+"""Keys that are computed from when a call started, in the report's time zone -> their strftime formats."""
 KEYS = (*TIMES, *rollup.FIRST_GROUPS)
 SUMS = ("calls", "errors", "covered_calls", *COUNTS)
 PERCENTILES = (50, 90, 99)
@@ -44,18 +44,20 @@ MEASURES = tuple(rollup.MEASURES)
 
 
 class ReportError(Exception):
-    """The report cannot be made as asked; the message says what to type instead."""
+    """The report cannot be made; the message says what to type instead."""
 
 
 class Span(NamedTuple):
-    """From when (inclusive) until when (exclusive) calls started, in microseconds since the epoch."""
+    """The interval in which calls started: `since` (inclusive) to `until` (exclusive), in microseconds since the
+    epoch."""
 
     since: int = 0
     until: int = 2**62
 
 
 def span(since: str | None, until: str | None, zone: tzinfo, now: datetime) -> Span:
-    """Reads `7d`, `24h`, `30m` (before now) and ISO dates and times (in `zone`). Raises ReportError."""
+    """Parse the ends of a span: `7d`, `24h` or `30m` before `now`, or an ISO date or time (in `zone`). None leaves that
+    end open. Raises ReportError."""
     whole = Span()
     return Span(
         whole.since if since is None else _instant(since, zone, now),
@@ -67,7 +69,7 @@ UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 
 
 def ago(text: str, now: datetime) -> datetime | None:
-    """The instant that `90d`, `24h` or `30m` is before now; None if `text` is not of this kind."""
+    """The time that is `90d`, `24h` or `30m` before `now`; None if `text` has another form."""
     if match := re.fullmatch(r"(\d{1,5})([dhm])", text):
         return now - timedelta(**{UNITS[match[2]]: int(match[1])})
     return None
@@ -85,11 +87,12 @@ def _instant(text: str, zone: tzinfo, now: datetime) -> int:
 
 
 def microseconds(when: datetime) -> int:
+    """Microseconds since the epoch."""
     return int(when.timestamp()) * 1_000_000 + when.microsecond
 
 
 def time_zone(name: str) -> tzinfo:
-    """Raises ReportError."""
+    """The time zone of an IANA name such as `Europe/Berlin`. Raises ReportError."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, IsADirectoryError):
@@ -97,7 +100,7 @@ def time_zone(name: str) -> tzinfo:
 
 
 def keys(text: str) -> tuple[str, ...]:
-    """A comma list of keys. Raises ReportError for what is none."""
+    """Parse a comma-separated list of keys. Raises ReportError for an unknown key."""
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     for name in names:
         if name not in KEYS and not re.fullmatch(r"tag:[A-Za-z0-9-]+", name):
@@ -107,18 +110,18 @@ def keys(text: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Grouping:
-    """The keys that a report is grouped by, and the time zone of its days."""
+    """The keys that a report is grouped by, and the time zone of its days and hours."""
 
     keys: tuple[str, ...]
     zone: tzinfo
 
     @property
     def columns(self) -> list[str]:
-        """What is read for each key, as SQL over `rollup`, `uses` or `calls`."""
+        """The column that is read for each key, as SQL over `rollup`, `uses` or `calls`."""
         return [_column(key) for key in self.keys]
 
     def of(self, values: Sequence[object]) -> tuple[object, ...]:
-        """The group of a row, from what was read for each key."""
+        """The group of a row, given the value of each of `columns`."""
         return tuple(self._value(key, value) for key, value in zip(self.keys, values, strict=True))
 
     def _value(self, key: str, value: object) -> object:
@@ -138,7 +141,7 @@ def _column(key: str) -> str:
 
 
 def columns(kind: str, grouping: Grouping) -> tuple[str, ...]:
-    """The members of a row of a report."""
+    """The names of a report's columns. `kind` is `usage`, `latency`, `errors` or `calls`."""
     percentiles = (f"{measure}_p{percent}_us" for measure in MEASURES for percent in PERCENTILES)
     return {
         "usage": (*grouping.keys, *SUMS),
@@ -149,7 +152,8 @@ def columns(kind: str, grouping: Grouping) -> tuple[str, ...]:
 
 
 def usage(ledgers: Iterable[sqlite3.Connection], grouping: Grouping, span: Span) -> list[Row]:
-    """The keys, then `calls`, `errors`, `covered_calls` and the sums; None is a sum of unknowns only."""
+    """Sums by group: the keys, then `calls`, `errors`, `covered_calls` and the counts. A sum of only unknown values is
+    None."""
     groups: dict[tuple[object, ...], list[int | None]] = {}
     for db in ledgers:
         with _snapshot(db):
@@ -165,7 +169,7 @@ def usage(ledgers: Iterable[sqlite3.Connection], grouping: Grouping, span: Span)
 
 
 def errors(ledgers: Iterable[sqlite3.Connection], grouping: Grouping, span: Span) -> list[Row]:
-    """The keys, then `status`, `error_type`, `model`, `calls`; the most frequent first."""
+    """Errors by group: the keys, then `status`, `error_type`, `model` and `calls`; the most frequent ones first."""
     wider = _wider(grouping)
     counts: Counter[tuple[object, ...]] = Counter()
     for db in ledgers:
@@ -182,8 +186,11 @@ def _wider(grouping: Grouping) -> Grouping:
 
 
 def latency(ledgers: Iterable[sqlite3.Connection], grouping: Grouping, span: Span, exact: bool = True) -> list[Row]:
-    """The keys, `calls`, and percentiles (nearest rank) in microseconds, None where nothing was measured. They are
-    within 5 %, or `exact`, for which all rows of the span are read."""
+    """Latencies by group: the keys, `calls`, and percentiles (nearest rank) in microseconds, None if nothing was
+    measured.
+
+    With `exact`, all rows of the span are read. Otherwise percentiles are within 5 % of the exact values.
+    """
     groups: dict[tuple[object, ...], tuple[Counter[int], ...]] = defaultdict(lambda: tuple(Counter() for _ in MEASURES))
     calls: Counter[tuple[object, ...]] = Counter()
     whole, edges = _parts(span)
@@ -209,7 +216,7 @@ def latency(ledgers: Iterable[sqlite3.Connection], grouping: Grouping, span: Spa
 
 @cache
 def _bin(name: str) -> tuple[int, int] | None:
-    """Which measure a bin such as `d544` is of, and its middle; None for `d`, where nothing was measured."""
+    """The index in MEASURES and the middle of a bin such as `d544`; None for `d`, which counts unknown times."""
     return ([*rollup.MEASURES.values()].index(name[0]), rollup.middle(name[1:])) if len(name) > 1 else None
 
 
@@ -228,7 +235,7 @@ def _percentiles(measured: Iterable[Counter[int]]) -> Row:
 
 
 def _parts(span: Span) -> tuple[Span, list[Span]]:
-    """The whole buckets of a span, and what is before and after them."""
+    """The complete buckets of a span, and the remaining parts before and after them."""
     size = rollup.BUCKET_US
     first, last = -(-span.since // size) * size, span.until // size * size
     if first >= last:
@@ -239,7 +246,8 @@ def _parts(span: Span) -> tuple[Span, list[Span]]:
 
 @contextmanager
 def _snapshot(db: sqlite3.Connection) -> Iterator[None]:
-    """What is read inside is of one moment: a call that ends between two statements is in one of them, and once."""
+    """A read transaction: all statements inside see the same state, so that a call which ends between two of them is
+    counted once."""
     if db.in_transaction:
         yield
         return
@@ -251,17 +259,17 @@ def _snapshot(db: sqlite3.Connection) -> Iterator[None]:
 
 
 def _ask(db: sqlite3.Connection, sql: str, values: Sequence[object]) -> Iterator[Any]:
-    """The rows that SQL with `?` for its values gives: the place where a store with other placeholders differs."""
+    """Run a query with `?` for its values. A store with other placeholders only needs to replace this function."""
     return db.execute(sql, values)
 
 
 def _sums(
     db: sqlite3.Connection, grouping: Grouping, sums: Sequence[str], span: Span, condition: str = "1 = 1"
 ) -> Iterator[tuple[Any, ...]]:
-    """The sums of calls that meet the condition, by group; a group may come more than once."""
+    """The group and the sums of calls that meet `condition`. A group may come more than once."""
     whole, edges = _parts(span)
     of, keys = cache(grouping.of), ", ".join(["0", *grouping.columns])
-    # PostgreSQL makes a sum a number of another type.
+    # In PostgreSQL the sum of bigint is numeric.
     summed = ", ".join(f"CAST(sum({name}) AS bigint)" for name in sums)
     places = ", ".join(str(place) for place in range(1, len(grouping.keys) + 2))
 
@@ -271,14 +279,15 @@ def _sums(
             yield of(tuple(values[: len(grouping.keys)])), *values[len(grouping.keys) :]
 
     yield from read("rollup", "bucket >= ? AND bucket < ?", whole)
-    # The sign keeps SQLite from reading all rows of the span to find the few that are open.
+    # The `+` keeps SQLite from using the index on `started_at`, which would read all rows to find the few open ones.
     yield from read("uses", "state = 'open' AND +started_at >= ? AND +started_at < ?", whole)
     for edge in edges:
         yield from read("uses", "started_at >= ? AND started_at < ?", edge)
 
 
 def _histograms(db: sqlite3.Connection, grouping: Grouping, span: Span) -> Iterator[tuple[Any, ...]]:
-    """Of closed calls in whole buckets, by group, which may come more than once: how many, and their times."""
+    """The group, the number of calls and the histograms (JSON) of closed calls in complete buckets. A group may come
+    more than once."""
     of, keys = cache(grouping.of), ", ".join(["0", *grouping.columns])
     sql = f"SELECT {keys}, calls, times FROM rollup WHERE bucket >= ? AND bucket < ? AND calls > 0"
     for _, *values, count, times in _ask(db, sql, span):
@@ -286,7 +295,7 @@ def _histograms(db: sqlite3.Connection, grouping: Grouping, span: Span) -> Itera
 
 
 def _times(db: sqlite3.Connection, grouping: Grouping, span: Span) -> Iterator[tuple[Any, ...]]:
-    """Of each closed call: its group, and its times."""
+    """The group and the times of each closed call."""
     columns = (rollup.bucket() if column == "bucket" else column for column in grouping.columns)
     of, keys = cache(grouping.of), ", ".join(["0", *columns])
     measures = ", ".join(f"{measure}_us" for measure in MEASURES)
@@ -296,12 +305,12 @@ def _times(db: sqlite3.Connection, grouping: Grouping, span: Span) -> Iterator[t
 
 
 def calls(ledgers: Iterable[sqlite3.Connection], span: Span) -> Iterator[Row]:
-    """The rows, as they are in the ledger, by time within each."""
+    """All rows, ledger by ledger, ordered by when the calls started."""
     for db in ledgers:
         rows = f"SELECT {', '.join(COLUMNS)} FROM calls WHERE started_at >= ? AND started_at < ?"
         yield from map(dict, _ask(db, f"{rows} ORDER BY started_at, id", span))
 
 
 def _order(group: tuple[object, ...]) -> list[tuple[bool, str]]:
-    """Unknown last; numbers (a status) sort well as text."""
+    """The sort key of a group: unknown values come last. Numbers (only statuses) sort correctly as text."""
     return [(value is None, str(value)) for value in group]

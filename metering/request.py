@@ -1,4 +1,4 @@
-"""What a request says that its path does not: the model of an OpenAI body, the quantity of a Veo job."""
+"""Reads what only the body of a request says: the model of an OpenAI request, the quantity of a Veo job."""
 
 import json
 import re
@@ -22,35 +22,37 @@ WANTED = both("model setup parameters sampleCount durationSeconds")
 _FORM_NAME = re.compile(rb'name="?model"?\r\n')
 _FORM_VALUE = re.compile(rb"(?:[\w-]{1,64}+:[^\r\n]{0,1024}+\r\n){0,8}+\r\n([^\r\n]{1,200})\r\n")
 MOST_NAMES = 64
-"""Places in a form that look like the name of the model and are not, such as in its prompt."""
+"""The most places in a form that are tried as the field `model`: a prompt may contain text that looks like it."""
 LONGEST = 1024
-"""Bytes of a value that is read: longer than every name and number."""
+"""The most bytes of a value that is read: no name and no number is longer."""
 BEGINNING = 16 * 1024
-"""Bytes that are looked at of a body that is no JSON."""
+"""How many bytes are searched in a body that is not valid JSON."""
 AT_ONCE = 16 * 1024 * 1024
-"""Bytes of JSON beyond which the C parser, which lets nothing else run, would take too long. Bodies that are larger
-hold media, which the scanner skips as quickly."""
+"""The most bytes of JSON for the C parser, which blocks all other threads while it runs. Larger bodies hold media,
+which the scanner skips as quickly."""
 PIECE = 64 * 1024
 _RESOURCE = re.compile(
     r"(?:projects/(?P<project>[^/]+)/locations/(?P<location>[^/]+)/)?"
     r"(?:publishers/(?P<publisher>[^/]+)/)?(?:(?:models|endpoints)/)?(?P<model>[^/].*)"
 )
 PREFIXES = ("vertex_ai/", "vertex/", "gemini/", "google/", "models/", "publishers/google/models/")
-"""What OpenAI clients put before the name of a Gemini model."""
+"""Prefixes that OpenAI clients put before the name of a Gemini model."""
 
 
 @dataclass(slots=True)
 class Asked:
+    """What a request body says."""
+
     project: str | None = None
     location: str | None = None
     publisher: str | None = None
     model: str | None = None
     usage_raw: dict[str, object] | None = None
-    """Of a Veo submission: what was ordered, for the poll that settles it."""
+    """What a Veo submission asks for, such as `{"sampleCount": 2}`; its poll needs it to settle the row."""
 
 
 def asked(target: Target, content_type: str, body: bytes) -> Asked:
-    """Read a request body. It may be of any size and any shape."""
+    """Read a request body of any size and any content."""
     if content_type.startswith("multipart/form-data"):
         names = islice(_FORM_NAME.finditer(body), MOST_NAMES)
         form = next(filter(None, (_FORM_VALUE.match(body, name.end()) for name in names)), None)
@@ -68,7 +70,7 @@ NOTHING = msgspec.Raw()
 
 
 class _Members(msgspec.Struct):
-    """Where each member is in the text. All others are skipped, and not built."""
+    """The undecoded text of each wanted member; all others are skipped."""
 
     model: msgspec.Raw = NOTHING
     setup: msgspec.Raw = NOTHING
@@ -83,7 +85,8 @@ _DECODER = msgspec.json.Decoder(_Members)
 
 
 def _members(body: bytes) -> object:
-    """The wanted members of a JSON object, and theirs. Of what is no JSON the beginning tells what it can."""
+    """The wanted members of a JSON object, and of the objects in them. If the body is not valid JSON, only its
+    beginning is searched."""
     if len(body) > AT_ONCE:
         return _scanned(body)
     try:
@@ -93,7 +96,8 @@ def _members(body: bytes) -> object:
 
 
 def _scanned(body: bytes) -> object:
-    """The same, in pieces, so that others may go on between them; what was found before it became too much work."""
+    """The wanted members by the scanner, in pieces, so that other threads can run in between. If it takes too much
+    work, what was found until then."""
     scanner = JsonScanner(WANTED, Budget())
     found: list[object] = []
     with suppress(TooMuchWork):
@@ -115,7 +119,8 @@ def _built(members: _Members, depth: int) -> dict[str, object]:
 
 
 def named(target: Target, model: object) -> Asked:
-    """The parts of a model name: a resource name, `publisher/model`, or just the model."""
+    """The parts of a model name. It may be a resource name, such as `publishers/google/models/gemini-2.5-flash`,
+    `publisher/model`, or just the model."""
     name = word(model, 400)
     if not name:
         return Asked()

@@ -1,14 +1,15 @@
-"""The table `rollup`: sums of finished calls by 15-minute UTC bucket and by all that reports group or price by.
+"""The table `rollup`: sums of finished calls, by 15-minute UTC bucket and by everything that reports group or price by.
 
-It is fine enough that reports of usage, cost and latency read nothing else. Triggers keep it in the transaction that
-writes the row. 15 minutes, so that the days of every time zone can be summed from it. Open calls are in no bucket.
+It is fine enough for reports of usage, cost and latency. Triggers update it in the transaction that writes the row.
+Buckets of 15 minutes can be summed to days of any time zone. Open calls are in no bucket.
 
 A *use* is what one model was used for: a call that was tried once, or one row of `attempts` of a call that was tried
-more than once. The view `uses` lists them, open calls included, in the columns of the rollup: a tried call is counted
-(`calls`, `errors`, times) with the attempt that answered, and each attempt has its tokens under its own model and
-price class. So `rollup` is `uses` summed up, and nothing else defines what it holds.
+more than once. The view `uses` lists all uses, those of open calls included, with the columns of the rollup. If a call
+has attempts, the one that answered stands for the call (`calls`, `errors`, times), and each has its tokens under its
+own model and price class. `rollup` is the sum of the finished calls in `uses`; nothing else defines its content.
 
-A key that is unknown is '' (a status 0), as NULLs are never equal in an index. A sum of unknowns only is NULL.
+An unknown key is '' (an unknown status is 0), as NULLs are never equal in an index. A sum of only unknown values is
+NULL.
 """
 
 import json
@@ -28,8 +29,8 @@ from metering.call import MODALITIES
 BUCKET_US = 900_000_000
 
 _BANDS = (512_000, 272_000, 256_000, 200_000, 128_000, 100_000, 32_000)
-"""Input tokens beyond which some model has another price: 200,000 for Gemini and Claude, 272,000 for OpenAI's, 128,000
-for Gemini 1.5, the others for newer Claude, Qwen and MiniMax (the price tiers of genai-prices 0.2.3)."""
+"""Numbers of input tokens above which some model has another price: 200,000 for Gemini and Claude, 272,000 for OpenAI,
+128,000 for Gemini 1.5, the others for newer Claude, Qwen and MiniMax (the price tiers of genai-prices 0.2.3)."""
 _TIERS = {
     "": "standard",
     "on_demand": "standard",
@@ -40,19 +41,20 @@ _TIERS = {
     "on_demand_offpeak": "offpeak",
     "provisioned_throughput": "provisioned",
 }
-"""`traffic_type` in small letters -> tier. Any other word, such as Anthropic's `batch`, is a tier itself."""
+"""Lowercase `traffic_type` -> tier. Any other value, such as Anthropic's `batch`, is itself a tier."""
 _INPUT_KINDS = ("text", "image", "audio", "video", "document")
 _OUTPUT_KINDS = ("text", "image", "audio", "video")
 
-# What a use is grouped and summed by: SQL over a row of `calls` (`{c}`) and the row that has the counts (`{u}`), which
-# is the same, or one of `attempts`.
+# The keys and sums of a use, as SQL. `{c}` is a row of `calls`; `{u}` is the row with the counts: the same one, or one
+# of `attempts`.
 
 
 def known(row: str) -> str:
-    """The names of the counts that are known of those that a bill rests on, as SQL over a row with counts."""
+    """SQL for the names of the billed counts that a row has, such as `input output`. `row` is its prefix, such as
+    `NEW.`."""
     names = {"input": "input_tokens", "output": "output_tokens", "images": "images", "video_seconds": "video_seconds"}
     cases = (f"CASE WHEN {row}{column} IS NULL THEN '' ELSE ' {name}' END" for name, column in names.items())
-    # Most calls: the rest is slower.
+    # True for most calls, and faster than the rest.
     usual = f"{row}input_tokens + {row}output_tokens IS NOT NULL AND coalesce({row}images, {row}video_seconds) IS NULL"
     return f"CASE WHEN {usual} THEN 'input output' ELSE trim({' || '.join(cases)}) END"
 
@@ -66,17 +68,17 @@ _COVERED = "CASE WHEN {c}usage_state = 'final' THEN 1 ELSE 0 END"
 
 
 def _integer(json: str, path: str) -> str:
-    """A count in a JSON column. Counts are below 10^12; a number that is beyond could make a sum overflow."""
+    """SQL for a count in a JSON column. Counts are at most 10^12; a larger number could make a sum overflow."""
     return f"CAST(json_extract({json}, '{path}') AS INTEGER) % {LARGEST_COUNT + 1}"
 
 
 def _kind(column: str, kind: str) -> str:
-    # Looking for the name first is cheap, and most calls have text only.
+    # Searching for the name first is cheap, and most calls have only text.
     return f"CASE WHEN instr({{u}}{column}, '\"{kind}\"') THEN {_integer(f'{{u}}{column}', f'$.{kind}')} END"
 
 
-# How `usage_raw` splits the tokens of a cache; only if its total is that of the column, which it is not where several
-# answers were summed up.
+# Cache tokens that have another price, from `usage_raw`. NULL if its total is not that of the column, as happens when
+# several responses were summed up.
 _WRITTEN_1H = (
     "CASE WHEN {u}input_cache_write_tokens > 0"
     " AND {u}input_cache_write_tokens = json_extract({c}usage_raw, '$.cache_creation_input_tokens')"
@@ -109,16 +111,16 @@ GROUPS = (
     "traffic_type",
     "usage_state",
 )
-"""Keys that are columns of `calls`."""
+"""Keys of the rollup that are columns of `calls`."""
 FIRST_GROUPS = tuple(name for name in GROUPS if name not in ("tags", "error_type", "usage_state"))
-"""Those that the rollup has had from the first version on, and that reports can group by as they are."""
+"""The keys that the rollup has had since its first version. Reports can group by them directly."""
 _CLASS = {
     "variant": "coalesce({c}variant, '')",
     "context": f"CASE WHEN coalesce({{u}}input_tokens, 0) <= {_BANDS[-1]} THEN 0 {_CONTEXT} END",
     "known": known("{u}"),
 }
-"""Keys that a price depends on beside. `context` is the largest band that the input goes beyond, `known` such as
-`input output`."""
+"""Further keys that a price depends on. `context` is the largest of `_BANDS` that the input exceeds, or 0; `known`
+lists the known counts, such as `input output`."""
 KEYS = (*GROUPS, *_CLASS)
 _INTEGERS = ("status", "context")
 COMPUTED = {
@@ -128,7 +130,7 @@ COMPUTED = {
     "region": "CASE WHEN location IN ('', 'global') THEN location WHEN location LIKE '%-%' THEN 'regional'"
     " ELSE 'multi-regional' END",
 }
-"""The rest of the price class, which follows from keys. Google's multi-regions are `us` and `eu`."""
+"""Further parts of the price class, computed from the keys. Google's multi-regions are `us` and `eu`."""
 
 _CALLS = {"calls": "1", "errors": _FAILED, "covered_calls": _COVERED}
 _USES = {"uses": "1", "search_uses": "CASE WHEN {u}search_queries > 0 THEN 1 ELSE 0 END"}
@@ -138,24 +140,25 @@ _KINDS = {
     "input_cached_audio_tokens": _CACHED_AUDIO,
     "input_cache_write_1h_tokens": _WRITTEN_1H,
 }
-"""What has a price of its own within the counts."""
+"""The parts of the counts that have prices of their own."""
 TOTALS = (*_CALLS, *_USES)
-"""Sums that are always known."""
+"""Sums that are never NULL."""
 AMOUNTS = (*COUNTS, *_KINDS)
-"""Sums of counts."""
+"""Sums of counts, which are NULL if all counts are unknown."""
 SUMS = (*TOTALS, *AMOUNTS)
 MEASURES = {"duration": "d", "ttft": "t", "overhead": "o"}
-"""Times that are kept as histograms, and their letters in the column `times`."""
+"""Durations that are stored as histograms -> their letters in the column `times`."""
 COLUMNS = ("bucket", *KEYS, *SUMS)
 _KEY = ("bucket", *KEYS)
 
 
 def bucket(row: str = "") -> str:
+    """SQL for the start of a call's bucket. `row` is the prefix of its row, such as `NEW.`."""
     return f"{row}started_at / {BUCKET_US} * {BUCKET_US}"
 
 
 def _of_call() -> dict[str, str]:
-    """A call that was tried once."""
+    """The columns of a use that is a whole call, as SQL."""
     keys = {name: f"coalesce({{c}}{name}, {0 if name in _INTEGERS else repr('')})" for name in GROUPS}
     keys["state"] = "{c}state"
     times = {f"{measure}_us": f"{{c}}{measure}_us" for measure in MEASURES}
@@ -174,8 +177,11 @@ def _of_call() -> dict[str, str]:
 
 
 def _of_attempt() -> dict[str, str]:
-    """A row of `attempts`. Its own are the model, the place and the counts; the rest is the call's, as far as it is of
-    the same model and service. An attempt without an answer used nothing."""
+    """The columns of a use that is a row of `attempts`, as SQL.
+
+    The attempt has its own model, location, service and counts. Other columns are those of the call if both have the
+    same model or service. An attempt without a response used nothing.
+    """
     own = {
         name: f"coalesce(CASE WHEN answered THEN {{c}}{name} ELSE {{u}}{name} END, '')"
         for name in ("model", "location", "service", "traffic_type")
@@ -193,7 +199,8 @@ def _of_attempt() -> dict[str, str]:
 
 
 _ATTEMPTS = (
-    # By the primary key from the end: all rows of a call with thousands of attempts are not read for each of them.
+    # Reads the primary key from its end, so that not all rows of a call with thousands of attempts are read for each
+    # row.
     "(SELECT *, n = coalesce((SELECT n FROM attempts AS other WHERE other.call_id = attempts.call_id"
     " AND kind = 'attempt' ORDER BY n DESC LIMIT 1),"
     " (SELECT max(n) FROM attempts AS other WHERE other.call_id = attempts.call_id)) AS answered"
@@ -202,13 +209,13 @@ _ATTEMPTS = (
 
 
 def _once(call: str, names: Sequence[str]) -> list[str]:
-    """The columns `names` of the use that the row `call` (such as `NEW.`) is, if it has no attempts."""
+    """SQL for columns of the use that a call without attempts is. `call` is the prefix of its row, such as `NEW.`."""
     made = _of_call()
     return [made[name].format(c=call, u=call) for name in names]
 
 
 def _tried(call: str, names: Sequence[str]) -> list[str]:
-    """The columns `names` of the uses that its attempts are."""
+    """SQL for columns of the uses that the attempts of a call are. `call` is the prefix of its row."""
     made = _of_attempt()
     return [made[name].format(c=call, u="attempt.") for name in names]
 
@@ -236,19 +243,19 @@ def _width(lead: int) -> int:
 
 
 _LEADS = "".join(f"{lead // _width(lead) * _width(lead):02}" for lead in range(100))
-"""For each beginning of a number, 0 to 99: the beginning of its bin, in two digits."""
+"""For each two leading digits, 00 to 99: those of the start of its bin."""
 
 
 def bin_of(value: int) -> str:
-    """The bin of a time in microseconds: how many digits it has, then its first two, rounded down so that a bin is at
-    most a tenth wide. 47,123 is in the bin `544` (44,000 to 48,000)."""
+    """The bin of a time in microseconds: the number of its digits, then its first two digits, rounded down so that a
+    bin is at most a tenth wide. 47,123 is in the bin `544` (44,000 to 48,000)."""
     digits = str(value)
     lead = int(digits[:2])
     return f"{len(digits)}{_LEADS[2 * lead : 2 * lead + 2]}"
 
 
 def middle(bin: str) -> int:
-    """The value that stands for a bin: no value in it is more than 5 % away."""
+    """The value, in microseconds, that represents a bin: every value in the bin is within 5 % of it."""
     digits, low = int(bin[:-2]), int(bin[-2:])
     if digits == 1:
         return low
@@ -257,7 +264,7 @@ def middle(bin: str) -> int:
 
 
 def _bin(value: str) -> str:
-    """`bin_of` in SQL, NULL for NULL and for what is no time."""
+    """`bin_of` as SQL; NULL for NULL and for negative values."""
     return f"CASE WHEN {value} >= 0 THEN length({value}) || substr('{_LEADS}', 2 * substr({value}, 1, 2) + 1, 2) END"
 
 
@@ -265,7 +272,7 @@ def _bin(value: str) -> str:
 
 
 def create(db: sqlite3.Connection) -> None:
-    """The view `uses` and the table `rollup`, which is empty. Needs the tables `calls` and `attempts`."""
+    """Create the view `uses` and the empty table `rollup`. Needs the tables `calls` and `attempts`."""
     keys = [f"{name} {'INTEGER' if name in _INTEGERS else 'TEXT'} NOT NULL" for name in KEYS]
     sums = [f"{name} INTEGER NOT NULL" for name in TOTALS] + [f"{name} INTEGER" for name in AMOUNTS]
     computed = [f"{name} TEXT GENERATED ALWAYS AS ({value}) VIRTUAL" for name, value in COMPUTED.items()]
@@ -275,10 +282,11 @@ def create(db: sqlite3.Connection) -> None:
 
 
 def create_triggers(db: sqlite3.Connection) -> None:
-    """From now on the rollup follows the calls.
+    """Create the triggers that keep the rollup up to date.
 
-    A call that is closed as usual is added at once. All else goes through the view `rollup_add`, which holds nothing:
-    what is inserted into it is done by its trigger. So those of `calls` are short, which makes the usual case fast.
+    The usual case, a call without attempts that is closed, is added directly. In all other cases a row is inserted into
+    the view `rollup_add`, whose trigger does the work. This keeps the triggers of `calls` short, and the usual case
+    fast.
     """
     db.execute(
         f"CREATE VIEW rollup_add AS SELECT id, 1 AS sign, 0 AS is_leaving, {', '.join(_TIMES)} FROM calls WHERE 1 = 0"
@@ -298,11 +306,12 @@ def create_triggers(db: sqlite3.Connection) -> None:
 
 
 Groups = dict[tuple[Any, ...], tuple[list[int | None], Counter[str]]]
-"""The groups of one bucket: key -> its sums, and its histograms (name of a bin -> how many)."""
+"""The groups of one bucket: key -> (sums, histograms). A histogram is name of a bin -> number of calls."""
 
 
 def fill(db: sqlite3.Connection, since: int) -> None:
-    """Puts the calls that started at `since` or later into the rollup, which has none of them."""
+    """Add the calls that started at `since` or later (microseconds since the epoch) to a rollup that has none of them
+    yet."""
     marks = ", ".join("?" * (len(COLUMNS) + 1))
     for _, groups in groups_of_uses(db, since):
         rows = [(*key, *sums, json.dumps(bins, separators=(",", ":"))) for key, (sums, bins) in groups.items()]
@@ -310,7 +319,7 @@ def fill(db: sqlite3.Connection, since: int) -> None:
 
 
 def groups_of_uses(db: sqlite3.Connection, since: int) -> Iterator[tuple[int, Groups]]:
-    """What the rollup must hold from `since` on, bucket by bucket."""
+    """What the rollup must contain from `since` on: the start of each bucket, and its groups."""
     names = ", ".join((*COLUMNS, *_TIMES))
     rows = db.execute(
         f"SELECT {names} FROM uses WHERE state <> 'open' AND started_at >= ? ORDER BY started_at", (since,)
@@ -319,7 +328,7 @@ def groups_of_uses(db: sqlite3.Connection, since: int) -> Iterator[tuple[int, Gr
 
 
 def groups_of_rollup(db: sqlite3.Connection, since: int) -> Iterator[tuple[int, Groups]]:
-    """What the rollup holds, in the same form."""
+    """What the rollup does contain from `since` on: the start of each bucket, and its groups."""
     rows = db.execute(f"SELECT {', '.join(COLUMNS)}, times FROM rollup WHERE bucket >= ? ORDER BY bucket", (since,))
     return _by_bucket((row[:-1], json.loads(row[-1])) for row in rows)
 
@@ -344,7 +353,7 @@ def _by_bucket(rows: Iterable[tuple[tuple[Any, ...], dict[str, int]]]) -> Iterat
 
 
 def _name(letter: str, time: str) -> str:
-    """The name of a bin in `times`: `d544`, or `d` for a time that is unknown."""
+    """SQL for the name of a bin in `times`: `d544`, or `d` for an unknown time."""
     return f"'{letter}' || ifnull({_bin(time)}, '')"
 
 
@@ -354,18 +363,19 @@ _NOT_SUMMED = ("changed", "reserved_tokens", "reserved_usd")
 
 
 def _put(call: str, sign: int, is_leaving: str = "0") -> str:
-    """Has the uses of a row added, or taken away with a sign of -1, perhaps as the row leaves its groups."""
+    """SQL that adds the uses of a call to the rollup, or subtracts them (`sign` -1). `is_leaving` is SQL for whether
+    the call leaves its groups."""
     return f"INSERT INTO rollup_add SELECT {call}id, {sign}, {is_leaving}, {', '.join(call + name for name in _TIMES)}"
 
 
 def times_of_use(sign: str = "", call: str = "", is_call: str = "calls") -> str:
-    """The histograms of one use."""
+    """SQL for the histograms of one use, as JSON."""
     bins = ", ".join(f"{_name(letter, f'{call}{measure}_us')}, {sign}1" for measure, letter in MEASURES.items())
     return f"CASE {is_call} WHEN 0 THEN '{{}}' ELSE json_object({bins}) END"
 
 
 def _add(uses: Sequence[str], source: str, sign: str = "") -> str:
-    """Adds uses to the rollup: a single statement. `sign` is '' or such as `-1 *`."""
+    """The SQL statement that adds uses to the rollup. `sign` is '', or a factor such as `-1 *`."""
     keys, sums = uses[: len(_KEY)], [f"{sign}{value}" for value in uses[len(_KEY) :]]
     bins = [_name(letter, f"NEW.{measure}_us") for measure, letter in MEASURES.items()]
     counted = ", ".join(f"'$.' || {bin}, ifnull(json_extract(times, '$.' || {bin}), 0) + {sign}1" for bin in bins)
@@ -385,11 +395,12 @@ _LEFT = f"NEW.is_leaving AND ({', '.join(_KEY)}) IN (SELECT {', '.join(_KEY)} FR
 _STEPS = (
     _add(COLUMNS, "FROM uses WHERE id = NEW.id", "NEW.sign * "),
     f"DELETE FROM rollup WHERE uses = 0 AND {_LEFT}",
-    # Where a sum is 0 now, all that is left in the group may be unknown: the rows tell. Rare.
+    # If a sum is now 0, perhaps only unknown values are left in the group, and the sum must be NULL. So it is summed
+    # again from the rows. Rare.
     f"UPDATE rollup SET ({', '.join(AMOUNTS)}) = (SELECT {', '.join(f'sum(uses.{name})' for name in AMOUNTS)} FROM uses"
     f" WHERE uses.started_at >= rollup.bucket AND uses.started_at < rollup.bucket + {BUCKET_US} AND uses.id <> NEW.id"
     f" AND uses.state <> 'open' AND {' AND '.join(f'uses.{name} = rollup.{name}' for name in KEYS)})"
-    # Of a bucket from which rows were pruned they do not tell.
+    # Buckets from which rows were pruned cannot be summed again.
     f" WHERE 0 IN ({', '.join(AMOUNTS)}) AND {_LEFT} AND bucket >= ifnull("
     "(SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'pruned_before'), 0)",
 )

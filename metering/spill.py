@@ -1,7 +1,8 @@
-"""Records that wait for the ledger: in `<usage_db>.spill-<instance>`, or in memory while that takes none either.
+"""Records that wait for the ledger: in the file `<usage_db>.spill-<instance>`, or in memory while that cannot be
+written.
 
-They are numbered, and the ledger keeps the number of the last one that was folded into it, so that a crash at any
-point folds each exactly once. A line that is none is set aside, and costs no other.
+Records are numbered, and the ledger stores the number of the last one that was folded into it. So after a crash each
+record is folded exactly once. An invalid line is set aside, and affects no other.
 """
 
 import errno
@@ -29,55 +30,59 @@ from metering.rejected import Rejected
 from metering.rejected import set_aside
 
 MOST_WAITING = 10_000
-"""Rows that are held in memory; more are lost."""
+"""The most rows that are held in memory; further ones are lost."""
 LONGEST_LINE = 8 * 1024 * 1024
-"""Bytes. The longest record that can be made is shorter."""
+"""Bytes. No valid record has a longer line."""
 
 
 class Numbered(NamedTuple):
+    """A record and its number, from 1."""
+
     number: int
     record: Record
 
 
 class Waiting(NamedTuple):
+    """A record that waits in memory, and its line for the spill file."""
+
     number: int
     record: Record
     line: bytes
 
 
 class Spill:
-    """Of one process, `instance`. `put` may be called while another thread folds."""
+    """The spilled records of the process `instance`. `put` may be called while another thread folds."""
 
     def __init__(self, ledger: Path, instance: str) -> None:
         self.path = spill_path(ledger, instance)
         self.waiting: dict[object, Waiting] = {}
-        """By the row's id, in order: of a row only the last form waits."""
+        """Row id -> the latest record of that row, in the order in which they came."""
         self.lost = 0
-        """Rows of calls that have ended, and found no room."""
+        """The number of rows of finished calls for which there was no room."""
         self.trouble: OSError | None = None
-        """Why the file takes nothing."""
+        """Why the file cannot be written; None if it can."""
         self._ledger = ledger
         self._instance = instance
         self._turn = threading.Lock()
         self._file: int | None = None
         self._number = 0
-        """Of the last record that came."""
+        """The number of the last record."""
         self._folded_to = 0
-        """Bytes of the file that are in the ledger."""
+        """How many bytes of the file have been folded into the ledger."""
         self._set_aside = 0
-        """Of the records that come next to be folded: how many were set aside already by an attempt that failed."""
+        """How many of the records to fold next were set aside by an earlier fold, which then failed."""
 
     @property
     def is_empty(self) -> bool:
-        """Whether records may go to the ledger directly: no earlier one waits."""
+        """Whether no earlier record waits, so that the next one may go to the ledger directly."""
         return self._file is None and not self.waiting
 
     def put(self, record: Record) -> None:
-        """Keep a record; written to the file if that is possible at all. Never raises, never waits."""
+        """Keep a record, in the file if possible. Never raises, never waits for the ledger."""
         with self._turn:
             earlier = self.waiting.pop(record.id, None)
             if earlier is None and len(self.waiting) >= MOST_WAITING:
-                # The open row of a call is not lost before its end is.
+                # The open row of a call does not count as lost: its final row is still to come.
                 self.lost += not record.is_open
             else:
                 if earlier and not record.settlement:
@@ -87,7 +92,7 @@ class Spill:
             self._drain()
 
     def _drain(self) -> None:
-        """Move what waits to the file. Tries one line first: with a full disk that is all it costs."""
+        """Move waiting records to the file. Tries one line first, so that little is wasted if the disk is full."""
         self.trouble = None
         try:
             if self._file is None:
@@ -103,7 +108,7 @@ class Spill:
             self.trouble = e
 
     def _append(self, waiting: list[Waiting]) -> None:
-        """Writes as many whole lines as there is room for. Raises OSError if that is none."""
+        """Append as many complete lines as there is room for. Raises OSError if there is room for none."""
         assert self._file is not None
         before = os.fstat(self._file).st_size
         written = os.write(self._file, b"".join(one.line for one in waiting))
@@ -119,7 +124,7 @@ class Spill:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _restore(self, removed: int) -> None:
-        """The file was removed while it was in use: write it anew."""
+        """Write the file again after it was removed while in use."""
         new = os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o600)
         content = _read(removed, 0)
         try:
@@ -133,7 +138,7 @@ class Spill:
         self._file = new
 
     def fold(self, db: sqlite3.Connection) -> None:
-        """Write to the ledger what has come so far. Raises sqlite3.Error, OSError."""
+        """Write all records that have come so far to the ledger. Raises sqlite3.Error, OSError."""
         with self._turn:
             waiting = [Numbered(one.number, one.record) for one in self.waiting.values()]
             last, file, start = self._number, self._file, self._folded_to
@@ -144,7 +149,7 @@ class Spill:
         with self._turn:
             self.waiting = {id: one for id, one in self.waiting.items() if one.number > last}
             if file is None or self._file != file:
-                # Another file has been opened meanwhile. What is in it is read next time.
+                # Another file was opened meanwhile; it is read next time.
                 return
             self._folded_to = end = start + len(lines)
             if os.fstat(file).st_size == end:
@@ -161,8 +166,8 @@ class Spill:
         self._set_aside = 0
 
     def give_up(self) -> bool:
-        """The process ends: what waits in memory is lost, what is in the file is for the next one. Whether that is
-        nothing."""
+        """Close the file as the process ends. Records in memory are lost; those in the file are left for the next
+        process. Returns whether none are left."""
         with self._turn:
             self.lost += len(self.waiting)
             self.waiting.clear()
@@ -183,7 +188,7 @@ def _known(entry: Numbered | Rejected, last: int) -> Numbered | Rejected:
 
 
 def fold_file(db: sqlite3.Connection, ledger: Path, instance: str) -> None:
-    """Write to the ledger what a dead process has left, and remove its file. Raises sqlite3.Error, OSError."""
+    """Write the records of a dead process to the ledger, and remove its spill file. Raises sqlite3.Error, OSError."""
     path = spill_path(ledger, instance)
     with path.open("rb") as file, transaction(db):
         set_aside(ledger, _put_all(db, instance, _entries(file)))
@@ -191,7 +196,8 @@ def fold_file(db: sqlite3.Connection, ledger: Path, instance: str) -> None:
 
 
 def _put_all(db: sqlite3.Connection, instance: str, entries: Iterable[Numbered | Rejected]) -> list[Rejected]:
-    """What has been folded before is told by its number alone; the order is that of the file."""
+    """Write the entries that were not folded before, which their numbers tell, in the order of the file. Returns those
+    that cannot be stored."""
     key = f"spilled:{instance}"
     last = folded = int(meta(db, key) or 0)
     rejected = []
@@ -207,7 +213,8 @@ def _put_all(db: sqlite3.Connection, instance: str, entries: Iterable[Numbered |
 
 
 def _read(file: int, start: int) -> bytes:
-    """All from `start` on. By position: what is appended meanwhile moves the place that is shared with it."""
+    """The content of a file from `start` on. Uses `pread`, as the file position is shared with the thread that
+    appends."""
     size, pieces = os.fstat(file).st_size, []
     while start < size and (piece := os.pread(file, size - start, start)):
         pieces.append(piece)
@@ -216,7 +223,7 @@ def _read(file: int, start: int) -> bytes:
 
 
 def _entries(file: IO[bytes]) -> Iterator[Numbered | Rejected]:
-    """The lines of a spill file."""
+    """The entries of a spill file, one for each line."""
     while line := file.readline(LONGEST_LINE):
         if len(line) == LONGEST_LINE and not line.endswith(b"\n"):
             while (rest := file.readline(LONGEST_LINE)) and not rest.endswith(b"\n"):

@@ -1,4 +1,4 @@
-"""Whether a ledger is sound: what must hold of its rows, and how often it does not. The SQL is SQLite's."""
+"""Checks that a ledger is consistent: invariants of its rows, as SQLite's SQL, and how often each is broken."""
 
 import sqlite3
 from collections import Counter
@@ -28,7 +28,7 @@ INVARIANTS = {
     " OR input_cache_write_tokens > input_tokens OR input_tool_tokens > input_tokens",
     "thoughts are part of the output": "output_thought_tokens > output_tokens",
 }
-"""What must hold -> the rows of `calls` for which it does not."""
+"""Invariant -> the SQL condition for rows of `calls` that break it."""
 
 _SUMMED = " OR ".join(f"{name} IS NOT (SELECT sum({name}) FROM attempts WHERE call_id = calls.id)" for name in COUNTED)
 _TRIED = "id IN (SELECT call_id FROM attempts)"
@@ -44,11 +44,11 @@ OF_ATTEMPTS = {
     f" WHERE {INVARIANTS['cached, written and tool tokens are part of the input']}",
     "thoughts of an attempt are part of its output": f"attempts WHERE {INVARIANTS['thoughts are part of the output']}",
 }
-"""What must hold -> the rows for which it does not."""
+"""Invariant -> the SQL after FROM for the rows that break it."""
 
 
 def verify(db: sqlite3.Connection, is_alive: Callable[[str], bool]) -> dict[str, int]:
-    """Each invariant, and how often it is broken. `is_alive` tells whether an instance still runs."""
+    """Invariant -> how often it is broken. `is_alive` tells whether the process with an id is still running."""
     try:
         sound = {"the file is whole": sum(row[0] != "ok" for row in db.execute("PRAGMA quick_check(10)"))}
     except sqlite3.DatabaseError:
@@ -75,7 +75,8 @@ def verify(db: sqlite3.Connection, is_alive: Callable[[str], bool]) -> dict[str,
 def _differences(
     kept: Iterator[tuple[int, rollup.Groups]], summed: Iterator[tuple[int, rollup.Groups]]
 ) -> tuple[int, int]:
-    """How many groups differ in their sums, and in their histograms; those of both sides count."""
+    """How many groups differ in their sums, and how many in their histograms. A group that differs counts once for each
+    side."""
     sums = bins = 0
     sides = groupby(merge(((*one, 0) for one in kept), ((*one, 1) for one in summed), key=itemgetter(0)), itemgetter(0))
     for _, found in sides:

@@ -1,7 +1,7 @@
-"""The YAML file that `gateway_config` names: its shape, and everything that can be wrong with it.
+"""The YAML file that `gateway_config` names: its schema and its checks.
 
-The file is parsed by `yaml_document.py`, held against the models of this room, and refused with all of its problems,
-each with its line.
+`yaml_document.py` parses the file, and the pydantic models of this module validate it. An invalid file is refused with
+all of its problems, each with its line.
 """
 
 import os
@@ -45,10 +45,10 @@ from metering.paths import TEMPLATES
 
 
 class ConfigurationError(ValueError):
-    """Everything that is wrong with a configuration. The messages quote no secrets."""
+    """All problems of a configuration. The messages quote no secrets."""
 
     def __init__(self, problems: Sequence[str]) -> None:
-        """`problems` say where each is and what to write instead."""
+        """`problems` are messages that say where each problem is, and what to write instead."""
         super().__init__("; ".join(problems))
         self.problems = problems
 
@@ -90,11 +90,11 @@ def _surface_glob(text: str) -> str:
 
 
 SURFACES = tuple(dict.fromkeys(template.surface for template in TEMPLATES))
-"""The names that a route's `surface` can match."""
+"""The surfaces that a route's `surface` can match, such as `openai`."""
 
 
 def _key_in_folder(value: object, info: ValidationInfo) -> Key:
-    """A key file, by its path from the folder of the YAML file, which is in the context."""
+    """Read a key file. Its path is relative to the folder of the YAML file, which is in the validation context."""
     assert info.context
     try:
         return read_key(info.context["folder"] / Path(_text(value)).expanduser())
@@ -103,7 +103,8 @@ def _key_in_folder(value: object, info: ValidationInfo) -> Key:
 
 
 def _from_environment(name: str) -> str:
-    """An API key, by the name of its variable. Errors quote neither: a key may stand where its name should."""
+    """The API key in an environment variable. Errors quote neither: the user may have written the key in place of the
+    name."""
     if not (value := os.environ.get(name)):
         raise ValueError("the environment has no such variable, or it is empty; write the name of one that holds a key")
     return values.api_key(value)
@@ -116,7 +117,7 @@ _Project = Annotated[str, AfterValidator(values.project)]
 _Location = Annotated[str, AfterValidator(values.location)]
 
 
-# The shape
+# Schema
 
 
 class _Section(BaseModel):
@@ -124,12 +125,12 @@ class _Section(BaseModel):
 
     @classmethod
     def names(cls) -> list[str]:
-        """The keys that can stand in it."""
+        """The keys that this section may have."""
         return [field.alias or name for name, field in cls.model_fields.items()]
 
 
 class DescribedService(_Section):
-    """One of `services`, or the service `default` as the options describe it."""
+    """An entry of `services`, or the service `default` as the options describe it."""
 
     provider: Provider = "vertex"
     auth: Auth = "passthrough"
@@ -148,7 +149,7 @@ class DescribedService(_Section):
         return self.api_key is not None or self.auth != "passthrough"
 
     def service(self, name: str, default_credentials: DefaultCredentials) -> Service:
-        """The service that is described. Raises ValueError where there are no application default credentials."""
+        """Make the service. Raises ValueError if it needs application default credentials and there are none."""
         if self.provider == "openai":
             return Service(name, "openai", api_key=self.api_key, base_url=self.base_url)
         project, credentials = self.project, None
@@ -172,7 +173,7 @@ class DescribedService(_Section):
 
 
 class DescribedRoute(_Section):
-    """One of `routes`."""
+    """An entry of `routes`."""
 
     service: str
     base_path: Annotated[str, AfterValidator(_base_path_glob)] | None = None
@@ -182,7 +183,7 @@ class DescribedRoute(_Section):
 
 
 class DescribedGateway(_Section):
-    """What a file may hold."""
+    """The whole file."""
 
     services: dict[_ServiceName, DescribedService] = {}
     routes: tuple[DescribedRoute, ...] = ()
@@ -193,7 +194,7 @@ class DescribedGateway(_Section):
 _SECTIONS: dict[object, type[_Section]] = {"services": DescribedService, "routes": DescribedRoute}
 _VERTEX = frozenset({"passthrough", "service_account", "adc", "express"})
 _NEEDS = {"openai": "base_url", "service_account": "credentials", "express": "api_key_env"}
-"""`auth`, or the provider openai -> what such a service cannot do without."""
+"""`auth`, or `openai` for that provider -> the key that such a service requires."""
 _ONLY = {
     "auth": (_VERTEX, "provider: vertex"),
     "project": (_VERTEX, "provider: vertex"),
@@ -203,7 +204,7 @@ _ONLY = {
     "api_key_env": ({"express", "openai"}, "auth: express and provider: openai"),
     "base_url": ({"openai"}, "provider: openai"),
 }
-"""Key of a service -> which services can have it, and how to say so."""
+"""Key of a service -> the kinds of services that may have it, and how error messages name them."""
 _LATER = "is not served yet; leave it out"
 _REFUSED = {
     "fallback": _LATER,
@@ -211,7 +212,7 @@ _REFUSED = {
     "limits": _LATER,
     "api_key": "keys are never in the file; write api_key_env and the name of an environment variable that holds it",
 }
-"""Keys that one may expect -> why they cannot stand there."""
+"""Keys that users may try -> why they are not allowed."""
 
 
 # Reading
@@ -219,25 +220,29 @@ _REFUSED = {
 
 @dataclass(frozen=True, slots=True)
 class GatewayFile:
-    """A file in which nothing is wrong."""
+    """A valid configuration file."""
 
     path: Path
     described: DescribedGateway
     line: Callable[[MemberPath], int] = field(repr=False)
-    """Where a member begins."""
+    """The line where a member begins."""
 
     @property
     def injects(self) -> bool:
-        """Whether any of its services gives calls credentials that the client does not have."""
+        """Whether any of its services adds credentials that the client does not have."""
         return any(described.injects for described in self.described.services.values())
 
     def message(self, member: MemberPath, text: str) -> str:
-        """A problem with a member that shows only when the file is put to use."""
+        """The error message for a problem that is found only after the file was validated."""
         return _message(self.path, Problem(self.line(member), member, text))
 
 
 def read_file(path: Path, known: Iterable[str] = (DEFAULT,)) -> GatewayFile:
-    """`known` are the names of services that the file need not describe. Raises ConfigurationError."""
+    """Read and validate a configuration file.
+
+    `known` are names of services that routes may use although the file does not describe them. Raises
+    ConfigurationError.
+    """
     try:
         document = yaml_document.parse(path.expanduser().read_bytes())
     except RuntimeError:
@@ -257,14 +262,14 @@ def read_file(path: Path, known: Iterable[str] = (DEFAULT,)) -> GatewayFile:
 
 
 def _message(file: Path, problem: Problem) -> str:
-    """Such as `gateway.yaml:3: services.prod.auth: is here twice, first in line 2`."""
+    """An error message such as `gateway.yaml:3: services.prod.auth: is here twice, first in line 2`."""
     steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in problem.member if step != "[key]")
     where = "".join(steps).removeprefix(".")
     return f"{file}:{problem.line}: {where + ': ' if where else ''}{problem.text}"
 
 
 def _explain(error: ErrorDetails) -> str:
-    """One error of pydantic's as what to write instead."""
+    """A pydantic error as a message that says what to write instead."""
     if error["type"] != "extra_forbidden":
         return values.explain(error)
     *above, name = error["loc"]
@@ -273,7 +278,7 @@ def _explain(error: ErrorDetails) -> str:
 
 
 def _contradictions(data: Data, known: Iterable[str]) -> Iterator[tuple[MemberPath, str]]:
-    """What is wrong with members that are right by themselves."""
+    """Problems with members that are valid alone but not together."""
     services = _mapping(data, "services")
     for name, described in services.items():
         if isinstance(described, dict):
@@ -297,7 +302,7 @@ def _mapping(data: Data, name: str) -> dict[str, Data]:
 
 
 def _contradictions_of_service(described: dict[str, Data]) -> Iterator[tuple[MemberPath, str]]:
-    """What a service has and cannot have, or has not and must."""
+    """Keys that a service has but may not have, or lacks but needs."""
     kind = described.get("auth", "passthrough")
     if described.get("provider", "vertex") != "vertex":
         kind = described["provider"]

@@ -1,6 +1,6 @@
-"""Google credentials of our own: key files of service accounts, and application default credentials.
+"""The proxy's own Google credentials: key files of service accounts, and application default credentials.
 
-They are found and checked here; access tokens are made of them in `addons/tokens.py`.
+This module finds and checks them; `addons/tokens.py` gets access tokens with them.
 """
 
 import json
@@ -22,7 +22,7 @@ from addons.configuration import values
 
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 KEY_FIELDS = ("client_email", "private_key", "token_uri")
-"""What a key file cannot do without."""
+"""Members that a key file must have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Key:
     """The key file of a service account."""
 
     info: Mapping[str, str] = field(repr=False)
-    """The file's members, read-only, as google-auth takes them. The private key is one of them."""
+    """The members of the key file, read-only, in the form that google-auth takes. They include the private key."""
 
     @property
     def project(self) -> str | None:
@@ -38,13 +38,13 @@ class Key:
         return self.info.get("project_id")
 
     def credentials(self) -> Credentials:
-        """Google-auth's, new ones every time."""
+        """New google-auth credentials for this key."""
         made: Credentials = service_account.Credentials.from_service_account_info(self.info, scopes=[SCOPE])
         return made
 
 
 def read_key(path: Path) -> Key:
-    """Reads a key file, and signs with it once. Raises ValueError, which quotes nothing of the file."""
+    """Read a key file, and check that its private key can sign. Raises ValueError, which quotes nothing of the file."""
     try:
         info = json.loads(path.read_bytes())
     except OSError as e:
@@ -66,24 +66,25 @@ def read_key(path: Path) -> Key:
     try:
         crypt.RSASigner.from_service_account_info(info).sign(b"vertex-tap")
     except Exception as e:
-        # What is wrong with a PEM has many types, and messages that may quote it.
+        # A broken PEM raises many types of errors, whose messages may quote it.
         raise ValueError(f"{path}: its private_key cannot sign; download the key again") from e
     return Key(MappingProxyType(info))
 
 
 DefaultCredentials = Callable[[], tuple[Credentials, str | None]]
-"""Gives application default credentials and their project. Raises ValueError where there are none."""
+"""Returns application default credentials and their project. Raises ValueError if there are none."""
 
 
 def default_credentials() -> tuple[Credentials, str | None]:
-    """The application default credentials of this machine, and their project if it is known. Raises ValueError."""
+    """The application default credentials of this machine, and their project if it is known. Raises ValueError if there
+    are none."""
     try:
         with warnings.catch_warnings():
-            # google-auth warns of a user's credentials, which may be just what is wanted.
+            # google-auth warns about credentials of a user, which may be what is wanted.
             warnings.simplefilter("ignore")
             found, project = google.auth.default(scopes=[SCOPE])
     except Exception:
-        # google-auth raises many types for a file that is not one of its own.
+        # google-auth raises many types of errors for a file that it cannot read.
         if file := os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"):
             raise ValueError(
                 f"{file} (GOOGLE_APPLICATION_CREDENTIALS) holds no application default credentials"

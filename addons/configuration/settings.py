@@ -1,6 +1,6 @@
-"""The options: their table, what they are read into, and what cannot stand beside what.
+"""The options: their table, the types they are parsed to, and which of them exclude each other.
 
-`read` makes one `Configuration` of the options, the environment and the YAML file. Every problem is told at once.
+`read` makes one `Configuration` of the options, the environment and the YAML file. It reports all problems at once.
 """
 
 import functools
@@ -78,18 +78,18 @@ OPTIONS = {
     "usage_db": ("usage.db", "The ledger, an SQLite file."),
     "usage_tags": ("", "Request headers (comma list) whose values become tags, such as x-team."),
 }
-"""Name -> default and help."""
+"""Option name -> its default and its help text."""
 
 ENVIRONMENT = {
     "vertex_credentials": "GOOGLE_APPLICATION_CREDENTIALS",
     "vertex_api_key": "VERTEX_API_KEY",
     "openai_api_key": "OPENAI_API_KEY",
 }
-"""Option -> the variable that is used where the option is not set, if other options ask for it."""
+"""Option -> the environment variable that replaces it if it is empty and another option needs it."""
 INJECTING = ("service_account", "adc", "express")
-"""Values of `vertex_auth` with which calls get credentials that the client does not have."""
+"""Values of `vertex_auth` for which the proxy adds credentials of its own to calls."""
 NEEDS = {"service_account": "vertex_credentials", "express": "vertex_api_key"}
-"""`vertex_auth` -> the option that it cannot do without."""
+"""`vertex_auth` -> the option that it requires."""
 SINGLE = (
     "vertex_auth",
     "vertex_credentials",
@@ -98,7 +98,7 @@ SINGLE = (
     "vertex_location",
     "openai_mode",
 )
-"""The options that describe the service `default`, which the file may describe instead."""
+"""The options that describe the service `default`. If the file describes that service, they must not be set."""
 
 
 # Single values
@@ -120,7 +120,7 @@ def _base_paths(paths: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _longest_first(paths: Iterable[str]) -> tuple[str, ...]:
-    """Base paths, each once, in the order in which they are tried: the longest that matches is stripped."""
+    """Base paths without duplicates, longest first: the longest one that matches is stripped."""
     return tuple(sorted(dict.fromkeys(paths), key=len, reverse=True))
 
 
@@ -165,7 +165,7 @@ _CommaList = Annotated[tuple[str, ...], BeforeValidator(_comma_list)]
 
 
 class Settings(BaseModel):
-    """The options, parsed: one member for each row of `OPTIONS`."""
+    """The parsed options: one field for each entry of `OPTIONS`."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
@@ -179,53 +179,54 @@ class Settings(BaseModel):
     openai_endpoint: Annotated[Endpoint, BeforeValidator(values.endpoint)]
     openai_api_key: Annotated[str, AfterValidator(values.api_key), Field(repr=False)]
     gateway_base_path: Annotated[_CommaList, AfterValidator(_base_paths)]
-    """The longest first; in a `Configuration` with those of the file's routes."""
+    """Longest first. In a `Configuration` this includes the base paths of the file's routes."""
     gateway_config: Annotated[Path | None, BeforeValidator(_file)]
     usage_db: Annotated[Path, BeforeValidator(_ledger)]
     usage_tags: Annotated[_CommaList, AfterValidator(_tags)]
 
     @property
     def names_openai_endpoint(self) -> bool:
-        """Whether `openai_endpoint` is not at its default."""
+        """Whether `openai_endpoint` differs from its default."""
         return self.openai_endpoint != _endpoint(OPTIONS["openai_endpoint"][0])
 
     @property
     def openai_key(self) -> str | None:
-        """The key with which OpenAI's models answer calls on Vertex paths; None where calls are only observed."""
+        """The API key for calls of OpenAI's models on Vertex paths; None in the mode `observe`."""
         return self.openai_api_key or None if self.openai_mode != "observe" else None
 
 
-# Who may come in
+# Who can connect
 
 
 LOOPBACK = "127.0.0.1"
 
 
 class Listening(NamedTuple):
-    """What mitmproxy's own options say of who may come in, and whom we trust."""
+    """What mitmproxy's own options say about who can connect, and which upstreams are trusted."""
 
     modes: Sequence[mode_specs.ProxyMode]
     host: str
-    """Where modes listen that name no host of their own."""
+    """The address for modes that name none of their own."""
     insecure: bool
-    """Whether the certificates of upstreams are not verified."""
+    """Whether certificates of upstreams are left unverified."""
 
 
 NOBODY = Listening((), "", False)
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is an address that can only be this machine, or `localhost`."""
+    """Whether `host` is a loopback address or `localhost`."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
         return host == "localhost"
-    # ::ffff:127.0.0.1, which Python 3.11 does not take for one.
+    # Python 3.11 does not count ::ffff:127.0.0.1 as a loopback address.
     return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 def _is_here(host: str) -> bool:
-    """Whether to listen at a host is to listen on this machine only: by its name in /etc/hosts, for instance."""
+    """Whether a listener at `host` can only be reached from this machine. Host names are looked up, such as in
+    /etc/hosts."""
     if is_loopback(host):
         return True
     try:
@@ -239,8 +240,7 @@ def _is_here(host: str) -> bool:
 
 
 class Configuration(NamedTuple):
-    """What the proxy is told to do. Nothing in it changes: a call keeps the one that was there when it came, and what
-    is read later is another one."""
+    """The complete configuration. It never changes: if the options are read again, calls under way keep the old one."""
 
     settings: Settings
     gateway: Gateway
@@ -249,9 +249,9 @@ class Configuration(NamedTuple):
 def read(
     given: Mapping[str, str], unknown: Sequence[str], listening: Listening = NOBODY, unusable: Sequence[str] = ()
 ) -> Configuration:
-    """Read what the options say, by name as text, and the file that they name.
+    """Parse the options (name -> text), and the file that they name.
 
-    `unknown` are names of options that there are not; `unusable` are problems that are known already. Raises
+    `unknown` are names of options that do not exist; `unusable` are messages about problems found before. Raises
     ConfigurationError.
     """
     for name, variable in ENVIRONMENT.items():
@@ -287,15 +287,15 @@ def read(
 
 
 def _asks_for(given: Mapping[str, str], name: str) -> bool:
-    """Whether other options ask for one that may be in the environment."""
+    """Whether other options need this one, so that it may come from the environment."""
     if name == "openai_api_key":
         return given["openai_mode"] != "observe"
     return NEEDS.get(given["vertex_auth"]) == name
 
 
 def contradictions(given: Mapping[str, str], listening: Listening, injects: bool) -> Iterator[str]:
-    """What is wrong with options that are right by themselves. `injects` is whether any service gives calls
-    credentials that the client does not have."""
+    """Problems with options that are valid alone but not together. `injects` is whether any service adds the proxy's
+    own credentials."""
     auth = given["vertex_auth"]
     if (needed := NEEDS.get(auth)) and not (given[needed] or os.environ.get(ENVIRONMENT[needed])):
         yield f"{needed}: vertex_auth={auth} needs it; set it, or {ENVIRONMENT[needed]} in the environment"
@@ -320,8 +320,8 @@ def contradictions(given: Mapping[str, str], listening: Listening, injects: bool
 
 
 def _gateway(settings: Settings, file: GatewayFile | None) -> Gateway:
-    """The services, routes, aliases and models that the options and the file describe. Raises ValueError where there
-    are no application default credentials."""
+    """The services, routes, aliases and models that the options and the file describe. Raises ValueError if application
+    default credentials are needed and there are none."""
     by_file = file.described if file else DescribedGateway()
     default_credentials = functools.cache(identity.default_credentials)
     by_options = DescribedService.model_construct(

@@ -1,7 +1,7 @@
-"""Checks of single values, wherever they stand: in an option, in the YAML file, in the path of a call.
+"""Checks of single values from options, the YAML file or request paths.
 
-Each takes text and gives the value. What cannot be used raises ValueError with a message that says what to write
-instead, such as `write a URL such as https://example.com/v1`.
+Each function takes text and returns the parsed value. For an invalid one it raises ValueError with a message that says
+what to write instead, such as `write a URL such as https://example.com/v1`.
 """
 
 import difflib
@@ -16,17 +16,17 @@ from metering.paths import vertex_host
 
 
 class Endpoint(NamedTuple):
-    """Where an API is, such as `https://example.com/v1`."""
+    """The base URL of an API, such as `https://example.com/v1`."""
 
     scheme: str
     host: str
     port: int
     path: str
-    """Without a slash at its end; empty for the root."""
+    """Without a trailing slash; empty for the root."""
 
 
 def endpoint(text: str) -> Endpoint:
-    """Raises ValueError."""
+    """Parse the base URL of an API. Raises ValueError."""
     url = urlsplit(text)
     try:
         port = url.port
@@ -45,14 +45,14 @@ _PROJECT = re.compile(r"(?:[a-z][a-z0-9.-]{1,61}:)?[a-z0-9](?:[a-z0-9-]{0,61}[a-
 
 
 def project(text: str) -> str:
-    """A project's id or number. Raises ValueError: it becomes part of a path."""
+    """Check the id or number of a Google Cloud project, which becomes part of a path. Raises ValueError."""
     if not _PROJECT.fullmatch(text):
         raise ValueError("write the id of a Google Cloud project, such as my-project-123")
     return text
 
 
 def location(text: str) -> str:
-    """A location of Vertex AI. Raises ValueError: it becomes part of a host."""
+    """Check a location of Vertex AI, which becomes part of a host name. Raises ValueError."""
     try:
         vertex_host(text)
     except ValueError:
@@ -61,7 +61,7 @@ def location(text: str) -> str:
 
 
 def api_key(text: str) -> str:
-    """Raises ValueError, which does not quote the key: it becomes part of a header."""
+    """Check an API key, which becomes part of a header. Raises ValueError, which does not quote the key."""
     if not re.fullmatch(r"[!-~]*", text):
         raise ValueError("holds what no API key has, such as a space or a line break; copy it again")
     return text
@@ -71,7 +71,7 @@ def api_key(text: str) -> str:
 
 
 def suggestion(name: str, names: Iterable[str]) -> str:
-    """The end of a message about a name that is none of `names`: `; did you mean vertex_auth?`."""
+    """The end of a message about an unknown name, such as `; did you mean vertex_auth?`."""
     near = difflib.get_close_matches(name, list(names), n=1)
     return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(names)}"
 
@@ -84,10 +84,10 @@ _SHAPES = {
     "model_type": "write names and values, such as {name: value}",
     "tuple_type": "write a list, such as [first, second]",
 }
-"""A type of pydantic's errors -> our message."""
+"""Type of a pydantic error -> the message for it."""
 
 
 def explain(error: ErrorDetails) -> str:
-    """One error of pydantic's as what to write instead."""
+    """A pydantic error as a message that says what to write instead."""
     message = error["msg"].removeprefix("Value error, ")
     return _SHAPES.get(error["type"]) or re.sub(r"^Input should be (.*)$", r"write \1", message)

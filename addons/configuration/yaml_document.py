@@ -1,7 +1,7 @@
-"""A YAML file as plain data that knows its lines.
+"""Parses a YAML file into plain data with line numbers.
 
-Every scalar is text, as it is written: `no` is no boolean, `0123` no octal number. Anchors, aliases and tags are
-refused: what a file says is what one reads in it.
+Every scalar is the text as written: `no` is not a boolean, `0123` not an octal number. Anchors, aliases and tags are
+refused, so that the file means what a reader sees.
 """
 
 from collections.abc import Iterator
@@ -15,36 +15,36 @@ from yaml.reader import ReaderError
 
 Data: TypeAlias = str | list["Data"] | dict[str, "Data"]
 MemberPath = tuple[str | int, ...]
-"""The way to a member: names in mappings, places in lists, such as `("routes", 0, "model")`."""
+"""The path to a member: mapping keys and list indexes, such as `("routes", 0, "model")`."""
 
 
 class Problem(NamedTuple):
     """Something that is wrong with a file."""
 
     line: int
-    """From 1."""
+    """Line number, from 1."""
     member: MemberPath
     text: str
-    """What is wrong, or what to write instead; quotes no values."""
+    """What is wrong, or what to write instead. It quotes no values."""
 
 
 @dataclass(slots=True)
 class Document:
-    """What could be read of a file, and what is wrong with the rest."""
+    """The part of a file that could be read, and the problems with the rest."""
 
     data: Data | None = None
     problems: list[Problem] = field(default_factory=list)
     lines: dict[MemberPath, int] = field(default_factory=lambda: {(): 1})
 
     def line(self, path: MemberPath) -> int:
-        """Where a member begins, or the innermost that there is on the way to it. From 1."""
+        """The line (from 1) where a member begins; if it does not exist, that of the innermost member around it."""
         while path not in self.lines:
             path = path[:-1]
         return self.lines[path]
 
 
 def parse(content: bytes) -> Document:
-    """Raises nothing: what is wrong is among the document's `problems`."""
+    """Parse a YAML file. Raises nothing: errors are in the document's `problems`."""
     document = Document()
     try:
         text = content.decode("utf-8-sig")
@@ -75,7 +75,7 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if getattr(event, "anchor", None):
-            # A few of them make a document of any size.
+            # A few aliases can expand to a document of any size.
             raise yaml.MarkedYAMLError(problem="anchors and aliases are not taken", problem_mark=event.start_mark)
         return super().compose_node(parent, index)
 
@@ -84,12 +84,12 @@ _NULL = "tag:yaml.org,2002:null"
 _TAGS = frozenset(
     f"tag:yaml.org,2002:{name}" for name in "str int float bool null timestamp merge value map seq".split()
 )
-"""The tags that YAML gives scalars, lists and mappings without being asked."""
+"""The tags that YAML itself gives to scalars, lists and mappings that are written without one."""
 NO_VALUE = "has no value; write one, or leave it out"
 
 
 def _plain(node: yaml.Node, path: MemberPath, document: Document) -> Data | None:
-    """The data of a node; None for what has no value, which is a problem."""
+    """The data of a node; None if it has no value, which is recorded as a problem."""
     document.lines.setdefault(path, node.start_mark.line + 1)
     if node.tag not in _TAGS:
         document.problems.append(Problem(document.line(path), path, "has a tag; write plain text"))

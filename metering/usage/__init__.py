@@ -1,1 +1,1 @@
-"""How usage is told: a reader for each provider's format, and the table of which call gets which."""
+"""Readers that find the usage in responses, one for each format, and the table of which call gets which."""

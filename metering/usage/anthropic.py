@@ -1,7 +1,8 @@
-"""Claude: rawPredict and streamRawPredict on Vertex, which answer in Anthropic's Messages format.
+"""Reads Claude's responses to rawPredict and streamRawPredict on Vertex, in the format of Anthropic's Messages API.
 
-`input_tokens` leaves out both cache fields, the ledger's does not. In a stream `message_start` carries the input
-and a placeholder for the output; the `output_tokens` of `message_delta` are cumulative and authoritative.
+In this format `input_tokens` excludes both kinds of cache tokens; in the ledger it includes them. In a stream,
+`message_start` has the input and a placeholder for the output. The `output_tokens` of `message_delta` are cumulative,
+and the last one counts.
 """
 
 from metering.call import Reading
@@ -15,6 +16,8 @@ from metering.usage.reader import Reader
 
 
 class AnthropicReader(Reader):
+    """Reads a complete message, or the events of a stream."""
+
     wanted = ERROR_NAMES | frozenset(
         "type message id model usage delta stop_reason content_block input_tokens cache_creation_input_tokens"
         " cache_read_input_tokens cache_creation ephemeral_5m_input_tokens ephemeral_1h_input_tokens output_tokens"
@@ -27,7 +30,7 @@ class AnthropicReader(Reader):
         super().__init__()
         self._usage: dict[str, object] = {}
         self._is_taken = True
-        """Whether the reading has all of the usage."""
+        """Whether the reading contains all usage that has come."""
 
     @property
     def reading(self) -> Reading:
@@ -68,7 +71,7 @@ class AnthropicReader(Reader):
 
 
 def take_usage(reading: Reading, usage: dict[str, object]) -> None:
-    """Put a `usage` object into the columns."""
+    """Put a `usage` object into `reading`."""
     fresh, written, cached, output = (count(usage.get(name)) for name in COUNTS)
     reading.input_tokens = None if fresh is None else fresh + (written or 0) + (cached or 0)
     reading.input_cache_write_tokens = written

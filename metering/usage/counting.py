@@ -1,4 +1,5 @@
-"""Answers that count tokens and use none: Gemini's countTokens and computeTokens, Anthropic's and OpenAI's."""
+"""Reads the responses of operations that only count tokens: Gemini's countTokens and computeTokens, and those of
+Anthropic and OpenAI."""
 
 from metering.call import count
 from metering.json_values import both
@@ -10,6 +11,8 @@ from metering.usage.reader import Reader
 
 
 class CountReader(Reader):
+    """Reads `totalTokens` (Gemini), `input_tokens` (Anthropic, OpenAI) or the token ids of computeTokens."""
+
     wanted = ERROR_NAMES | both("totalTokens inputTokens tokensInfo tokenIds")
 
     def read(self, event: object) -> None:

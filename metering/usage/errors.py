@@ -1,4 +1,4 @@
-"""Errors of every dialect: their code, never their message, which may quote a prompt."""
+"""Reads error codes in every dialect. Messages are never kept, as they may quote a prompt."""
 
 from metering.call import Reading
 from metering.call import count
@@ -10,15 +10,16 @@ RPC_CODES = (
     " RESOURCE_EXHAUSTED FAILED_PRECONDITION ABORTED OUT_OF_RANGE UNIMPLEMENTED INTERNAL UNAVAILABLE DATA_LOSS"
     " UNAUTHENTICATED".split()
 )
-"""google.rpc.Code, by number: in operations, and in the trailers of gRPC."""
+"""The names of google.rpc.Code, by number (googleapis, google/rpc/code.proto). They are in operations and gRPC
+trailers."""
 
 
 ERROR_NAMES = frozenset({"error", "status", "type", "code", "object"})
-"""The members of an answer that `take_error` looks at."""
+"""The members of a response that `take_error` reads."""
 
 
 class ErrorReader(Reader):
-    """The body of a 4xx or 5xx answer, in an array (streamGenerateContent) or not."""
+    """Reads the body of a 4xx or 5xx response, which may be in an array (streamGenerateContent)."""
 
     wanted = ERROR_NAMES
 
@@ -27,10 +28,10 @@ class ErrorReader(Reader):
 
 
 def take_error(reading: Reading, event: object) -> bool:
-    """Whether `event` is an error; its code goes into the reading.
+    """Put the code of an error into `reading`. Returns whether `event` is an error.
 
     Google: `{"error": {"code": 429, "status": "RESOURCE_EXHAUSTED"}}`; OpenAI: `{"error": {"type", "code"}}`;
-    Anthropic: `{"type": "error", "error": {"type"}}`; OpenAI Responses and Mistral: the code at the top.
+    Anthropic: `{"type": "error", "error": {"type"}}`; OpenAI Responses and Mistral: the code at the top level.
     """
     if not isinstance(event, dict):
         return False
@@ -59,15 +60,15 @@ HTTP_CODES = {
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
-"""HTTP status -> google.rpc.Code, as in Google's errors."""
+"""HTTP status -> the google.rpc.Code that Google's errors have with it."""
 
 
 def http_code(status: object) -> str | None:
-    """Google's word for an HTTP status in an error that has no other."""
+    """The google.rpc.Code for an HTTP status, such as `NOT_FOUND` for 404; None if there is none."""
     return HTTP_CODES.get(count(status) or 0)
 
 
 def rpc_code(number: object) -> str:
-    """The name of a google.rpc.Code."""
+    """The name of a google.rpc.Code, such as `NOT_FOUND` for 5; `UNKNOWN` for an invalid number."""
     code = count(number)
     return RPC_CODES[code] if code is not None and code < len(RPC_CODES) else "UNKNOWN"

@@ -1,4 +1,4 @@
-"""Which reader reads the answer to which call: the tables of operations and publishers."""
+"""Chooses the reader for the response to a call, by its operation and publisher."""
 
 import re
 from collections.abc import Callable
@@ -20,15 +20,15 @@ from metering.usage.videos import SubmissionReader
 
 
 class Usage(NamedTuple):
-    """How the usage of a call is found."""
+    """How the usage of a call is read."""
 
     reader: Reader | None
     state: UsageState | None
-    """The `usage_state` of its complete answer; None if the counts decide."""
+    """The `usage_state` of a call with a complete response; None if that depends on the counts."""
 
 
 UNREAD = Usage(None, UsageState.UNSUPPORTED)
-"""For an answer in a format that is not read, or one that takes too much work."""
+"""For a response whose format is unknown, or that takes too much work to read."""
 
 GOOGLE: dict[str, Callable[[], Reader]] = {
     "generateContent": GeminiReader,
@@ -47,7 +47,7 @@ RAW_PREDICT: dict[str, Callable[[], Reader]] = {
     "mistralai": ChatReader,
     "ai21": ChatReader,
 }
-"""By publisher: rawPredict and streamRawPredict speak the publisher's own format."""
+"""Publisher -> its reader. rawPredict and streamRawPredict use the publisher's own format."""
 OPENAI: dict[str, Callable[[], Reader]] = {
     "chat/completions": ChatReader,
     "completions": ChatReader,
@@ -67,11 +67,11 @@ NOT_APPLICABLE = re.compile(
     r"countTokens|computeTokens|fetchPredictOperation|responses/input_tokens|messages/count_tokens"
     r"|(?:cachedContents|models|operations|endpoints|tuningJobs|files)\..*|.*\.(?:list|delete)|models|files(?:/content)?"
 )
-"""Operations whose answers use nothing."""
+"""Operations that use nothing."""
 
 
 def usage_of(target: Target | None, method: str, model: str | None) -> Usage:
-    """The reader for what a call asks, and the `usage_state` of its complete answer."""
+    """The reader for the response to a call, and the `usage_state` if that response is complete."""
     if target is None or target.operation is None or "rpc_service" in target.fields:
         return UNREAD
     reader: Reader | None = None

@@ -1,7 +1,7 @@
-"""OpenAI's formats: chat completions, completions and embeddings; Responses; images.
+"""Reads OpenAI's formats: chat completions, completions, embeddings, Responses, images.
 
-Also spoken by Vertex (`endpoints/openapi`, `endpoints/{id}`, Mistral's rawPredict). There the rules differ: for
-Gemini `completion_tokens` leave the reasoning out. Whether they do is told by the total (metering notes, 1.10).
+Vertex uses them too (`endpoints/openapi`, `endpoints/{id}`, Mistral's rawPredict), with different rules: for Gemini,
+`completion_tokens` may leave out reasoning tokens. `total_tokens` tells whether they do.
 """
 
 from metering.call import Reading
@@ -24,7 +24,7 @@ MODALITIES = {"text_tokens": "text", "image_tokens": "image", "audio_tokens": "a
 
 
 class ChatReader(Reader):
-    """chat/completions, completions, embeddings. A stream ends with `[DONE]`."""
+    """Reads chat/completions, completions and embeddings. A stream ends with `[DONE]`."""
 
     wanted = (
         ERROR_NAMES
@@ -38,7 +38,7 @@ class ChatReader(Reader):
     def __init__(self) -> None:
         super().__init__()
         self._usage: object = None
-        """The last that came, unless the reading has it."""
+        """The latest usage object, until `reading` has taken it."""
 
     @property
     def reading(self) -> Reading:
@@ -68,7 +68,8 @@ class ChatReader(Reader):
 
 
 class ResponsesReader(Reader):
-    """responses. A stream ends with `response.completed`, `.incomplete` or `.failed`, which carry the whole."""
+    """Reads responses. A stream ends with `response.completed`, `.incomplete` or `.failed`, which contain the full
+    response."""
 
     wanted = (
         ERROR_NAMES
@@ -99,7 +100,7 @@ class ResponsesReader(Reader):
 
 
 class ImagesReader(Reader):
-    """images/generations, edits, variations. A stream has one `.completed` event an image."""
+    """Reads images/generations, edits and variations. A stream has one `.completed` event for each image."""
 
     wanted = ERROR_NAMES | USAGE_NAMES | frozenset("data model".split())
 
@@ -122,7 +123,7 @@ class ImagesReader(Reader):
 
 
 def take_names(reading: Reading, answer: object) -> None:
-    """The names that every answer of this family has."""
+    """Put the model, the id and the service tier of a response into `reading`."""
     served = word(member(answer, "model"), 128)
     reading.model_served = served.rpartition("/")[2] if served else reading.model_served
     reading.response_id = word(member(answer, "id"), 128) or reading.response_id
@@ -130,7 +131,7 @@ def take_names(reading: Reading, answer: object) -> None:
 
 
 def take_usage(reading: Reading, usage: object) -> None:
-    """Put a `usage` object of any of these formats into the columns."""
+    """Put a `usage` object, of any of these formats, into `reading`."""
     if not isinstance(usage, dict) or not usage:
         return
 

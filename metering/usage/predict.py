@@ -1,7 +1,7 @@
-"""`:predict`: text embeddings and Imagen, told apart by what the predictions hold.
+"""Reads responses to `:predict`: text embeddings and Imagen, told apart by the members of the predictions.
 
-Embeddings report tokens (`embeddings.statistics.token_count`, typed float); Imagen reports none, its quantity
-is the images, and a filtered image is a prediction without bytes or is missing.
+Embeddings report tokens (`embeddings.statistics.token_count`, as a float). Imagen reports none: its quantity is the
+number of images. For a filtered image, the prediction has no bytes or is missing.
 """
 
 from metering.call import count
@@ -18,6 +18,9 @@ IMAGE_MODELS = ("imagen", "imagegeneration", "imagetext", "virtual-try-on")
 
 
 class PredictReader(Reader):
+    """Reads predictions: `images` if they are images or `model` makes images, otherwise `input_items` and
+    `input_tokens`."""
+
     wanted = ERROR_NAMES | both(
         "predictions embeddings statistics tokenCount bytesBase64Encoded gcsUri mimeType raiFilteredReason metadata"
         " billableCharacterCount modelDisplayName textEmbedding imageEmbedding videoEmbeddings"

@@ -1,4 +1,5 @@
-"""What of a usage object may be stored as it came: numbers and enums under names from this list, nothing else."""
+"""Filters usage objects for the column `usage_raw`: only numbers and enum values under the names in `WORDS` are
+kept."""
 
 import json
 import re
@@ -26,13 +27,13 @@ WORDS = frozenset(
     " sampleCount durationSeconds videos raiMediaFilteredCount".split()
 )
 LARGEST = 4096
-"""Bytes of the stored JSON."""
+"""The most characters of the stored JSON."""
 
 _ENUM = re.compile(r"[A-Z][A-Z0-9_]{0,40}|[a-z][a-z0-9_-]{0,24}")
 
 
 def allowed(usage: dict[str, object]) -> dict[str, object] | None:
-    """The storable part of a usage object; None if there is nothing or far too much of it."""
+    """The part of a usage object that may be stored; None if nothing is left, or far too much."""
     kept = _allowed(usage, depth=4)
     if not isinstance(kept, dict) or not kept or len(json.dumps(kept)) > LARGEST:
         return None

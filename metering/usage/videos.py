@@ -1,7 +1,7 @@
-"""Veo: a submission that names an operation, and polls that see it done, again and again.
+"""Veo: reads the operation that a submission starts, and the polls of that operation.
 
-The quantity is video seconds: the duration that was asked for times the videos that were made. The row of the
-submission is settled by the first poll that sees it done (`Settlement`); polls themselves use nothing.
+The billed quantity is video seconds: the requested duration times the number of videos. The first poll that sees the
+operation done completes the row of the submission (`Settlement`). Polls themselves use nothing.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ LONGEST_NAME = 512
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What a finished operation was, for the row of its submission."""
+    """The result of a finished operation, for the row of its submission. `operation` is its resource name."""
 
     operation: str
     videos: int | None = None
@@ -28,7 +28,7 @@ class Settlement:
 
 
 class SubmissionReader(Reader):
-    """`:predictLongRunning` -> `{"name": "projects/.../operations/..."}`."""
+    """Reads the response to `:predictLongRunning`: `{"name": "projects/.../operations/..."}`."""
 
     wanted = ERROR_NAMES | {"name"}
 
@@ -38,7 +38,8 @@ class SubmissionReader(Reader):
 
 
 class PollReader(Reader):
-    """`:fetchPredictOperation` and `operations.get`. A failed operation is no failure of the poll."""
+    """Reads the response to `:fetchPredictOperation` and `operations.get`. If the operation failed, the poll has
+    not."""
 
     wanted = ERROR_NAMES | both(
         "name done response videos gcsUri bytesBase64Encoded generateVideoResponse generatedSamples"
