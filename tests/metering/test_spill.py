@@ -390,8 +390,8 @@ class TestOtherTroubles:
             db.execute("ALTER TABLE calls RENAME TO calls_2")
         ledger.commit(done(call(id="a")))
         ledger.commit(done(call(id="b")))
-        until(lambda: not ledger.is_well)
-        assert "no such table" in caplog.text
+        until(lambda: "no such table" in caplog.text)
+        assert not ledger.is_well
         assert len(spills(ledger.path)) == 1
         with closing(sqlite3.connect(ledger.path)) as db:
             db.execute("ALTER TABLE calls_2 RENAME TO calls")
