@@ -167,6 +167,20 @@ class Thinking:
     google: Json | None = None
     """Google's ThinkingConfig, as it came."""
 
+    @property
+    def is_off(self) -> bool:
+        return self.effort == "none" or self.budget == 0
+
+    @property
+    def as_effort(self) -> Effort | None:
+        """The effort, or the one that the budget amounts to; None leaves it to the model."""
+        if self.effort or self.budget is None or self.budget < 0:
+            return self.effort
+        return next((effort for effort, most in BUDGETS_OF_EFFORTS.items() if self.budget <= most), "high")
+
+
+BUDGETS_OF_EFFORTS: dict[Effort, int] = {"none": 0, "low": 1024, "medium": 8192}
+"""Effort -> the most tokens of thought that it stands for (Google's page on OpenAI compatibility); more is `high`."""
 
 DEFAULT_TIERS = frozenset({"auto", "default", "standard"})
 """Service tiers that ask for nothing."""

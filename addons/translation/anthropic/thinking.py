@@ -37,7 +37,7 @@ class WrittenThinking(NamedTuple):
 def write_thinking(request: Request, family: Family, messages: list[Message]) -> WrittenThinking:
     """`messages` are those of the request, as they are written. Its notes get what is dropped or assumed."""
     asked = request.thinking or Thinking()
-    off = asked.effort == "none" or asked.budget == 0
+    off = asked.is_off
     # Who thinks cannot be made to call a tool.
     must_call = family.takes_forced_calls and (requires_call(request) or answer_tool_of(request) is not None)
     if not off and (asked.effort or asked.budget is not None or asked.include):
@@ -61,10 +61,7 @@ def _adaptive(asked: Thinking) -> Json:
     # Newer models leave the text of their thoughts out unless they are asked for it.
     display = "omitted" if asked.include is False else "summarized"
     members: Json = {"thinking": {"type": "adaptive", "display": display}}
-    effort = asked.effort
-    if effort is None and asked.budget is not None and asked.budget > 0:
-        effort = next((name for name in ("low", "medium") if asked.budget <= BUDGETS[name]), "high")
-    if effort:
+    if effort := asked.as_effort:
         members["output_config"] = {"effort": "low" if effort == "minimal" else effort}
     return members
 

@@ -17,17 +17,16 @@ def thinking_config(thinking: Thinking, family: Family) -> Json | None:
     """The `thinkingConfig` of a request; None if there is nothing to say, or the family takes none."""
     if not family.budgets and not family.levels:
         return None
-    off = thinking.effort == "none" or thinking.budget == 0
     config: Json = {}
     if family.levels:
-        if (effort := thinking.effort or effort_of(thinking.budget)) is not None:
+        if (effort := thinking.as_effort) is not None:
             config["thinkingLevel"] = _level(effort, family.levels)
     elif family.budgets:
         budget = thinking.budget if thinking.budget is not None else thinking.effort and BUDGETS[thinking.effort]
         if isinstance(budget, int):
             config["thinkingBudget"] = _budget_within(budget, family)
     asked = thinking.effort is not None or thinking.budget is not None
-    if not off and (thinking.include or (asked and thinking.include is None)):
+    if not thinking.is_off and (thinking.include or (asked and thinking.include is None)):
         config["includeThoughts"] = True
     elif thinking.include is False:
         config["includeThoughts"] = False
@@ -51,13 +50,6 @@ def _budget_within(budget: int, family: Family) -> int:
         return max(budget, -1)
     least, most = family.budgets
     return min(max(budget, least), most)
-
-
-def effort_of(budget: int | None) -> Effort | None:
-    """The effort that a budget of tokens amounts to, where budgets are not taken; None leaves it to the model."""
-    if budget is None or budget < 0:
-        return None
-    return next((effort for effort in ("none", "low", "medium") if budget <= BUDGETS[effort]), "high")
 
 
 def _level(effort: Effort, levels: tuple[str, ...]) -> str:

@@ -23,7 +23,6 @@ from addons.translation.conversation import ToolChoice
 from addons.translation.conversation import ToolResult
 from addons.translation.conversation import Written
 from addons.translation.errors import InvalidRequest
-from addons.translation.gemini.thinking import effort_of
 from addons.translation.openai_chat.parts import extra_content
 from addons.translation.openai_chat.parts import url_of
 from addons.translation.openai_chat.parts import write_call
@@ -133,7 +132,7 @@ def _write_choice(choice: ToolChoice) -> object:
 
 
 def _write_thinking(request: Request, thinking: Thinking, notes: Notes) -> Json:
-    effort = thinking.effort or effort_of(thinking.budget)
+    effort = thinking.as_effort
     if thinking.include is not None:
         notes.drop(request.named("include", thinking.param))
     if effort is None or not _DOES_NOT_REASON.match(request.model):

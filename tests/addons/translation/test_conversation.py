@@ -7,6 +7,7 @@ from addons.translation.conversation import Media
 from addons.translation.conversation import Notes
 from addons.translation.conversation import Request
 from addons.translation.conversation import Text
+from addons.translation.conversation import Thinking
 from addons.translation.conversation import Thought
 from addons.translation.conversation import ToolCall
 from addons.translation.conversation import ToolResult
@@ -42,6 +43,16 @@ def test_a_client_has_its_own_names() -> None:
         "n",
         "messages",
     )
+
+
+@pytest.mark.parametrize(
+    ("budget", "effort"),
+    [(None, None), (-1, None), (0, "none"), (1024, "low"), (1025, "medium"), (8192, "medium"), (8193, "high")],
+)
+def test_efforts(budget: int | None, effort: str | None) -> None:
+    assert Thinking(budget=budget).as_effort == effort
+    assert Thinking("high", budget).as_effort == "high"
+    assert Thinking(budget=budget).is_off == (budget == 0)
 
 
 def test_what_is_to_be_remembered() -> None:

@@ -9,7 +9,6 @@ from addons.translation.gemini.families import FAMILIES
 from addons.translation.gemini.families import Family
 from addons.translation.gemini.families import family_of
 from addons.translation.gemini.thinking import drop_budget_or_level
-from addons.translation.gemini.thinking import effort_of
 from addons.translation.gemini.thinking import thinking_config
 
 Json = dict[str, Any]
@@ -90,14 +89,6 @@ def test_configs(model: str, thinking: Thinking, expected: Json | None) -> None:
 def test_a_budget_and_a_level(model: str, config: Json | None, left: Json | None, gone: str | None) -> None:
     assert drop_budget_or_level(config, family_of(model)) == gone
     assert config == left
-
-
-@pytest.mark.parametrize(
-    ("budget", "effort"),
-    [(None, None), (-1, None), (0, "none"), (1024, "low"), (1025, "medium"), (8192, "medium"), (8193, "high")],
-)
-def test_efforts(budget: int | None, effort: str | None) -> None:
-    assert effort_of(budget) == effort
 
 
 thinkings = st.builds(
