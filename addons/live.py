@@ -78,7 +78,9 @@ class Live:
             document["setup"]["model"] = f"{parent(service)}{model}".removeprefix("/")
         except Exception as e:
             # Google will say what is wrong with it.
-            logger.warning("vertex-tap: a Live setup could not be read (%s)", type(e).__name__)
+            logger.warning(
+                "vertex-tap: the setup message of a Live connection could not be read (%s)", type(e).__name__
+            )
             return content
         exchange.learn(project=service.project, location=service.location)
         return json.dumps(document).encode()

@@ -59,4 +59,4 @@ class Budget:
         """Raises TooMuchWork."""
         self._left -= cost * times
         if self._left < 0:
-            raise TooMuchWork("it unpacks to far more than its size, or is far denser than messages are")
+            raise TooMuchWork("it unpacks to far more than its size, or has far too many tiny parts")
