@@ -22,11 +22,11 @@ from addons.translation.errors import refusal
 from metering.call import ErrorType
 
 OTHER_NAME = (
-    "This proxy adds credentials of its own, so it is called by a name of this machine, such as localhost or"
-    " 127.0.0.1, or by the name that it listens at, and not by that in the Host header."
+    "This proxy adds its own credentials, so the Host header must be a name of this machine, such as localhost or"
+    " 127.0.0.1, or the name that the proxy listens on."
 )
-FOREIGN = "Calls with the credentials of this proxy are not taken from web pages of other sites."
-ECHOED = "TRACE would show the credentials of this proxy to whoever asks."
+FOREIGN = "This proxy adds its own credentials, so it refuses calls from web pages of other sites."
+ECHOED = "TRACE is refused: its answer would show the credentials that this proxy adds."
 
 
 class Access:
@@ -49,7 +49,9 @@ class Access:
             # Otherwise mitmproxy would replace the client's Host before the first hook. `route` replaces it later.
             ctx.options.update(keep_host_header=True)
         elif not ctx.options.keep_host_header:
-            raise exceptions.OptionsError("keep_host_header: with your credentials calls are judged by Host; leave it")
+            raise exceptions.OptionsError(
+                "keep_host_header: the proxy adds credentials, and so checks Host; leave it on"
+            )
 
     @fails_closed
     def requestheaders(self, flow: http.HTTPFlow) -> None:
@@ -165,7 +167,7 @@ def misleading(target: str) -> str | None:
     """
     path = target.partition("?")[0]
     if _NO_URL.search(target) or _NO_PATH.search(path):
-        return "has characters that no URL has"
+        return "has characters that are not allowed in a URL"
     for _ in range(DECODINGS):
         plain = normalize("NFKC", path)
         if problem := next((problem for pattern, problem in PROBLEMS if pattern.search(plain)), None):
@@ -177,11 +179,11 @@ def misleading(target: str) -> str | None:
         if decoded == path:
             return None
         path = decoded
-    return "is percent-encoded many times"
+    return "is percent-encoded too many times"
 
 
 def _not_this_path(exchange: Exchange, problem: str) -> Failure:
-    message = f"The path {problem}, so that it may not mean what it seems to. Nothing was sent."
+    message = f"The path {problem}, so servers may read it in different ways. Nothing was sent."
     if problem == EMPTY and exchange.speaks_openai:
         # The same error as for any other unknown path below /v1.
         return Failure(404, message, "UNKNOWN_URL")

@@ -75,7 +75,7 @@ def query_of(request: http.Request) -> str:
     return mark + query
 
 
-NOT_TRUSTED = "The upstream is no host of Google's with TLS, so nothing was sent there."
+NOT_TRUSTED = "The upstream is not a Google host with TLS, so nothing was sent."
 
 
 def may_have_credentials(flow: http.HTTPFlow, settings: Settings) -> bool:

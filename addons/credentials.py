@@ -152,8 +152,8 @@ class Credentials:
 
 
 UNKNOWN_KEY = (
-    "Vertex AI takes Google's access tokens and API keys. Send one of these, or set vertex_auth so that the proxy has"
-    " credentials of its own."
+    "Vertex AI accepts only access tokens and API keys of Google. Send one of these, or set vertex_auth so that the"
+    " proxy adds its own credentials."
 )
 KEY_HEADERS = {"vertex": ("x-goog-api-key", "{}"), "openai": ("authorization", "Bearer {}")}
 """Provider -> the header for the proxy's API key, and the template of its value."""

@@ -46,7 +46,7 @@ class Entrance:
             ctx.options.update(**FIXED)
             _raise_file_limit()
         elif changed := [name for name in sorted(updated & FIXED.keys()) if getattr(ctx.options, name) != FIXED[name]]:
-            raise exceptions.OptionsError(f"{', '.join(changed)}: vertex-tap serves calls only as it has set this")
+            raise exceptions.OptionsError(f"{', '.join(changed)}: vertex-tap needs the value that it has set; leave it")
 
     def running(self) -> None:
         for line in self._directions():
@@ -77,8 +77,8 @@ class Entrance:
                 if _is_reverse(server.mode):
                     base = self._options.configuration.settings.gateway_base_path
                     yield (
-                        f"point clients at {here}{base[0] if base else ''} (base_url); where they insist on TLS,"
-                        f" as Python's Live does, let them trust {bundle}; {ledger}"
+                        f"point clients at {here}{base[0] if base else ''} (base_url); clients that need TLS,"
+                        f" such as Python's Live, must trust {bundle}; {ledger}"
                     )
                 else:
                     yield (

@@ -80,7 +80,9 @@ class Live:
             document["setup"]["model"] = f"{parent(service)}{model}".removeprefix("/")
         except Exception as e:
             # The message is sent as it is, and Google reports what is wrong with it.
-            logger.warning("vertex-tap: a Live setup could not be read (%s)", type(e).__name__)
+            logger.warning(
+                "vertex-tap: the setup message of a Live connection could not be read (%s)", type(e).__name__
+            )
             return content
         exchange.learn(project=service.project, location=service.location)
         return json.dumps(document).encode()

@@ -40,17 +40,17 @@ LOST_MODEL = (
 
 
 UNKNOWN = (
-    "This path is none of Vertex AI's, and none of OpenAI's that are known here. OpenAI's are below /v1, such as"
+    "This path is not known, neither as Vertex AI's nor as OpenAI's. OpenAI's paths begin with /v1, such as"
     " /v1/chat/completions."
 )
 _VERTEX = re.compile(r"/(?:projects|publishers)/")
 NO_MESSAGES = (
-    "Anthropic's Messages API is not served here. Claude on Vertex AI answers on its own paths: set"
+    "Anthropic's Messages API is not available here. Claude on Vertex AI has other paths: set"
     " CLAUDE_CODE_USE_VERTEX=1, or use AnthropicVertex."
 )
 OF_ANOTHER = (
-    "This call has a credential of {issuer}, and its path leads to {host}, which may not see it. Nothing was sent. Send"
-    " the credential that belongs to the path, or ask on a path of its own API."
+    "This call has a credential of {issuer}, but its path leads to {host}, which must not see it. Nothing was sent."
+    " Send a credential for that host, or use a path of the API that the credential belongs to."
 )
 
 
@@ -177,7 +177,7 @@ def _in_project(path: str, target: Target, service: Service) -> str:
         try:
             check(target.fields.get(name, "global"))
         except ValueError as e:
-            raise ValueError(f"The {name} in the path is none: {e}.") from None
+            raise ValueError(f"The {name} in the path is not valid: {e}.") from None
     if "rpc" in target.fields or "project" in target.fields or service.api_key or _is_catalogue(target):
         return path
     version = target.fields.get("version")

@@ -156,7 +156,7 @@ class Tap:
         try:
             step(*args)
         except DecodingError:
-            logger.warning("vertex-tap: an answer is not metered: it is not in the coding that it names")
+            logger.warning("vertex-tap: an answer is not metered: its body does not match its content-encoding")
             self._give_up()
         except TooMuchWork as e:
             logger.warning("vertex-tap: an answer is not metered: %s", e)

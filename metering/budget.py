@@ -61,4 +61,4 @@ class Budget:
         """Take `times` times `cost` from the budget. Raises TooMuchWork if it is used up."""
         self._left -= cost * times
         if self._left < 0:
-            raise TooMuchWork("it unpacks to far more than its size, or is far denser than messages are")
+            raise TooMuchWork("it unpacks to far more than its size, or has far too many tiny parts")

@@ -27,14 +27,16 @@ def check(path: Path) -> None:
     if path.is_dir():
         raise LedgerError(f"{path} is a directory; name a file in it, such as {path / 'usage.db'}")
     if not path.absolute().parent.is_dir():
-        raise LedgerError(f"there is no directory {path.parent}; make it or name another file")
+        raise LedgerError(f"there is no directory {path.parent}; create it or name another file")
     if not os.access(path.absolute().parent, os.W_OK | os.X_OK):
-        raise LedgerError(f"no files can be made in {path.absolute().parent}; change its rights or name another file")
+        raise LedgerError(
+            f"no files can be created in {path.absolute().parent}; change its permissions or name another file"
+        )
     if path.exists():
         if not path.is_file():
-            raise LedgerError(f"{path} is no file; name another one")
+            raise LedgerError(f"{path} is not a regular file; name another one")
         if not os.access(path, os.R_OK | os.W_OK):
-            raise LedgerError(f"{path} cannot be read and written; change its rights or name another file")
+            raise LedgerError(f"{path} cannot be read and written; change its permissions or name another file")
         with closing(_open_for_reading(path)):
             pass
 
@@ -122,7 +124,7 @@ def _version(db: sqlite3.Connection, path: Path) -> int:
         " (SELECT count(*) FROM sqlite_master WHERE name = 'calls') FROM pragma_user_version"
     ).fetchone()
     if tables and not (version and calls):
-        raise LedgerError(f"{path} is a database of something else; name another file")
+        raise LedgerError(f"{path} is the database of another program; name another file")
     if version > VERSION:
         raise LedgerError(
             f"{path} was written by a newer vertex-tap (ledger version {version}, this one knows {VERSION});"

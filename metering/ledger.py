@@ -273,15 +273,15 @@ class Ledger:
         if self._said == said:
             return
         if self._trouble is None and not waiting:
-            logger.warning("vertex-tap: %s takes rows again", self.path)
+            logger.warning("vertex-tap: %s can be written again", self.path)
             return
         where = f"in memory ({waiting}): {self._spill.trouble}" if waiting else f"in {self._spill.path}"
-        logger.warning("vertex-tap: %s takes no rows (%s); they wait %s", self.path, self._trouble or "busy", where)
+        logger.warning("vertex-tap: %s cannot be written (%s); rows wait %s", self.path, self._trouble or "busy", where)
 
     def _say_lost(self, pause_s: float) -> None:
         lost, now = self._spill.lost, time.monotonic()
         if lost > self._lost_said and now - self._lost_said_at >= pause_s:
-            logger.error("vertex-tap: %d rows are lost so far, as no file takes them", lost)
+            logger.error("vertex-tap: %d rows are lost so far, as no file can be written", lost)
             self._lost_said, self._lost_said_at = lost, now
 
 
@@ -306,7 +306,7 @@ def _repair(db: sqlite3.Connection, path: Path) -> None:
                 try:
                     fold_file(db, path, instance)
                 except OSError as e:
-                    logger.warning("vertex-tap: rows that were spilled are left where they are: %s", e)
+                    logger.warning("vertex-tap: a spill file cannot be used, and is left where it is: %s", e)
     open_rows = {str(row[0]) for row in db.execute("SELECT DISTINCT instance FROM calls WHERE state = 'open'")}
     for instance in sorted(open_rows | {*companions.instances(path, "lock")}):
         with _dead(path, instance) as is_dead:
@@ -327,7 +327,7 @@ def _dead(path: Path, instance: str) -> Iterator[bool]:
     except BlockingIOError:
         yield False
     except OSError as e:
-        logger.warning("vertex-tap: a lock is left where it is: %s", e)
+        logger.warning("vertex-tap: a lock file cannot be used, and is left where it is: %s", e)
         # A directory cannot be a lock, so no process holds it.
         yield isinstance(e, IsADirectoryError)
     else:

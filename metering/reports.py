@@ -81,7 +81,7 @@ def _instant(text: str, zone: tzinfo, now: datetime) -> int:
         try:
             when = datetime.fromisoformat(text)
         except ValueError:
-            raise ReportError(f"{text!r} is no time; write 7d, 24h, 2026-11-20 or 2026-11-20T09:30") from None
+            raise ReportError(f"{text!r} is not a time; write 7d, 24h, 2026-11-20 or 2026-11-20T09:30") from None
         when = when if when.tzinfo else when.replace(tzinfo=zone)
     return microseconds(when)
 
@@ -96,7 +96,7 @@ def time_zone(name: str) -> tzinfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, IsADirectoryError):
-        raise ReportError(f"{name!r} is no time zone; write an IANA name such as Europe/Berlin") from None
+        raise ReportError(f"{name!r} is not a time zone; write an IANA name such as Europe/Berlin") from None
 
 
 def keys(text: str) -> tuple[str, ...]:
@@ -104,7 +104,7 @@ def keys(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     for name in names:
         if name not in KEYS and not re.fullmatch(r"tag:[A-Za-z0-9-]+", name):
-            raise ReportError(f"cannot group by {name!r}; there are {', '.join(KEYS)} and tag:NAME")
+            raise ReportError(f"cannot group by {name!r}; choose from {', '.join(KEYS)} and tag:NAME")
     return names
 
 

@@ -19,8 +19,8 @@ _KNOWN_USAGE = ", ".join(f"'{state}'" for state in UsageState)
 _KNOWN_KINDS = ", ".join(f"'{kind}'" for kind in AttemptKind)
 
 INVARIANTS = {
-    "states are of the vocabulary": f"state NOT IN ({_KNOWN_STATES})",
-    "usage states are of the vocabulary": f"usage_state NOT IN ({_KNOWN_USAGE})",
+    "states are known ones": f"state NOT IN ({_KNOWN_STATES})",
+    "usage states are known ones": f"usage_state NOT IN ({_KNOWN_USAGE})",
     "only open calls have no usage state": "(usage_state IS NULL) <> (state = 'open')",
     "closed calls have an end": "ended_at IS NULL AND state NOT IN ('open', 'lost')",
     "final usage has a count": f"usage_state = 'final' AND coalesce({', '.join(COUNTED)}) IS NULL",
@@ -33,7 +33,7 @@ INVARIANTS = {
 _SUMMED = " OR ".join(f"{name} IS NOT (SELECT sum({name}) FROM attempts WHERE call_id = calls.id)" for name in COUNTED)
 _TRIED = "id IN (SELECT call_id FROM attempts)"
 OF_ATTEMPTS = {
-    "attempts are of calls": "attempts WHERE call_id NOT IN (SELECT id FROM calls)",
+    "attempts belong to calls": "attempts WHERE call_id NOT IN (SELECT id FROM calls)",
     "attempts are numbered from 1": "(SELECT call_id FROM attempts GROUP BY 1"
     " HAVING min(n) <> 1 OR max(n) <> count(*))",
     "attempts are of a known kind": f"attempts WHERE kind NOT IN ({_KNOWN_KINDS})",
@@ -59,7 +59,7 @@ def verify(db: sqlite3.Connection, is_alive: Callable[[str], bool]) -> dict[str,
         sound[name] = db.execute(f"SELECT count(*) FROM calls WHERE {broken}").fetchone()[0]
     pruned_before = db.execute("SELECT ifnull(max(value), 0) FROM meta WHERE key = 'pruned_before'").fetchone()[0]
     instances = db.execute("SELECT instance, count(*) FROM calls WHERE state = 'open' GROUP BY 1").fetchall()
-    sound["open calls are of running proxies"] = sum(n for instance, n in instances if not is_alive(instance))
+    sound["open calls belong to running proxies"] = sum(n for instance, n in instances if not is_alive(instance))
     for name, broken in OF_ATTEMPTS.items():
         sound[name] = db.execute(f"SELECT count(*) FROM {broken}").fetchone()[0]
     sound["every row has a number of its own in changed"] = db.execute(
@@ -68,7 +68,7 @@ def verify(db: sqlite3.Connection, is_alive: Callable[[str], bool]) -> dict[str,
     since = int(pruned_before)
     sums, bins = _differences(rollup.groups_of_rollup(db, since), rollup.groups_of_uses(db, since))
     sound["the rollup is the sum of the rows"] = sums
-    sound["the histograms are of the rows"] = bins
+    sound["the histograms match the rows"] = bins
     return sound
 
 

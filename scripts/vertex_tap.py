@@ -49,24 +49,28 @@ def main() -> None:
 @main.command()
 @click.option("--host", show_default="127.0.0.1", help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), show_default="8080", help="Port to listen on.")
-@click.option("--set", "options", multiple=True, metavar="NAME=VALUE", help="Set an option; may be given often.")
+@click.option("--set", "options", multiple=True, metavar="NAME=VALUE", help="Set an option; can be repeated.")
 def serve(host: str | None, port: int | None, options: tuple[str, ...]) -> None:
-    """Run the proxy until it is told to stop."""
+    """Run the proxy until Ctrl-C or SIGTERM."""
     # mitmproxy takes half a second to import, which the other commands need not pay.
     from addons.launch import serve
 
     serve(host, port, options)
 
 
-since_option = click.option("--since", metavar="WHEN", help="First moment: 7d, 24h, or an ISO date or time.")
-until_option = click.option("--until", metavar="WHEN", help="First moment after: the same.")
+since_option = click.option("--since", metavar="WHEN", help="Start of the time span: 7d, 24h, or an ISO date or time.")
+until_option = click.option("--until", metavar="WHEN", help="End of the time span, excluded; written like --since.")
 zone_option = click.option("--tz", default="UTC", show_default=True, metavar="ZONE", help="IANA time zone.")
 ledgers_argument = click.argument("ledgers", nargs=-1, metavar="[LEDGER]...")
 
 
 @main.command()
 @click.argument("arguments", nargs=-1, metavar=f"[{'|'.join(KINDS)}] [LEDGER]...")
-@click.option("--by", metavar="KEYS", help=f"Comma list of {', '.join(reports.KEYS)}, tag:NAME.  [default: model]")
+@click.option(
+    "--by",
+    metavar="KEYS",
+    help=f"Group by a comma-separated list of {', '.join(reports.KEYS)}, tag:NAME.  [default: model]",
+)
 @since_option
 @until_option
 @zone_option
@@ -74,7 +78,7 @@ ledgers_argument = click.argument("ledgers", nargs=-1, metavar="[LEDGER]...")
 def report(
     arguments: tuple[str, ...], by: str | None, since: str | None, until: str | None, tz: str, form: str
 ) -> None:
-    """Sums, percentiles, errors or rows of LEDGER (usage.db; globs are taken)."""
+    """Print sums, percentiles, errors or rows of each LEDGER (usage.db if none is named; globs are expanded)."""
     kind, names = (arguments[0], arguments[1:]) if arguments[:1] and arguments[0] in KINDS else ("usage", arguments)
     with _problems(), _opened(names) as opened:
         zone = reports.time_zone(tz)
@@ -84,7 +88,7 @@ def report(
         columns = reports.columns(kind, grouping)
         if kind == "calls":
             if by is not None:
-                raise reports.ReportError("calls lists rows and takes no --by")
+                raise reports.ReportError("the report of calls lists single calls; leave out --by")
             _write(form, reports.calls(opened, span), columns, lambda rows: _show_calls(rows, zone))
         else:
             make = {"usage": reports.usage, "latency": reports.latency, "errors": reports.errors}[kind]
@@ -106,13 +110,13 @@ def export(ledgers: tuple[str, ...], since: str | None, until: str | None, tz: s
 
 @main.command()
 @ledgers_argument
-@click.option("--older-than", required=True, metavar="AGE", help="Such as 90d or 12h.")
+@click.option("--older-than", required=True, metavar="AGE", help="Delete calls that are older, such as 90d or 12h.")
 def prune(ledgers: tuple[str, ...], older_than: str) -> None:
     """Delete the rows of old calls. Their sums stay in the usage report."""
     with _problems():
         before = reports.ago(older_than, datetime.now(UTC))
         if before is None:
-            raise reports.ReportError(f"--older-than {older_than!r} is no age; write 90d or 12h")
+            raise reports.ReportError(f"--older-than {older_than!r} is not an age; write 90d or 12h")
         for path in _paths(ledgers):
             deleted = database.prune(path, reports.microseconds(before))
             click.echo(f"{path}: {deleted} rows deleted")
@@ -121,7 +125,7 @@ def prune(ledgers: tuple[str, ...], older_than: str) -> None:
 @main.command()
 @ledgers_argument
 def verify(ledgers: tuple[str, ...]) -> None:
-    """Check that ledgers are sound. Exits with 1 if one is not."""
+    """Check ledgers. Exits with 1 if one is damaged."""
     with _problems(), _opened(ledgers) as opened:
         broken = False
         for path, db in zip(_paths(ledgers), opened, strict=True):
@@ -252,7 +256,7 @@ def _show(kind: str, rows: list[Row]) -> None:
         calls, covered = (sum(int(str(row[name])) for row in rows) for name in ("calls", "covered_calls"))
         console.print(f"The sums cover {covered:,} of {calls:,} calls, those whose usage is known in full.")
     if kind == "latency":
-        console.print("In milliseconds.")
+        console.print("Times are in milliseconds.")
 
 
 def _show_calls(rows: Iterable[Row], zone: tzinfo) -> None:
@@ -271,7 +275,7 @@ def _show_calls(rows: Iterable[Row], zone: tzinfo) -> None:
     console = _console()
     console.print(table)
     if last[0][0] > 1:
-        console.print(f"The last {len(last)} of {last[-1][0]:,} calls; --format csv gives all.")
+        console.print(f"The last {len(last)} of {last[-1][0]:,} calls; --format csv prints all.")
 
 
 def _cell(name: str, value: object, missing: str) -> str:

@@ -99,7 +99,7 @@ def _key_in_folder(value: object, info: ValidationInfo) -> Key:
     try:
         return read_key(info.context["folder"] / Path(_text(value)).expanduser())
     except RuntimeError:
-        raise ValueError("names the home of nobody; write another path") from None
+        raise ValueError("names a home directory that does not exist; write another path") from None
 
 
 def _from_environment(name: str) -> str:
@@ -205,12 +205,12 @@ _ONLY = {
     "base_url": ({"openai"}, "provider: openai"),
 }
 """Key of a service -> the kinds of services that may have it, and how error messages name them."""
-_LATER = "is not served yet; leave it out"
+_LATER = "is not supported yet; leave it out"
 _REFUSED = {
     "fallback": _LATER,
     "clients": _LATER,
     "limits": _LATER,
-    "api_key": "keys are never in the file; write api_key_env and the name of an environment variable that holds it",
+    "api_key": "keys cannot be in the file; write api_key_env and the name of the environment variable that holds it",
 }
 """Keys that users may try -> why they are not allowed."""
 
@@ -246,7 +246,7 @@ def read_file(path: Path, known: Iterable[str] = (DEFAULT,)) -> GatewayFile:
     try:
         document = yaml_document.parse(path.expanduser().read_bytes())
     except RuntimeError:
-        raise ConfigurationError([f"{path} names the home of nobody; write another path"]) from None
+        raise ConfigurationError([f"{path} names a home directory that does not exist; write another path"]) from None
     except OSError as e:
         raise ConfigurationError([f"{path} cannot be read ({e.strerror}); name a YAML file"]) from e
     problems, described = document.problems, DescribedGateway()
@@ -262,7 +262,7 @@ def read_file(path: Path, known: Iterable[str] = (DEFAULT,)) -> GatewayFile:
 
 
 def _message(file: Path, problem: Problem) -> str:
-    """An error message such as `gateway.yaml:3: services.prod.auth: is here twice, first in line 2`."""
+    """An error message such as `gateway.yaml:3: services.prod.auth: appears twice, first in line 2`."""
     steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in problem.member if step != "[key]")
     where = "".join(steps).removeprefix(".")
     return f"{file}:{problem.line}: {where + ': ' if where else ''}{problem.text}"
@@ -313,6 +313,6 @@ def _contradictions_of_service(described: dict[str, Data]) -> Iterator[tuple[Mem
     for name in described.keys() & _ONLY.keys():
         kinds, whose = _ONLY[name]
         if kind not in kinds:
-            yield (name,), f"is for {whose}; leave it out"
+            yield (name,), f"is only for {whose}; leave it out"
     if kind == "express" and described.get("openai") == "compatible":
         yield ("openai",), "Vertex's OpenAI endpoint takes no API keys; write convert, or another auth"

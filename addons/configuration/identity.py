@@ -53,21 +53,21 @@ def read_key(path: Path) -> Key:
         where = f" (line {e.lineno}, column {e.colno})" if isinstance(e, json.JSONDecodeError) else ""
         raise ValueError(f"{path} is not JSON{where}; download the key again") from None
     if not isinstance(info, dict):
-        raise ValueError(f"{path} is no JSON object; download the key again")
+        raise ValueError(f"{path} is not a JSON object; download the key again")
     if info.get("type") not in (None, "service_account"):
-        raise ValueError(f"{path} is no key of a service account; set vertex_auth=adc for other credentials")
+        raise ValueError(f"{path} is not the key of a service account; set vertex_auth=adc for other credentials")
     if missing := [name for name in KEY_FIELDS if not isinstance(info.get(name), str) or not info[name]]:
         raise ValueError(f"{path} lacks {', '.join(missing)}; download the key again")
     if info.get("project_id") is not None:
         try:
             values.project(info["project_id"])
         except (ValueError, TypeError):
-            raise ValueError(f"{path}: its project_id is no project; download the key again") from None
+            raise ValueError(f"{path}: its project_id is not valid; download the key again") from None
     try:
         crypt.RSASigner.from_service_account_info(info).sign(b"vertex-tap")
     except Exception as e:
         # A broken PEM raises many types of errors, whose messages may quote it.
-        raise ValueError(f"{path}: its private_key cannot sign; download the key again") from e
+        raise ValueError(f"{path}: its private_key is not usable; download the key again") from e
     return Key(MappingProxyType(info))
 
 
@@ -91,6 +91,6 @@ def default_credentials() -> tuple[Credentials, str | None]:
             ) from None
         raise ValueError(
             "there are no application default credentials here; run `gcloud auth application-default login`, or"
-            " write service_account"
+            " use service_account"
         ) from None
     return found, project

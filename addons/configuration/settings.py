@@ -47,36 +47,39 @@ from metering.paths import api_of
 OPTIONS = {
     "vertex_auth": (
         "passthrough",
-        "Whose credentials Vertex AI sees: passthrough, the client's own; service_account; adc, application"
-        " default credentials; express, an API key.",
+        "Credentials for Vertex AI: passthrough (the client's own), service_account, adc (application default"
+        " credentials), express (an API key).",
     ),
-    "vertex_credentials": ("", "Key file of the service account; else GOOGLE_APPLICATION_CREDENTIALS."),
-    "vertex_api_key": ("", "API key for express; better from the environment: VERTEX_API_KEY."),
-    "vertex_project": ("", "Google Cloud project; else that of the credentials."),
-    "vertex_location": ("global", "Location of calls that name none."),
-    "vertex_endpoint": ("", "Send Vertex calls to this URL instead (a private endpoint, a simulator)."),
+    "vertex_credentials": ("", "Key file of the service account; if not set: GOOGLE_APPLICATION_CREDENTIALS."),
+    "vertex_api_key": ("", "API key for express; better set in the environment: VERTEX_API_KEY."),
+    "vertex_project": ("", "Google Cloud project; if not set: the project of the credentials."),
+    "vertex_location": ("global", "Location for calls that name none."),
+    "vertex_endpoint": (
+        "",
+        "Send Vertex AI calls to this URL instead of Google's hosts (a private endpoint, a simulator).",
+    ),
     "openai_mode": (
         "observe",
-        "What becomes of OpenAI calls: observe, they go to openai_endpoint as they are; convert, Vertex's native"
-        " API answers; compatible, Vertex's own OpenAI endpoint answers.",
+        "OpenAI calls: observe sends them to openai_endpoint, convert makes them native Vertex AI calls, compatible"
+        " sends them to Vertex AI's OpenAI endpoint.",
     ),
     "openai_endpoint": (
         "https://api.openai.com/v1",
-        "Upstream of OpenAI calls; its path replaces the client's leading /v1.",
+        "Where OpenAI calls go; its path replaces the client's leading /v1.",
     ),
     "openai_api_key": (
         "",
-        "API key for openai_endpoint, used only where Vertex calls of OpenAI's models are rewritten towards it;"
-        " better from the environment: OPENAI_API_KEY.",
+        "API key for Vertex AI calls that ask for OpenAI's models; not used if openai_mode is observe; better set in"
+        " the environment: OPENAI_API_KEY.",
     ),
     "gateway_base_path": (
         "",
-        "Prefixes (comma list) that clients put before every path, such as /vertex,/gemini,/api/vertex-ai;"
-        " the longest that matches is stripped.",
+        "Prefixes that clients put before every path, such as /vertex,/gemini,/api/vertex-ai; the longest that"
+        " matches is removed.",
     ),
     "gateway_config": ("", "YAML file with services, routes, aliases and models."),
-    "usage_db": ("usage.db", "The ledger, an SQLite file."),
-    "usage_tags": ("", "Request headers (comma list) whose values become tags, such as x-team."),
+    "usage_db": ("usage.db", "The ledger's file (SQLite)."),
+    "usage_tags": ("", "Request headers whose values are stored as tags, such as x-team,x-app."),
 }
 """Option name -> its default and its help text."""
 
@@ -140,7 +143,7 @@ def _ledger(text: str) -> Path:
     except database.LedgerError as e:
         raise ValueError(str(e)) from e
     except RuntimeError:
-        raise ValueError(f"{text} names the home of nobody; write another path") from None
+        raise ValueError(f"{text} names a home directory that does not exist; write another path") from None
     except OSError as e:
         raise ValueError(f"{text} cannot be a file ({e.strerror}); write another path") from e
     return path
@@ -150,7 +153,7 @@ def _key(text: str) -> identity.Key | None:
     try:
         return identity.read_key(Path(text).expanduser()) if text else None
     except RuntimeError:
-        raise ValueError(f"{text} names the home of nobody; write another path") from None
+        raise ValueError(f"{text} names a home directory that does not exist; write another path") from None
 
 
 def _file(text: str) -> Path | None:
@@ -274,7 +277,7 @@ def read(
     problems += contradictions(given, listening, injects)
     if file and DEFAULT in file.described.services:
         set_twice = (name for name in SINGLE if given[name] != OPTIONS[name][0])
-        problems += [f"{name}: {file.path} has a service default; write it there" for name in set_twice]
+        problems += [f"{name}: {file.path} has a service named default; write it there" for name in set_twice]
     if problems:
         raise ConfigurationError(problems)
     try:
@@ -303,7 +306,7 @@ def contradictions(given: Mapping[str, str], listening: Listening, injects: bool
         yield "openai_mode: Vertex's OpenAI endpoint takes no API keys; write convert, or another vertex_auth"
     named = [mode for mode in listening.modes if isinstance(mode, mode_specs.ReverseMode)]
     if listening.modes and not named and given["openai_mode"] in ("convert", "compatible"):
-        yield "openai_mode: calls are rewritten in reverse mode only; write observe, or --mode reverse:..."
+        yield "openai_mode: OpenAI calls are converted in reverse mode only; write observe, or --mode reverse:..."
     if listening.modes and not named and given["gateway_config"]:
         yield "gateway_config: calls are routed in reverse mode only; leave it out, or write --mode reverse:..."
     if not injects:
@@ -314,7 +317,7 @@ def contradictions(given: Mapping[str, str], listening: Listening, injects: bool
         yield "mode: credentials go to Google over TLS only; write reverse:https://..."
     hosts = (mode.listen_host(listening.host) for mode in listening.modes)
     if host := next((host for host in hosts if not _is_here(host)), None):
-        yield f"listen_host: whoever reaches {host} could use your credentials; write 127.0.0.1"
+        yield f"listen_host: anyone who reaches {host} could use your credentials; write 127.0.0.1"
     if listening.insecure:
         yield "ssl_insecure: credentials go to verified hosts only; leave it out"
 

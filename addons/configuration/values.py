@@ -63,7 +63,7 @@ def location(text: str) -> str:
 def api_key(text: str) -> str:
     """Check an API key, which becomes part of a header. Raises ValueError, which does not quote the key."""
     if not re.fullmatch(r"[!-~]*", text):
-        raise ValueError("holds what no API key has, such as a space or a line break; copy it again")
+        raise ValueError("contains a character that no API key has, such as a space or a line break; copy it again")
     return text
 
 
@@ -73,7 +73,7 @@ def api_key(text: str) -> str:
 def suggestion(name: str, names: Iterable[str]) -> str:
     """The end of a message about an unknown name, such as `; did you mean vertex_auth?`."""
     near = difflib.get_close_matches(name, list(names), n=1)
-    return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(names)}"
+    return f"; did you mean {near[0]}?" if near else f"; choose from {', '.join(names)}"
 
 
 _SHAPES = {

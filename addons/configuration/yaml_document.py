@@ -58,7 +58,7 @@ def parse(content: bytes) -> Document:
         else:
             document.data = _plain(root, (), document)
     except ReaderError as e:
-        document.problems.append(Problem(_line(text[: e.position]), (), "has a character that YAML does not know"))
+        document.problems.append(Problem(_line(text[: e.position]), (), "has a character that YAML does not allow"))
     except yaml.MarkedYAMLError as e:
         line = e.problem_mark.line + 1 if e.problem_mark else 1
         document.problems.append(Problem(line, (), f"cannot be read as YAML ({e.problem})"))
@@ -76,7 +76,7 @@ class _Loader(yaml.SafeLoader):
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if getattr(event, "anchor", None):
             # A few aliases can expand to a document of any size.
-            raise yaml.MarkedYAMLError(problem="anchors and aliases are not taken", problem_mark=event.start_mark)
+            raise yaml.MarkedYAMLError(problem="anchors and aliases are not supported", problem_mark=event.start_mark)
         return super().compose_node(parent, index)
 
 
@@ -92,7 +92,7 @@ def _plain(node: yaml.Node, path: MemberPath, document: Document) -> Data | None
     """The data of a node; None if it has no value, which is recorded as a problem."""
     document.lines.setdefault(path, node.start_mark.line + 1)
     if node.tag not in _TAGS:
-        document.problems.append(Problem(document.line(path), path, "has a tag; write plain text"))
+        document.problems.append(Problem(document.line(path), path, "has a YAML tag; write plain text"))
     if isinstance(node, yaml.MappingNode):
         return dict(_members(node, path, document))
     if isinstance(node, yaml.SequenceNode):
@@ -115,9 +115,9 @@ def _members(node: yaml.MappingNode, path: MemberPath, document: Document) -> It
         line, name = key.start_mark.line + 1, str(key.value)
         inside = (*path, name)
         if not isinstance(key, yaml.ScalarNode) or not name:
-            document.problems.append(Problem(line, path, "has a name that is no text"))
+            document.problems.append(Problem(line, path, "has a name that is not text"))
         elif inside in document.lines:
-            document.problems.append(Problem(line, inside, f"is here twice, first in line {document.lines[inside]}"))
+            document.problems.append(Problem(line, inside, f"appears twice, first in line {document.lines[inside]}"))
         else:
             document.lines[inside] = line
             if (value := _plain(member, inside, document)) is not None:

@@ -105,7 +105,7 @@ def test_a_file_with_a_key_listens_on_this_machine(injecting_file: Path) -> None
             context.options.update(mode=["reverse:https://aiplatform.googleapis.com"])
             context.configure(options, **DEFAULTS | {"gateway_config": str(injecting_file)})
             assert context.options.listen_host == "127.0.0.1"
-            with pytest.raises(exceptions.OptionsError, match="listen_host: whoever"):
+            with pytest.raises(exceptions.OptionsError, match="listen_host: anyone"):
                 context.configure(options, listen_host="0.0.0.0")
 
     asyncio.run(start())

@@ -152,7 +152,7 @@ def test_an_answer_that_is_too_much_work(name: str, caplog: pytest.LogCaptureFix
     assert (made.usage, len(ends)) == (Usage(None, UsageState.UNSUPPORTED), 1)
     assert made._parts is None
     assert [record.message for record in caplog.records] == [
-        "vertex-tap: an answer is not metered: it unpacks to far more than its size, or is far denser than messages are"
+        "vertex-tap: an answer is not metered: it unpacks to far more than its size, or has far too many tiny parts"
     ]
 
 

@@ -89,7 +89,7 @@ class TestOpening:
             Ledger(tmp_path)
 
     def test_no_directory(self, tmp_path: Path) -> None:
-        with pytest.raises(LedgerError, match=r"there is no directory .*nowhere; make it"):
+        with pytest.raises(LedgerError, match=r"there is no directory .*nowhere; create it"):
             Ledger(tmp_path / "nowhere" / "usage.db")
 
     def test_not_a_database(self, tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ class TestOpening:
     def test_another_database(self, tmp_path: Path) -> None:
         with closing(sqlite3.connect(tmp_path / "usage.db")) as db:
             db.execute("CREATE TABLE calls (id)")
-        with pytest.raises(LedgerError, match="is a database of something else"):
+        with pytest.raises(LedgerError, match="is the database of another program"):
             Ledger(tmp_path / "usage.db")
 
     def test_a_newer_ledger(self, tmp_path: Path) -> None:

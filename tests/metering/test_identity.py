@@ -178,7 +178,7 @@ def no_folder(path: Path) -> None:
     [
         (directory, "is a directory"),
         (text, "is not a ledger"),
-        (other_database, "is a database of something else"),
+        (other_database, "is the database of another program"),
         (no_folder, "there is no directory"),
     ],
 )

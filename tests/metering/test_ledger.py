@@ -184,7 +184,7 @@ os.kill(os.getpid(), 9)
         path = tmp_path / "usage.db"
         self.killed(path, "ledger.commit(one)\nledger.commit(Call(started_at=1, input_tokens=3))")
         assert [row[1] for row in rows(path)] == ["open", "open"]
-        assert "open calls are of running proxies" in broken_invariants(path)
+        assert "open calls belong to running proxies" in broken_invariants(path)
         Ledger(path).close()
         assert sorted(row[1:] for row in rows(path)) == [("lost", "absent", None), ("lost", "partial", 3)]
         assert [file.name for file in tmp_path.iterdir()] == ["usage.db"]

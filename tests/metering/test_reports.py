@@ -310,5 +310,5 @@ class TestAsking:
 
     @pytest.mark.parametrize("text", ["foo", "tag:", "tag:a b", """tag:x"'"""])
     def test_no_key(self, text: str) -> None:
-        with pytest.raises(ReportError, match="there are day, hour, model"):
+        with pytest.raises(ReportError, match="choose from day, hour, model"):
             reports.keys(text)

@@ -240,7 +240,7 @@ class TestFullDisk:
             assert ledger.waiting > 50
             assert ledger.lost == 0
             until(lambda: not ledger.is_well)
-            until(lambda: "they wait in memory" in caplog.text)
+            until(lambda: "rows wait in memory" in caplog.text)
         ledger.commit(done(after))
         assert ledger.waiting == 0
         until(lambda: not spills(ledger.path))
@@ -251,8 +251,8 @@ class TestFullDisk:
         assert (found[before.id], found[after.id]) == ("done", "done")
         assert broken_invariants(ledger.path) == []
         assert rejected(ledger.path) == []
-        assert len([record for record in caplog.records if "takes no rows" in record.message]) <= 2
-        assert "takes rows again" in caplog.text
+        assert len([record for record in caplog.records if "rows wait" in record.message]) <= 2
+        assert "can be written again" in caplog.text
 
     def test_without_another_call(self, ledger: Ledger, disk: Disk | Limit) -> None:
         one = call()

@@ -19,8 +19,8 @@ def db() -> Iterator[sqlite3.Connection]:
 @pytest.mark.parametrize(
     ("columns", "broken"),
     [
-        ({"state": "gone"}, "states are of the vocabulary"),
-        ({"usage_state": "some"}, "usage states are of the vocabulary"),
+        ({"state": "gone"}, "states are known ones"),
+        ({"usage_state": "some"}, "usage states are known ones"),
         ({"usage_state": None}, "only open calls have no usage state"),
         ({"ended_at": None}, "closed calls have an end"),
         ({"usage_state": "final"}, "final usage has a count"),
@@ -29,7 +29,7 @@ def db() -> Iterator[sqlite3.Connection]:
             "cached, written and tool tokens are part of the input",
         ),
         ({"output_tokens": 1, "output_thought_tokens": 2}, "thoughts are part of the output"),
-        ({"state": "open", "usage_state": None}, "open calls are of running proxies"),
+        ({"state": "open", "usage_state": None}, "open calls belong to running proxies"),
     ],
 )
 def test_verify(db: sqlite3.Connection, columns: dict[str, object], broken: str) -> None:
@@ -48,14 +48,17 @@ def test_verify_sees_a_wrong_rollup(db: sqlite3.Connection) -> None:
 def test_verify_sees_a_wrong_histogram(db: sqlite3.Connection) -> None:
     put(db, "a", usage_state="absent", ended_at=1, duration_us=1000)
     db.execute('UPDATE rollup SET times = \'{"d411":1,"t":1,"o":1}\'')
-    assert verify(db, lambda instance: True)["the histograms are of the rows"] == 2
+    assert verify(db, lambda instance: True)["the histograms match the rows"] == 2
 
 
 @pytest.mark.parametrize(
     ("statement", "broken"),
     [
         ("UPDATE calls SET changed = 7", "every row has a number of its own in changed"),
-        ("INSERT INTO attempts (call_id, n, kind, started_at) VALUES ('x', 1, 'attempt', 1)", "attempts are of calls"),
+        (
+            "INSERT INTO attempts (call_id, n, kind, started_at) VALUES ('x', 1, 'attempt', 1)",
+            "attempts belong to calls",
+        ),
         ("UPDATE attempts SET n = 4 WHERE n = 3", "attempts are numbered from 1"),
         ("UPDATE attempts SET kind = 'guess' WHERE n = 3", "attempts are of a known kind"),
         ("UPDATE calls SET attempts = 3", "calls count their attempts"),

@@ -198,10 +198,10 @@ def test_globs_and_names(folder: Path) -> None:
     [
         (("report", "usage", "nowhere.db"), "there is no ledger nowhere.db"),
         (("report", "usage", "text.txt"), "text.txt is not a ledger"),
-        (("report", "usage", "--by", "modle"), "cannot group by 'modle'; there are day, hour, model"),
+        (("report", "usage", "--by", "modle"), "cannot group by 'modle'; choose from day, hour, model"),
         (("report", "usage", "--since", "yesterday"), "write 7d, 24h, 2026-11-20"),
         (("report", "usage", "--tz", "Mars"), "write an IANA name such as Europe/Berlin"),
-        (("report", "calls", "--by", "model"), "takes no --by"),
+        (("report", "calls", "--by", "model"), "leave out --by"),
         (("prune", "--older-than", "old"), "write 90d or 12h"),
         (("verify", "nowhere.db"), "there is no ledger nowhere.db"),
     ],

@@ -187,9 +187,9 @@ def test_a_full_disk(start_proxy: StartProxy, simulator: Simulator, tmp_path: Pa
         until(lambda: len(load.ended) > 50)
         with disk.full():
             until(lambda: len(load.ended) > 200)
-            until(lambda: "they wait in memory" in proxy.output)
+            until(lambda: "rows wait in memory" in proxy.output)
         thread.join()
-        until(lambda: "takes rows again" in proxy.output)
+        until(lambda: "can be written again" in proxy.output)
         until(lambda: not spills(ledger))
         # What was written after the disk had room again survives this.
         proxy.kill()
@@ -199,7 +199,7 @@ def test_a_full_disk(start_proxy: StartProxy, simulator: Simulator, tmp_path: Pa
         assert broken_invariants(ledger) == []
         assert rejected(ledger) == []
         assert "lost" not in proxy.output
-        assert proxy.output.count("takes no rows") <= 4
+        assert proxy.output.count("rows wait") <= 4
     finally:
         disk.remove()
 

@@ -17,7 +17,7 @@ OPENAI = "services:\n  q: {provider: openai, base_url: https://x.example/v1"
         ("- services", "1: write names and values"),
         ("services:\n  a: vertex", "2: services.a: write names and values"),
         ("services:\n  a b: {}", "2: services.a b: write names of letters"),
-        ("services:\n  a: {auth: adc,\n    auth: adc}", "3: services.a.auth: is here twice, first in line 2"),
+        ("services:\n  a: {auth: adc,\n    auth: adc}", "3: services.a.auth: appears twice, first in line 2"),
         ("services:\n  a:\n    auht: adc", "3: services.a.auht: there is no such key; did you mean auth?"),
         ("services:\n  a:\n    auth: ad", "3: services.a.auth: write 'passthrough', 'service_account', 'adc' or"),
         ("services:\n  a:\n    auth: [adc]", "3: services.a.auth: write 'passthrough'"),
@@ -36,10 +36,19 @@ OPENAI = "services:\n  q: {provider: openai, base_url: https://x.example/v1"
         ),
         ("services:\n  a: {auth: express,\n    api_key_env: AIzaSecret}", "3: services.a.api_key_env: the environm"),
         ("services:\n  a: {auth: express,\n    api_key_env: EMPTY}", "3: services.a.api_key_env: the environment has"),
-        ("services:\n  a: {auth: express,\n    api_key_env: BROKEN}", "3: services.a.api_key_env: holds what no API"),
-        ("services:\n  a: {auth: adc,\n    api_key_env: GOOD}", "3: services.a.api_key_env: is for auth: express"),
-        ("services:\n  a: {auth: adc,\n    credentials: key.json}", "3: services.a.credentials: is for auth: serv"),
-        ("services:\n  a: {\n    base_url: https://x.example}", "3: services.a.base_url: is for provider: openai; "),
+        (
+            "services:\n  a: {auth: express,\n    api_key_env: BROKEN}",
+            "3: services.a.api_key_env: contains a character that no API",
+        ),
+        ("services:\n  a: {auth: adc,\n    api_key_env: GOOD}", "3: services.a.api_key_env: is only for auth: express"),
+        (
+            "services:\n  a: {auth: adc,\n    credentials: key.json}",
+            "3: services.a.credentials: is only for auth: serv",
+        ),
+        (
+            "services:\n  a: {\n    base_url: https://x.example}",
+            "3: services.a.base_url: is only for provider: openai; ",
+        ),
         (
             "services:\n  a: {auth: express, api_key_env: GOOD,\n    openai: compatible}",
             "3: services.a.openai: Vertex's OpenAI endpoint takes no API keys",
@@ -50,19 +59,19 @@ OPENAI = "services:\n  q: {provider: openai, base_url: https://x.example/v1"
             "3: services.q.base_url: write a URL without user, query",
         ),
         ("services:\n  q: {provider: openai, base_url: [x]}", "2: services.q.base_url: write text"),
-        (f"{OPENAI},\n    auth: adc}}", "3: services.q.auth: is for provider: vertex; leave it out"),
-        (f"{OPENAI},\n    location: global}}", "3: services.q.location: is for provider: vertex"),
-        (f"{OPENAI},\n    openai: convert}}", "3: services.q.openai: is for provider: vertex"),
-        (f"{OPENAI},\n    project: my-project}}", "3: services.q.project: is for provider: vertex"),
+        (f"{OPENAI},\n    auth: adc}}", "3: services.q.auth: is only for provider: vertex; leave it out"),
+        (f"{OPENAI},\n    location: global}}", "3: services.q.location: is only for provider: vertex"),
+        (f"{OPENAI},\n    openai: convert}}", "3: services.q.openai: is only for provider: vertex"),
+        (f"{OPENAI},\n    project: my-project}}", "3: services.q.project: is only for provider: vertex"),
         (
             f"{OPENAI},\n    api_key: sk-Secret}}",
-            "3: services.q.api_key: keys are never in the file; write api_key_env",
+            "3: services.q.api_key: keys cannot be in the file; write api_key_env",
         ),
         ("routes: {service: a}", "1: routes: write a list"),
         ("routes:\n  - default", "2: routes[0]: write names and values"),
         ("routes:\n  - {model: x}", "2: routes[0].service: is missing"),
         ("routes:\n  - {service: defualt}", "2: routes[0].service: there is no such service; did you mean default?"),
-        ("routes:\n  - {service: openai}", "2: routes[0].service: there is no such service; there are default"),
+        ("routes:\n  - {service: openai}", "2: routes[0].service: there is no such service; choose from default"),
         (
             "routes:\n  - {service: default,\n    mdoel: x}",
             "3: routes[0].mdoel: there is no such key; did you mean model",
@@ -70,13 +79,16 @@ OPENAI = "services:\n  q: {provider: openai, base_url: https://x.example/v1"
         ("routes:\n  - {service: default,\n    model: ''}", "3: routes[0].model: write text, or leave it out"),
         ("routes:\n  - {service: default,\n    surface: vertx}", "3: routes[0].surface: there is no such surface"),
         ("routes:\n  - {service: default,\n    base_path: gemini}", "3: routes[0].base_path: write a path that begins"),
-        ("routes:\n  - {service: default,\n    fallback: [a]}", "3: routes[0].fallback: is not served yet; leave it"),
+        (
+            "routes:\n  - {service: default,\n    fallback: [a]}",
+            "3: routes[0].fallback: is not supported yet; leave it",
+        ),
         (
             "routes:\n  - {service: default}\n  - {service: default,\n    limits: 5}",
-            "4: routes[1].limits: is not served",
+            "4: routes[1].limits: is not supported",
         ),
-        ("models: [a]\nclients:\n  - {name: a}", "2: clients: is not served yet; leave it out"),
-        ("models: [a]\nlimits: {}", "2: limits: is not served yet; leave it out"),
+        ("models: [a]\nclients:\n  - {name: a}", "2: clients: is not supported yet; leave it out"),
+        ("models: [a]\nlimits: {}", "2: limits: is not supported yet; leave it out"),
         ("models: [a]\nmodel: [a]", "2: model: there is no such key; did you mean models?"),
         ("models: [a,\n  ../b]", "2: models[1]: write a model such as"),
         ("models: a", "1: models: write a list"),
@@ -112,7 +124,9 @@ def test_all_problems_of_a_file_in_its_order(tmp_path: Path) -> None:
     assert [problem.removeprefix(f"{file}:")[:2] for problem in told.value.problems] == ["1:", "3:", "4:", "5:", "6:"]
 
 
-@pytest.mark.parametrize(("name", "told"), [("no.yaml", "cannot be read (No such"), ("~nosuchuser/x", "names the")])
+@pytest.mark.parametrize(
+    ("name", "told"), [("no.yaml", "cannot be read (No such"), ("~nosuchuser/x", "names a home directory")]
+)
 def test_no_file(tmp_path: Path, name: str, told: str) -> None:
     with pytest.raises(ConfigurationError) as ended:
         read_file(Path(name) if name.startswith("~") else tmp_path / name)

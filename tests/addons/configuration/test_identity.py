@@ -17,8 +17,8 @@ def test_a_key(tmp_path: Path, info: dict[str, str]) -> None:
     [
         ({"private_key": None, "client_email": ""}, "lacks client_email, private_key"),
         ({"token_uri": 5}, "lacks token_uri"),
-        ({"type": "authorized_user"}, "is no key of a service account; set vertex_auth=adc"),
-        ({"private_key": "-----BEGIN PRIVATE KEY-----\nsecret\n-----END PRIVATE KEY-----\n"}, "cannot sign"),
+        ({"type": "authorized_user"}, "is not the key of a service account; set vertex_auth=adc"),
+        ({"private_key": "-----BEGIN PRIVATE KEY-----\nsecret\n-----END PRIVATE KEY-----\n"}, "is not usable"),
     ],
 )
 def test_keys_that_are_none(tmp_path: Path, info: dict[str, str], change: dict[str, str], help: str) -> None:
@@ -31,7 +31,7 @@ def test_keys_that_are_none(tmp_path: Path, info: dict[str, str], change: dict[s
     ("content", "help"),
     [
         ('{"private_key": "secret",', r"is not JSON \(line 1, column \d+\)"),
-        ("[]", "is no JSON object"),
+        ("[]", "is not a JSON object"),
         ("\udcff", "is not JSON"),
     ],
 )

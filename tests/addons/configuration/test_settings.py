@@ -76,20 +76,20 @@ def test_values(name: str, text: str, value: object) -> None:
         ("gateway_base_path", "/", "write paths"),
         ("usage_tags", "x team", "write names of request headers"),
         ("usage_tags", "X-Goog-Api-Key", "holds a credential, which is never stored"),
-        ("usage_db", "/nowhere/usage.db", "there is no directory /nowhere; make it or name another file"),
+        ("usage_db", "/nowhere/usage.db", "there is no directory /nowhere; create it or name another file"),
         ("usage_db", ".", "is a directory; name a file in it"),
-        ("usage_db", "~nosuchuser/x.db", "names the home of nobody"),
+        ("usage_db", "~nosuchuser/x.db", "names a home directory that does not exist"),
         ("usage_db", "x" * 300, "cannot be a file"),
-        ("usage_db", "/dev/null", "is no file"),
+        ("usage_db", "/dev/null", "is not a regular file"),
         ("usage_tags", "x-auth-token", "holds a credential"),
         ("vertex_auth", "sevice_account", "write 'passthrough'"),
         ("vertex_credentials", "/nowhere/key.json", "cannot be read"),
-        ("vertex_credentials", "~nosuchuser/key.json", "names the home of nobody"),
+        ("vertex_credentials", "~nosuchuser/key.json", "names a home directory that does not exist"),
         ("vertex_project", "p/../q", "write the id of a Google Cloud project"),
         ("vertex_location", "evil.com#", "write a location of Vertex AI, such as global"),
         ("openai_mode", "convrt", "write 'observe'"),
-        ("vertex_api_key", "AIza secret", "holds what no API key has"),
-        ("openai_api_key", "sk-secret\n", "holds what no API key has"),
+        ("vertex_api_key", "AIza secret", "contains a character that no API key has"),
+        ("openai_api_key", "sk-secret\n", "contains a character that no API key has"),
         ("gateway_config", "/nowhere/gateway.yaml", "/nowhere/gateway.yaml cannot be read (No such file"),
     ],
 )
@@ -126,13 +126,17 @@ OPENAI_KEY = {"openai_mode": "convert", "openai_api_key": "sk-Secret"}
         ({"vertex_auth": "express"}, Listening([REVERSE], "127.0.0.1", False), "vertex_api_key: vertex_auth=express"),
         ({"vertex_auth": "service_account"}, Listening([REVERSE], "::1", False), "vertex_credentials: vertex_auth"),
         (EXPRESS | {"openai_mode": "compatible"}, Listening([REVERSE], "localhost", False), "openai_mode: Vertex's"),
-        ({"openai_mode": "convert"}, Listening([FORWARD], "", False), "openai_mode: calls are rewritten in reverse"),
-        (OPENAI_KEY, Listening([REVERSE], "0.0.0.0", False), "listen_host: whoever reaches 0.0.0.0"),
+        (
+            {"openai_mode": "convert"},
+            Listening([FORWARD], "", False),
+            "openai_mode: OpenAI calls are converted in reverse",
+        ),
+        (OPENAI_KEY, Listening([REVERSE], "0.0.0.0", False), "listen_host: anyone who reaches 0.0.0.0"),
         (OPENAI_KEY, Listening([REVERSE], "127.0.0.1", True), "ssl_insecure: credentials go to verified hosts only"),
         (EXPRESS, Listening([FORWARD], "127.0.0.1", False), "vertex_auth: credentials are added in reverse mode only"),
-        (EXPRESS, Listening([REVERSE], "0.0.0.0", False), "listen_host: whoever reaches 0.0.0.0"),
-        (EXPRESS, Listening([REVERSE], "192.0.2.1", False), "listen_host: whoever reaches 192.0.2.1"),
-        (EXPRESS, Listening([REVERSE, EVERYWHERE], "127.0.0.1", False), "listen_host: whoever reaches 0.0.0.0"),
+        (EXPRESS, Listening([REVERSE], "0.0.0.0", False), "listen_host: anyone who reaches 0.0.0.0"),
+        (EXPRESS, Listening([REVERSE], "192.0.2.1", False), "listen_host: anyone who reaches 192.0.2.1"),
+        (EXPRESS, Listening([REVERSE, EVERYWHERE], "127.0.0.1", False), "listen_host: anyone who reaches 0.0.0.0"),
         (EXPRESS, Listening([REVERSE], "127.0.0.1", True), "ssl_insecure: credentials go to verified hosts only"),
         (EXPRESS, Listening([CLEAR], "127.0.0.1", False), "mode: credentials go to Google over TLS only"),
     ],
@@ -167,7 +171,7 @@ def test_an_openai_key_is_for_rewritten_calls(monkeypatch: pytest.MonkeyPatch, m
     ("listening", "problem"),
     [
         (Listening([FORWARD], "127.0.0.1", False), "gateway_config: calls are routed in reverse mode only"),
-        (Listening([REVERSE], "0.0.0.0", False), "listen_host: whoever reaches 0.0.0.0"),
+        (Listening([REVERSE], "0.0.0.0", False), "listen_host: anyone who reaches 0.0.0.0"),
         (Listening([REVERSE], "127.0.0.1", True), "ssl_insecure: credentials go to verified hosts only"),
         (Listening([CLEAR], "127.0.0.1", False), "mode: credentials go to Google over TLS only"),
     ],
@@ -183,7 +187,7 @@ def test_contradictions_of_a_file(injecting_file: Path, listening: Listening, pr
 def test_default_is_described_once(tmp_path: Path, option: str) -> None:
     (tmp_path / "gateway.yaml").write_text("services: {default: {auth: passthrough}}")
     given = {"gateway_config": "gateway.yaml", option: "us-central1"}
-    with pytest.raises(ConfigurationError, match=f"{option}: gateway.yaml has a service default; write it there"):
+    with pytest.raises(ConfigurationError, match=f"{option}: gateway.yaml has a service named default; write it there"):
         read(DEFAULTS | given, [])
 
 
@@ -194,7 +198,7 @@ def test_problems_of_the_file_beside_others(tmp_path: Path) -> None:
     assert ended.value.problems == [
         "gateway_conf: there is no such option; did you mean gateway_config?",
         "gateway_config: gateway.yaml:1: models: write a list, such as [first, second]",
-        "gateway_config: gateway.yaml:2: clients: is not served yet; leave it out",
+        "gateway_config: gateway.yaml:2: clients: is not supported yet; leave it out",
         "usage_tags: write names of request headers, such as x-team,x-app",
     ]
 
@@ -239,7 +243,7 @@ def test_a_listener_with_a_name(address: str | None, may: bool, monkeypatch: pyt
     if may:
         read(DEFAULTS | EXPRESS, [], listening)
     else:
-        with pytest.raises(ConfigurationError, match="listen_host: whoever reaches myhost"):
+        with pytest.raises(ConfigurationError, match="listen_host: anyone who reaches myhost"):
             read(DEFAULTS | EXPRESS, [], listening)
 
 
