@@ -1,16 +1,18 @@
-"""What tests are too short for, and what is judged as ratios.
+"""Benchmarks, and checks that take too long for the tests. Costs are compared, as ratios depend less on the machine.
 
 python -m tests.bench [kill|lock|overhead|events|chats|picture|pictures] [--against REVISION]
 
 `scripts/bench starve`, `facts` and `golden` are in tests/starve.py, tests/facts.py and tests/golden.py.
 
-kill: 2,000 calls, streamed and not, 16 at a time, `kill -9` at a random moment, ten times over.
-lock: the same calls while another process holds the write lock for 3 seconds now and then.
-overhead: CPU time and calls a second, against mitmdump without addons, in rotation.
-events: CPU time of an event of a stream, observed and converted, against another version of this project, in rotation.
-chats: 100,000 generated chat requests, each refused or valid for Gemini and for Claude, and what OpenAI says of it.
-picture: converting a chat with an inline image of 20 MB, against what reading its JSON costs.
-pictures: images of 20 MB edited, ten at a time, and what that does to memory, and to a stream beside them.
+kill: 2,000 calls, streamed and not, 16 at a time; the proxy is killed (SIGKILL) at a random moment. Ten runs. The
+    ledger must have a correct row for every call.
+lock: the same calls, while another connection holds the ledger's write lock for 3 seconds at a time.
+overhead: CPU time per call, compared with mitmdump without addons.
+events: CPU time per event of a stream, passed on and converted, compared with another version of this project.
+chats: 100,000 generated chat requests. Each must be refused, or converted to valid requests for Gemini, Claude and
+    OpenAI's dialect; what OpenAI would refuse is counted.
+picture: the time to convert a chat with an inline image of 20 MB, compared with the time to parse its JSON.
+pictures: edits of images of 20 MB, ten at a time: the memory that the proxy needs, and the delay of a stream beside.
 """
 
 import argparse
@@ -74,13 +76,13 @@ from tests.vertex_simulator.server import Simulator
 
 
 class Service(NamedTuple):
-    """What chats are converted for."""
+    """A service for which chats are converted."""
 
     model: str | None
-    """None: that of the chat."""
+    """The model to ask for; None: the one that the chat names."""
     write: Callable[[Request], Written]
     check: Callable[[dict[str, Any]], None]
-    """Raises what is wrong with a body."""
+    """Raises an exception if the body is not valid for the service."""
 
 
 SERVICES = {
@@ -146,7 +148,7 @@ def lock(folder: Path, simulator: Simulator) -> None:
 
 
 def longest_wait(url: str, path: str, body: object, plan: dict[str, Any]) -> float:
-    """How late a piece of a quiet stream came at most, in seconds."""
+    """The longest delay of an event in a stream that has an event every PAUSE_S, in seconds."""
     with connection(url, timeout=120) as client:
         request(client, path, body, headers={"x-call": "quiet-1"}, plan=plan)
         answer, last, longest = client.getresponse(), time.monotonic(), 0.0
@@ -181,7 +183,7 @@ def overhead(folder: Path, simulator: Simulator) -> None:
 
 
 LONG = 2_000
-"""Events of a stream whose costs are measured."""
+"""The number of events in a stream whose costs are measured."""
 CONVERTED: dict[str, Any] = {
     "model": "gemini-2.5-flash",
     "stream": True,
@@ -191,11 +193,11 @@ STREAMS: dict[str, tuple[str, Any, dict[str, str]]] = {
     "observed": (f"{MODEL}:streamGenerateContent?alt=sse", HELLO, {}),
     "converted": ("/v1/chat/completions", CONVERTED, {"x-goog-api-key": "", "authorization": f"Bearer {API_KEY}"}),
 }
-"""What becomes of a stream -> path, body and headers of its request."""
+"""How the proxy treats a stream -> path, body and headers of the request for it."""
 
 
 def events(folder: Path, simulator: Simulator, against: str) -> None:
-    """What an event of a long stream costs, here and in another version."""
+    """Prints the CPU time per event of a long stream, in this version and in the revision `against`."""
     other = folder / "other"
     subprocess.run(["git", "worktree", "add", "--quiet", "--detach", other, against], cwd=ROOT, check=True)
     try:
@@ -249,7 +251,7 @@ class Server(Protocol):
 
 
 def bare(stack: ExitStack, folder: Path, upstream: Server) -> Contestant:
-    """mitmdump without addons of ours, quiet, streaming what is streamed."""
+    """Starts mitmdump without our addons. It logs nothing, and streams answers."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [str(BIN / "mitmdump"), "-q", "--mode", f"reverse:{upstream.url}", "--listen-host", "127.0.0.1"]
@@ -284,7 +286,7 @@ def chats(folder: Path, simulator: Simulator) -> None:
             try:
                 service.check(body)
             except Refused as e:
-                # Schemas and video go on as they are: not every service is as strict as OpenAI.
+                # Schemas and videos are passed on unchecked: not every service is as strict as OpenAI.
                 outcomes[name][f"left to OpenAI to refuse: {(e.param or '').partition('[')[0]}"] += 1
             else:
                 outcomes[name]["converted"] += 1
@@ -307,7 +309,8 @@ def picture(folder: Path, simulator: Simulator) -> None:
 
 
 def pictures(folder: Path, simulator: Simulator) -> None:
-    """A picture is edited: it goes in as a file and comes back in JSON; or all of that goes through as it is."""
+    """Edits images with images/edits, which is converted, and with Gemini's own API, which is passed on. Prints the
+    delay of a stream beside these calls, and the growth of memory."""
     key = folder / "key.json"
     key.write_text(json.dumps(simulator.credentials.service_account(simulator.token_uri)))
     image = png(2, 2) + bytes(PICTURE)
@@ -345,7 +348,7 @@ def pictures(folder: Path, simulator: Simulator) -> None:
 
 @contextmanager
 def other_simulator() -> Iterator[str]:
-    """In a process of its own, so that it is not busy with pictures."""
+    """Starts a second simulator in a process of its own, so that images do not delay its answers. Yields its URL."""
     command = [sys.executable, "-m", "tests.vertex_simulator"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
@@ -354,7 +357,7 @@ def other_simulator() -> Iterator[str]:
 
 
 def lateness_beside(url: str, path: str, body: bytes, content_type: str) -> float:
-    """How late a piece of a quiet stream comes at most while pictures are made."""
+    """The longest delay of an event of a stream, in seconds, while AT_ONCE threads make images."""
     headers = {"content-type": content_type, "x-simulator": json.dumps({"padding": PICTURE // 3 * 4})}
 
     def make() -> None:
@@ -377,7 +380,7 @@ def lateness_beside(url: str, path: str, body: bytes, content_type: str) -> floa
 
 
 def peak_memory(pid: int) -> int:
-    """In bytes."""
+    """The most memory that a process has used so far, in bytes."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 

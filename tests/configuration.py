@@ -1,4 +1,4 @@
-"""The options as nobody has set them, and files that they name."""
+"""The default options, and files for tests of options: key files and YAML configurations."""
 
 import json
 from pathlib import Path
@@ -9,18 +9,18 @@ from addons.configuration.settings import read
 
 DEFAULTS = {name: default for name, (default, _) in OPTIONS.items()}
 INJECTING_FILE = "services:\n  a: {provider: openai, base_url: 'https://x.example', api_key_env: SOME_KEY}\n"
-"""With a key that clients do not have, though `vertex_auth` is passthrough."""
+"""A YAML configuration that adds a key of ours to calls, although `vertex_auth` is passthrough."""
 
 
 def write_key(folder: Path, content: object) -> Path:
-    """A key file of this content, as JSON unless it is text."""
+    """Writes a key file: a str as it is, any other content as JSON."""
     file = folder / "key.json"
     file.write_text(content if isinstance(content, str) else json.dumps(content))
     return file
 
 
 def gateway(folder: Path, content: str, **options: str) -> Gateway:
-    """What a YAML file and options describe."""
+    """The Gateway that a YAML file with this content and these options describe."""
     file = folder / "gateway.yaml"
     file.write_text(content)
     given = {"usage_db": str(folder / "usage.db"), "gateway_config": str(file)}

@@ -17,20 +17,20 @@ from tests.process import Proxy
 from tests.vertex_simulator import Credentials
 from tests.vertex_simulator import Simulator
 
-# The machine may be slow; how fast inputs are made is not what is tested. Each run makes other examples.
+# No deadline and no check of speed, as the machine may be slow. Each run generates other examples.
 settings.register_profile("default", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("default")
 
 
 @pytest.fixture(scope="session")
 def confdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """mitmproxy's folder, with one CA for all."""
+    """mitmproxy's configuration folder, shared by all proxies, which so have the same CA."""
     return tmp_path_factory.mktemp("confdir")
 
 
 @pytest.fixture(scope="session")
 def credentials() -> Credentials:
-    """One Google for all simulators: what is minted at one holds at the others."""
+    """Google's credentials, shared by all simulators: a token from one is valid at the others."""
     return Credentials()
 
 
@@ -42,7 +42,7 @@ def simulator(credentials: Credentials) -> Iterator[Simulator]:
 
 @pytest.fixture(scope="session")
 def key_file(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A service account that the simulator knows."""
+    """The key file of a service account that the simulator knows."""
     file = tmp_path_factory.mktemp("keys") / "service-account.json"
     file.write_text(json.dumps(simulator.credentials.service_account(simulator.token_uri)))
     return file
@@ -53,7 +53,7 @@ StartProxy = Callable[..., Proxy]
 
 @pytest.fixture
 def start_proxy(tmp_path: Path, confdir: Path) -> Iterator[StartProxy]:
-    """Starts proxies that end with the test."""
+    """A function that starts proxies, which are stopped after the test."""
     with ExitStack() as stack:
 
         def start(*options: str, **settings: object) -> Proxy:
@@ -79,7 +79,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 @pytest.fixture(scope="session")
 def ca(tmp_path_factory: pytest.TempPathFactory) -> trustme.CA:
-    """Stands for the CA of Google's hosts."""
+    """The CA that signs the certificates of simulated Google hosts."""
     return trustme.CA()
 
 
@@ -92,6 +92,6 @@ def ca_file(ca: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def google(ca: trustme.CA, credentials: Credentials) -> Iterator[Simulator]:
-    """The simulator under the names of Google's hosts (and of OpenAI's), with TLS."""
+    """A simulator with TLS and certificates for the names of Google's hosts and of OpenAI's."""
     with Simulator(tls=server_context(ca, GOOGLE), credentials=credentials) as running:
         yield running

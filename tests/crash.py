@@ -1,4 +1,4 @@
-"""Calls from many clients at once, while the proxy is killed and the ledger is locked."""
+"""Calls from many clients at once, and the checks of the ledger after the proxy was killed or the ledger was locked."""
 
 import http.client
 import random
@@ -24,12 +24,12 @@ PATHS = (
     f"{MODEL}:countTokens",
 )
 CHAT = "/v1/chat/completions"
-"""Rewritten, and every other one streamed."""
+"""The path of calls that are converted; every other one is streamed."""
 
 
 @dataclass
 class Load:
-    """`calls` calls, `at_once` at a time, until all are done or the proxy is gone."""
+    """Makes `calls` calls, `at_once` of them at a time, until all are done or the proxy does not answer."""
 
     url: str
     calls: int
@@ -37,9 +37,9 @@ class Load:
     name: str = "run"
     paths: tuple[str, ...] = PATHS
     ended: set[str] = field(default_factory=set)
-    """The calls of which a client saw the end."""
+    """The names of the calls whose answer a client has read to its end."""
     slowest: float = 0.0
-    """Seconds that the slowest call took."""
+    """The duration of the slowest call, in seconds."""
 
     def run(self) -> None:
         numbers = iter(range(self.calls))
@@ -78,13 +78,14 @@ class Load:
 
 
 def chat(**fields: object) -> dict[str, object]:
-    """The same as HELLO, in OpenAI's words."""
+    """The same request as HELLO, as a body of OpenAI's chat completions."""
     return {"model": "gemini-2.5-flash", "messages": [{"role": "user", "content": "Hello, who are you?"}], **fields}
 
 
 @contextmanager
 def locked_now_and_then(ledger: Path, seconds: float, pause: float) -> Iterator[None]:
-    """Another process (here: another connection) that holds the write lock for `seconds`, again and again."""
+    """Holds the ledger's write lock for `seconds`, again and again, from another connection, as another process would.
+    `pause` is the time between, in seconds."""
     stop = threading.Event()
 
     def lock() -> None:
@@ -105,7 +106,8 @@ def locked_now_and_then(ledger: Path, seconds: float, pause: float) -> Iterator[
 
 
 def check(rows: list[Row], ended: set[str], arrived: set[str]) -> None:
-    """What must hold after a restart, whatever happened before."""
+    """Checks the rows of a ledger after a restart: each call has one correct row. `ended` are the calls that clients
+    have seen end, `arrived` those that the upstream has seen."""
     names = [str(row["tags"]).split('"')[3] for row in rows]
     doubled = [name for name, times in Counter(names).items() if times > 1]
     assert not doubled, f"doubled rows: {doubled}"
@@ -117,7 +119,7 @@ def check(rows: list[Row], ended: set[str], arrived: set[str]) -> None:
         counted = "countTokens" in row["path"]
         assert row["usage_state"] == ("not_applicable" if counted else "final"), (name, row)
         assert (row["counted_tokens"] if counted else row["total_tokens"]) == (4 if counted else 8), (name, row)
-    # A call may end without its client having seen it; all others are lost.
+    # A call may end without its client seeing it. All other calls are lost.
     assert {row["state"] for name, row in by_name.items() if name not in ended} <= {"done", "lost"}
 
 

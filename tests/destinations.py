@@ -1,6 +1,7 @@
-"""Where each call and each credential may go: credential x place x path x target, and what is right for each.
+"""The expected destination of each call with a client's credential: all combinations of credential, place of the
+credential in the request, path, and target of the proxy.
 
-The expectations are written by hand, from the promises, and know nothing of the tables in `addons/keys.py`.
+The expectations are written by hand after docs/credentials.md. They do not use the tables in `addons/keys.py`.
 """
 
 import base64
@@ -27,14 +28,14 @@ CREDENTIALS = {
     "sk-ant-...": ("anthropic", "sk-ant-api03-MaRk0000000000000"),
     "any other": ("any", "MaRk-0000-1111"),
 }
-"""Name -> whose it is, and one."""
+"""Kind of credential -> its owner, and an example."""
 
 
 class Place(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
     query: str = ""
     is_googles: bool = False
-    """Whether all that stand there are Google's."""
+    """Whether every credential in this place counts as Google's."""
 
 
 PLACES = {
@@ -52,7 +53,7 @@ PLACES = {
 }
 
 PATHS = {
-    # What Google's SDKs, AI SDK and LiteLLM send, with every api_version.
+    # Paths that Google's SDKs, the AI SDK and LiteLLM send, with every api_version.
     "/v1/projects/p/locations/us-central1/publishers/google/models/g:generateContent": "us-central1",
     "/v1beta1/projects/p/locations/global/publishers/google/models/g:streamGenerateContent": "vertex",
     "/projects/p/locations/eu/publishers/google/models/g:generateContent": "eu",
@@ -73,7 +74,7 @@ PATHS = {
     "/models/g%3AembedContent": "gemini of the target",
     "/models/text-embedding-005:predict": "gemini of the target",
     "/cachedContents": "gemini of the target",
-    # Both know these.
+    # Paths that both the Gemini API and OpenAI have.
     "/v1/models": "shared",
     "/v1/files": "shared",
     "/models": "shared of the target",
@@ -81,7 +82,7 @@ PATHS = {
     "GET /models/gemini-2.5-flash": "shared of the target",
     "GET /v1/files/abc": "shared",
     "GET /files": "shared of the target",
-    # OpenAI's, Anthropic's, and nobody's.
+    # Paths of OpenAI, of Anthropic, and unknown ones.
     "/v1/chat/completions": "openai",
     "/v1/responses": "openai",
     "/v1/images/generations": "openai",
@@ -92,7 +93,7 @@ PATHS = {
     "/nobodys": "unknown",
     "//models/g:generateContent": "unknown",
 }
-"""Path -> what answers it: a location of Vertex, or an API. What names no method is sent as POST."""
+"""Path, with its method if that is not POST -> what answers it: a location of Vertex AI, or an API."""
 
 VERTEX = "aiplatform.googleapis.com"
 GEMINI = "generativelanguage.googleapis.com"
@@ -131,7 +132,7 @@ class Case(NamedTuple):
     target: Target
     path: str
     credential: str
-    """Its name; empty without one."""
+    """A key of CREDENTIALS; empty for a call without a credential."""
     place: str
 
     @property
@@ -154,20 +155,20 @@ class Case(NamedTuple):
 
     @property
     def owners(self) -> set[str]:
-        """Whose the credential is, by its looks and by its place."""
+        """The owners of the credential, by its form and by its place."""
         if not self.credential:
             return set()
         return {CREDENTIALS[self.credential][0]} | ({"google"} if PLACES[self.place].is_googles else set())
 
     def arrives_as(self, url: str) -> bool:
-        """Whether this is the URL that the upstream should see, without its host."""
-        # The path of `openai_endpoint` takes the place of OpenAI's `/v1`, also where a client leaves that out.
+        """Whether this is the URL, without its host, that the upstream should get."""
+        # The path of `openai_endpoint` replaces OpenAI's `/v1`, even if the client leaves that out.
         is_openais = self._host() in (OPENAI, self.target.openai_endpoint)
         return url == self.url or (is_openais and url == f"/v1{self.url}")
 
     @property
     def expected(self) -> str | None:
-        """The host that gets the call, and the credential unchanged; None if it is refused."""
+        """The host that gets the call with the unchanged credential; None if the call is refused."""
         host = self._host()
         if host is None:
             return None
@@ -182,7 +183,7 @@ class Case(NamedTuple):
         return host
 
     def _host(self) -> str | None:
-        """Which host answers, whoever may see the credential."""
+        """The host that answers, regardless of whether it may see the credential; None if there is none."""
         target, api = self.target, PATHS[self.path]
         if api.startswith("shared"):
             api = api.replace("shared", "gemini") if "google" in self.owners else "openai"
@@ -205,7 +206,7 @@ _LOCATIONS = {
 
 
 def cases(target: Target) -> Iterator[Case]:
-    """All there are of a target."""
+    """All cases with this target."""
     for path in PATHS:
         yield Case(target, path, "", "x-api-key")
         for credential in CREDENTIALS:
@@ -223,7 +224,8 @@ COLUMNS = ("", "AIza...", "sk-...", "sk-ant-...", "any other")
 
 
 def page() -> str:
-    """The tables of docs/credentials.md: targets, paths and credentials (in `authorization`), and who gets them."""
+    """The tables of docs/credentials.md: for a target, each path and each credential in `authorization`, the host that
+    gets it."""
     lines = []
     for name, told in SHOWN.items():
         lines += [f"With {told}:", "", f"| path | none | {' | '.join(f'`{name}`' for name in COLUMNS[1:])} |"]

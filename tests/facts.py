@@ -1,17 +1,17 @@
-"""Whether a test fails when a fact is wrong: the rows of the tables in the code are changed, one at a time.
+"""Checks that tests notice wrong facts: changes the rows of the tables in the code, one at a time, and runs the tests.
 
 python -m tests.facts [--only MODULE] [--sample N] [--seed N]
 
 A fact table is a literal that a module of PACKAGES assigns at its top level: a dict, tuple, list or set, also as
-`frozenset({...})` or as words (`"a b".split()`). Of each row there are several changes: the row is left out, and each
-constant in it is changed. An example: the row `"heif": "image/heif"` is dropped, then becomes `"heif": "image/heifx"`.
+`frozenset({...})` or as words (`"a b".split()`). There are several changes of each row: it is dropped, and each
+constant in it is changed. For example, the row `"heif": "image/heif"` is dropped, then becomes `"heif": "image/heifx"`.
 
-A change is never written to a file. A process that has imported pytest and the libraries is forked; the fork compiles
-the changed table in place of the module, then runs the tests that may notice: those that mirror the module, the
-golden tables, those that mirror what imports it. Tests in which a proxy runs, and those of hypothesis, are left
-out: they are slow, or see the change by luck. A test that computes what it expects from the table sees no change, so
-it does not count. Printed are the changes that no test noticed, and how many were noticed of how many. The exit status
-is 1 if there is one that was not.
+A change is never written to a file. A process that has imported pytest and the libraries is forked. The fork compiles
+the module with the changed table, then runs the tests that may notice: the tests of the module, the golden tables, the
+tests of modules that import it. Tests that run a proxy, and tests with hypothesis, are left out: the ones are slow, the
+others notice a change by chance only. A test that computes its expectation from the table never fails, so it notices
+nothing. The changes that no test noticed are printed, and the number of those that were noticed. The exit status is 1
+if a change was not noticed.
 """
 
 import argparse
@@ -42,47 +42,49 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("addons.translation", "metering")
 GOLDEN = Path("tests/test_golden.py")
 RUNNING = frozenset({"start_proxy", "proxy", "simulator", "google"})
-"""Fixtures behind which processes or servers run."""
+"""Fixtures that run processes or servers."""
 LONGEST_S = 300
-"""How long the tests of one change may run. If they take longer, that is said, and the change counts as noticed."""
+"""The time limit of the tests of one change, in seconds. If they take longer, that is printed, and the change counts as
+noticed."""
 OPTIONS = (
     *("-x", "-q", "--no-header", "--no-summary", "--tb=no", "--assert=plain", "-o", "timeout=60"),
     *("-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:anyio"),
 )
 
 NO_DIFFERENCE = (
-    # Which says the same as no row.
+    # A reason without a row is read in the same way.
     ("addons.translation.gemini", "FINISH_REASONS: 'OTHER': dropped"),
-    # An answer with an error is nothing but that.
+    # If an answer has an error, nothing else of it is read.
     ("addons.translation.gemini", "_KNOWN_OF_ANSWERS: 'error'"),
-    # Only what Claude and Gemini do not take is told by these names, and neither answers Google's clients.
+    # These names are used only to report what Claude or Gemini do not take, and neither answers Google's clients.
     *(
         ("addons.translation.gemini", f"NAMES: '{name}'")
         for name in ("seed", "logprobs", "top_logprobs", "tool_choice", "format", "detail")
     ),
-    # Whoever asks for it says so too.
+    # All callers of `named("turns", ...)` give "messages" as the default.
     ("addons.translation.openai_chat", "NAMES: 'turns': dropped"),
-    # Gemini and Responses, which get it, tell it like "stop".
+    # Clients of Gemini's dialect and of Responses, which get it, get the same for "stop".
     ("addons.translation.openai_chat", "FINISH_REASONS: 'function_call': becomes"),
     ("addons.translation.openai_chat", "FINISH_REASONS: 'tool_calls': becomes"),
 )
-"""Changes that nothing can notice: in which package, and how they are told. A row here is to be deleted from its table
-if it says nothing to a reader either."""
+"""Changes that no test can notice: their package, and the beginning of their text. If the row does not help a reader
+either, it is better to delete it from its table."""
 
 
 # Changes
 
 
 class Change(NamedTuple):
-    """A row with one thing changed."""
+    """A change of one row of a table."""
 
     module: str
     table: str
     row: str
-    """The beginning of its source."""
+    """The beginning of the row's source."""
     what: str
+    """What is changed: `dropped`, `'a' becomes 'ax'`."""
     make: Callable[[], None]
-    """Changes the tree of the module."""
+    """Makes the change in the module's syntax tree."""
 
     def __str__(self) -> str:
         return f"{self.module}: {self.text}"
@@ -96,16 +98,16 @@ class Change(NamedTuple):
 
 
 class Source(NamedTuple):
-    """A module, ours or a test."""
+    """The source of a module, of ours or of the tests."""
 
     path: Path
-    """Below ROOT."""
+    """Relative to ROOT."""
     tree: ast.Module
     imports: frozenset[str]
 
     @property
     def test(self) -> Path:
-        """Where the test is that mirrors it; a package's is named like the package."""
+        """The path of the module's test: `tests/a/test_b.py` for `a/b.py`, `tests/test_a.py` for `a/__init__.py`."""
         is_package = self.path.stem == "__init__"
         folder, name = (
             (self.path.parent.parent, self.path.parent.name) if is_package else (self.path.parent, self.path.stem)
@@ -114,7 +116,7 @@ class Source(NamedTuple):
 
 
 Row = tuple[str, str, Callable[[], None]]
-"""Row, what becomes of it, and how."""
+"""The fields `row`, `what` and `make` of a Change."""
 
 
 def changes_of(module: str, tree: ast.Module) -> Iterator[Change]:
@@ -166,7 +168,7 @@ def _changed(value: object) -> object:
         case bool():
             return not value
         case int() | float():
-            # One less, as a generation of models after the newest is treated like the newest.
+            # One less: one more could be the next generation of models, which is treated like the newest.
             return value - 1 if value > 0 else value + 1
         case str():
             return value + "x"
@@ -199,7 +201,7 @@ def is_in(module: str, package: str) -> bool:
 
 
 def read_sources() -> dict[str, Source]:
-    """Module -> its source, of all that is imported here: addons, metering, tests."""
+    """Module -> its source, for all modules in addons, metering and tests."""
     paths = {
         ".".join(path.with_suffix("").parts).removesuffix(".__init__"): path
         for folder in ("addons", "metering", "tests")
@@ -211,7 +213,7 @@ def read_sources() -> dict[str, Source]:
 
 
 def _imports(tree: ast.Module) -> frozenset[str]:
-    """`from a import b` counts as both `a` and `a.b`, as `b` may be a module."""
+    """The modules that a syntax tree imports. `from a import b` counts as `a` and `a.b`, as `b` may be a module."""
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -231,7 +233,7 @@ def all_changes(sources: dict[str, Source]) -> list[Change]:
 
 
 def stages(module: str, sources: dict[str, Source]) -> list[list[str]]:
-    """The tests that may notice a change in a module; the nearest come first."""
+    """The test files that may notice a change in a module, in groups; those that are most likely to come first."""
     near = [sources[module].test]
     importing = [source for name, source in sources.items() if module in source.imports]
     far = {source.path if source.path.parts[0] == "tests" else source.test for source in importing}
@@ -241,14 +243,14 @@ def stages(module: str, sources: dict[str, Source]) -> list[list[str]]:
 
 
 def import_what_stays(module: str, tests: list[list[str]], sources: dict[str, Source]) -> None:
-    """Imports what the tests need and a change in `module` does not reach: libraries, and what of ours does not
-    import it. Each fork has it then."""
+    """Imports, for all forks at once, the modules that the tests need and that do not depend on `module`: libraries,
+    and those of ours that do not import it."""
     reaching = {module}
     while (
         more := {
             name
             for name, source in sources.items()
-            # Importing a module runs its packages first.
+            # To import a module runs its packages first, so it depends on them.
             if source.imports & reaching or any(is_in(name, other) for other in reaching)
         }
         - reaching
@@ -274,7 +276,7 @@ def import_what_stays(module: str, tests: list[list[str]], sources: dict[str, So
 
 
 class Changed(importlib.machinery.SourceFileLoader):
-    """Finds and loads one module: the tree that it is given instead of its file."""
+    """Finds and loads one module, from a syntax tree instead of its file."""
 
     def __init__(self, module: str, source: Source) -> None:
         super().__init__(module, str(ROOT / source.path))
@@ -292,7 +294,7 @@ class Changed(importlib.machinery.SourceFileLoader):
 
 
 class InProcess:
-    """A plugin of pytest that keeps the tests whose result does not hang on other processes or on luck."""
+    """A plugin of pytest that leaves out tests whose result depends on other processes or on chance."""
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -307,7 +309,7 @@ PASSED, NOTICED, BROKEN, ENDLESS = 0, 1, 2, 3
 
 
 def in_fork(do: Callable[[], int]) -> int:
-    """What `do` returns in a process of its own; ENDLESS if its time limit ends it, NOTICED if another signal does."""
+    """Runs `do` in a fork and returns its result: ENDLESS if SIGALRM ends the fork, NOTICED if another signal does."""
     if not (child := os.fork()):
         status = BROKEN
         try:
@@ -322,7 +324,7 @@ def in_fork(do: Callable[[], int]) -> int:
 
 
 def run_tests(stages: list[list[str]], change: Change | None, source: Source) -> int:
-    """Whether they notice a change; None: without any."""
+    """Runs groups of tests with a change of `source`, or with none. Returns PASSED, NOTICED or BROKEN."""
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
     os.dup2(silence, 2)
@@ -333,7 +335,7 @@ def run_tests(stages: list[list[str]], change: Change | None, source: Source) ->
         sys.meta_path.insert(0, Changed(change.module, source))
     for paths in stages:
         match pytest.main([*OPTIONS, *paths], plugins=[InProcess()]):
-            # The last one is of a conftest.py that cannot be imported.
+            # USAGE_ERROR is the code if a conftest.py cannot be imported.
             case pytest.ExitCode.TESTS_FAILED | pytest.ExitCode.INTERRUPTED | pytest.ExitCode.USAGE_ERROR:
                 return NOTICED
             case pytest.ExitCode.OK | pytest.ExitCode.NO_TESTS_COLLECTED:
@@ -344,8 +346,8 @@ def run_tests(stages: list[list[str]], change: Change | None, source: Source) ->
 
 
 def judge(module: str, changes: list[Change], sources: dict[str, Source], *, is_sample: bool) -> int:
-    """How many changes of a module no test notices; they are printed. Of a sample, it is taken for granted that the
-    tests pass without a change."""
+    """The number of changes of a module that no test notices; these are printed. For a sample, it is not checked that
+    the tests pass without a change."""
     source, tests, began = sources[module], stages(module, sources), time.monotonic()
     import_what_stays(module, tests, sources)
     if not is_sample and in_fork(partial(run_tests, tests, None, source)) != PASSED:

@@ -1,8 +1,7 @@
-"""Processes of `mitmdump` and `vertex-tap` that are forked from one which has imported them.
+"""Processes of `mitmdump` and `vertex-tap`, forked from a process that has imported these programs.
 
-Such a process is like any other from then on, but it starts in a fifth of the time, which a suite with a thousand of
-them saves. What imports do, tests/addons/test_gateway.py and tests/addons/test_launch.py show in processes that begin
-from nothing.
+Such a process behaves like any other, but starts in a fifth of the time. The tests start a thousand of them. Processes
+that import everything themselves are tested in tests/addons/test_gateway.py and tests/addons/test_launch.py.
 """
 
 import contextlib
@@ -23,7 +22,7 @@ _context.set_forkserver_preload(["tests.programs"])
 
 
 class Forked:
-    """What of `subprocess.Popen` the tests use. Its output goes to files."""
+    """A forked process, with the methods of `subprocess.Popen` that the tests use. Its output goes to files."""
 
     def __init__(
         self, command: Sequence[str | Path], folder: Path, env: dict[str, str], stdout: Path, stderr: Path
@@ -60,7 +59,7 @@ class Forked:
 
 
 def run(command: Sequence[str | Path], folder: Path, env: dict[str, str] | None = None) -> CompletedProcess[str]:
-    """Like `subprocess.run`, with what it has printed."""
+    """Runs a program to its end, like `subprocess.run`. The result has its output."""
     with tempfile.TemporaryDirectory() as temporary:
         stdout, stderr = Path(temporary) / "stdout", Path(temporary) / "stderr"
         process = Forked(command, folder, dict(os.environ) if env is None else env, stdout, stderr)
@@ -72,7 +71,7 @@ def run(command: Sequence[str | Path], folder: Path, env: dict[str, str] | None 
 
 
 def _run(name: str, arguments: list[str], folder: Path, env: dict[str, str], stdout: Path, stderr: Path) -> None:
-    """In the new process."""
+    """Runs a program. Called in the forked process."""
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(env)

@@ -1,20 +1,23 @@
-"""Golden tables: what is sent for a call, and what comes back for an answer, written down once and read by a human.
+"""Golden tables: the requests that conversions send, and the answers that clients get, for many calls. A human reviews
+each change of these files.
 
 python -m tests.golden [--write]
 
 Each file of FOLDER is one case:
 
-    call      what a client sends: `from` (openai, google or passed), `operation`, and `body`, `form` or `raw` (a text,
-              for what is no JSON that Python writes); else as in ClientRequest
-    models    the models that are asked, one after the other
-    changes   place -> values: the case is told again with each value in that place, such as
+    call      the client's request: `from` (openai, google or passed), `operation`, and one of `body` (JSON), `form` or
+              `raw` (a string, for a body that is not valid JSON); other members are those of ClientRequest
+    models    the models that are asked for, one after the other
+    changes   place -> values: the case is repeated with each value in that place:
               {"call.body.reasoning_effort": ["low", "high"]}
-    answer    what the service answers, whole; or `events`, piece by piece
-    gets      written by --write: model -> what is sent, or, with an answer, what the client gets; then, for each
-              change, only what differs from that: place -> value, or "(gone)"
+    answer    the service's answer, if it is not streamed; or
+    events    the events of its stream
+    gets      the results, written by --write: model -> the requests that are sent or, if the case has an answer, the
+              client's answer; then, for each change, only the differences: place -> value, or "(gone)"
 
-`{"png": [64, 48]}` anywhere is a picture of that size, `{"file": [64, 48]}` in a form an upload. Long texts of results
-are cut. Without `--write` nothing is written, and what differs is printed; tests/test_golden.py holds the same.
+`{"png": [64, 48]}` stands for an image of that size in base64; in a form, `{"file": [64, 48]}` stands for an uploaded
+image. Long strings in results are shortened. Without `--write` nothing is written, and the names of the files that
+differ are printed. tests/test_golden.py fails if a file differs.
 """
 
 import argparse
@@ -47,7 +50,7 @@ FOLDER = Path(__file__).parent / "addons" / "translation" / "golden"
 Json = dict[str, Any]
 ASKED = {"openai": from_openai, "google": from_google, "passed": pass_on}
 LONGEST = 400
-"""Characters of a text in a result."""
+"""Characters: a longer string without spaces is shortened in a result."""
 UNCHANGED = "as it is"
 
 
@@ -56,7 +59,7 @@ def cases() -> list[Path]:
 
 
 def results(case: Json) -> Json:
-    """Model -> change -> what is sent or got."""
+    """The value of `gets` for a case: model -> change -> result or differences."""
     told = dict(_told({name: value for name, value in case.items() if name != "gets"}))
     return {model: _differences({name: _result(one, model) for name, one in told.items()}) for model in case["models"]}
 
@@ -83,7 +86,7 @@ def _differing(before: Any, after: Any, place: str) -> Iterator[tuple[str, Any]]
 
 
 def _told(case: Json) -> Iterator[tuple[str, Json]]:
-    """The case as it is, then with each change."""
+    """The names of the changes of a case, each with the changed case; first the case itself, named UNCHANGED."""
     yield UNCHANGED, case
     for place, values in case.get("changes", {}).items():
         for value in values:
@@ -167,7 +170,7 @@ def _whole(conversion: Conversion, documents: list[Any]) -> Json:
 
 
 def _drawn(value: Any) -> Any:
-    """With pictures where they are told."""
+    """A JSON value in which each `{"png": ...}` is replaced by an image."""
     if isinstance(value, list):
         return [_drawn(item) for item in value]
     if not isinstance(value, dict):
@@ -189,7 +192,7 @@ def _short(value: Any) -> Any:
 
 @contextmanager
 def _same_every_time() -> Iterator[None]:
-    """Times and ids that a conversion makes up."""
+    """Makes the times and ids in answers the same in each run."""
     numbers = count(1)
 
     def uuid4() -> uuid.UUID:
@@ -204,7 +207,7 @@ def _time() -> float:
 
 
 def text_of(case: Json) -> str:
-    """A file, with one change and one result a line, so that a diff shows which differ."""
+    """The text of a case's file. Each change and each result has a line of its own, so that a diff is easy to read."""
     parts = {name: json.dumps(value, indent=2, ensure_ascii=False) for name, value in case.items()}
     if changes := case.get("changes"):
         parts["changes"] = _members({place: f"[{_lines(map(_line, values))}]" for place, values in changes.items()})

@@ -1,4 +1,4 @@
-"""HTTP clients that show everything: headers in order, bytes as they come."""
+"""HTTP clients that give all headers in order, and bodies as they arrive."""
 
 import contextlib
 import http.client
@@ -35,7 +35,7 @@ def call(
     headers: dict[str, str] | None = None,
     plan: dict[str, Any] | None = None,
 ) -> Response:
-    """One call on a connection of its own. `plan` tells the simulator how to behave."""
+    """Makes one call on a new connection. `plan` tells the simulator how to answer; it is the header `x-simulator`."""
     with connection(url) as client:
         return send(client, path, body, method=method, headers=headers, plan=plan)
 
@@ -73,7 +73,7 @@ def send(client: http.client.HTTPConnection, path: str, body: object = None, **o
 
 
 def comes_whole(url: str, path: str, body: object, **options: Any) -> bool:
-    """Whether an answer comes to the end of its framing."""
+    """Whether the answer to a request is complete: has all bytes of its content-length, or its last chunk."""
     with connection(url) as client:
         request(client, path, body, **options)
         try:
@@ -84,7 +84,7 @@ def comes_whole(url: str, path: str, body: object, **options: Any) -> bool:
 
 
 def read_until(answer: http.client.HTTPResponse, text: bytes) -> bytes:
-    """What came of a body when `text` had come."""
+    """Reads a body until it has `text`. Returns the bytes read so far."""
     received = b""
     while text not in received:
         piece = answer.read1(65536)
@@ -94,7 +94,7 @@ def read_until(answer: http.client.HTTPResponse, text: bytes) -> bytes:
 
 
 def raw(url: str, data: bytes) -> bytes:
-    """What comes back for bytes that need not be HTTP."""
+    """Sends bytes, which need not be valid HTTP. Returns all bytes that come back."""
     host, _, port = url.removeprefix("http://").partition(":")
     received = b""
     with socket.create_connection((host, int(port)), timeout=10) as sock:

@@ -1,4 +1,4 @@
-"""Ledgers as tests make them, and what can be told of them."""
+"""Makes ledgers for tests, and reads what is in them."""
 
 import os
 import resource
@@ -34,7 +34,7 @@ def _made() -> bytes:
 
 
 def new_ledger(path: Path) -> Path:
-    """A ledger without calls. Copied: to make one takes longer than most tests."""
+    """Creates a ledger without calls. It is copied, as it takes long to create one anew."""
     path.touch(0o600)
     path.write_bytes(_made())
     return path
@@ -52,7 +52,7 @@ def done(call: Call, **fields: Any) -> Call:
 
 
 def of_version(path: Path, version: int, calls: Iterable[dict[str, Any]] = ()) -> None:
-    """A ledger as the release with this version of the schema has made it, with these rows."""
+    """Creates a ledger with an older version of the schema, as earlier releases made it, with these rows."""
     db = Database(path)
     after = [migration.name for migration in migrations.pending(db)][version:]
     migrations.apply(db, stop_before=after[0])
@@ -73,7 +73,7 @@ def spills(path: Path) -> list[Path]:
 
 
 def rejected(path: Path) -> list[str]:
-    """The lines that were set aside."""
+    """The lines of the file `.rejected`: rows of spill files that could not be put into the ledger."""
     file = Path(f"{path}.rejected")
     return file.read_text().splitlines() if file.exists() else []
 
@@ -85,7 +85,7 @@ def broken_invariants(path: Path) -> list[str]:
 
 @contextmanager
 def write_lock(path: Path) -> Iterator[None]:
-    """Another connection that is writing."""
+    """Holds the ledger's write lock, from another connection."""
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("BEGIN IMMEDIATE")
         yield
@@ -93,7 +93,7 @@ def write_lock(path: Path) -> Iterator[None]:
 
 
 class Disk:
-    """A file system of its own. Raises PermissionError where none can be mounted."""
+    """A small file system that can be filled up. Raises PermissionError if none can be mounted."""
 
     def __init__(self, folder: Path, megabytes: int = 2) -> None:
         self.folder = folder
@@ -120,7 +120,7 @@ class Disk:
 
 
 class Limit:
-    """A limit on the size of files, which this process reaches at once: the same without a disk of its own."""
+    """Stands in for `Disk` where none can be mounted: a limit of 0 on the size of files that this process writes."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -159,8 +159,8 @@ def _one() -> sqlite3.Connection:
 
 @contextmanager
 def empty() -> Iterator[sqlite3.Connection]:
-    """The same empty ledger in memory every time, for tests with many examples: what one writes is taken back. A new
-    connection would have to compile the triggers again."""
+    """An empty ledger in memory, for tests with many examples. It is always the same one, and what is written is rolled
+    back: a new connection would have to compile the triggers again."""
     db = _one()
     db.execute("BEGIN")
     try:

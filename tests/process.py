@@ -1,4 +1,4 @@
-"""A real vertex-tap in a process of its own: mitmdump with the gateway script, or `vertex-tap serve`."""
+"""Runs vertex-tap in a process: mitmdump with the gateway script, or `vertex-tap serve`."""
 
 import os
 import re
@@ -24,7 +24,7 @@ Row = dict[str, Any]
 
 
 class Proxy:
-    """Starts in `folder`, where its ledger `usage.db` and its output will be."""
+    """A running proxy. Its ledger `usage.db` and its output are in `folder`."""
 
     def __init__(
         self,
@@ -39,7 +39,8 @@ class Proxy:
         bare: bool = False,
         checkout: Path = ROOT,
     ) -> None:
-        """`bare` is mitmdump without our script, and without a ledger; `checkout` is where that script is."""
+        """Starts it. `bare`: mitmdump without our script, so without a ledger. `checkout`: the folder of the project
+        whose script is used."""
         self.folder = folder
         self.ledger = folder / "usage.db"
         sets = [part for option in (f"confdir={confdir}", *options) for part in ("--set", option)]
@@ -95,23 +96,23 @@ class Proxy:
         return rows_of(self.ledger, where)
 
     def new_rows(self) -> list[Row]:
-        """The rows since this was last asked."""
+        """The rows that are new since the last call of this method, oldest first."""
         rows = self.rows(f"id > '{self._last_id}'")
         self._last_id = rows[-1]["id"] if rows else self._last_id
         return rows
 
     def new_row(self) -> Row:
-        """The only row since this was last asked."""
+        """The row that is new since the last call of `new_rows`. There must be exactly one."""
         (row,) = self.new_rows()
         return row
 
     def stop(self, signum: int = signal.SIGTERM) -> int:
-        """Ends it as a user would; its exit status."""
+        """Stops the process with a signal, as a user would. Returns its exit status."""
         self.process.send_signal(signum)
         return self.process.wait(timeout=30)
 
     def touch_script(self) -> Path:
-        """Makes mitmdump load its script anew."""
+        """Makes mitmdump load its script again. Returns the script's path."""
         script = ROOT / "addons" / "gateway.py"
         script.touch()
         return script
@@ -145,7 +146,7 @@ def rows_of(ledger: Path, where: str = "1") -> list[Row]:
 
 
 def until(condition: Any, seconds: float = 10.0) -> Any:
-    """Waits for what happens soon; the value that was waited for."""
+    """Calls `condition` until it returns a true value, and returns that. Fails after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, "did not happen in time"

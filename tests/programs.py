@@ -1,4 +1,4 @@
-"""What processes of the tests are forked from: all that `mitmdump` and `vertex-tap` import. See `forked.py`."""
+"""Imports all that `mitmdump` and `vertex-tap` need. The tests' processes are forked after this. See `forked.py`."""
 
 import gc
 from collections.abc import Callable
@@ -11,5 +11,5 @@ from addons import launch as _launch  # noqa: F401
 
 MAIN: dict[str, Callable[[], object]] = {"mitmdump": mitmdump, "vertex-tap": vertex_tap.main}
 
-# So that the memory stays shared.
+# Keeps the garbage collector from writing to memory that the forks share.
 gc.freeze()

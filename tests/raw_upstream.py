@@ -1,4 +1,4 @@
-"""An upstream that answers with given bytes, be they HTTP or not, and shows the requests as they came."""
+"""An upstream that answers with given bytes, which need not be valid HTTP, and keeps the bytes of the requests."""
 
 import contextlib
 import re
@@ -10,13 +10,13 @@ from collections.abc import Callable
 from collections.abc import Sequence
 
 Answer = Sequence[bytes] | Callable[[], Sequence[bytes]]
-"""Pieces that are sent one by one; what computes them is called when a request has come."""
+"""Pieces of an answer, which are sent one by one; or a function that returns them, called for each request."""
 CLOSE = b""
-"""The piece with which the connection ends."""
+"""A piece that stands for closing the connection."""
 
 
 class RawUpstream:
-    """`answers` are by request target, such as `/v1/x?case=1`; others get `default`."""
+    """The upstream. `answers`: request target (`/v1/x?case=1`) -> answer; all other requests get `default`."""
 
     def __init__(self, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.answers: dict[str, Answer] = {}
@@ -66,7 +66,7 @@ class RawUpstream:
                         return
                     client.sendall(piece)
                     if len(pieces) > 1:
-                        # So that it is read by itself.
+                        # So that the peer reads each piece by itself.
                         time.sleep(0.001)
 
 

@@ -1,11 +1,12 @@
-"""How long a quiet flow waits while another call is hard to read, beside vertex-tap and beside bare mitmdump.
+"""Measures how long small calls wait while the proxy handles a call that is costly to read: vertex-tap and, for
+comparison, mitmdump without addons.
 
 python -m tests.starve [--mutations 200] [--seed 1] [--only NAME]
 
-Each input is one call through each proxy, while small calls are made one after the other on another connection.
-Printed are the longest of these beside vertex-tap and beside mitmdump, their ratio, the memory that vertex-tap needs
-for an answer, and whether all bytes came through. The exit status is 1 if a small call waits longer than 0.5 s and
-5 times as long as beside mitmdump, if an answer takes 100 MB, or if bytes are missing.
+Each input is one call through each proxy. Meanwhile small calls are made, one after the other, on another connection.
+For each input are printed: the longest small call with vertex-tap and with mitmdump, their ratio, the memory that the
+proxies need, and whether bytes are missing. The exit status is 1 if a small call takes longer than 0.5 s and 5 times
+as long as with mitmdump, if an answer needs more than 100 MB, or if bytes are missing.
 """
 
 import argparse
@@ -46,7 +47,7 @@ MOST_TIMES = 5
 MOST_MEMORY = 100 * MB
 PAUSE_S = 0.01
 CALL_S = 120.0
-"""How long an input may take."""
+"""The time limit of an input, in seconds."""
 UNARY, STREAM = f"{MODEL}:generateContent", f"{MODEL}:streamGenerateContent?alt=sse"
 LIVE = "/ws/google.cloud.aiplatform.v1.LlmBidiService/BidiGenerateContent"
 CHAT = "/v1/chat/completions"
@@ -57,7 +58,7 @@ Headers = list[tuple[str, str]]
 
 
 class Input(NamedTuple):
-    """A call: what the client sends, and what the upstream answers."""
+    """A call: the client's request, and the upstream's answer."""
 
     name: str
     path: str = UNARY
@@ -67,7 +68,7 @@ class Input(NamedTuple):
     answer_headers: Headers = [("content-type", JSON)]  # noqa: RUF012
     status: int = 200
     converts: bool = False
-    """For a proxy that converts: the answer is another one then."""
+    """Whether it goes to a proxy that converts. Then the client's answer is not the upstream's."""
 
 
 def zstd(data: bytes) -> bytes:
@@ -146,7 +147,7 @@ def request_of(name: str, size: int, coding: str = "identity", *, converts: bool
 
 
 def inputs() -> Iterator[Input]:
-    """Those of the first report, and others that cost much."""
+    """Calls that are costly to read, by their size, their form or their compression."""
     many = [(f"x-header-{n}", "v") for n in range(10_000)]
     yield Input("request of 10,000 headers", headers=many)
     yield Input("answer of 10,000 headers", answer_headers=[("content-type", JSON), *many])
@@ -194,7 +195,7 @@ def inputs() -> Iterator[Input]:
 
 
 SKIPPABLE = b"\x50\x2a\x4d\x18\x04\0\0\0abcd"
-"""A frame of zstd that holds nothing (RFC 8878, 3.1.2)."""
+"""A skippable frame of zstd, which has no content (RFC 8878, 3.1.2)."""
 
 
 def mutations(count: int, seed: int) -> Iterator[Input]:
@@ -219,7 +220,7 @@ def mutations(count: int, seed: int) -> Iterator[Input]:
 
 
 def _damaged(body: bytes, chance: random.Random) -> bytes:
-    """Now and then cut, doubled, or with a few bytes changed."""
+    """The body; in some cases cut off, doubled, or with a few bytes changed."""
     place, how = chance.randrange(len(body)), chance.randrange(8)
     if how == 0:
         return body[:place]
@@ -231,7 +232,8 @@ def _damaged(body: bytes, chance: random.Random) -> bytes:
 
 
 class Upstream:
-    """Answers everything with the input that is current, and small calls with little. Notes the bodies that came."""
+    """An upstream that answers each call with the answer of the current input, and small calls with QUIET. It keeps the
+    body of the last request."""
 
     def __init__(self) -> None:
         self.current = Input("none")
@@ -267,11 +269,11 @@ class Upstream:
 
 
 WEBSOCKET = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-"""RFC 6455, 1.3."""
+"""The constant with which `sec-websocket-accept` is computed (RFC 6455, 1.3)."""
 
 
 def _frame(payload: bytes) -> bytes:
-    """A text message of a server (RFC 6455, 5.2)."""
+    """A WebSocket frame with a text message from a server (RFC 6455, 5.2)."""
     if len(payload) < 126:
         return bytes((0x81, len(payload))) + payload
     return b"\x81\x7f" + len(payload).to_bytes(8, "big") + payload
@@ -286,7 +288,7 @@ def _head(status: int, headers: Headers, length: int | None) -> bytes:
 
 
 def send(url: str, given: Input) -> bytes:
-    """The body of the answer, as it came."""
+    """Sends the request of an input. Returns the body of the answer."""
     host, _, port = url.removeprefix("http://").partition(":")
     method = "GET" if given.path == LIVE else "POST"
     headers = [("host", f"{host}:{port}"), ("x-goog-api-key", API_KEY)]
@@ -309,15 +311,15 @@ def send(url: str, given: Input) -> bytes:
 
 
 class Quiet:
-    """Small calls, one after the other, and the longest of them."""
+    """Makes small calls, one after the other, in a thread, and measures the longest."""
 
     def __init__(self, contestant: Contestant) -> None:
         self._url = contestant.url
         self._clock = Path(f"/proc/{contestant.pid}/schedstat")
         self.longest = 0.0
         self.busy = 0.0
-        """The most CPU time that the thread of the event loop took during a call: on a machine with other work to do
-        it tells more than the time that passed."""
+        """The most CPU time that the proxy's main thread, which runs the event loop, used during a small call. On a
+        busy machine this says more than the elapsed time."""
         self.calls = 0
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run)

@@ -1,4 +1,4 @@
-"""A test fails when a row of a fact table is wrong: some rows at each run, all of them with `scripts/bench facts`."""
+"""Tests notice a wrong row of a fact table: checked for some rows in each run, for all with `scripts/bench facts`."""
 
 import ast
 import subprocess
@@ -63,7 +63,7 @@ def test_what_makes_no_difference_is_still_there(known: tuple[str, str]) -> None
 
 def test_a_sample() -> None:
     assert len(CHANGES) > 1000
-    # Another one whenever a source changes; the same one as long as none does.
+    # The sample is another one whenever a source changes, and the same one as long as none does.
     seed = zlib.crc32(b"".join((ROOT / source.path).read_bytes() for source in SOURCES.values()))
     command = [sys.executable, "-m", "tests.facts", "--sample", "5", "--seed", str(seed)]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100)

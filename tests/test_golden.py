@@ -1,4 +1,5 @@
-"""The conversions give what the golden tables say. `scripts/bench golden --write` writes them; read the diff then."""
+"""The results of conversions are those in the golden tables. `scripts/bench golden --write` writes them; review the
+diff then."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The architecture: what may import what, how large a room may be, and that every module has its test."""
+"""Rules of the architecture: which packages may import which, how long files may be, that every module has a test."""
 
 import ast
 import importlib.metadata
@@ -31,11 +31,11 @@ ABOVE = {
     "addons": ("scripts", "vertex_tap"),
     "metering": ("scripts", "vertex_tap", "addons", "mitmproxy"),
 }
-"""What a folder must not import: the way goes scripts -> addons -> metering."""
+"""Folder -> packages that it must not import. Imports go one way: scripts -> addons -> metering."""
 
 
 MOST_LINES = 450
-"""Of a room, as a source file is called here."""
+"""The most lines of a source file. A source file is called a room here."""
 MOST_LINES_OF_A_CLASS = 250
 
 
@@ -56,8 +56,8 @@ def tree_of(path: Path) -> ast.Module:
 
 
 def imported(path: Path) -> Iterator[str]:
-    """The modules that a file imports, also inside functions and under TYPE_CHECKING. `from a import b` is `a`, and
-    `a.b` if that is a module of ours."""
+    """The modules that a file imports, also inside functions and under TYPE_CHECKING. `from a import b` gives `a`, and
+    also `a.b` if that is a module of ours."""
     for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -69,8 +69,8 @@ def imported(path: Path) -> Iterator[str]:
 
 @cache
 def runs(module: str) -> frozenset[str]:
-    """The modules of ours that importing `module` runs, one step far. `import a.b` runs `a/__init__.py` first, so
-    it counts, also when `module` is inside `a` itself."""
+    """The modules of ours that run directly when `module` is imported: those that it imports, and their packages.
+    `import a.b` runs `a/__init__.py` first; so does importing `a.b` itself."""
     names = {module, *imported(PATHS[module])}
     packages = {name.rsplit(".", up)[0] for name in names for up in range(1, name.count(".") + 1)}
     return frozenset((names | packages) & set(PATHS)) - {module}
@@ -78,7 +78,7 @@ def runs(module: str) -> frozenset[str]:
 
 @cache
 def reached(module: str) -> frozenset[str]:
-    """All modules of ours that run when `module` is imported."""
+    """All modules of ours that run when `module` is imported, directly or not."""
     found: set[str] = set()
     ahead = [module]
     while ahead:
@@ -97,7 +97,7 @@ def test_imports_go_one_way(path: Path) -> None:
 
 
 def circles() -> set[str]:
-    """The modules that import each other, each group once, as `a, b, c`."""
+    """Groups of modules that import each other, each as a text: `a, b, c`."""
     groups = ({other for other in reached(module) if module in reached(other)} for module in PATHS)
     return {", ".join(sorted(group)) for group in groups if group}
 
@@ -121,11 +121,11 @@ WAY = (
     *("websocket_start", "websocket_message", "websocket_end"),
     *("error", "client_disconnected", "done"),
 )
-"""The hooks of an addon, from the start of mitmproxy to its end, as a call meets them."""
+"""The hooks of an addon, in the order in which mitmproxy calls them, from its start to its end."""
 
 
 def hooks_of(node: ast.ClassDef) -> list[str]:
-    """In the order in which the class has them, also those that are assigned (`request = requestheaders`)."""
+    """The names of the hooks in a class, in its order, including assigned ones (`request = requestheaders`)."""
     names: list[str] = []
     for part in node.body:
         if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -143,7 +143,7 @@ def with_hooks() -> Iterator[tuple[Path, str, list[str]]]:
 
 
 def named_differently() -> set[str]:
-    """One addon, one file, one class: `Meter` in `meter.py`."""
+    """The addons whose class is not named after its file, as `Meter` is after `meter.py`."""
     return {f"{path}: {name}" for path, name, _ in with_hooks() if name != path.stem.title().replace("_", "")}
 
 
@@ -159,8 +159,9 @@ BROKEN = {
     "addon": named_differently,
     "hooks": out_of_order,
 }
-"""Rule -> what breaks it. Circle: modules that import each other. Room, class: too many lines. Addon: a class with
-hooks that its file is not named after. Hooks: they do not stand in the order in which mitmproxy calls them."""
+"""Rule -> the function that lists what breaks it. `circle`: modules that import each other. `room`, `class`: files and
+classes that are too long. `addon`: classes with hooks whose file has another name. `hooks`: addons whose hooks are not
+in the order in which mitmproxy calls them."""
 
 
 @pytest.mark.parametrize("rule", BROKEN)
@@ -174,7 +175,7 @@ def test_the_way_is_of_hooks() -> None:
 
 
 def test_for(path: Path) -> Path:
-    """Where the test of a module is; that of a package is named like it."""
+    """The path of a module's test: `tests/a/test_b.py` for `a/b.py`, and `tests/test_a.py` for `a/__init__.py`."""
     folder, name = (path.parent.parent, path.parent.name) if path.stem == "__init__" else (path.parent, path.stem)
     return Path("tests") / folder / f"test_{name}.py"
 
@@ -198,7 +199,7 @@ def test_every_test_has_its_module() -> None:
 
 
 def test_no_module_of_addons_hides_another() -> None:
-    """mitmproxy puts the folder of a script on sys.path."""
+    """mitmproxy puts the folder of a script on sys.path, so our files could hide modules of the same name."""
     installed = {name for names in importlib.metadata.packages_distributions() for name in (names,)}
     ours = {path.stem for path in (ROOT / "addons").glob("*.py")} - {"__init__"}
     assert not ours & (set(sys.stdlib_module_names) | installed - {"addons"})
@@ -223,10 +224,10 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
         assert (page.parent / target).exists(), target
 
 
-# Who writes what of a call
+# Which file assigns which field of a call
 
 NAMED: dict[Any, str] = {Exchange: "exchange", Metered: "metered", Call: "call", Attempt: "attempt"}
-"""Class -> how variables are called that hold one."""
+"""Class -> the name of variables that hold an instance."""
 
 
 def written_in(path: Path) -> Iterator[str]:
@@ -241,14 +242,14 @@ def written_in(path: Path) -> Iterator[str]:
 
 
 def owned(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:
-    """Every node, with the name of the class that it is in."""
+    """Every node of a tree, with the name of the class that it is in; empty outside of classes."""
     for statement in tree.body:
         owner = statement.name if isinstance(statement, ast.ClassDef) else ""
         yield from ((owner, node) for node in ast.walk(statement))
 
 
 def test_each_field_of_a_call_has_one_writer() -> None:
-    """As the table of docs/architecture.md says. What is in a list is not assigned: `attempts`."""
+    """The table in docs/architecture.md names it. `Exchange.attempts` is a list, which is changed, but not assigned."""
     page = (ROOT / "docs" / "architecture.md").read_text()
     rows = re.findall(r"^\| ((?:`\w+\.\w+` ?)+)\|.*\| `(\w+\.py)` \|$", page, re.MULTILINE)
     told = {(field, writer) for fields, writer in rows for field in re.findall(r"[\w.]+", fields)}

@@ -1,8 +1,8 @@
-"""Chats: how one goes from any client's dialect to any service's, and its answer back.
+"""Chat requests of any client dialect, converted for any service dialect, and the answers converted back.
 
-Strategy: a `ClientDialect` reads the client's body into the neutral form (`conversation.py`) and writes answers out of
-it; a `ServiceDialect` writes the service's body out of it and reads answers into it. So each dialect is written once,
-and any client can be answered by any service. Where client and service speak the same, the body is sent as it is.
+Strategy: a `ClientDialect` reads the client's body into the neutral form (`conversation.py`) and writes answers from
+it. A `ServiceDialect` writes the service's body from the neutral form and reads answers into it. So each dialect is
+implemented once, and any service can answer any client. If both use the same dialect, the body is sent as it is.
 """
 
 from collections.abc import Callable
@@ -46,11 +46,11 @@ class Reader(Protocol):
     """Reads a service's answer: a whole one, or a stream event by event."""
 
     failure: Failure | None
-    """The error that has come instead of an answer, or in it."""
+    """The error that the service sent instead of an answer, or within one. None: no error."""
 
     @property
     def finished(self) -> bool:
-        """Whether the end of the answer has come."""
+        """Whether the answer has been read to its end."""
         ...
 
     def read(self, document: object) -> Answer: ...
@@ -60,7 +60,7 @@ class Writer(Protocol):
     """Writes a stream for a client."""
 
     failed: bool
-    """Whether the client was told an error."""
+    """Whether an error was sent to the client."""
 
     def write(self, answer: Answer) -> bytes: ...
 
@@ -70,12 +70,12 @@ class Writer(Protocol):
 
 
 class ChatConversion:
-    """An answer read in the service's dialect and written in the client's."""
+    """The `Conversion` of a chat: reads the answer in the service's dialect, writes it in the client's."""
 
     def __init__(
         self, reader: Reader, writer: Writer | None, whole: Callable[[Answer], Json], content_type: str
     ) -> None:
-        """`writer` is None if the client wants no stream; `whole` writes an answer that is not streamed."""
+        """`writer` is None if the client wants no stream. `whole` writes an answer that is not streamed."""
         self.streams = writer is not None
         self.content_type = content_type
         self._reader = reader
@@ -109,14 +109,15 @@ class ChatConversion:
         return self._reader.failure or self._whole(answer)
 
 
-# What services speak
+# Dialects of services
 
 
 class ServiceDialect(NamedTuple):
     write_request: Callable[[Request], Written]
     reader: Callable[[Request], Reader]
     resource: Callable[[ServedModel, bool], str]
-    """The path of a model's chats on Vertex AI, below a location; the second argument is whether a stream is wanted."""
+    """Model, whether a stream is wanted -> the path of a chat on Vertex AI, below the location:
+    `publishers/google/models/gemini-2.5-flash:generateContent`."""
 
 
 def _gemini_resource(model: ServedModel, stream: bool) -> str:
@@ -137,22 +138,23 @@ GEMINI = ServiceDialect(write_for_gemini, lambda request: GeminiReader(request.n
 CLAUDE = ServiceDialect(write_for_claude, reader_for_claude, _raw_resource)
 OPENAI = ServiceDialect(write_for_chat, lambda request: ChatReader(request.n or 1), _openai_resource)
 SERVICES = {None: GEMINI, "anthropic": CLAUDE}
-"""Publisher -> what its models speak on Vertex AI (None: Google's own, and endpoints); all others OpenAI's dialect."""
+"""Publisher -> the dialect of its models on Vertex AI. None: Google's own models, and tuned endpoints. The models of
+all other publishers use OpenAI's dialect."""
 
 
-# What clients speak
+# Dialects of clients
 
 EVENTS = "text/event-stream"
 
 
 class ClientDialect(NamedTuple):
-    """What a client speaks. The functions that write also get its request, and the body that this was read from."""
+    """A client's dialect. The functions that write answers also get the request, and the body it was read from."""
 
     read_request: Callable[[Json], Request]
     write_answer: Callable[[Answer, Request, Json], Json]
     stream_writer: Callable[[Request, Json], Writer]
     content_type: str = EVENTS
-    """The media type of its streams."""
+    """The media type of streams in this dialect."""
 
 
 CLIENTS = {
@@ -167,12 +169,12 @@ CLIENTS = {
         lambda request, body: ResponseWriter(request.model, body),
     ),
 }
-"""OpenAI's operations that are chats -> what their clients speak."""
+"""Chat operations of OpenAI's API -> the dialect of their clients."""
 
 
 def google_client(model: str, stream: bool, as_events: bool) -> ClientDialect:
-    """What Google's clients speak. Not the body names the model and asks for a stream, but the path, which also says
-    whether it is to come as events or as a JSON array."""
+    """The dialect of Google's clients. Model and stream are named in the path of the request, not in its body. The
+    path also says whether the stream is server-sent events (`as_events`) or a JSON array."""
     return ClientDialect(
         lambda body: read_gemini(model, body, stream=stream),
         lambda answer, request, body: write_gemini(answer, request.model),
@@ -181,13 +183,14 @@ def google_client(model: str, stream: bool, as_events: bool) -> ClientDialect:
     )
 
 
-# From any to any
+# Plans
 
 
 def convert(
     request: Request, body: Json, client: ClientDialect, service: ServiceDialect, resource: str, model: ServedModel
 ) -> Plan:
-    """The plan for a chat that was read from `body` and is to be answered at `resource`. Raises InvalidRequest."""
+    """The plan for a chat. `request` was read from `body`; `resource` is the path of the service that answers it.
+    Raises InvalidRequest."""
     written = service.write_request(request)
     return Plan(
         [Sending.of_json(resource, written.body)],
@@ -206,8 +209,8 @@ def convert(
 
 
 def plan_openai_chat(asked: ClientRequest, real_name: RealName, compatible: bool) -> Plan:
-    """A chat of an OpenAI client for Vertex AI; `compatible` is whether Vertex's own OpenAI endpoint is to answer where
-    it can. Raises InvalidRequest."""
+    """The plan for a chat of an OpenAI client that goes to Vertex AI. `compatible`: use Vertex AI's own OpenAI endpoint
+    for every model that it serves. Raises InvalidRequest."""
     body = json_object(asked.raw)
     model = model_of(real_name(_model_name(body)))
     is_openai = compatible or model.publisher not in SERVICES
@@ -220,8 +223,8 @@ def plan_openai_chat(asked: ClientRequest, real_name: RealName, compatible: bool
 
 
 def plan_google_chat(asked: ClientRequest, real_name: RealName) -> Plan:
-    """A chat of a Google client (`generateContent`, `streamGenerateContent`) for a service that speaks OpenAI's
-    dialect. Raises InvalidRequest."""
+    """The plan for a chat of a Google client (`generateContent`, `streamGenerateContent`) that goes to a service with
+    OpenAI's dialect. Raises InvalidRequest."""
     body, model = json_object(asked.raw), real_name(asked.resource)
     as_events = "alt=sse" in asked.path.partition("?")[2].split("&")
     client = google_client(model, asked.operation == "streamGenerateContent", as_events)
@@ -229,7 +232,8 @@ def plan_google_chat(asked: ClientRequest, real_name: RealName) -> Plan:
 
 
 def _send_as_it_is(asked: ClientRequest, body: Json, model: ServedModel) -> Plan:
-    """A chat in OpenAI's dialect for a model that speaks it: in the body only the model's name changes."""
+    """The plan for a chat that is in the model's own dialect, OpenAI's. In the body, the model's name is replaced, and
+    `project_id` and `region` are taken out."""
     raw = splice.replace_model(asked.raw, _name_in_openai_bodies(model), {"project_id", "region"})
     resource = _openai_resource(model, body.get("stream") is True)
     project, location = (_text(body, member) for member in ("project_id", "region"))
@@ -245,12 +249,12 @@ def _name_in_openai_bodies(model: ServedModel) -> str:
 def _model_name(body: Json) -> str:
     name = body.get("model")
     if not isinstance(name, str) or not name:
-        raise InvalidRequest("model: a text is required", "model")
+        raise InvalidRequest("model: write the name of a model, such as gemini-2.5-flash", "model")
     return name
 
 
 def _text(body: Json, name: str) -> str | None:
     value = body.get(name)
     if value is not None and not isinstance(value, str):
-        raise InvalidRequest(f"{name}: write a text", name)
+        raise InvalidRequest(f"{name}: write a string", name)
     return value

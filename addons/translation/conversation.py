@@ -1,12 +1,12 @@
-"""The neutral form of a chat: what each dialect is read into and written from.
+"""The neutral form of a chat: classes that every dialect is read into and written from.
 
-Strategy: a dialect's module reads its own form into these classes, or writes these classes in its own form, and
-knows no other dialect. The form is a superset: what only one dialect knows is kept (signatures at the very part
-they belong to, the detail of one image, the log probabilities of one choice), and a writer that has no place
-for something says so in `Notes`. What only Gemini knows is kept in members named `google`, in Google's own words;
-they go to nobody else. What a client got wrong is an `InvalidRequest` (`errors.py`), raised before anything is sent.
+Strategy: the modules of a dialect read requests or answers into these classes, or write them from these classes. They
+know no other dialect. The classes have a place for everything that any dialect can say, such as the signature of a
+part, the detail of an image or the log probabilities of a choice. A writer whose dialect has no place for something
+names it in `Notes`. What only Gemini has is kept in fields named `google`, in Google's own words, and is sent to Google
+only. If a client's request is wrong, the reader or writer raises `InvalidRequest` (`errors.py`); nothing is sent then.
 
-A piece of a streamed answer is an `Answer` too: its parts are what is new.
+A piece of a streamed answer is an `Answer` too: it holds only what is new.
 """
 
 import json
@@ -28,15 +28,15 @@ Json = dict[str, object]
 
 @dataclass(slots=True)
 class Notes:
-    """What a client should know of the conversion of its request, by the paths of its own body."""
+    """What the client is told about the conversion of its request. Paths are those of the client's own body."""
 
     dropped: list[str] = field(default_factory=list)
-    """Parameters without a target."""
+    """Paths of parameters that the service has no place for, such as `seed` or `tools[0].strict`."""
     assumed: list[str] = field(default_factory=list)
-    """`path=value` of what was not said and had to be."""
+    """Values that the service needs and the client did not give, as `path=value`: `max_tokens=8192`."""
 
     def drop(self, *names: str) -> None:
-        """Add parameters without a target; one that is there already is not added again."""
+        """Add paths to `dropped`; a path that is in it already is not added again."""
         self.dropped += [name for name in dict.fromkeys(names) if name not in self.dropped]
 
 
@@ -47,7 +47,8 @@ Issuer = Literal["google", "anthropic", "openai"]
 
 
 class Signature(NamedTuple):
-    """What a model wants to see again with the part that it gave it with; of no use to anybody else."""
+    """An opaque text that a model sends with a part of its answer and needs back with that part in the next request.
+    Only models of the same issuer can use it."""
 
     issuer: Issuer
     value: str
@@ -58,10 +59,11 @@ class Text:
     text: str
     signature: Signature | None = None
     google: Json | None = None
-    """Of any part: the whole of it, where what is here does not hold all of it (executable code, ...)."""
+    """In every class of parts: Google's whole Part, if the other fields do not hold all of it (executable code, ...).
+    None: they do."""
     cache: Json | None = None
-    """Of any part and function: Claude is to remember all that ends with it, for `ttl` (5m, 1h); Anthropic's
-    `cache_control`."""
+    """In every class of parts, and in `Function`: Anthropic's `cache_control`. Claude caches the request up to and
+    including this part, for `ttl` (5m, 1h)."""
 
 
 @dataclass(slots=True)
@@ -73,16 +75,16 @@ class Thought:
 
 @dataclass(slots=True)
 class Media:
-    """An image, a video, a sound, a document: inline or by URI."""
+    """An image, video, audio or document: inline (`data`) or by `uri`; the other of the two is None."""
 
     mime_type: str
     data: str | None = None
     """Base64."""
     uri: str | None = None
     detail: str | None = None
-    """How closely to look: low, medium, high, ultra_high."""
+    """The resolution at which the model reads it: low, medium, high, ultra_high. None: the model's default."""
     clip: Json | None = None
-    """Which part of a video, and how many pictures a second: Google's fps, startOffset, endOffset."""
+    """The section of a video, and the frames per second to read: Google's startOffset, endOffset, fps."""
     signature: Signature | None = None
     google: Json | None = None
     cache: Json | None = None
@@ -103,7 +105,7 @@ class ToolResult:
     id: str | None
     name: str
     output: object
-    """Text, or any JSON."""
+    """A str, or any JSON value."""
     media: list[Media] = field(default_factory=list)
     google: Json | None = None
     cache: Json | None = None
@@ -128,7 +130,7 @@ class Function:
     parameters: Json | None = None
     """JSON Schema of the arguments."""
     google: Json | None = None
-    """Members of its FunctionDeclaration beside name and description."""
+    """The other members of Google's FunctionDeclaration, without name and description, if a Google client sent it."""
     cache: Json | None = None
 
 
@@ -138,18 +140,19 @@ class ToolChoice:
     names: list[str] = field(default_factory=list)
     """The names of the functions that may be called; empty for all."""
     google: Json | None = None
-    """Google's FunctionCallingConfig, as it came."""
+    """Google's FunctionCallingConfig, as a Google client sent it."""
 
 
 @dataclass(slots=True)
 class Format:
-    """JSON is wanted, of this schema if there is one."""
+    """The answer is to be JSON."""
 
     schema: Json | None = None
+    """The JSON Schema of the answer. None: any JSON object."""
     param: str = "response_format"
-    """What the client calls it."""
+    """The path of this setting in the client's body."""
     google: Json | None = None
-    """What asks for it in a GenerationConfig."""
+    """The members of Google's GenerationConfig that ask for it, if a Google client sent them."""
 
 
 Effort = Literal["none", "minimal", "low", "medium", "high"]
@@ -159,13 +162,13 @@ Effort = Literal["none", "minimal", "low", "medium", "high"]
 class Thinking:
     effort: Effort | None = None
     budget: int | None = None
-    """In tokens; 0 for none, -1 for as many as the model likes."""
+    """The most tokens to think with. 0: do not think; -1: the model decides."""
     include: bool | None = None
-    """Whether thoughts are to be told."""
+    """Whether the answer is to contain the thoughts. None: the client does not say."""
     param: str = "reasoning_effort"
-    """What the client calls it."""
+    """The path of this setting in the client's body."""
     google: Json | None = None
-    """Google's ThinkingConfig, as it came."""
+    """Google's ThinkingConfig, as a Google client sent it."""
 
     @property
     def is_off(self) -> bool:
@@ -183,7 +186,7 @@ BUDGETS_OF_EFFORTS: dict[Effort, int] = {"none": 0, "low": 1024, "medium": 8192}
 """Effort -> the most tokens of thought that it stands for (Google's page on OpenAI compatibility); more is `high`."""
 
 DEFAULT_TIERS = frozenset({"auto", "default", "standard"})
-"""Service tiers that ask for nothing."""
+"""OpenAI's names of the usual service tier: a request with one of them asks for nothing special."""
 
 
 @dataclass(slots=True)
@@ -193,11 +196,11 @@ class Request:
     turns: list[Turn] = field(default_factory=list)
     functions: list[Function] = field(default_factory=list)
     server_tools: dict[str, str] = field(default_factory=dict)
-    """Tools that the service runs itself, under Google's names (googleSearch, codeExecution, ...) -> where in its
-    body the client asks for them."""
+    """Tools that the service runs itself, by Google's names (googleSearch, codeExecution, ...) -> the path in the
+    client's body (`tools[0]`)."""
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
-    """False: one call at a time."""
+    """False: at most one tool call in an answer. None: the client does not say."""
     format: Format | None = None
     thinking: Thinking | None = None
     temperature: float | None = None
@@ -214,25 +217,25 @@ class Request:
     modalities: list[str] | None = None
     voice: str | None = None
     service_tier: str | None = None
-    """In OpenAI's words."""
+    """OpenAI's name of the tier: priority, flex, ..."""
     user: str | None = None
-    """Whom the client asks for, in its own words."""
+    """The end user on whose behalf the client asks, as the client names them."""
     stream: bool = False
     include_usage: bool = False
-    """Whether a stream ends with its usage."""
+    """Whether the client wants token counts at the end of a stream."""
     google: "Google | None" = None
     project: str | None = None
     location: str | None = None
     names: dict[str, str] = field(default_factory=dict)
-    """Members of this class -> what the client calls them, where it has another word."""
+    """Fields of this class -> their paths in the client's body, where these differ: `{"turns": "messages"}`."""
     notes: Notes = field(default_factory=Notes)
 
     def named(self, member: str, default: str | None = None) -> str:
-        """What the client calls a member."""
+        """The path of a field in the client's body; if `names` does not have it, `default` or the field's own name."""
         return self.names.get(member, default or member)
 
     def caches(self) -> list[Json]:
-        """What is to be remembered: the `cache` of functions, instructions and parts."""
+        """Every `cache` that functions, instructions and parts have."""
         parts = chain(self.system, *(turn.parts for turn in self.turns))
         kept = chain(self.functions, (part for part in parts if not isinstance(part, Thought)))
         return [one.cache for one in kept if one.cache]
@@ -240,20 +243,23 @@ class Request:
 
 @dataclass(slots=True)
 class Google:
-    """What only Gemini knows, in its own camelCase."""
+    """Settings of a request that only Gemini has, in its own camelCase."""
 
     request: Json = field(default_factory=dict)
-    """Members of a GenerateContentRequest; objects add to what is written anyway."""
+    """Members of a GenerateContentRequest. An object is merged into the one that the writer makes."""
     generation_config: Json = field(default_factory=dict)
+    """Members of its GenerationConfig."""
     tools: Json = field(default_factory=dict)
-    """Settings of server tools."""
+    """Google's name of a server tool -> its settings."""
     elsewhere: list[str] = field(default_factory=list)
-    """Paths of what is kept in the `google` of parts, functions and tools and has no meaning to others."""
+    """Paths in the client's body of further settings that only Gemini has. Their values are in `tools`, and in the
+    `google` of parts and functions."""
     names: Mapping[str, str] = field(default_factory=dict)
-    """Members of the two -> what the client calls them, where that is not the path in Google's own request."""
+    """Members of `request` and `generation_config` -> their paths in the client's body, where these differ."""
 
     def paths(self) -> list[str]:
-        """What others have to leave out. The role of instructions says nothing."""
+        """The paths of all these settings, which a service other than Google's has to drop. The role of
+        `systemInstruction` is not among them: it changes nothing."""
         paths = {name: name for name, value in self.request.items() if value and name != "systemInstruction"}
         paths |= {
             name: f"generationConfig.{name}" for name, value in self.generation_config.items() if value is not None
@@ -262,7 +268,7 @@ class Google:
 
 
 class Written(NamedTuple):
-    """A request in the form of the service that is asked."""
+    """A request, written in the dialect of a service."""
 
     body: Json
     headers: dict[str, str]
@@ -280,14 +286,14 @@ class Finish(StrEnum):
 
 
 class NativeFinish(NamedTuple):
-    """A more exact word than `Finish`, for those who speak the same."""
+    """The service's own finish reason, more exact than `Finish`. Only clients of the issuer's dialect get it."""
 
     issuer: Issuer
     reason: str
 
 
 class Citation(NamedTuple):
-    """A page that characters of an answer's text rest on, from `start` until `end`."""
+    """A web page that the answer cites for a span of its text: the characters from `start` up to `end`."""
 
     start: int
     end: int
@@ -310,17 +316,18 @@ class Choice:
     citations: list[Citation] = field(default_factory=list)
     logprobs: list[TokenLogprob] | None = None
     searches: list[str] = field(default_factory=list)
-    """What was searched for."""
+    """Queries of the web searches that the service ran."""
     native: NativeFinish | None = None
     broken_call: bool = False
-    """Whether a call has come that cannot be read."""
+    """Whether the model made a tool call that cannot be read, as its JSON is invalid."""
     google: Json = field(default_factory=dict)
-    """Members of a Candidate beside its content, index and finishReason."""
+    """The other members of Google's Candidate, without content, index and finishReason."""
 
 
 @dataclass(slots=True)
 class Usage:
-    """Token counts; None for what was not told. All input, all output; the others are parts of these."""
+    """Token counts; None for one that the service did not report. `input` and `output` are totals, which include all
+    other counts."""
 
     input: int | None
     output: int | None
@@ -331,7 +338,7 @@ class Usage:
 
 
 def usage_of(reading: Reading) -> Usage | None:
-    """None if neither count is known."""
+    """The token counts of a `Reading`. None if it has neither input nor output tokens."""
     if reading.input_tokens is None and reading.output_tokens is None:
         return None
     return Usage(
@@ -354,22 +361,22 @@ class Answer:
     created: int | None = None
     """Seconds since the epoch."""
     google: Json = field(default_factory=dict)
-    """Members of a GenerateContentResponse beside candidates, modelVersion and responseId."""
+    """The other members of Google's GenerateContentResponse, without candidates, modelVersion and responseId."""
 
 
 def from_bytes(raw: bytes) -> object:
-    """JSON of an upstream, whatever texts are in it. Raises ValueError."""
+    """JSON from an upstream, parsed; its strings may contain lone surrogates. Raises ValueError if it is no JSON."""
     try:
         return from_json(raw)
     except ValueError:
-        # Half of a surrogate pair, or no JSON at all.
+        # Either a lone surrogate, which json.loads accepts, or no JSON at all.
         return json.loads(raw)
 
 
 def to_bytes(document: Json) -> bytes:
-    """JSON in UTF-8, whatever texts an upstream has sent."""
+    """A document as JSON in UTF-8. A lone surrogate in a string from an upstream becomes `?`."""
     try:
         return to_json(document, inf_nan_mode="null")
     except ValueError:
-        # Half of a surrogate pair.
+        # A lone surrogate.
         return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

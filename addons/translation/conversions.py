@@ -1,8 +1,9 @@
-"""Which conversion a call gets: a `Plan` for what a client has sent.
+"""Makes a `Plan` for each client request: chooses the conversion by API and operation.
 
-Strategy: `from_openai` is for a service on Vertex AI, `from_google` for one that speaks OpenAI's dialect, `pass_on` for
-client and service that speak the same. Chats go through the neutral form (`chats.py`); every other operation is
-converted pairwise by the module of its name. Nothing here knows HTTP beyond methods, types and bodies.
+Strategy: `from_openai` plans an OpenAI client's request for Vertex AI, `from_google` a Google client's request for a
+service with OpenAI's dialect, `pass_on` an OpenAI client's request for such a service. Chats go through the neutral
+form (`chats.py`). Every other operation has a module of its own, which converts it directly. Of HTTP, only methods,
+paths, content types and bodies are known here.
 """
 
 from collections.abc import Callable
@@ -37,7 +38,7 @@ from addons.translation.publishers import ServedModel
 from addons.translation.publishers import model_of
 from addons.translation.validation import json_object
 
-# What OpenAI clients ask of Vertex AI
+# Requests of OpenAI clients for Vertex AI
 
 
 def _plan_images(asked: ClientRequest, real_name: RealName, compatible: bool) -> Plan:
@@ -75,7 +76,7 @@ def _plan_all(
     bodies: list[Json],
     read: Callable[[list[object]], Json | Failure],
 ) -> Plan:
-    """A plan that asks the same model once for each body."""
+    """A plan with one request for each body, all to the same action of the same model."""
     return Plan(
         [Sending.of_json(model.resource(action), body) for body in bodies],
         WholeConversion(read),
@@ -87,7 +88,7 @@ def _plan_all(
 
 
 def _plan_poll(asked: ClientRequest, real_name: RealName, compatible: bool) -> Plan:
-    """The status of a video, or the video itself."""
+    """The plan that gets the status of a video job, or the video itself."""
     job = f"videos/{asked.resource}"
     if not asked.resource or asked.path.partition("?")[0].rstrip("/") not in (job, f"{job}/content"):
         raise _not_served(asked)
@@ -95,7 +96,7 @@ def _plan_poll(asked: ClientRequest, real_name: RealName, compatible: bool) -> P
     is_content = asked.operation == "videos/content"
     variants = parse_qs(asked.path.partition("?")[2]).get("variant", ["video"])
     if is_content and variants != ["video"]:
-        raise InvalidRequest("variant: there is the video only; leave it out", "variant")
+        raise InvalidRequest("variant: only the video itself can be downloaded; leave variant out", "variant")
     read = videos.read_content if is_content else partial(videos.read_poll, id)
     return Plan(
         [Sending.of_json(f"{id.resource}:fetchPredictOperation", videos.write_poll(id))],
@@ -117,11 +118,12 @@ SERVED = {
     ("GET", "videos"): _plan_poll,
     ("GET", "videos/content"): _plan_poll,
 }
-"""Method and operation of OpenAI's API -> what plans it for Vertex AI. Models are beside it: see `list_models`."""
+"""Method and operation of OpenAI's API -> the function that plans it for Vertex AI. The list of models is not among
+them, as it needs other arguments: see `list_models`."""
 
 
 def from_openai(asked: ClientRequest, real_name: RealName, *, compatible: bool = False) -> Plan:
-    """An OpenAI call for a service on Vertex AI; `compatible` is whether Vertex's own OpenAI endpoint is to answer.
+    """The plan for an OpenAI client's request to Vertex AI. `compatible`: Vertex AI's own OpenAI endpoint is to answer.
     Raises InvalidRequest."""
     make = SERVED.get((asked.method, asked.operation))
     is_whole = asked.method != "POST" or asked.path.partition("?")[0].rstrip("/") == asked.operation
@@ -131,8 +133,8 @@ def from_openai(asked: ClientRequest, real_name: RealName, *, compatible: bool =
 
 
 def list_models(asked: ClientRequest, configured: list[str], can_list: bool) -> Plan:
-    """GET /v1/models for a service on Vertex AI: the models that are `configured`, and, if the service can list them
-    (`can_list`), the project's own. Raises InvalidRequest."""
+    """The plan for GET /v1/models or /v1/models/{id} on Vertex AI: the `configured` models and, with `can_list`, the
+    project's own, which the service lists. Raises InvalidRequest if there are none."""
     if asked.method != "GET":
         raise _not_served(asked)
     if not can_list and not configured:
@@ -153,8 +155,8 @@ def list_models(asked: ClientRequest, configured: list[str], can_list: bool) -> 
 
 
 NO_MODELS = (
-    "No models are known: with an API key the project's own cannot be listed. Name models in the proxy's"
-    " gateway_config, or give it a service account."
+    "There are no models to list: with an API key, the models of the project cannot be read. Name models in the"
+    " proxy's gateway_config, or give the proxy a service account."
 )
 
 
@@ -177,20 +179,20 @@ PATHS = (
     ("GET", "models"),
     ("GET", "models/{id}"),
 )
-"""What a client whose call is not served is told to be served."""
+"""Methods and paths that the error for an unknown path lists as available."""
 
 
-# What OpenAI clients ask of a service that speaks OpenAI's dialect
+# Requests of OpenAI clients for a service with OpenAI's dialect
 
 
 def pass_on(asked: ClientRequest, real_name: RealName) -> Plan:
-    """An OpenAI call for a service that speaks the same: only the alias of a model is replaced. Raises
-    InvalidRequest."""
+    """The plan for an OpenAI client's request to a service with the same API: only an alias of a model is replaced by
+    its real name. Raises InvalidRequest."""
     if _STEPS.intersection(unquote(asked.path.partition("?")[0]).split("/")):
-        raise InvalidRequest("the path leads elsewhere", status=404, code="UNKNOWN_URL")
+        raise InvalidRequest("the path must not have . or .. as a segment", status=404, code="UNKNOWN_URL")
     raw, content_type = asked.raw, asked.content_type
     if raw and "json" in content_type.lower():
-        # What only another parser understands could name another model.
+        # Refuses invalid JSON: the service's parser might accept it, and find another model in it than ours.
         json_object(raw)
     told = model_in(content_type, raw)
     model = ServedModel(real_name(told)) if told else None
@@ -204,11 +206,11 @@ def pass_on(asked: ClientRequest, real_name: RealName) -> Plan:
 
 
 _STEPS = frozenset({".", ".."})
-"""Parts of a path that lead out of it."""
+"""Path segments with which a path could leave the base URL of the service."""
 
 
 def model_in(content_type: str, raw: bytes) -> str | None:
-    """The model that the body of an OpenAI call names."""
+    """The model that the body of an OpenAI request (JSON or a form) names. None: it names none, or cannot be read."""
     try:
         body = forms.body_of(forms.read(content_type, raw)) if forms.is_form(content_type) else json_object(raw)
     except InvalidRequest:
@@ -217,7 +219,7 @@ def model_in(content_type: str, raw: bytes) -> str | None:
     return told if isinstance(told, str) and told else None
 
 
-# What Google's clients ask of a service that speaks OpenAI's dialect
+# Requests of Google clients for a service with OpenAI's dialect
 
 
 def _plan_predict(asked: ClientRequest, real_name: RealName) -> Plan:
@@ -234,16 +236,16 @@ ACTIONS = {
     "streamGenerateContent": plan_google_chat,
     "predict": _plan_predict,
 }
-"""Google's actions of a model -> what plans them."""
+"""Actions of a Google model (`models/x:predict`) -> the functions that plan them."""
 
 
 def from_google(asked: ClientRequest, real_name: RealName) -> Plan:
-    """A call of Vertex AI's or the Gemini API's for a service that speaks OpenAI's dialect. Raises InvalidRequest."""
+    """The plan for a Google client's request (Vertex AI or Gemini API) to a service with OpenAI's dialect. Raises
+    InvalidRequest."""
     make = ACTIONS.get(asked.operation)
     if make is None or asked.method != "POST":
         raise InvalidRequest(
-            f"{asked.operation} is not served by a service that speaks OpenAI's dialect; there are"
-            f" {', '.join(ACTIONS)}",
+            f"{asked.operation} cannot be converted for a service with OpenAI's API; only {', '.join(ACTIONS)} can",
             status=404,
         )
     return make(asked, real_name)

@@ -1,6 +1,7 @@
-"""Embeddings: OpenAI's requests read, Vertex AI's written; Vertex AI's answers read, OpenAI's written.
+"""Embeddings for OpenAI clients, made by Vertex AI: converts the request to Vertex AI's, and the answer to OpenAI's.
 
-N texts in are N vectors out, in order. Google takes them in batches, or one by one: a request here is several there.
+Each text gives one vector, in the same order. Vertex AI takes fewer texts in a request than OpenAI, some models only
+one. So one request of a client may become several.
 
 Sources: OpenAI's API reference; Google's reference of the text embeddings API, the discovery document of
 aiplatform v1, and what google-genai 3.4.0 sends.
@@ -38,11 +39,12 @@ from metering.json_values import member
 Action = Literal["predict", "embedContent"]
 
 MOST_TEXTS = 2048
-"""OpenAI's limit of one request."""
+"""The most texts in one request to OpenAI (OpenAI's API reference)."""
 BATCH_TEXTS = 250
-"""Google's limit of one request."""
+"""The most texts in one request to Vertex AI (Google's reference of the text embeddings API)."""
 BATCH_BYTES = 40_000
-"""Google's limit is 20,000 tokens; a token has seldom less than two bytes."""
+"""The most bytes of text in one request to Vertex AI. Google's limit is 20,000 tokens; a token seldom has less than two
+bytes."""
 
 # Requests
 
@@ -79,19 +81,19 @@ class EmbeddingRequest:
     texts: list[str]
     dimensions: int | None = None
     as_base64: bool = False
-    """Vectors as the base64 of little-endian float32, not as numbers."""
+    """Whether a vector is written as base64 of little-endian float32, instead of as a list of numbers."""
     task_type: str | None = None
     title: str | None = None
     """The title of the document. Only the task type RETRIEVAL_DOCUMENT takes one."""
     auto_truncate: bool | None = None
-    """Whether a text that is too long is cut; Google's default is that it is."""
+    """Whether a text that is too long is cut. None: Google's default, which is to cut it."""
     project: str | None = None
     location: str | None = None
     notes: Notes = field(default_factory=Notes)
 
 
 def read_request(body: Json) -> EmbeddingRequest:
-    """A body, parsed from JSON. Raises InvalidRequest."""
+    """The request in a body of OpenAI's, parsed from JSON. Raises InvalidRequest."""
     asked = validated(EmbeddingBody, body)
     dropped = [name for name, value in (asked.model_extra or {}).items() if value not in (None, False, [], {})]
     title = asked.title or None
@@ -114,57 +116,58 @@ def read_request(body: Json) -> EmbeddingRequest:
 
 def _texts(given: object) -> list[str]:
     if given == "" or given == []:
-        raise InvalidRequest("input: there is no text", "input")
+        raise InvalidRequest("input: write a string that is not empty", "input")
     if isinstance(given, str):
         return [given]
     if not isinstance(given, list):
-        raise InvalidRequest("input: write a text or a list of texts", "input")
+        raise InvalidRequest("input: write a string or a list of strings", "input")
     if len(given) > MOST_TEXTS:
-        raise InvalidRequest(f"input: write {MOST_TEXTS} texts at most", "input")
+        raise InvalidRequest(f"input: write at most {MOST_TEXTS} strings", "input")
     texts: list[str] = []
     for number, text in enumerate(given):
         if isinstance(text, int | list):
             raise InvalidRequest(
-                "input: Vertex AI takes texts, no tokens (for langchain_openai's OpenAIEmbeddings set"
-                " check_embedding_ctx_length=False)",
+                "input: write strings; Vertex AI does not take token numbers (in langchain_openai's OpenAIEmbeddings,"
+                " set check_embedding_ctx_length=False)",
                 "input",
             )
         if not isinstance(text, str) or not text:
             param = f"input[{number}]"
-            raise InvalidRequest(f"{param}: {'there is no text' if text == '' else 'write a text'}", param)
+            raise InvalidRequest(f"{param}: write a string that is not empty", param)
         texts.append(text)
     return texts
 
 
 ACTIONS: tuple[tuple[str, Action], ...] = (
-    # Google's SDK calls embedContent for it too, which Vertex AI has refused; it takes predict.
+    # Google's SDK calls embedContent for this model, but Vertex AI has refused that; predict works.
     ("gemini-embedding-001", "predict"),
     ("gemini-embedding-exp", "predict"),
     ("gemini", "embedContent"),
     ("maas", "embedContent"),
 )
-"""What is in the name of a model -> how it is called; all others, endpoints too, by predict. The first holds."""
+"""A part of the model's name -> the action that makes embeddings; the first part found counts. For all other models,
+and for tuned endpoints, it is predict."""
 
 
 _EMBEDS = re.compile(r"(?!multimodal).*(?:embedding|gecko|e5-)|\d+$")
-"""Names of models that make a vector of a text, and numbers of tuned ones."""
+"""Names of models that make text embeddings, and the numbers of tuned endpoints."""
 
 
 def action_of(model: str) -> Action:
-    """Raises InvalidRequest for a model that makes no embeddings of texts."""
+    """The action of a model that makes embeddings. Raises InvalidRequest for a model that makes none."""
     if not _EMBEDS.match(model):
-        raise InvalidRequest("this model makes no embeddings of texts; write one such as gemini-embedding-001", "model")
+        raise InvalidRequest("this model makes no text embeddings; write one such as gemini-embedding-001", "model")
     return next((action for part, action in ACTIONS if part in model), "predict")
 
 
 def write_requests(request: EmbeddingRequest) -> list[Json]:
-    """The bodies for the action of the model, in order of the texts."""
+    """The bodies of the requests to Vertex AI, in the order of the texts. Raises InvalidRequest."""
     write = _predict if action_of(request.model) == "predict" else _embed_content
     return [write(request, texts) for texts in _batches(request)]
 
 
 def _batches(request: EmbeddingRequest) -> Iterator[list[str]]:
-    # Gemini's embedding models take one text a call, by either action.
+    # Gemini's embedding models take one text per request, with either action.
     most = 1 if any(part in request.model for part, _ in ACTIONS) else BATCH_TEXTS
     batch: list[str] = []
     size = 0
@@ -205,10 +208,10 @@ def _given(members: Json) -> Json:
 
 
 def read_answers(request: EmbeddingRequest, documents: list[object]) -> Json | Failure:
-    """OpenAI's CreateEmbeddingResponse, of the answers to `write_requests` in their order.
+    """OpenAI's CreateEmbeddingResponse. `documents` are the parsed answers to `write_requests`, in the same order.
 
-    Its usage is the sum of what was told. OpenAI's type has no word for unknown: where nothing was told it says 0,
-    and `request.notes.assumed` says so.
+    Its usage is the sum of the token counts in the answers. If there are none, it is 0, as OpenAI's type does not allow
+    null; `request.notes.assumed` says so then.
     """
     batches = list(_batches(request))
     if len(documents) != len(batches):
@@ -236,7 +239,7 @@ def read_answers(request: EmbeddingRequest, documents: list[object]) -> Json | F
 
 
 def _vectors(document: object) -> Iterator[tuple[object, object]]:
-    """(values, tokens) of predict's answer, or of embedContent's."""
+    """The vectors in an answer to predict or embedContent: the numbers of each, and the tokens of its text."""
     for prediction in items(member(document, "predictions")):
         embeddings = member(prediction, "embeddings")
         yield member(embeddings, "values"), member(member(embeddings, "statistics"), "tokenCount")
@@ -245,7 +248,7 @@ def _vectors(document: object) -> Iterator[tuple[object, object]]:
 
 
 def _packed(values: object) -> bytes | None:
-    """A vector as little-endian float32; None if it is none."""
+    """A vector as little-endian float32. None if it is no list of finite numbers."""
     if not isinstance(values, list):
         return None
     try:

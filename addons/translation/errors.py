@@ -1,5 +1,6 @@
-"""Errors: what a client got wrong (`InvalidRequest`), and what went wrong at the service (`Failure`). Errors of any
-service are read, and told in the words of OpenAI, Anthropic or Google.
+"""Errors: `InvalidRequest`, if the client's request is wrong, and `Failure`, an error that is sent to a client.
+
+Error bodies of any service are read into a `Failure`, which is written in OpenAI's, Anthropic's or Google's form.
 """
 
 import re
@@ -19,8 +20,8 @@ class InvalidRequest(Exception):
     """The client's request cannot be converted."""
 
     def __init__(self, message: str, param: str | None = None, status: int = 400, code: str | None = None) -> None:
-        """`param` is the path of what is wrong in the client's body, such as `messages[0].content`; `status` is HTTP's;
-        `code` is a word of ours where a name of google.rpc.Code says too little."""
+        """`param` is the path of the wrong value in the client's body, such as `messages[0].content`. `status` is the
+        HTTP status. `code` is a word of ours, such as UNKNOWN_URL; None: the google.rpc.Code of the status."""
         super().__init__(message)
         self.message = message
         self.param = param
@@ -30,29 +31,29 @@ class InvalidRequest(Exception):
 
 @dataclass(slots=True)
 class Failure:
-    """An error that a client is told: an upstream's, or one of ours."""
+    """An error that is sent to a client: an upstream's, or one of ours."""
 
     status: int
-    """HTTP."""
+    """The HTTP status."""
     message: str
     code: str
-    """A name of google.rpc.Code, or a word of ours."""
+    """A name of google.rpc.Code, such as NOT_FOUND, or a word of ours."""
     retry_after: int | None = None
-    """Seconds."""
+    """Seconds after which the client may try again."""
 
 
 def refusal(status: int, message: str) -> Failure:
-    """An error of ours with the usual code of an HTTP status."""
+    """An error of ours, with the google.rpc.Code of the HTTP status as its code."""
     return Failure(status, message, code_of(status))
 
 
 def unfinished() -> Failure:
-    """The failure of a stream that ended before the answer in it had."""
+    """The error for a stream that ended before its answer was complete."""
     return refusal(502, "The upstream ended its answer before its end.")
 
 
 def code_of(status: int) -> str:
-    """The name of google.rpc.Code for an HTTP status, such as NOT_FOUND for 404."""
+    """The google.rpc.Code of an HTTP status, by name: NOT_FOUND for 404."""
     return HTTP_CODES.get(status, "INVALID_ARGUMENT" if status < 500 else "UNAVAILABLE")
 
 
@@ -70,12 +71,12 @@ STATUSES = {
     "timeout_error": 504,
     "overloaded_error": 529,
 }
-"""Anthropic's types of errors -> HTTP status (its page on errors)."""
+"""Anthropic's error types -> HTTP status (Anthropic's page on errors)."""
 
 
 def read_error(status: int | None, body: object) -> Failure:
-    """Google's error object, alone or in an array, or the publisher's own (Anthropic's, Mistral's, OpenAI's).
-    `status` is HTTP's, None inside a stream."""
+    """The error in a parsed body: Google's, alone or in an array, or that of another publisher (Anthropic, Mistral,
+    OpenAI). `status` is the HTTP status of the answer; None for an error within a stream."""
     if isinstance(body, list) and body:
         body = body[0]
     error = member(body, "error")
@@ -97,7 +98,7 @@ def read_error(status: int | None, body: object) -> Failure:
 
 
 def _detail(body: object) -> str:
-    """Mistral's (FastAPI's) validation errors."""
+    """The message of a validation error in FastAPI's form, which Mistral uses: `{"detail": [{"msg": ...}]}`."""
     detail = member(body, "detail")
     if isinstance(detail, str):
         return detail
@@ -133,7 +134,7 @@ ERRORS = {
     503: ErrorWords("server_error", "service_unavailable"),
     504: ErrorWords("server_error", "timeout"),
 }
-"""HTTP status -> OpenAI's `type` and `code`. A code of None is Google's, in lower case."""
+"""HTTP status -> OpenAI's `type` and `code`. A code of None: the failure's own code is used, in lower case."""
 _TOO_LONG = re.compile(r"(?i)token count.*exceeds|exceeds the maximum number of tokens|(?:input|prompt).*too long")
 
 

@@ -15,7 +15,7 @@ from addons.translation.errors import InvalidRequest
 
 MOST_FIELDS = 128
 LONGEST_TYPE = 256
-"""Characters of a content-type: a boundary has 70 at most (RFC 2046)."""
+"""The most characters of a content-type that is parsed. A boundary has 70 at most (RFC 2046, 5.1.1)."""
 
 
 @dataclass(slots=True)
@@ -23,11 +23,11 @@ class FormFile:
     data: bytes
     name: str
     mime_type: str | None = None
-    """As it was said; lower-case, without parameters."""
+    """The media type that the client gave, in lower case, without parameters. None: it gave none."""
 
 
 Field = tuple[str, str | FormFile]
-"""Name and value. What has a file name or a type other than text is a file."""
+"""Name and value of a form field. The value is a file if it has a file name, or a media type other than text/*."""
 
 
 def is_form(content_type: str) -> bool:
@@ -35,14 +35,14 @@ def is_form(content_type: str) -> bool:
 
 
 def read(content_type: str, raw: bytes) -> list[Field]:
-    """The fields in their order. Raises InvalidRequest."""
+    """The fields of a form body, in order. Raises InvalidRequest if it is no valid form."""
     _, options = parse_options_header(content_type) if len(content_type) <= LONGEST_TYPE else ("", {})
     fields: list[Field] = []
     try:
         with PushMultipartParser(options.get("boundary", ""), max_segment_count=MOST_FIELDS) as parser:
             segment: MultipartSegment | None = None
             chunks: list[bytes] = []
-            # In one piece: then there is one copy of each value and no more.
+            # The body is parsed as one chunk: so each value is copied once only.
             for event in parser.parse(raw):
                 if isinstance(event, MultipartSegment):
                     segment, chunks = event, []
@@ -51,7 +51,7 @@ def read(content_type: str, raw: bytes) -> list[Field]:
                 elif segment is not None:
                     fields.append((segment.name or "", _value(segment, chunks)))
     except MultipartError as e:
-        raise InvalidRequest(f"the body is no multipart/form-data that can be read: {e}") from None
+        raise InvalidRequest(f"the body is not valid multipart/form-data: {e}") from None
     return fields
 
 
@@ -62,7 +62,7 @@ def _value(segment: MultipartSegment, chunks: list[bytes]) -> str | FormFile:
         try:
             return data.decode()
         except UnicodeDecodeError:
-            raise InvalidRequest("this text of a form is not UTF-8", segment.name) from None
+            raise InvalidRequest("this form field must be UTF-8 text", segment.name) from None
     return FormFile(data, segment.filename or "", mime_type)
 
 
@@ -70,8 +70,8 @@ _MEMBER = re.compile(r"(\w+)\[(\w+)\]")
 
 
 def body_of(fields: Iterable[Field]) -> dict[str, object]:
-    """The form as the JSON object that it stands for: `image[]`, and a name that comes again, is a list; `a[b]` is a
-    member of an object, which goes nowhere if `a` is something else."""
+    """The form as a JSON object. A field named `image[]`, or a repeated name, becomes a list. `a[b]` becomes the member
+    `b` of the object `a`; if a plain field `a` comes before it, `a[b]` is ignored."""
     body: dict[str, object] = {}
     for name, value in fields:
         member = _MEMBER.fullmatch(name)
@@ -91,7 +91,7 @@ def _put(body: dict[str, object], name: str, value: str | FormFile) -> None:
 
 
 def write(fields: Iterable[Field]) -> tuple[str, bytes]:
-    """The content-type, and the body."""
+    """A form with these fields: its content-type, and its body."""
     boundary = uuid.uuid4().hex
     pieces: list[bytes] = []
     for name, value in fields:

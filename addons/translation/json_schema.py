@@ -1,10 +1,10 @@
-"""JSON Schema, as clients write it, in what Gemini and Claude read of it; and Google's own Schema in JSON Schema.
+"""Converts JSON Schema for Gemini and Claude, which take subsets of it, and Google's own Schema to JSON Schema.
 
-Gemini: `parametersJsonSchema` and `responseJsonSchema` take JSON Schema with $defs, $ref and additionalProperties. What
-is written differently here means the same: beside a `$ref` nothing but `$` names may stand, and `const`, `allOf` and
-draft 7's `definitions` are no keywords (Google's reference of GenerationConfig).
+Gemini: `parametersJsonSchema` and `responseJsonSchema` take JSON Schema with `$defs`, `$ref` and
+`additionalProperties`. They do not know `const`, `allOf` and draft 7's `definitions`, and beside a `$ref` they allow
+only names that begin with `$` (Google's reference of GenerationConfig). Such schemas are rewritten, their meaning kept.
 
-Claude: a tool's `input_schema` is all of JSON Schema but for its root, which is an object without branches
+Claude: a tool's `input_schema` may use all of JSON Schema, but its root must be an object without branches
 (Anthropic's reference of Messages: "input_schema does not support oneOf, allOf, or anyOf at the top level").
 """
 
@@ -15,15 +15,15 @@ from addons.translation.validation import camel
 from metering.json_values import items
 
 _SCHEMAS = frozenset("items additionalProperties not if then else contains propertyNames unevaluatedItems".split())
-"""Keywords whose value is a schema, ..."""
+"""Keywords whose value is a schema."""
 _LISTS = frozenset("anyOf oneOf allOf prefixItems".split())
-"""... a list of schemas, ..."""
+"""Keywords whose value is a list of schemas."""
 _MAPS = frozenset("properties $defs definitions patternProperties dependentSchemas".split())
-"""... schemas by name."""
+"""Keywords whose value is an object of schemas: name -> schema."""
 
 
 def for_gemini(schema: object) -> object:
-    """The schema in Google's words; a value that is no schema comes back as it is."""
+    """A JSON Schema that Gemini takes, with the same meaning. A value that is no object is returned as it is."""
     if not isinstance(schema, dict):
         return schema
     out: Json = {name: _inside(name, value) for name, value in schema.items()}
@@ -38,19 +38,20 @@ def for_gemini(schema: object) -> object:
         out["enum"] = [out.pop("const")]
     if "$ref" in out and any(not name.startswith("$") for name in out):
         reference = {name: out.pop(name) for name in list(out) if name.startswith("$") and name != "$defs"}
-        # Both must hold. Of several branches the reference stands for all: there is no `allOf`.
+        # Both the reference and an `anyOf` beside it must hold. Without `allOf` only one can be kept: the reference.
         out.pop("anyOf", None)
         out["anyOf"] = [reference]
     return out
 
 
 _COUNTS = frozenset("minItems maxItems minLength maxLength minProperties maxProperties".split())
-"""Members of Google's Schema that are int64. Its JSON may write them as text."""
+"""Members of Google's Schema that are int64. proto3 JSON may write them as strings: `"5"`."""
 _RENAMED = {"ref": "$ref", "defs": "$defs"}
 
 
 def from_openapi(schema: Json) -> Json:
-    """JSON Schema of a Schema of Google's, which is OpenAPI 3.0's: types in upper case, `nullable`."""
+    """Google's Schema as JSON Schema. Google's is that of OpenAPI 3.0, with types in upper case and `nullable`:
+    `{"type": "STRING", "nullable": true}` becomes `{"type": ["string", "null"]}`."""
     out: Json = {}
     for name, value in schema.items():
         name = _RENAMED.get(name, camel(name))
@@ -84,7 +85,7 @@ _OF_NOTHING = frozenset("type properties required additionalProperties $schema t
 
 
 def is_empty(schema: Json | None) -> bool:
-    """Whether it describes the arguments of a function without any."""
+    """Whether a schema of a function's arguments says that there are none."""
     if not schema:
         return True
     return schema.keys() <= _OF_NOTHING and not schema.get("properties") and not schema.get("additionalProperties")
@@ -94,12 +95,12 @@ _BRANCHES = ("anyOf", "oneOf", "allOf", "$ref")
 
 
 def is_object(schema: Json) -> bool:
-    """Whether it may be the root of what Claude calls a tool with."""
+    """Whether a schema can be the root of a Claude tool's `input_schema`: an object without branches."""
     return schema.get("type") == "object" and not any(name in schema for name in _BRANCHES)
 
 
 def for_claude(schema: Json | None) -> tuple[Json, list[str]]:
-    """What Claude calls a tool with, and the names of what its root cannot say."""
+    """The `input_schema` of a Claude tool, and the names of the keywords that had to be left out of its root."""
     root = dict(schema or {})
     reference = root.get("$ref")
     if isinstance(reference, str) and isinstance(target := _definition(root, reference), dict):
@@ -110,12 +111,12 @@ def for_claude(schema: Json | None) -> tuple[Json, list[str]]:
 
 
 def inside(schema: Json, name: str) -> Json:
-    """An object with one member, which is of the schema."""
+    """The schema of an object with one required member, `name`, whose value matches `schema`."""
     return {"type": "object", "properties": {name: _moved(schema, f"#/properties/{name}")}, "required": [name]}
 
 
 def _definition(root: Json, reference: str) -> object:
-    """What `#/$defs/name` points to."""
+    """The schema that a reference such as `#/$defs/name` points to; None if there is none."""
     _, _, path = reference.partition("#/")
     place, _, name = path.partition("/")
     definitions = root.get(place) if place in ("$defs", "definitions") else None
@@ -123,7 +124,7 @@ def _definition(root: Json, reference: str) -> object:
 
 
 def _moved(schema: object, place: str) -> Any:
-    """The same schema, where its own root is no longer the root."""
+    """A schema that is moved from the root to `place`, such as `#/properties/value`: its references are adapted."""
     if isinstance(schema, list):
         return [_moved(item, place) for item in schema]
     if not isinstance(schema, dict):

@@ -1,4 +1,4 @@
-"""Media in the parts of a message: data URLs and base64, links, and the types that neither Google nor we guess."""
+"""Media in requests: data URLs, base64, http(s) and gs:// URLs, and media types, which Google does not guess."""
 
 import base64
 import re
@@ -45,20 +45,20 @@ MIME_TYPES = {
     "html": "text/html",
     "xml": "text/xml",
 }
-"""File extensions and names of formats -> media types that Gemini reads."""
+"""File extensions and format names -> media types that Gemini takes."""
 
 AUDIO_TYPES = {"mp4": "audio/mp4", "webm": "audio/webm", "mpeg": "audio/mpeg"}
-"""Media types to use for audio in formats that may also hold video."""
+"""Names of formats that may hold audio or video -> their media types for audio."""
 
 IMAGE_FORMATS = {"image/png": "png", "image/jpeg": "jpeg", "image/webp": "webp", "image/gif": "gif"}
-"""Media types -> what OpenAI calls the formats of images."""
+"""Media types -> OpenAI's names of image formats."""
 _SIGNATURES = {
     b"\x89PNG": "image/png",
     b"\xff\xd8\xff": "image/jpeg",
     b"RIFF": "image/webp",
     b"GIF8": "image/gif",
 }
-"""How files of images begin."""
+"""The first bytes of image files -> media types."""
 
 _SAME = {"image/jpg": "image/jpeg"}
 _TYPE = re.compile(r"[a-zA-Z0-9][\w.+-]*/[\w.+-]+(?:;\s*[\w.+-]+=[\w.+:-]+)*")
@@ -68,7 +68,8 @@ _DATA_URL = re.compile(r"data:([^,]{0,256}),", re.IGNORECASE)
 
 
 def mime_type_of(name: str, table: dict[str, str] = MIME_TYPES) -> str | None:
-    """The type that a format (`png`, `image/png`) names, in Google's spelling."""
+    """The media type, as Google spells it, of a format name or a media type: `image/png` for `png` or `image/png`. None
+    for an unknown name."""
     name = name.strip().lower()
     if _TYPE.fullmatch(name):
         return _SAME.get(name, name)
@@ -76,8 +77,8 @@ def mime_type_of(name: str, table: dict[str, str] = MIME_TYPES) -> str | None:
 
 
 def from_url(url: str, said: str | None, param: str) -> Media | None:
-    """What a data, http(s) or gs:// URL stands for; `said` is the type beside it. None if no type can be told.
-    Raises InvalidRequest."""
+    """The media at a data:, http(s):// or gs:// URL. `said` is the media type that the client gives beside the URL.
+    None if neither `said` nor the URL tells the type. Raises InvalidRequest for any other URL, and for invalid data."""
     if match := _DATA_URL.match(url):
         return _from_data_url(match[1], url[match.end() :], said, param)
     scheme = url[:8].partition("://")[0].lower()
@@ -89,31 +90,31 @@ def from_url(url: str, said: str | None, param: str) -> Media | None:
 
 
 def type_by_name(path: str) -> str | None:
-    """The media type that an extension tells: of a file name, or of a URL's path."""
+    """The media type by the extension of a file name or of a URL's path. None if it is unknown."""
     _, dot, extension = path.rpartition("/")[2].rpartition(".")
     return MIME_TYPES.get(extension.lower()) if dot else None
 
 
 def image_type(data: bytes) -> str | None:
-    """The media type that the first bytes of an image tell."""
+    """The media type of an image, by its first bytes. None if they are not those of a known format."""
     return next((mime_type for start, mime_type in _SIGNATURES.items() if data.startswith(start)), None)
 
 
 def base64_of(text: str, param: str) -> str:
-    """`text` as base64 that Google takes: the standard alphabet, padded, without white space. Raises
-    InvalidRequest."""
+    """`text` as base64 that Google takes: in the standard alphabet, padded, without white space. Raises InvalidRequest
+    if it is no base64, or empty."""
     try:
         raw = text.encode("ascii")
     except UnicodeEncodeError:
-        raise InvalidRequest("this is not base64", param) from None
+        raise InvalidRequest("this is not valid base64", param) from None
     body = raw.rstrip(b"=")
     if body.translate(None, _ALPHABET):
         # Rare: white space, or the URL-safe alphabet.
         body = raw.translate(_STANDARD, b" \t\r\n").rstrip(b"=")
         if body.translate(None, _ALPHABET):
-            raise InvalidRequest("this is not base64", param)
+            raise InvalidRequest("this is not valid base64", param)
     if len(body) % 4 == 1 or not body:
-        raise InvalidRequest("this base64 is cut" if body else "there is no data", param)
+        raise InvalidRequest("this base64 is incomplete" if body else "the data is empty", param)
     padded = body + b"=" * (-len(body) % 4)
     return text if padded == raw else padded.decode("ascii")
 
@@ -123,7 +124,7 @@ def _from_data_url(head: str, data: str, said: str | None, param: str) -> Media 
     mime_type = mime_type_of(said) if said else mime_type_of(head)
     encoded = base64_of(data, param) if coding else base64.b64encode(unquote_to_bytes(data)).decode("ascii")
     if not encoded:
-        raise InvalidRequest("there is no data", param)
+        raise InvalidRequest("the data is empty", param)
     return Media(mime_type or "", data=encoded)
 
 
@@ -131,4 +132,4 @@ def _path(url: str, param: str) -> str:
     try:
         return urlsplit(url).path
     except ValueError:
-        raise InvalidRequest("this is no URL", param) from None
+        raise InvalidRequest("this is not a valid URL", param) from None

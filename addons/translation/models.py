@@ -1,6 +1,6 @@
-"""The list of models: what is configured, and what a project has of its own, as OpenAI lists it.
+"""The list of models in OpenAI's form: the models that are configured, and the project's own.
 
-Vertex AI lists a project's own models only, not those of publishers: these have to be configured.
+Vertex AI lists only the models that a project owns, not those of publishers: these have to be configured.
 
 Sources: OpenAI's API reference; models.list in the discovery document of aiplatform v1.
 """
@@ -24,13 +24,14 @@ _GOOGLE = re.compile(
 )
 """How the names of Google's own models begin."""
 UNKNOWN_OWNER = "system"
-"""OpenAI's word for what is nobody's in particular: a name of the operator's own, an endpoint."""
+"""`owned_by` of a model whose owner is unknown: an alias, or an endpoint. OpenAI's word."""
 WORDS = {"gpt": "GPT", "glm": "GLM", "oss": "OSS", "maas": "MaaS", "deepseek": "DeepSeek", "minimax": "MiniMax"}
-"""Words of a model's name that are not written with one capital letter."""
+"""Words in names of models -> how they are written in a display name. All others get a capital first letter."""
 
 
 def catalogue(configured: Sequence[str], documents: list[object]) -> Json:
-    """`GET /v1/models`: the models that are configured, then the project's own, from the pages of models.list."""
+    """The answer to `GET /v1/models`: the configured models, then the project's own. `documents` are the pages of
+    Vertex AI's models.list, parsed."""
     entries = [_entry(name) for name in configured]
     entries += [entry for document in documents for entry in _own(document)]
     unique: dict[object, Json] = {}
@@ -40,20 +41,21 @@ def catalogue(configured: Sequence[str], documents: list[object]) -> Json:
 
 
 def one(id: str, configured: Sequence[str], documents: list[object]) -> Json | Failure:
-    """`GET /v1/models/{id}`."""
+    """The answer to `GET /v1/models/{id}`: that model of the list."""
     entries = items(catalogue(configured, documents)["data"])
     found = next((entry for entry in entries if member(entry, "id") == id), None)
     return found if isinstance(found, dict) else Failure(404, f"The model `{id}` does not exist", "NOT_FOUND")
 
 
 def next_page(document: object) -> str | None:
-    """The token of the page of models.list after this one."""
+    """The token of the page of models.list that follows this one. None if this is the last."""
     token = member(document, "nextPageToken")
     return token if isinstance(token, str) and token else None
 
 
 def _own(document: object) -> Iterator[Json]:
-    """A project's models, each by the number that calls take: of its endpoint, or, not deployed, its own."""
+    """The project's models on a page of models.list. The id of a model is the number that requests take: that of its
+    endpoint; if it is not deployed, its own number."""
     for model in items(member(document, "models")):
         name = member(model, "name")
         if not isinstance(name, str) or not (match := _NAME.fullmatch(name)):
@@ -99,7 +101,7 @@ def _display_name(id: str) -> str:
 
 
 def _epoch(time: object) -> int:
-    """An RFC 3339 time in seconds since the epoch; 0, as OpenAI's type has no word for unknown."""
+    """An RFC 3339 time in seconds since the epoch; 0 if it is unknown, as OpenAI's type does not allow null."""
     try:
         told = datetime.fromisoformat(time) if isinstance(time, str) else None
         return max(int(told.replace(tzinfo=told.tzinfo or UTC).timestamp()), 0) if told else 0

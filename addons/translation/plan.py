@@ -1,6 +1,6 @@
-"""What a plan is: the requests to a service that a client's call becomes, and the way back of their answers.
+"""A `Plan`: the requests to a service that a client's request becomes, and the conversion of their answers.
 
-Nothing here knows HTTP beyond methods, types and bodies.
+Of HTTP, only methods, paths, content types and bodies are known here.
 """
 
 from collections.abc import Callable
@@ -19,15 +19,15 @@ from addons.translation.publishers import ServedModel
 
 
 class ClientRequest(NamedTuple):
-    """What a client has sent."""
+    """A request of a client."""
 
     operation: str
-    """In the ledger's words: `chat/completions`, or of Google's clients the action, such as `generateContent`."""
+    """The operation, as the ledger names it: `chat/completions`; for Google's clients the action: `generateContent`."""
     method: str
     path: str
-    """Below `/v1/`, with its query."""
+    """The path below `/v1/`, with its query."""
     resource: str
-    """What the path names beyond the operation: a model, the id of a video; else empty."""
+    """What the path names beside the operation: a model, or the id of a video. Empty if nothing."""
     content_type: str
     raw: bytes
     """The body."""
@@ -37,7 +37,7 @@ class Sending(NamedTuple):
     """A request to a service."""
 
     resource: str
-    """The path of what is asked, below the service's location or base URL."""
+    """The path, below the service's location or base URL, with its query."""
     body: bytes = b""
     content_type: str = "application/json"
     method: str = "POST"
@@ -48,52 +48,53 @@ class Sending(NamedTuple):
 
 
 class AnswerBody(NamedTuple):
-    """An answer that may be other than JSON, such as a video."""
+    """The body of an answer that is not JSON, such as a video."""
 
     mime_type: str
     data: bytes
 
 
 class Conversion(Protocol):
-    """How the service's answers become the one that the client reads."""
+    """Converts the service's answers into the client's answer: a stream event by event, or all of it at once."""
 
     streams: bool
-    """Whether the client wants it piece by piece."""
+    """Whether the client wants a stream."""
     content_type: str
-    """The media type of what the client gets piece by piece."""
+    """The media type of the client's stream."""
 
     def feed(self, event: object) -> bytes:
-        """What the client gets for an event of the service's stream, parsed from JSON."""
+        """The bytes for the client that an event of the service's stream becomes. `event` is parsed JSON."""
         ...
 
     def end(self) -> bytes:
-        """What the client gets when the service's stream has ended."""
+        """The last bytes of the client's stream, when the service's stream has ended."""
         ...
 
     def fail(self, failure: Failure) -> bytes:
-        """The last words of a stream in which something goes wrong."""
+        """The last bytes of the client's stream, when it ends with an error."""
         ...
 
     def cut(self) -> bytes:
-        """What is left to say when the service breaks off its stream."""
+        """The last bytes of the client's stream, when the connection to the service breaks: an error, unless the answer
+        was complete."""
         ...
 
     @property
     def failed(self) -> bool:
-        """Whether the client was told an error."""
+        """Whether an error was sent to the client."""
         ...
 
     def whole(self, documents: list[object]) -> Json | AnswerBody | Failure:
-        """The client's answer for answers that are not streamed, one document for each request."""
+        """The client's answer, if it is not a stream. `documents` are the parsed answers, one for each request."""
         ...
 
 
 ReadAnswers = Callable[[list[object]], Json | AnswerBody | Failure]
-"""The answers to all requests of a plan -> the client's."""
+"""The parsed answers to all requests of a plan -> the client's answer."""
 
 
 class WholeConversion:
-    """A conversion of answers that no client wants piece by piece."""
+    """The `Conversion` of operations that are never streamed, such as images."""
 
     streams = False
     content_type = ""
@@ -117,24 +118,26 @@ class WholeConversion:
 
 @dataclass(slots=True)
 class Plan:
-    """What becomes of a client's call."""
+    """The requests that a client's request becomes, and the conversion of their answers."""
 
     sendings: list[Sending]
-    """All are sent at the same time. Empty if the conversion needs no answer."""
+    """The requests, all sent at the same time. Empty: the client is answered without the service."""
     conversion: Conversion | None
-    """None if the service's answer is in the client's dialect already."""
+    """None: the service's answer is in the client's dialect already, and is passed on."""
     model: ServedModel | None = None
     notes: Notes = field(default_factory=Notes)
     headers: dict[str, str] = field(default_factory=dict)
-    """What the service is to get beside its usual headers."""
+    """Headers that the requests get beside the usual ones."""
     project: str | None = None
-    """Where the client wants it to be answered, as far as it says so."""
+    """The Google Cloud project that the client names in its body; None: none."""
     location: str | None = None
+    """The location that the client names in its body; None: none."""
     next_page: Callable[[object], Sending | None] | None = None
-    """Takes an answer, and gives the request for the next page if there is one."""
+    """A parsed answer -> the request for the next page; None: there is no further page."""
     spare: str | None = None
-    """What the client is told to lack if it is answered without the service; None if it cannot be."""
+    """If the service fails, the client can be answered without it; then this names what the answer lacks, such as
+    `models of the project`. None: the client needs the service's answer."""
 
 
 RealName = Callable[[str], str]
-"""A model's name as a client writes it, maybe an alias -> its real name."""
+"""A model's name as the client writes it, maybe an alias -> its real name."""

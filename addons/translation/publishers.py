@@ -1,4 +1,4 @@
-"""Whose model a client means, and where Vertex AI serves it.
+"""Which publisher's model a client names, and the path at which Vertex AI serves it.
 
 Source: Google's pages on partner and open models; reference paths of aiplatform v1.
 """
@@ -23,21 +23,22 @@ PUBLISHERS = {
     r"gemma": "google",
     r"grok": "xai",
 }
-"""How the name of a model begins, as a regular expression -> its publisher, for models other than Gemini and its like.
-All but Claude speak OpenAI's dialect."""
+"""How the name of a model begins, as a regular expression -> its publisher. Gemini, Imagen and the like are not here.
+All but Claude use OpenAI's dialect."""
 RAW_PUBLISHERS = frozenset({"mistralai", "ai21"})
-"""Speakers of OpenAI's dialect whose own path (rawPredict) is used; that of all others is Vertex's OpenAI endpoint."""
+"""Publishers whose models speak OpenAI's dialect at their own path (`:rawPredict`). The other publishers' models are
+called at Vertex AI's OpenAI endpoint."""
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,127}")
 _PUBLISHER = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
-_WRITE = "write a model such as gemini-2.5-flash or meta/llama-4-scout-maas"
+_WRITE = "this is not the name of a model; write one such as gemini-2.5-flash or meta/llama-4-scout-maas"
 
 
 class ServedModel(NamedTuple):
-    """A model by the name under which a service serves it."""
+    """A model, by the name that the service knows."""
 
     name: str
     publisher: str | None = None
-    """None for Google's own, and for endpoints of the project (then the name is a number)."""
+    """None for Google's own models, and for endpoints of the project, whose name is a number."""
 
     @property
     def is_endpoint(self) -> bool:
@@ -51,14 +52,15 @@ class ServedModel(NamedTuple):
 
 
 def bare(text: str) -> str:
-    """A model's name without what gateways put before Google's."""
+    """A model's name without the prefixes that other gateways put before names of Google's models."""
     while prefix := next((prefix for prefix in PREFIXES if text.startswith(prefix)), None):
         text = text.removeprefix(prefix)
     return text
 
 
 def model_of(text: str) -> ServedModel:
-    """The model that an OpenAI client means by `text`. Raises InvalidRequest for what cannot stand in a path."""
+    """The model that an OpenAI client names with `text`, such as `meta/llama-4-scout-maas`. Raises InvalidRequest if it
+    cannot be a segment of a path."""
     name = bare(text)
     publisher, slash, rest = name.removeprefix("publishers/").replace("/models/", "/").partition("/")
     if slash and publisher == "endpoints" and rest.isdecimal() and rest.isascii():

@@ -1,9 +1,11 @@
-"""Thought signatures, which an OpenAI client gives back at best where it keeps everything: in the id.
+"""Thought signatures in OpenAI's dialect: where they are written for clients, and where they are read from.
 
-Nothing is stored here. Gemini's goes out as `extra_content.google.thought_signature`, as Google's own OpenAI
-endpoint does it, and behind `__thought__` in the id of the tool call, as LiteLLM does it. It is taken back from
-every place in which a gateway is known to put one. Claude's goes out and comes back in Anthropic's own blocks, in
-`thinking_blocks` of the message, as LiteLLM does it. Responses have a place for both: the reasoning item.
+Gemini and Claude need their signatures back in the next request. Nothing is stored here, so clients have to return
+them. Gemini's signature is written as `extra_content.google.thought_signature`, as Google's own OpenAI endpoint does
+it. As most clients return only members that they know, it is also appended to the id of the tool call, after
+`__thought__`, as LiteLLM does it. It is read from every place in which a known gateway puts it. Claude's signature is
+written and read in Anthropic's own blocks, in the message's `thinking_blocks`, as LiteLLM does it. OpenAI's Responses
+have a member for both: `encrypted_content` of the reasoning item.
 """
 
 import base64
@@ -17,19 +19,20 @@ from metering.json_values import items
 from metering.json_values import member
 
 IN_ID = "__thought__"
-"""LiteLLM's separator of id and signature."""
+"""LiteLLM's separator between id and signature."""
 _BIFROST = "_ts_"
-"""Bifrost's, where the signature is base64url without padding."""
+"""Bifrost's separator between id and signature. Its signature is base64url without padding."""
 
 SHORTEST = 16
-"""Characters that a text must have to be taken for a signature. Real ones are much longer."""
+"""The least characters of a text after `_ts_` that is taken for a signature. Real ones are much longer."""
 
 MISSING = "skip_thought_signature_validator"
-"""What Google accepts in place of a signature that got lost (on Vertex no other value)."""
+"""A value that Google accepts in place of a lost signature. Vertex AI accepts no other (Google's page on thought
+signatures)."""
 
 
 def google_value(signature: Signature | None) -> str | None:
-    """The signature, if it is Google's."""
+    """The value of a signature that Google issued; None for any other."""
     return signature.value if signature and signature.issuer == "google" else None
 
 
@@ -38,7 +41,7 @@ def with_signature(id: str, signature: str | None) -> str:
 
 
 def split_id(id: str) -> tuple[str, str | None]:
-    """An id as it was made, and the signature that was put behind it."""
+    """The id of a tool call without a signature, and the signature of Google's that was appended to it, if any."""
     bare, found, signature = id.partition(IN_ID)
     if found:
         return bare, _valid(signature)
@@ -49,7 +52,7 @@ def split_id(id: str) -> tuple[str, str | None]:
 
 
 def of_google(message: object) -> str | None:
-    """The signature that a message or a tool call has beside it, in any known place."""
+    """Google's signature in a message or a tool call of a client, in any member where a known gateway puts it."""
     for holder in (message, member(message, "function")):
         for place in (
             member(member(holder, "extra_content"), "google"),
@@ -62,7 +65,7 @@ def of_google(message: object) -> str | None:
 
 
 def of_details(message: object, id: str) -> str | None:
-    """The signature in `reasoning_details` (OpenRouter's, Bifrost's) that belongs to a tool call."""
+    """Google's signature of the tool call `id` in the message's `reasoning_details` (of OpenRouter and Bifrost)."""
     details = member(message, "reasoning_details")
     for detail in details if isinstance(details, list) else []:
         is_its_own = member(detail, "id") in (id, f"tool_call_{id}")
@@ -73,12 +76,13 @@ def of_details(message: object, id: str) -> str | None:
 
 
 def sealed(signature: Signature) -> str:
-    """As the `encrypted_content` of a reasoning item: with its issuer, who alone may have it back."""
+    """A signature as the `encrypted_content` of a reasoning item: `google:...`. The issuer is in it, as only the issuer
+    may get it back."""
     return f"{signature.issuer}:{signature.value}"
 
 
 def unsealed(encrypted: str) -> Signature | None:
-    """None for what was not sealed here, such as OpenAI's own."""
+    """The signature in an `encrypted_content`. None if `sealed` did not write it, such as OpenAI's own."""
     issuer, _, value = encrypted.partition(":")
     if issuer == "google" and (valid := _valid(value)):
         return Signature("google", valid)
@@ -89,11 +93,12 @@ _BASE64 = re.compile(r"(?:[A-Za-z0-9+/_-]{4})*(?:[A-Za-z0-9+/_-]{2,3}={0,2})?")
 
 
 _REDACTED = "redacted_thinking:"
-"""Before the data of a thought that Claude tells to nobody but itself: there is no text, all of it is signature."""
+"""How the signature of a redacted thought begins here. Such a thought has no text, only data that Claude can read
+(Anthropic's page on extended thinking)."""
 
 
 def thinking_block(part: object) -> Json | None:
-    """Anthropic's block of a thought that Claude has signed; None of anything else."""
+    """Anthropic's block for a thought that Claude has signed; None for any other part."""
     if not isinstance(part, Thought) or part.signature is None or part.signature.issuer != "anthropic":
         return None
     if part.signature.value.startswith(_REDACTED):
@@ -102,7 +107,7 @@ def thinking_block(part: object) -> Json | None:
 
 
 def thought_of(block: object) -> Thought | None:
-    """The thought of Anthropic's block, signed or not; None of any other block."""
+    """The thought in a block of Anthropic's, signed or not; None for any other block."""
     match member(block, "type"):
         case "thinking":
             text, signature = member(block, "thinking"), member(block, "signature")
@@ -116,19 +121,19 @@ def thought_of(block: object) -> Thought | None:
 
 
 def of_anthropic(message: object) -> list[Thought]:
-    """The thoughts beside a message that Claude wants to see again."""
+    """Claude's signed thoughts in the `thinking_blocks` of a message."""
     thoughts = map(thought_of, items(member(message, "thinking_blocks")))
     return [thought for thought in thoughts if thought and thought.signature]
 
 
 def _valid(signature: object) -> str | None:
-    """What is no base64 is no signature; Google would refuse the whole request for it."""
+    """The signature if it is base64, else None: Google would refuse the whole request for any other text."""
     return signature if isinstance(signature, str) and signature and _BASE64.fullmatch(signature) else None
 
 
 def _base64url(text: str) -> str | None:
     if len(text) < SHORTEST or not _BASE64.fullmatch(text):
-        # An id may have such letters in it.
+        # An id may have `_ts_` in it without a signature.
         return None
     try:
         raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -1,4 +1,4 @@
-"""Another model name in a body of JSON that stays as it is otherwise: it is not parsed and written anew.
+"""Replaces the model's name in a JSON body, and leaves all other bytes as they are.
 
 Example: `replace_model(b'{ "model": "a", "x": 1e5 }', "m", set())` is `b'{ "model": "m", "x": 1e5 }'`.
 """
@@ -15,8 +15,8 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 
 
 def replace_model(body: bytes, model: str, without: set[str]) -> bytes:
-    """A body (a JSON object) with `model` for its `model`, and without the members named in `without`; all other
-    bytes are as they were. A body that names no model gets none. Raises InvalidRequest."""
+    """A JSON object with the value of its member `model` replaced, and without the members named in `without`. A body
+    without that member does not get one. Raises InvalidRequest if the body is no JSON object."""
     try:
         text = body.decode()
         members = list(_members(text))
@@ -24,10 +24,10 @@ def replace_model(body: bytes, model: str, without: set[str]) -> bytes:
         raise InvalidRequest("the body is not a JSON object") from None
     written = ""
     rest = 0
-    """Where the text begins that has not been written yet."""
+    """Index of the first character that has not been written yet."""
     for number, found in enumerate(members):
         if found.name in without:
-            # With the comma behind it; the last one with the comma before it.
+            # The comma after the member goes too; for the last member, the comma before it.
             is_last = number == len(members) - 1
             written += text[rest : found.start]
             written = written.rstrip(" \t\r\n").removesuffix(",") if is_last else written
@@ -39,7 +39,7 @@ def replace_model(body: bytes, model: str, without: set[str]) -> bytes:
 
 
 class _Member(NamedTuple):
-    """A member of an object, and where it stands in the text: its name, its value, its end."""
+    """A member of a JSON object: its name, and the indices in the text where name and value begin and where it ends."""
 
     name: str
     start: int
@@ -48,7 +48,7 @@ class _Member(NamedTuple):
 
 
 def _members(text: str) -> Iterator[_Member]:
-    """The members of the outermost object. Raises ValueError or IndexError where there is none."""
+    """The members of the outermost object. Raises ValueError or IndexError if the text is no JSON object."""
     place = _skip_sign(text, "{", _skip_space(text, 0))
     while text[place] != "}":
         start = place
@@ -62,7 +62,7 @@ def _members(text: str) -> Iterator[_Member]:
 
 
 def _skip_sign(text: str, sign: str, place: int) -> int:
-    """Where the next token begins, behind a sign that must be at `place`."""
+    """The index of the next token after the character `sign`. Raises ValueError if that is not at `place`."""
     if text[place] != sign:
         raise ValueError
     return _skip_space(text, place + 1)

@@ -1,4 +1,4 @@
-"""What clients send, held against pydantic's models; what is wrong is told in the client's own words."""
+"""Validation of request bodies with pydantic models. Errors name paths in the client's body: `messages[0].content`."""
 
 import re
 from collections.abc import Callable
@@ -31,7 +31,8 @@ def camel_or_snake(name: str) -> AliasChoices:
 
 
 class GoogleModel(BaseModel):
-    """Google's own objects, in camelCase or snake_case. What Google would refuse is refused."""
+    """An object of Google's API, with members in camelCase or snake_case. Unknown members are refused, as Google does
+    it."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -43,7 +44,7 @@ class GoogleModel(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _camel_case(cls, value: object) -> object:
-        """camelCase wins where both are given."""
+        """Renames members in snake_case to camelCase. If a member is given in both spellings, camelCase wins."""
         if not isinstance(value, dict):
             return value
         known = {field.alias for field in cls.model_fields.values()}
@@ -62,7 +63,7 @@ def upper(value: object) -> object:
 
 
 def member_of_text(name: str) -> Callable[[object], object]:
-    """A text stands for the object with this member."""
+    """A validator that accepts a string in place of an object: with the name `url`, "x" becomes {"url": "x"}."""
     return lambda value: {name: value} if isinstance(value, str) else value
 
 
@@ -74,12 +75,13 @@ def camel(name: str) -> str:
 
 
 DEEPEST = 90
-"""Levels of a JSON value; Google's parser stops at 100 for the whole request."""
-NO_VALUE = f"a number in it is too large, or it is more than {DEEPEST} levels deep"
+"""The most levels of a nested JSON value. Google's parser stops at 100, for the whole request."""
+NO_VALUE = f"this JSON has a number that is too large for a float, or more than {DEEPEST} nested levels"
 
 
 def is_finite(value: object, levels: int = DEEPEST) -> bool:
-    """Whether a JSON value is not too deep, and no number in it too large for a float: JSON has no word for it."""
+    """Whether a JSON value can be sent on: at most `levels` deep, and without infinity, as which a number is read that
+    is too large for a float. JSON cannot express infinity."""
     if isinstance(value, dict | list):
         inner = value.values() if isinstance(value, dict) else value
         return levels > 0 and all(is_finite(one, levels - 1) for one in inner)
@@ -91,7 +93,7 @@ Count = Annotated[int, Field(ge=1, lt=2**31)]
 
 
 def json_object(raw: bytes) -> Json:
-    """A body, parsed. Raises InvalidRequest."""
+    """A body, parsed. Raises InvalidRequest if it is no JSON object."""
     try:
         body = from_json(raw, allow_inf_nan=False)
     except ValueError as e:
@@ -105,11 +107,11 @@ M = TypeVar("M", bound=BaseModel)
 
 
 def validated(model: type[M], body: object) -> M:
-    """Raises InvalidRequest, with the path of what is wrong in the client's own words."""
+    """The body as an instance of `model`. Raises InvalidRequest, with the path of the wrong value."""
     try:
         return model.model_validate(body)
     except ValidationError as e:
-        # Of the branches of a union the one that got furthest.
+        # Each branch of a union gives an error; the deepest one is of the branch that the client meant.
         error = max(e.errors(include_url=False, include_context=False, include_input=False), key=_depth)
         path = _path(error["loc"], body)
         message = error["msg"].removeprefix("Value error, ")
@@ -121,14 +123,14 @@ def _depth(error: Any) -> int:
 
 
 def _path(loc: tuple[int | str, ...], body: object) -> str:
-    """`messages[0].content`: without the names that pydantic gives to branches of a union."""
+    """Pydantic's location of an error as a path, `messages[0].content`, without pydantic's names of union branches."""
     path, value = "", body
     for place, step in enumerate(loc):
         if isinstance(step, int):
             path += f"[{step}]"
             value = value[step] if isinstance(value, list) and step < len(value) else None
         elif isinstance(value, dict) and step == value.get("type") and value.keys() & loc[place + 1 : place + 2]:
-            # {"type": "text", "text": ...}: the branch, as what is wrong is beside its name.
+            # In {"type": "text", "text": 5} the location is ("text", "text"): first the branch, then the member.
             continue
         elif isinstance(value, dict) and (step in value or snake(step) in value or place == len(loc) - 1):
             path += f".{step}" if path else step

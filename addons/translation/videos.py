@@ -1,7 +1,7 @@
-"""Videos: OpenAI's requests read, Veo's written; Veo's operations read, OpenAI's video jobs written.
+"""Videos for OpenAI clients, made by Veo: converts requests to Veo's, and Veo's operations to OpenAI's video jobs.
 
-A job is an operation at Google's. Its id carries the operation's name and what was ordered, so that any proxy can
-ask for it later, and nothing needs to be remembered.
+A video job is a long-running operation at Google. The job's id contains the operation's name, the length and the size,
+so nothing is stored here, and any proxy can answer for the job later.
 
 Sources: OpenAI's API reference and what openai-python 3.52.0 sends; Google's reference of Veo on Vertex AI, and the
 discovery document of aiplatform v1.
@@ -46,9 +46,11 @@ from metering.usage.errors import rpc_code
 
 
 class Picture(NamedTuple):
+    """A video's size in Veo's parameters."""
+
     aspect_ratio: str
     resolution: str | None
-    """None: Veo's own, 720p."""
+    """None: Veo's default, 720p."""
 
 
 SIZES = {
@@ -69,7 +71,7 @@ class VeoFamily(NamedTuple):
     name: str
     seconds: tuple[int, ...]
     resolutions: tuple[str, ...]
-    """Empty where the parameter is unknown: then a video has 720p."""
+    """Empty: the models have no such parameter, and all their videos have 720p."""
 
 
 FAMILIES = (
@@ -77,13 +79,13 @@ FAMILIES = (
     VeoFamily("veo-3.1", (4, 6, 8), ("720p", "1080p", "4k")),
     VeoFamily("veo-3", (4, 6, 8), ("720p", "1080p")),
 )
-"""By how the names of the models begin, the first that fits; of others Google knows what they can do."""
+"""The first family counts whose name begins the model's. What other models can do is left to Google to check."""
 DEFAULT_SECONDS = 8
-"""What every family can do, and what is left out at Google's is."""
+"""Veo's own default, which every family allows."""
 
 
 def _url(value: object) -> object:
-    """As chats have it, too: `{"url": ...}`."""
+    """Accepts `{"url": ...}`, as in chats, in place of the URL."""
     return value.get("url") if isinstance(value, dict) else value
 
 
@@ -94,7 +96,7 @@ class Reference(Model):
 
 
 class VideoBody(Model):
-    """JSON, or a form, where all is text."""
+    """The body of POST /v1/videos. Not strict, as in a form all values are strings."""
 
     model_config = ConfigDict(strict=False)
 
@@ -131,7 +133,7 @@ PARAMETERS = {
     "compression_quality": "compressionQuality",
     "resize_mode": "resizeMode",
 }
-"""What is passed on as it is: of the body -> Veo's parameters."""
+"""Fields of VideoBody -> Veo's parameters, for values that are passed on as they are."""
 
 
 @dataclass(slots=True)
@@ -139,20 +141,20 @@ class VideoRequest:
     model: str
     prompt: str | None = None
     image: Media | None = None
-    """What the video begins with."""
+    """The first frame of the video."""
     seconds: int = DEFAULT_SECONDS
     size: str = DEFAULT_SIZE
     aspect_ratio: str = "16:9"
     resolution: str | None = None
     parameters: Json = field(default_factory=dict)
-    """Veo's others."""
+    """Other parameters of Veo, by Veo's names."""
     project: str | None = None
     location: str | None = None
     notes: Notes = field(default_factory=Notes)
 
 
 def read_request(content_type: str, raw: bytes) -> VideoRequest:
-    """A body of JSON or multipart/form-data. Raises InvalidRequest."""
+    """The request in a body of OpenAI's, JSON or multipart/form-data. Raises InvalidRequest."""
     files: dict[str, FormFile] = {}
     if forms.is_form(content_type):
         body = forms.body_of(forms.read(content_type, raw))
@@ -165,7 +167,7 @@ def read_request(content_type: str, raw: bytes) -> VideoRequest:
     file = files.pop("input_reference", None)
     image = _file(file) if file else _image(asked.input_reference)
     if not asked.prompt and image is None:
-        raise InvalidRequest("prompt: say what the video is to show", "prompt")
+        raise InvalidRequest("prompt: write what the video should show", "prompt")
     if asked.size is not None and asked.size not in SIZES:
         raise InvalidRequest(f"size: write one of {', '.join(SIZES)}", "size")
     picture = SIZES[asked.size or DEFAULT_SIZE]
@@ -199,20 +201,20 @@ def _size_of(wanted: Picture) -> str:
 
 
 def _is_said(name: str, value: object) -> bool:
-    """Whether a parameter without a target says anything; one video is what there is."""
+    """Whether to name a parameter as dropped. If it asks for one video, it is not: the client gets one."""
     return value not in (None, False, [], {}) and (name, str(value)) not in (("n", "1"), ("sampleCount", "1"))
 
 
 def _file(file: FormFile) -> Media:
     if not file.data:
-        raise InvalidRequest("input_reference: there is no data", "input_reference")
+        raise InvalidRequest("input_reference: the file is empty", "input_reference")
     said = media.mime_type_of(file.mime_type or "")
     named = media.type_by_name(file.name)
-    # openai-python says application/octet-stream of bytes without a name.
+    # openai-python sends bytes without a file name as application/octet-stream.
     kinds = (said, named, media.image_type(file.data))
     mime_type = next((kind for kind in kinds if kind and kind.startswith("image/")), None)
     if not mime_type:
-        raise InvalidRequest("input_reference: say the type of this image (PNG or JPEG)", "input_reference")
+        raise InvalidRequest("input_reference: the type is unknown; send a PNG or JPEG image", "input_reference")
     return Media(mime_type, data=base64.b64encode(file.data).decode("ascii"))
 
 
@@ -221,28 +223,29 @@ def _image(reference: Reference | None) -> Media | None:
         return None
     param = "input_reference"
     if reference.file_id or not reference.image_url:
-        raise InvalidRequest(f'{param}: send the file itself, or {{"image_url": "data:image/png;base64,..."}}', param)
+        raise InvalidRequest(f'{param}: send the image itself, or {{"image_url": "data:image/png;base64,..."}}', param)
     param = "input_reference.image_url"
     if reference.image_url.lower().startswith("http"):
-        raise InvalidRequest(f"{param}: Veo loads from no web server; write a data: or gs:// URL", param)
+        raise InvalidRequest(f"{param}: Veo does not load http(s) URLs; write a data: or gs:// URL", param)
     image = media.from_url(reference.image_url, reference.mime_type, param)
     if not image or not image.mime_type.startswith("image/"):
-        raise InvalidRequest(f"{param}: say the type of this image (mime_type)", param)
+        raise InvalidRequest(f"{param}: the type is unknown; write it as mime_type, such as image/png", param)
     return image
 
 
 def write_request(request: VideoRequest) -> Json:
     """The body of predictLongRunning. Raises InvalidRequest for what the model cannot do."""
     if not request.model.startswith("veo") and not request.model.isdecimal():
-        raise InvalidRequest("videos are made by Veo; write a model such as veo-3.1-generate-001", "model")
+        raise InvalidRequest("this model makes no videos; write one such as veo-3.1-generate-001", "model")
     family = next((family for family in FAMILIES if request.model.startswith(family.name)), None)
     resolution = request.resolution
     if family:
         if request.seconds not in family.seconds:
-            raise InvalidRequest(f"seconds: {request.model} makes {_listed(family.seconds)} seconds", "seconds")
+            seconds = _listed(family.seconds)
+            raise InvalidRequest(f"seconds: {request.model} makes videos of {seconds} seconds", "seconds")
         possible = family.resolutions or ("720p",)
         if resolution is not None and resolution not in possible:
-            raise InvalidRequest(f"size: {request.model} makes {_listed(possible)}", "size")
+            raise InvalidRequest(f"size: {request.model} makes videos in {_listed(possible)}", "size")
         resolution = resolution if family.resolutions else None
     instance: Json = {"prompt": request.prompt} if request.prompt else {}
     if image := request.image:
@@ -273,15 +276,15 @@ _OPERATION = re.compile(
 )
 _ID = re.compile(r"(?P<operation>[^|]+)\|(?P<seconds>\d{1,4})\|(?P<size>[0-9x]{1,16})\|(?P<created>\d{1,12})")
 _WORDS = {"projects/": "~", "/locations/": "!", "/publishers/google/models/": "*", "/operations/": "$"}
-"""What operations' names say over and over -> what an id says instead."""
-NO_VIDEO = "There is no such video: write an id that POST /v1/videos gave."
+"""Phrases that every operation's name has -> the characters that stand for them in an id, to keep it short."""
+NO_VIDEO = "There is no such video: write an id that POST /v1/videos returned."
 
 
 class VideoId(NamedTuple):
     operation: str
-    """The full name; safe as a part of a path."""
+    """The operation's full name. It was checked: it can stand in a path."""
     resource: str
-    """The model or endpoint that the operation belongs to, which is asked for it; below its location."""
+    """The path of the model or endpoint that runs the operation, below the location."""
     model: str
     project: str | None
     location: str | None
@@ -292,7 +295,7 @@ class VideoId(NamedTuple):
 
 
 def id_of(operation: str, seconds: int = DEFAULT_SECONDS, size: str = DEFAULT_SIZE, created: int = 0) -> str:
-    """A job's id: URL-safe, of the operation's name and what was ordered."""
+    """The id of a video job, safe in URLs. It contains the arguments; `read_id` reads them."""
     text = operation
     for word, sign in _WORDS.items():
         text = text.replace(word, sign)
@@ -301,7 +304,7 @@ def id_of(operation: str, seconds: int = DEFAULT_SECONDS, size: str = DEFAULT_SI
 
 
 def read_id(id: str) -> VideoId:
-    """Raises InvalidRequest (404) for what `id_of` has not written."""
+    """What a video job's id contains. Raises InvalidRequest (status 404) if `id_of` did not write it."""
     encoded = id.removeprefix("video_")
     try:
         text = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode("ascii")
@@ -329,7 +332,7 @@ def read_id(id: str) -> VideoId:
 
 
 def model_in(id: str) -> str | None:
-    """The model of a job; None for what `id_of` has not written."""
+    """The model in a video job's id. None if `id_of` did not write it."""
     try:
         return read_id(id).model
     except InvalidRequest:
@@ -345,7 +348,7 @@ def write_poll(id: VideoId) -> Json:
 
 
 def read_submission(request: VideoRequest, document: object) -> Json | Failure:
-    """OpenAI's Video, of the answer to predictLongRunning."""
+    """OpenAI's Video for a job that was just started. `document` is the answer to predictLongRunning."""
     if member(document, "error"):
         return read_error(None, document)
     name = member(document, "name")
@@ -367,7 +370,7 @@ def read_submission(request: VideoRequest, document: object) -> Json | Failure:
 
 
 def read_poll(id: VideoId, document: object) -> Json | Failure:
-    """OpenAI's Video, of the answer to fetchPredictOperation."""
+    """OpenAI's Video with the status of a job. `document` is the answer to fetchPredictOperation."""
     state = _state(document)
     if isinstance(state, Failure):
         return state
@@ -387,12 +390,12 @@ def read_poll(id: VideoId, document: object) -> Json | Failure:
 
 
 def read_content(document: object) -> AnswerBody | Failure:
-    """The video itself, of the answer to fetchPredictOperation."""
+    """The video itself. `document` is the answer to fetchPredictOperation. A Failure if there is no video yet."""
     state = _state(document)
     if isinstance(state, Failure):
         return state
     if state.status == "in_progress":
-        return _not_now("The video is not ready yet: GET /v1/videos/{video_id} tells its status.")
+        return _not_now("The video is not ready yet: GET /v1/videos/{video_id} returns its status.")
     if state.status == "failed":
         return _not_now(f"There is no video: {state.message}")
     encoded, uri = member(state.video, "bytesBase64Encoded"), member(state.video, "gcsUri")
@@ -412,21 +415,21 @@ _VIDEO = re.compile(r"video/[\w.+-]{1,64}", re.ASCII)
 
 
 def _not_now(reason: str) -> Failure:
-    # 400, as 404 would speak of models, and SDKs repeat what gets 409.
+    # Status 400: with 404 the error would be about a model, and SDKs repeat a request that gets 409.
     return Failure(400, reason, "FAILED_PRECONDITION")
 
 
 class _State(NamedTuple):
     status: str
-    """OpenAI's."""
+    """OpenAI's word: in_progress, completed, failed."""
     video: object = None
     code: str | None = None
     message: str = ""
-    """Why it failed."""
+    """Why the job failed."""
 
 
 def _state(document: object) -> _State | Failure:
-    """What has become of an operation."""
+    """How far an operation is. A Failure if its answer is an error or cannot be read."""
     if not isinstance(document, dict):
         return Failure(502, "The upstream's answer cannot be read.", code_of(502))
     error = member(document, "error")
@@ -442,4 +445,4 @@ def _state(document: object) -> _State | Failure:
     if count(member(response, "raiMediaFilteredCount")):
         reasons = [reason for reason in items(member(response, "raiMediaFilteredReasons")) if isinstance(reason, str)]
         return _State("failed", None, "content_filtered", " ".join(reasons) or "The video was filtered.")
-    return _State("failed", None, "no_video", "No video was made, no reason told.")
+    return _State("failed", None, "no_video", "No video was made, and no reason was given.")

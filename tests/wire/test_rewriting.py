@@ -846,7 +846,7 @@ class TestVideos:
     def test_one_that_is_none(self, converting: Proxy, upstream: Simulator) -> None:
         before = len(upstream.seen)
         answer = call(converting.url, f"{VIDEOS}/video_1", headers=NOBODY)
-        assert (answer.status, "POST /v1/videos gave" in answer.json()["error"]["message"]) == (404, True)
+        assert (answer.status, "POST /v1/videos returned" in answer.json()["error"]["message"]) == (404, True)
         assert upstream.seen[before:] == []
         assert converting.new_row()["state"] == "refused"
 

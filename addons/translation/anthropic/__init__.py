@@ -1,1 +1,1 @@
-"""Claude on Vertex AI: the bodies of rawPredict and streamRawPredict written, Anthropic's messages and events read."""
+"""Claude on Vertex AI: writes bodies of rawPredict and streamRawPredict, reads Anthropic's messages and events."""

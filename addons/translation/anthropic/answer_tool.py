@@ -1,7 +1,7 @@
-"""The tool that Claude must call with its answer, where the client wants JSON of a schema.
+"""The answer tool: if the client wants JSON of a schema, Claude must call this tool, and its input is the answer.
 
-Claude on Vertex AI cannot be told to answer in JSON: its structured outputs are off there until an organization allows
-them. Where it cannot be made to call a tool either, an instruction asks for the JSON.
+A request cannot rely on Claude's structured outputs: on Vertex AI they are off until an organization allows them. A
+model that cannot be made to call a tool gets an instruction that asks for the JSON.
 
 Source: Anthropic's pages on tool use and structured outputs.
 """
@@ -14,7 +14,8 @@ from addons.translation.conversation import Json
 from addons.translation.conversation import Request
 
 VALUE = "value"
-"""The member of the tool's input that holds the answer, where the answer need not be an object."""
+"""The member of the tool's input that holds the answer, if the client's schema allows an answer that is no object. The
+input itself must be an object."""
 
 
 class AnswerTool(NamedTuple):
@@ -24,11 +25,11 @@ class AnswerTool(NamedTuple):
     schema: Json
     """JSON Schema of its input."""
     wraps: bool
-    """Whether the answer is the member VALUE of the input, else it is all of the input."""
+    """Whether the answer is the member VALUE of the input; else it is the whole input."""
 
 
 def answer_tool_of(request: Request) -> AnswerTool | None:
-    """The tool for a request. None if the client gives no schema, or wants one of its functions to be called."""
+    """The answer tool for a request. None if the client gives no schema, or requires a call of one of its functions."""
     if request.format is None or request.format.schema is None or requires_call(request):
         return None
     schema = request.format.schema
@@ -41,12 +42,12 @@ def answer_tool_of(request: Request) -> AnswerTool | None:
 
 
 def requires_call(request: Request) -> bool:
-    """Whether the client wants one of its functions to be called."""
+    """Whether the client requires a call of one of its functions."""
     return bool(request.functions and request.tool_choice and request.tool_choice.mode == "required")
 
 
 def json_instruction(schema: Json | None) -> str:
-    """Asks for JSON in words: for an object, or for what the schema describes."""
+    """An instruction to answer in JSON: with an object, or with a value of the schema."""
     form = "a JSON object" if schema is None else "JSON"
     asked = f"Answer with {form} and with nothing else: no words around it, no code fence."
     if schema is None:

@@ -14,21 +14,22 @@ class Family(NamedTuple):
     most_tokens: int = 128000
     """Tokens of an answer, thoughts among them (overview of models)."""
     takes_budgets: bool = False
-    """Whether it thinks when told for how many tokens: `thinking.type: enabled` (page on extended thinking)."""
+    """Whether it takes a budget of tokens to think with: `thinking.type: enabled` (page on extended thinking)."""
     takes_efforts: bool = True
-    """Whether it thinks for as long as it likes, `thinking.type: adaptive`, which `output_config.effort` guides (pages
-    on adaptive thinking and effort: from Claude 4.6)."""
+    """Whether it takes `thinking.type: adaptive`, where the model decides how long to think, guided by
+    `output_config.effort` (pages on adaptive thinking and effort: from Claude 4.6)."""
     thinks_unasked: bool = True
-    """Whether it thinks when a request says nothing of it (what is new in Claude 5)."""
+    """Whether it thinks if the request does not mention thinking (what is new in Claude 5)."""
     stops_with: str | None = None
-    """The `thinking.type` that stops it from thinking unasked: `disabled` (Claude 5, Haiku 5.5), `between_tools` (what
-    is new in Sonnet 5.5). None: nothing does (what is new in Opus 5.5)."""
+    """The `thinking.type` that turns its thinking off: `disabled` (Claude 5, Haiku 5.5), or most of it: `between_tools`
+    (what is new in Sonnet 5.5). None: there is none (what is new in Opus 5.5)."""
     takes_sampling: bool = False
-    """Whether it takes `temperature`, `top_p` and `top_k` (what is new in Opus 4.7: no longer)."""
+    """Whether it takes `temperature`, `top_p` and `top_k`: not from Opus 4.7 on (what is new in Opus 4.7)."""
     takes_prefill: bool = False
-    """Whether the last turn may be the assistant's, for it to go on with (what is new in Claude 4.6: no longer)."""
+    """Whether the last message may be the assistant's, which it then continues: not from Claude 4.6 on (what is new in
+    Claude 4.6)."""
     takes_forced_calls: bool = False
-    """Whether `tool_choice` may be `any` or `tool` (what is new in Opus 5.5 and Sonnet 5.5: no longer)."""
+    """Whether `tool_choice` may be `any` or `tool`: not from Opus 5.5 and Sonnet 5.5 on (what is new in these)."""
 
 
 NEWEST = Family()
@@ -39,7 +40,7 @@ _CLAUDE_4_6 = _UNTIL_4_5._replace(takes_efforts=True, takes_prefill=False)
 _CLAUDE_4_7 = _CLAUDE_4_6._replace(takes_sampling=False)
 _CLAUDE_5 = Family(stops_with="disabled", takes_forced_calls=True)
 _TUNED = Family(most_tokens=4096, takes_efforts=False, thinks_unasked=False)
-"""A model of the project's own, known by a number only: it gets what no family refuses."""
+"""A tuned model of the project, known by a number only: it gets only what every family takes."""
 
 FAMILIES = {
     r"claude-3-(?:opus|sonnet|haiku)": _UNTIL_4_5._replace(most_tokens=4096),
@@ -56,8 +57,8 @@ FAMILIES = {
     r"\d+$": _TUNED,
     r"": NEWEST,
 }
-"""How the name of a model begins, as a regular expression -> its family. The first that matches counts: a name that
-no other row knows is taken for one of the newest models."""
+"""How the name of a model begins, as a regular expression -> its family. The first match counts. A name that matches
+no other row is treated as one of the newest models."""
 
 
 def family_of(model: str) -> Family:

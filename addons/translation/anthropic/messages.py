@@ -1,7 +1,6 @@
-"""Messages for Claude: the turns of a conversation as blocks, with ids for their calls that Claude takes.
+"""Messages for Claude: writes the turns of a conversation as Anthropic's messages, which consist of blocks.
 
-Sources: Anthropic's reference of Messages, its pages on tool use, vision, PDF support and prompt caching. Blocks are
-read where answers are, in read_answer.py.
+Sources: Anthropic's reference of Messages, its pages on tool use, vision, PDF support and prompt caching.
 """
 
 import base64
@@ -26,11 +25,11 @@ from addons.translation.conversation import Turn
 from addons.translation.errors import InvalidRequest
 
 IMAGE_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
-"""Media types of images that Claude reads (page on vision)."""
+"""Media types of images that Claude takes (page on vision)."""
 TEXT_TYPES = re.compile(r"text/|application/(?:json|xml|yaml|x-yaml|javascript|x-javascript|sql)\b")
-"""Media types of documents that go as text."""
+"""Media types of documents that are sent as plain text."""
 OPENING = "Continue."
-"""What the user says where a conversation begins with the assistant, which Claude does not take."""
+"""The user message that is put before a conversation that begins with the assistant: Claude wants the user first."""
 _TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 _NOT_IN_ID = re.compile(r"[^a-zA-Z0-9_-]")
 
@@ -45,11 +44,11 @@ class Message(NamedTuple):
 
 
 def write_messages(request: Request, family: Family) -> list[Message]:
-    """The messages of a conversation: they alternate, begin with the user's, and none is empty. Raises InvalidRequest,
-    without its `param`, for what Claude does not take."""
+    """The messages of a conversation. User and assistant alternate, the user comes first, and no message is empty.
+    Raises InvalidRequest, without its `param`, for what Claude does not take."""
     calls = _CallIds()
     messages: list[Message] = []
-    # A conversation of nothing but instructions still needs a turn.
+    # If there are only instructions, they become the user's message: Claude needs one.
     for turn in request.turns or [Turn("user", list(request.system))]:
         if turn.role == "user":
             content = _user_content(turn.parts, calls)
@@ -65,9 +64,9 @@ def write_messages(request: Request, family: Family) -> list[Message]:
     if messages and messages[-1].role == "assistant" and not _strip_end(messages[-1].content):
         messages.pop()
     if not messages:
-        raise InvalidRequest("there is nothing in the messages")
+        raise InvalidRequest("the messages are empty; write a text")
     if messages[-1].role == "assistant" and not family.takes_prefill:
-        raise InvalidRequest("this model begins its answers itself: end with a message of the user")
+        raise InvalidRequest("this model cannot continue an assistant message; end with a user message")
     if messages[0].role == "assistant":
         messages.insert(0, Message("user", [_text_block(OPENING)]))
         request.notes.assumed.append(f"{request.named('turns', 'messages')}[0]={OPENING}")
@@ -75,8 +74,8 @@ def write_messages(request: Request, family: Family) -> list[Message]:
 
 
 def _strip_end(content: list[Json]) -> bool:
-    """Takes from the end of a message what Claude does not go on with: white space, and thoughts. Returns whether a
-    word is left."""
+    """Removes from the end of an assistant message what Claude cannot continue: white space, and blocks that are not
+    text. Returns whether any text is left."""
     while content:
         last = content[-1]
         if isinstance(text := last.get("text"), str) and text.strip():
@@ -87,12 +86,14 @@ def _strip_end(content: list[Json]) -> bool:
 
 
 class _CallIds:
-    """Gives each call an id that Claude takes (letters, digits, _ and -; each once), and each result its call's."""
+    """Gives each tool call a unique id of letters, digits, _ and -, as Claude wants it, and each result the id of its
+    call."""
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
         self._waiting: dict[str, list[str]] = {}
-        """The id that the client gave, else the name -> the ids here of its calls that wait for their results."""
+        """The client's id of a call, or the function's name if it has none -> the new ids of such calls that have no
+        result yet."""
 
     def of_call(self, call: ToolCall) -> str:
         name = call.id or call.name
@@ -107,20 +108,20 @@ class _CallIds:
         return id
 
     def of_result(self, result: ToolResult) -> str:
-        """Raises InvalidRequest if no call waits for it."""
+        """Raises InvalidRequest if there is no such call, or it has its result already."""
         if not (ids := self._waiting.get(result.id or result.name)):
-            raise InvalidRequest("there is a result without its call before it")
+            raise InvalidRequest("a tool result has no matching tool call before it")
         return ids.pop(0)
 
     def refuse_open(self) -> None:
-        """Raises InvalidRequest if a call still waits: results stand in the message behind their calls."""
+        """Raises InvalidRequest if a call has no result yet: Claude wants results in the message after their calls."""
         if any(self._waiting.values()):
-            raise InvalidRequest("each call of a tool needs its result in the next message")
+            raise InvalidRequest("each tool call needs its tool result in the next message")
         self._waiting.clear()
 
 
 def _user_content(parts: list[Part], calls: _CallIds) -> list[Json]:
-    """The blocks of a turn of the user; results of calls come first."""
+    """The blocks of a user turn, tool results first."""
     results = [_tool_result(part, calls) for part in parts if isinstance(part, ToolResult)]
     calls.refuse_open()
     return results + list(write_blocks(part for part in parts if isinstance(part, Text | Media)))
@@ -133,14 +134,14 @@ def _assistant_content(parts: list[Part], calls: _CallIds, family: Family) -> li
         if isinstance(part, Text) and part.text.strip():
             content.append(_text_block(part.text, part.cache))
         elif isinstance(part, Thought) and (family.takes_budgets or family.takes_efforts):
-            # A thought without a signature is of no use to Claude.
+            # A thought that Claude has not signed is of no use to it, and is left out.
             content += [block for block in [signatures.thinking_block(part)] if block]
         elif isinstance(part, ToolCall):
             check_name(part.name)
             call: Json = {"type": "tool_use", "id": calls.of_call(part), "name": part.name, "input": part.arguments}
             content.append(call | cache_control(part.cache))
         elif isinstance(part, Media):
-            raise InvalidRequest("Claude takes images and files from the user only, not from the assistant")
+            raise InvalidRequest("Claude takes images and files in user messages only, not in assistant messages")
     return content
 
 
@@ -159,12 +160,12 @@ def _text_block(text: str, cache: Json | None = None) -> Json:
 
 
 def cache_control(cache: Json | None) -> Json:
-    """The member `cache_control` of a block or tool, if there is something to say."""
+    """The member `cache_control` of a block or tool; empty if `cache` is None."""
     return {"cache_control": cache} if cache else {}
 
 
 def write_blocks(parts: Iterable[Text | Media]) -> Iterator[Json]:
-    """Blocks of texts and media; white space alone is left out, as Claude refuses it."""
+    """Blocks of texts and media. Texts of white space only are left out, as Claude refuses them."""
     for part in parts:
         if isinstance(part, Media):
             yield _media_block(part) | cache_control(part.cache)
@@ -181,13 +182,13 @@ def _media_block(media: Media) -> Json:
         try:
             text = base64.b64decode(media.data).decode("utf-8", "replace")
         except ValueError:
-            raise InvalidRequest("this is not base64") from None
+            raise InvalidRequest("a file's data is not valid base64") from None
         if not text.strip():
-            raise InvalidRequest("there is no text in the file")
+            raise InvalidRequest("a text file is empty")
         return {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": text}}
     raise InvalidRequest(
-        f"Claude does not read {media.mime_type} from {'a URL' if media.uri else 'data'}: send images as jpeg, png, gif"
-        " or webp, documents as PDF, and text inline"
+        f"Claude does not take {media.mime_type} {'by URL' if media.uri else 'inline'}: send images as JPEG, PNG, GIF"
+        " or WebP, documents as PDF, and text files inline"
     )
 
 
@@ -196,12 +197,12 @@ def _source(media: Media) -> Json:
         return {"type": "base64", "media_type": media.mime_type, "data": media.data}
     if not media.uri.lower().startswith("https://"):
         raise InvalidRequest(
-            "Claude reads https:// URLs only, none of Cloud Storage: send the file itself as a data: URL"
+            "Claude loads https:// URLs only, not http:// or gs://: send the file itself as a data: URL"
         )
     return {"type": "url", "url": media.uri}
 
 
 def check_name(name: str, param: str | None = None) -> None:
-    """Raises InvalidRequest, with `param`, for the name of a function that Claude does not take."""
+    """Raises InvalidRequest, with `param`, for a function name that Claude does not take."""
     if not _TOOL_NAME.fullmatch(name):
-        raise InvalidRequest("Claude takes names of functions of letters, digits, _ and -, at most 128", param)
+        raise InvalidRequest("for Claude, a function name has 1 to 128 characters: letters, digits, _ and -", param)

@@ -1,7 +1,7 @@
 """Claude's answers, whole or as a stream, read into the neutral form.
 
 Sources: Anthropic's reference of Messages, its pages on streaming messages and on stop reasons. Answers are read
-leniently: anything may be missing, or new.
+leniently: any member may be missing, and any may be new.
 """
 
 import json
@@ -33,40 +33,39 @@ from metering.usage.anthropic import AnthropicReader
 STOP_REASONS = {
     "end_turn": Finish.STOP,
     "stop_sequence": Finish.STOP,
-    # Where functions were called, this and STOP become TOOL_CALLS; the answer tool is no function.
+    # If the client's functions were called, STOP becomes TOOL_CALLS. A call of the answer tool does not count.
     "tool_use": Finish.STOP,
     "pause_turn": Finish.STOP,
     "max_tokens": Finish.LENGTH,
     "model_context_window_exceeded": Finish.LENGTH,
     "refusal": Finish.CONTENT_FILTER,
 }
-"""`stop_reason` -> how the answer ended. Reasons that are not here: STOP if there is content, CONTENT_FILTER if there
-is none."""
+"""`stop_reason` -> `Finish`. An unknown reason is STOP if there is content, else CONTENT_FILTER."""
 SERVED_TIERS = {"standard": "default", "priority": "priority"}
 """`usage.service_tier` -> OpenAI's `service_tier`."""
 _WITH_USAGE = frozenset({"message", "message_start", "message_delta"})
 
 
 def reader_for(request: Request) -> "AnswerReader":
-    """The reader of the answer to a request that `write_request` has written."""
+    """The reader of the answer to a request that `write_request` wrote."""
     return AnswerReader(answer_tool_of(request))
 
 
 class AnswerReader:
-    """Reads the one message of an answer, or the many events of a stream, each into an `Answer` of what is new."""
+    """Reads a whole answer, or a stream event by event; each event becomes an `Answer` that holds what is new."""
 
     def __init__(self, answer_tool: AnswerTool | None = None) -> None:
-        """The input of `answer_tool` is read as the text of the answer."""
+        """A call of `answer_tool` is read as text of the answer."""
         self._answer_tool = answer_tool
         self.failure: Failure | None = None
-        """The error that came instead of, or inside, the answer."""
+        """The error that the service sent instead of an answer, or within one. None: no error."""
         self.finished = False
-        """Whether the answer has come to its end."""
+        """Whether the answer has been read to its end."""
         self._counts = AnthropicReader()
         self._blocks: dict[int, _Block] = {}
-        """Index -> block, of the blocks that have begun and not ended."""
+        """Index -> block, for blocks that have begun and not ended."""
         self._length = 0
-        """Characters of the text so far; citations point into it."""
+        """Characters of the answer's text so far. Citations count from the beginning of that text."""
         self._called = False
 
     def read(self, document: object) -> Answer:
@@ -97,7 +96,7 @@ class AnswerReader:
                 if not self.finished:
                     self._finish({"stop_reason": "message_stop"}, choice)
             case _:
-                # ping, Vertex's vertex_event, and types that are new.
+                # ping, Vertex AI's vertex_event, and unknown types.
                 return Answer()
         answer = Answer(id=text_of(member(message, "id")), model=text_of(member(message, "model")), choices=[choice])
         if kind in _WITH_USAGE:
@@ -154,7 +153,7 @@ class AnswerReader:
             elif not block.input:
                 self._say(_as_json(arguments), choice)
         elif arguments is not None:
-            # A call whose arguments were cut off is none.
+            # A call whose arguments were cut off is left out.
             choice.parts.append(ToolCall(block.id, block.name, arguments))
             self._called = True
 
@@ -171,7 +170,7 @@ class AnswerReader:
             self._length += len(text)
 
     def _finish(self, delta: object, choice: Choice) -> None:
-        """`delta` is the message or event that may have a `stop_reason`."""
+        """Notes the end of the answer, if `delta`, a message or a part of an event, has a `stop_reason`."""
         if not (reason := text_of(member(delta, "stop_reason"))):
             return
         self.finished = True
@@ -183,22 +182,22 @@ class AnswerReader:
 
 
 class _Block:
-    """What is remembered of a block until it is whole."""
+    """A block of a message, while its events arrive."""
 
     def __init__(self, content: object, start: int) -> None:
         self.kind = member(content, "type")
         self.id = text_of(member(content, "id"))
         self.name = text_of(member(content, "name")) or ""
         self.start = start
-        """At which character of the answer's text its own begins."""
+        """Index in the answer's text at which the block's text begins."""
         self.cited: list[object] = []
         self.signature = ""
         self.input = ""
-        """JSON, so far."""
+        """The JSON of the input, as far as it has arrived."""
         self._whole = member(content, "input")
 
     def arguments(self) -> Json | None:
-        """The input of a call; None if it was cut off."""
+        """The input of a tool call; None if its JSON is incomplete."""
         if not self.input:
             return self._whole if isinstance(self._whole, dict) else {}
         try:
@@ -209,7 +208,7 @@ class _Block:
 
 
 def _page_of(citation: object) -> tuple[str | None, str]:
-    """URL and title of the page that is cited."""
+    """URL and title of a cited page. The URL is None if the citation names none."""
     return text_of(member(citation, "url")), text_of(member(citation, "title")) or ""
 
 

@@ -1,4 +1,4 @@
-"""How Claude is told to think: with a budget, with an effort, or not at all, as its family takes it.
+"""Writes a request's settings of thinking for Claude: a budget, an effort or nothing, whichever the model takes.
 
 Sources: Anthropic's pages on extended thinking, adaptive thinking and effort.
 """
@@ -16,29 +16,30 @@ from addons.translation.conversation import Request
 from addons.translation.conversation import Thinking
 
 BUDGETS: dict[Effort, int] = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 16384}
-"""Effort -> tokens to think with. Anthropic names none; these are ours, but for the least one."""
+"""Effort -> tokens to think with. Anthropic gives no such numbers; these are ours, except for the least."""
 LEAST_BUDGET = 1024
-"""Tokens, the least `thinking.budget_tokens` (page on extended thinking)."""
+"""The least `thinking.budget_tokens` (page on extended thinking)."""
 _THOUGHTS = frozenset({"thinking", "redacted_thinking"})
-"""Types of blocks."""
+"""Types of blocks that hold thoughts."""
 
 
 class WrittenThinking(NamedTuple):
-    """What a request says of thinking, and what comes of it."""
+    """Settings of thinking for Claude."""
 
     members: Json
-    """Members of the body."""
+    """Members of the request's body."""
     on: bool
     """Whether the model will think."""
     budget: int = 0
-    """Tokens, where it is told how many."""
+    """Tokens to think with; 0 if no budget is given."""
 
 
 def write_thinking(request: Request, family: Family, messages: list[Message]) -> WrittenThinking:
-    """`messages` are those of the request, as they are written. Its notes get what is dropped or assumed."""
+    """The settings for a model of `family`. `messages` are those that were written for the request. What is dropped or
+    assumed is added to `request.notes`."""
     asked = request.thinking or Thinking()
     off = asked.is_off
-    # Who thinks cannot be made to call a tool.
+    # A model that thinks cannot be made to call a tool.
     must_call = family.takes_forced_calls and (requires_call(request) or answer_tool_of(request) is not None)
     if not off and (asked.effort or asked.budget is not None or asked.include):
         if family.takes_efforts:
@@ -57,8 +58,8 @@ def write_thinking(request: Request, family: Family, messages: list[Message]) ->
 
 
 def _adaptive(asked: Thinking) -> Json:
-    """Members of a body, for a family that takes efforts."""
-    # Newer models leave the text of their thoughts out unless they are asked for it.
+    """Members of the body for a family that takes efforts."""
+    # Newer models omit the text of their thoughts by default.
     display = "omitted" if asked.include is False else "summarized"
     members: Json = {"thinking": {"type": "adaptive", "display": display}}
     if effort := asked.as_effort:
@@ -67,7 +68,7 @@ def _adaptive(asked: Thinking) -> Json:
 
 
 def _budget(asked: Thinking, family: Family, notes: Notes) -> int:
-    """Tokens to think with: as many as are asked for, within what Claude takes, with room for an answer behind."""
+    """Tokens to think with: as many as the client wants, within Claude's limits, with room left for the answer."""
     given = asked.budget if asked.budget is not None and asked.budget > 0 else None
     budget = given or BUDGETS[asked.effort or "medium"]
     budget = max(LEAST_BUDGET, min(budget, family.most_tokens - LEAST_BUDGET))
@@ -77,8 +78,8 @@ def _budget(asked: Thinking, family: Family, notes: Notes) -> int:
 
 
 def _may_think(messages: list[Message]) -> bool:
-    """Whether thinking with a budget may be asked for: not where the last turn is the assistant's, and behind results
-    of calls only if the turn that made the calls began with a thought (page on extended thinking)."""
+    """Whether these messages allow thinking with a budget. The last message must be the user's. If it has tool results,
+    the assistant's turn with the calls must begin with a thought (page on extended thinking)."""
     first = None
     for message in reversed(messages):
         if message.role == "assistant":

@@ -1,7 +1,7 @@
-"""A request for Claude on Vertex AI, the body of rawPredict or streamRawPredict, written from the neutral form.
+"""Writes a request for Claude on Vertex AI: the body of rawPredict or streamRawPredict, from the neutral form.
 
-Sources: Anthropic's reference of Messages, its pages on thinking, tool use and prompt caching, and Claude on Vertex AI
-(the model is in the path, `anthropic_version` in the body).
+Sources: Anthropic's reference of Messages, and its pages on thinking, tool use, prompt caching and Claude on Vertex AI
+(which says that the model is in the path, and `anthropic_version` in the body).
 """
 
 from dataclasses import replace
@@ -32,37 +32,37 @@ from addons.translation.errors import InvalidRequest
 from metering.json_values import items
 
 VERSION = "vertex-2023-10-16"
-"""`anthropic_version`."""
+"""The value of `anthropic_version` (Anthropic's page on Claude on Vertex AI)."""
 WITHOUT_TARGET = ("presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "voice")
-"""Members of our `Request` that Claude has no place for."""
+"""Fields of our `Request` that Claude has no parameter for."""
 SERVER_TOOLS: dict[str, Json] = {"googleSearch": {"type": "web_search_20250305", "name": "web_search"}}
-"""Tools that the service runs itself, by Google's names -> Claude's tools."""
+"""Google's names of tools that the service runs itself -> Claude's tools."""
 LONGEST_USER = 256
-"""Characters of `metadata.user_id`."""
+"""The most characters of `metadata.user_id` (reference of Messages)."""
 LEAST_TOP_P = 0.95
-"""The least `top_p` of a model that thinks."""
+"""The least `top_p` while a model thinks (page on extended thinking)."""
 MOST_CACHES = 4
-"""Blocks with a `cache_control` in one request."""
+"""The most blocks with `cache_control` in a request (page on prompt caching)."""
 DEFAULT_MAX_TOKENS = 8192
-"""Tokens of an answer where the client does not say, as Claude has to be told; twice as many for a family that thinks
-unasked. Ours."""
+"""`max_tokens` if the client gives none; Claude needs one. Twice as many for a family that thinks unasked. The number
+is ours."""
 
 
 def write_request(request: Request) -> Written:
-    """The body of a call, and notes of what it has no place for; its `stream` is true if the path must be
-    streamRawPredict. The request stays as it is. Raises InvalidRequest for what Claude has no way to do."""
+    """The body for Claude, and notes that name what it could not hold. `request` is not changed. Raises InvalidRequest
+    for what Claude cannot do."""
     family = family_of(request.model)
-    # Notes of its own: a request may be written for a second service, which drops other things.
+    # The notes are copied: the request may be written for another service too, which drops other things.
     notes = Notes([*request.notes.dropped], [*request.notes.assumed])
     request = replace(request, notes=notes)
     if request.n is not None and request.n > 1:
         raise InvalidRequest(
-            "Claude gives one choice: leave n out and ask as often as choices are wanted", request.named("n")
+            "Claude returns one choice: leave n out, and send a request for each choice", request.named("n")
         )
     try:
         messages = write_messages(request, family)
     except InvalidRequest as e:
-        # In which of the messages is not known here.
+        # Which message is wrong is not known here.
         e.param = request.named("turns", "messages")
         raise
     _note_dropped(request)
@@ -108,9 +108,9 @@ def _note_dropped(request: Request) -> None:
 
 
 def _limit_caches(request: Request, blocks: list[Any]) -> None:
-    """Takes out each `cache_control` that Claude would refuse: of more than MOST_CACHES the last count, and one for an
-    hour may not stand behind one for five minutes. `blocks` are all of a request, in the order in which Claude reads
-    them."""
+    """Changes each `cache_control` that Claude would refuse. Only the last MOST_CACHES are kept. One for an hour that
+    comes after one for five minutes becomes one for five minutes. `blocks` are all tools, instructions and message
+    blocks of a request, in this order, in which Claude reads them."""
     cached = [block for block in blocks if "cache_control" in block]
     dropped = request.notes.dropped
     for block in cached[:-MOST_CACHES]:
@@ -149,7 +149,7 @@ def _sampling(request: Request, family: Family, thinks: bool) -> Json:
             if request.temperature > 1:
                 request.notes.assumed.append(f"{request.named('temperature')}=1")
     if request.top_p is not None:
-        # Newer models take one of the two.
+        # Newer models take either temperature or top_p.
         if not family.takes_sampling or sampling or (thinks and request.top_p < LEAST_TOP_P):
             dropped.append(request.named("top_p"))
         else:
@@ -168,7 +168,7 @@ def _sampling(request: Request, family: Family, thinks: bool) -> Json:
 
 
 def _tools(request: Request, messages: list[Message], answer_tool: AnswerTool | None, forced: bool) -> Json:
-    """`tools` and `tool_choice`; `forced` is whether the model may be made to call a tool."""
+    """The members `tools` and `tool_choice`. `forced` is whether the model can be made to call a tool."""
     choice = request.tool_choice
     names = choice.names if choice and choice.mode != "none" else []
     functions = [function for function in request.functions if not names or function.name in names]
@@ -187,7 +187,7 @@ def _tools(request: Request, messages: list[Message], answer_tool: AnswerTool | 
             mode["disable_parallel_tool_use"] = True
         tools.append({"name": answer_tool.name, "description": "Gives the answer.", "input_schema": answer_tool.schema})
     elif not tools:
-        # "Requests which include tool_use or tool_result blocks must define tools"
+        # Claude's error says: "Requests which include tool_use or tool_result blocks must define tools".
         tools = [{"name": name, "input_schema": {"type": "object"}} for name in _called_names(messages)]
         mode = {"type": "none"} if tools else None
     elif request.functions and choice:
@@ -203,7 +203,7 @@ def _tools(request: Request, messages: list[Message], answer_tool: AnswerTool | 
 
 
 def _called_names(messages: list[Message]) -> list[object]:
-    """The names of the tools that were called in the conversation."""
+    """The names of the tools that the conversation has calls of."""
     blocks = (block for message in messages for block in message.content)
     return list(dict.fromkeys(block["name"] for block in blocks if block["type"] == "tool_use"))
 

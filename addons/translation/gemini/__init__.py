@@ -1,1 +1,1 @@
-"""Gemini's dialect, GenerateContentRequest and GenerateContentResponse: for clients that speak it, and for Gemini."""
+"""Gemini's dialect, for clients that use it and for Gemini itself: GenerateContentRequest, GenerateContentResponse."""

@@ -13,29 +13,29 @@ class Family(NamedTuple):
     """What the models of a family can do. The defaults are the newest family's."""
 
     takes_call_ids: bool = True
-    """Whether `functionCall` and `functionResponse` may have an `id`. Gemini 3 gives one to every call (Google's page
-    on function calling); on Vertex AI older models answer 400 to the field, as LiteLLM found."""
+    """Whether `functionCall` and `functionResponse` may have an `id`. Gemini 3 gives every call one (Google's page on
+    function calling). On Vertex AI, older models answer 400 if there is one, as LiteLLM found."""
     media_in_results: bool = True
     """Whether a `functionResponse` may have `parts` with media (Google's page on function calling: from Gemini 3)."""
     needs_signatures: bool = True
-    """Whether the first call of a turn must come back with its thought signature, else the answer is 400 (Google's page
-    on thought signatures: from Gemini 3)."""
+    """Whether a request must have the thought signature of the first call in each turn of the model; without it, the
+    answer is 400 (Google's page on thought signatures: from Gemini 3)."""
     search_with_functions: bool = True
-    """Whether Google's search tools may stand beside functions. Before Gemini 3 the answer is 400, "Tool use with
-    function calling is unsupported"."""
+    """Whether a request may have both Google's search tools and functions. Before Gemini 3 the answer is 400, "Tool use
+    with function calling is unsupported"."""
     json_with_functions: bool = True
-    """Whether JSON may be asked for beside functions. Before Gemini 3 the answer is 400, "Function calling with a
-    response mime type: 'application/json' is unsupported"."""
+    """Whether a request may have functions and ask for JSON. Before Gemini 3 the answer is 400, "Function calling with
+    a response mime type: 'application/json' is unsupported"."""
     resolution_per: Literal["part", "request"] | None = "part"
-    """What a `mediaResolution` is for: one part, from Gemini 3, or all of a request (Google's page on media
-    resolution). None: it is not known whether there is one."""
+    """Where a `mediaResolution` can stand: in each part (from Gemini 3), or once in a request (Google's page on media
+    resolution). None: it is unknown whether the model takes one."""
     budgets: tuple[int, int] | None = None
     """The least and the most tokens of a `thinkingBudget` (Google's page on thinking). None: it takes no budget."""
     stops_at_zero: bool = False
     """Whether a `thinkingBudget` of 0 turns thinking off (Google's page on thinking)."""
     levels: tuple[str, ...] = ("LOW", "MEDIUM", "HIGH")
-    """The `thinkingLevel`s it takes, the lowest first (Google's page on thinking). Empty: it takes none. No family
-    takes both budgets and levels."""
+    """The values of `thinkingLevel` that it takes, the lowest first (Google's page on thinking). Empty: it takes none.
+    No family takes both budgets and levels."""
 
 
 NEWEST = Family()
@@ -49,8 +49,8 @@ _BEFORE_3 = Family(
     levels=(),
 )
 _TUNED = _BEFORE_3._replace(json_with_functions=True, resolution_per=None)
-"""A model of the project's own, known by a number only: it gets what no family refuses, and JSON beside functions, of
-which it is not known whether it is refused."""
+"""A tuned model of the project, known by a number only: it gets only what every family takes. An exception is JSON with
+functions: it is unknown whether tuned models take that."""
 _ALL_LEVELS = ("MINIMAL", "LOW", "MEDIUM", "HIGH")
 
 FAMILIES = {
@@ -67,8 +67,8 @@ FAMILIES = {
     r"\d+$": _TUNED,
     r"": NEWEST,
 }
-"""How the name of a model begins, as a regular expression -> its family. The first that matches counts: a name that
-no other row knows is taken for one of the newest models."""
+"""How the name of a model begins, as a regular expression -> its family. The first match counts. A name that matches
+no other row is treated as one of the newest models."""
 
 
 def family_of(model: str) -> Family:

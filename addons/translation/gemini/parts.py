@@ -1,6 +1,7 @@
-"""Parts of Gemini's contents, both ways: written from the parts of a conversation, and read into them.
+"""Parts of Gemini's contents: writes them from the parts of the neutral form, and reads them into these.
 
-What a part has beyond the neutral form is kept: the whole part, in the member `google`, and written again as it was.
+If a Part has members that the neutral form has no place for, the whole Part is kept in the field `google`, and is
+written again as it was.
 
 Source: Part in the discovery document of aiplatform v1.
 """
@@ -26,11 +27,12 @@ from metering.json_values import member
 from metering.json_values import text_of
 
 RESOLUTIONS = ("low", "medium", "high", "ultra_high")
-"""How closely media may be looked at, the least first; the end of a `mediaResolution`, in lower case."""
+"""Resolutions at which Gemini can read media, the lowest first. `low` stands for MEDIA_RESOLUTION_LOW."""
 
 
 def write_part(part: Part, family: Family, signature: str | None = None) -> Json:
-    """A Part. `signature` is the thought signature that it gets if it has none of Google's own."""
+    """Gemini's Part for a part of the neutral form. `signature` is the thought signature that it gets if `part` has
+    none of Google's."""
     if part.google:
         return part.google
     if isinstance(part, ToolResult):
@@ -53,7 +55,7 @@ def write_part(part: Part, family: Family, signature: str | None = None) -> Json
 
 
 def write_media(media: Media, family: Family) -> Json:
-    """A Part with `inlineData` or `fileData`, and what belongs to it."""
+    """A Part with `inlineData` or `fileData`, and the members that belong to it, such as `videoMetadata`."""
     written = write_data(media)
     if media.clip:
         written["videoMetadata"] = media.clip
@@ -67,7 +69,7 @@ def write_media(media: Media, family: Family) -> Json:
 def _write_result(result: ToolResult, family: Family) -> Json:
     output = result.output
     if _has_ref(output):
-        # Google takes a `$ref` in an answer for a pointer to one of its `parts`.
+        # Google would read a `$ref` in a function's result as a reference to one of its `parts`.
         output = json.dumps(output, ensure_ascii=False)
     response = output if isinstance(output, dict) else {"output": output}
     written: Json = {"name": result.name, "response": response}
@@ -79,7 +81,7 @@ def _write_result(result: ToolResult, family: Family) -> Json:
 
 
 def write_data(media: Media) -> Json:
-    """`inlineData` or `fileData`, alone: a part of a result, or of a request that asks for an image."""
+    """A Part with `inlineData` or `fileData` only, as function results and requests for images take it."""
     if media.uri is not None:
         return {"fileData": {"mimeType": media.mime_type, "fileUri": media.uri}}
     return {"inlineData": {"mimeType": media.mime_type, "data": media.data}}
@@ -99,18 +101,19 @@ _KNOWN = {
     "inlineData": both("inlineData thoughtSignature videoMetadata mediaResolution mimeType data"),
     "fileData": both("fileData thoughtSignature videoMetadata mediaResolution mimeType fileUri"),
 }
-"""Kind of part -> its members, and those of what is in it, that the neutral form holds."""
+"""Kind of Part -> the members that the neutral form has a place for: those of the Part, and those of the object in it
+(`functionCall.name`). Each in both spellings."""
 
 
 def unknown_members(value: object, known: frozenset[str]) -> Json:
-    """The members of an object that are not among `known`, in camelCase. Empty for what is no object."""
+    """The members of an object that are not in `known`, in camelCase. Empty if `value` is no object."""
     if not isinstance(value, dict):
         return {}
     return {camel(name): inner for name, inner in value.items() if name not in known}
 
 
 def read_part(part: object) -> Part | None:
-    """A Part, parsed from JSON, in either case of letters. None if there is nothing in it."""
+    """The neutral form of a Part, parsed from JSON, with names in camelCase or snake_case. None if it is empty."""
     if not isinstance(part, dict):
         return None
     if len(part) == 1 and isinstance(text := part.get("text"), str):
@@ -120,14 +123,14 @@ def read_part(part: object) -> Part | None:
     if isinstance(read, Text | Thought) and not read.text and not read.signature and "text" in part:
         return None
     if kind is None or part.keys() - _KNOWN[kind] or unknown_members(member(part, kind), _KNOWN[kind]):
-        # A null is as good as nothing.
+        # A Part whose members are all null is empty.
         read.google = part if any(value is not None for value in part.values()) else None
         return read if read.google else None
     return read
 
 
 def _read_known(part: Json) -> tuple[Part, str | None]:
-    """The part, and its kind in `_KNOWN`; None for a kind that the neutral form does not hold."""
+    """The neutral form of a Part, and its kind in `_KNOWN`; None for a kind that is not there."""
     signature = text_of(member(part, "thoughtSignature"))
     signed = Signature("google", signature) if signature else None
     is_thought = bool(member(part, "thought"))
@@ -146,7 +149,7 @@ def _read_known(part: Json) -> tuple[Part, str | None]:
     if isinstance(text := member(part, "text"), str):
         return (Thought(text, signed) if is_thought else Text(text, signed)), "text"
     if is_thought:
-        # A picture that the model drew while it thought is no part of its answer.
+        # An image that is part of a thought is no part of the answer: it is kept in `google` only.
         return Thought("", signed), None
     if medium := _read_media(part):
         medium.signature = signed
@@ -187,9 +190,9 @@ _IN_WORDS: dict[str, Callable[[object], str]] = {
     "executableCode": _code_in_words,
     "codeExecutionResult": _output_in_words,
 }
-"""Member of a part -> the text that clients of others get for it."""
+"""Member of a Part -> the text that clients of other dialects get instead."""
 
 
 def listed(value: object) -> list[object]:
-    """The values of a repeated field, which a single value may stand for; empty if there are none."""
+    """The values of a repeated field as a list. proto3 JSON allows a single value in place of a list."""
     return items(as_list(value))

@@ -1,7 +1,7 @@
-"""A client's request in Gemini's dialect, read into the neutral form.
+"""Reads a client's request in Gemini's dialect, a GenerateContentRequest, into the neutral form.
 
 Sources: GenerateContentRequest in the discovery document of aiplatform v1; what Google's SDKs send, as captured from
-google-genai. Members may come in camelCase and in snake_case, as proto3 JSON has it.
+google-genai. Members may be in camelCase or snake_case, as in all proto3 JSON.
 """
 
 from typing import Literal
@@ -52,14 +52,14 @@ NAMES = {ours: f"generationConfig.{theirs}" for ours, theirs in SAMPLING.items()
     "clip": "videoMetadata",
     "detail": "mediaResolution",
 }
-"""Members of our `Request` and its parts -> where a client that speaks Gemini has them, for what it is told."""
+"""Fields of our `Request` and its parts -> their paths in a GenerateContentRequest, for messages to the client."""
 LEVELS: dict[str, Effort] = {"MINIMAL": "minimal", "LOW": "low", "MEDIUM": "medium", "HIGH": "high"}
-"""`thinkingLevel` -> effort."""
+"""Google's `thinkingLevel` -> our effort."""
 
 
 def read_request(model: str, body: Json, *, stream: bool) -> Request:
-    """The request in `body`, a GenerateContentRequest that was parsed from JSON. `model` and `stream` are what its
-    path says. Raises InvalidRequest."""
+    """The request in `body`, a GenerateContentRequest, parsed from JSON. `model` and `stream` come from the path of the
+    HTTP request. Raises InvalidRequest."""
     asked = validated(GenerateContentRequest, body)
     if not is_finite(body):
         raise InvalidRequest(NO_VALUE)
@@ -71,12 +71,12 @@ def read_request(model: str, body: Json, *, stream: bool) -> Request:
         _read_generation_config(config, request, google)
     _read_contents(listed(member(body, "contents")), request, google)
     if not request.turns and not request.system:
-        raise InvalidRequest("there is nothing in the contents", "contents")
+        raise InvalidRequest("the contents are empty; write a text", "contents")
     return request
 
 
 def _camel_case(members: Json | None) -> Json:
-    """Members by their names in camelCase, which wins where one is given in both ways."""
+    """The members with their names in camelCase. If one is given in both spellings, camelCase wins."""
     found = members or {}
     return {camel(name): value for name, value in found.items() if camel(name) == name or camel(name) not in found}
 
@@ -84,7 +84,7 @@ def _camel_case(members: Json | None) -> Json:
 def _read_instruction(instruction: object, request: Request, google: Google) -> None:
     for number, raw in enumerate(listed(member(instruction, "parts"))):
         if not isinstance(text := member(raw, "text"), str):
-            raise InvalidRequest("instructions are text", f"systemInstruction.parts[{number}]")
+            raise InvalidRequest("instructions must be text", f"systemInstruction.parts[{number}]")
         if text:
             request.system.append(Text(text))
     if (role := member(instruction, "role")) and request.system:
@@ -105,7 +105,7 @@ def _read_tools(asked: GenerateContentRequest, request: Request, google: Google)
                 google.elsewhere += [f"tools[{number}].{name}.{setting}" for setting in inside]
     names = {function.name for function in request.functions}
     if len(names) < len(request.functions):
-        raise InvalidRequest("two functions have the same name", "tools")
+        raise InvalidRequest("two functions have the same name; rename one", "tools")
     if asked.tool_config is None:
         return
     if rest := _camel_case(asked.tool_config.model_extra):
@@ -114,13 +114,13 @@ def _read_tools(asked: GenerateContentRequest, request: Request, google: Google)
         allowed = calling.allowed_function_names or []
         if request.functions and not names.issuperset(allowed):
             path = "toolConfig.functionCallingConfig.allowedFunctionNames"
-            raise InvalidRequest("a name is not among the functionDeclarations", path)
+            raise InvalidRequest("each name here must be that of one of the functionDeclarations", path)
         modes = [ours for ours, theirs in MODES.items() if theirs == calling.mode]
         request.tool_choice = ToolChoice(modes[0] if modes else "auto", allowed, _as_given(calling))
 
 
 def _as_given(model: GoogleModel) -> Json:
-    """The members that the client gave, and no others, in camelCase."""
+    """The members that the client gave, in camelCase."""
     return model.model_dump(by_alias=True, exclude_unset=True)
 
 
@@ -167,9 +167,9 @@ def _read_generation_config(config: GenerationConfig, request: Request, google: 
 
 
 def _read_contents(contents: list[object], request: Request, google: Google) -> None:
-    """Fills the turns of the request. They alternate: neighbours of one role become one turn, as Google's chats keep
-    each event of a stream as a content of its own. The results of a turn's calls stand together, in the order of the
-    calls."""
+    """Adds the contents to the turns of the request. Contents of the same role that follow one another become one turn:
+    the chats of Google's SDKs keep each event of a stream as a content. The results of a turn's calls become one
+    turn, in the order of the calls."""
     calls = _OpenCalls()
     for number, content in enumerate(contents):
         path = f"contents[{number}]"
@@ -177,11 +177,11 @@ def _read_contents(contents: list[object], request: Request, google: Google) -> 
         role: Literal["user", "assistant"] = "assistant" if member(content, "role") == "model" else "user"
         if role == "assistant":
             if any(isinstance(part, ToolResult) for part in parts):
-                raise InvalidRequest("write a functionResponse into a content of the user", path)
+                raise InvalidRequest('a functionResponse must be in a content of role "user"', path)
             calls.add(parts, path)
         else:
             if any(isinstance(part, ToolCall) for part in parts):
-                raise InvalidRequest('write a functionCall into a content of role "model"', path)
+                raise InvalidRequest('a functionCall must be in a content of role "model"', path)
             parts = [*calls.take_results(parts, path), *(part for part in parts if not isinstance(part, ToolResult))]
             if parts:
                 calls.refuse_open(path)
@@ -193,7 +193,7 @@ def _read_contents(contents: list[object], request: Request, google: Google) -> 
 
 
 def _read_parts(raws: list[object], path: str, google: Google) -> list[Part]:
-    """The parts of a content. Those that mean nothing to others than Gemini are named in `google.elsewhere`."""
+    """The parts of a content. The paths of those that only Gemini knows are added to `google.elsewhere`."""
     parts: list[Part] = []
     for place, raw in enumerate(raws):
         if part := read_part(raw):
@@ -205,8 +205,8 @@ def _read_parts(raws: list[object], path: str, google: Google) -> list[Part]:
 
 
 def _normalize(part: Part, raw: object, path: str) -> None:
-    """Keeps a thought as it came, to give it back as it was; makes the base64 of media what Google takes. Raises
-    InvalidRequest for what is no base64."""
+    """Keeps the whole Part of a thought, so that Google gets it back unchanged. Converts the base64 of media to the
+    form that Google takes. Raises InvalidRequest if it is no base64."""
     if isinstance(part, Thought) and isinstance(raw, dict):
         part.google = raw
     for medium in part.media if isinstance(part, ToolResult) else [part]:
@@ -215,23 +215,24 @@ def _normalize(part: Part, raw: object, path: str) -> None:
 
 
 class _OpenCalls:
-    """The calls of the last turn of the model that wait for their results, and the results that have come."""
+    """The calls of the model's last turn, and those of their results that have been read."""
 
     def __init__(self) -> None:
         self._calls: list[ToolCall] = []
         self._results: dict[int, ToolResult] = {}
-        """Place of a call in `_calls` -> its result."""
+        """Index of a call in `_calls` -> its result."""
 
     def add(self, parts: list[Part], path: str) -> None:
-        """Takes the calls of a content of the model. Raises InvalidRequest if only some results of the calls before
-        have come."""
+        """Adds the calls in a content of the model. Raises InvalidRequest if some, but not all, of the calls before
+        have their results."""
         if self._results:
             self.refuse_open(path)
         self._calls += [part for part in parts if isinstance(part, ToolCall)]
 
     def take_results(self, parts: list[Part], path: str) -> list[ToolResult]:
-        """All results in the order of their calls, once the last has come; until then none. A result belongs to the
-        call with its id, else to the next with its name. Raises InvalidRequest if there is none."""
+        """Adds the results in `parts`. Returns all results in the order of their calls if the last one is among them,
+        else none. A result belongs to the call with its id, else to the next call of its name. Raises InvalidRequest if
+        there is no such call."""
         for result in parts:
             if not isinstance(result, ToolResult):
                 continue
@@ -239,7 +240,7 @@ class _OpenCalls:
             by_id = [place for place in open_calls if result.id and self._calls[place].id == result.id]
             by_name = [place for place in open_calls if self._calls[place].name == result.name]
             if not by_id and not by_name:
-                raise InvalidRequest("the content of the model before it has no functionCall that waits for this", path)
+                raise InvalidRequest("a functionResponse has no matching functionCall before it", path)
             self._results[(by_id or by_name)[0]] = result
         if len(self._results) < len(self._calls):
             return []
@@ -249,6 +250,6 @@ class _OpenCalls:
         return results
 
     def refuse_open(self, path: str) -> None:
-        """Raises InvalidRequest if a call still waits."""
+        """Raises InvalidRequest if a call has no result yet."""
         if self._calls:
-            raise InvalidRequest("each functionCall needs a functionResponse in the content behind it", path)
+            raise InvalidRequest("each functionCall needs a functionResponse in the next content", path)

@@ -1,7 +1,7 @@
-"""Gemini's requests as pydantic checks them, and the tables between Gemini's words and ours.
+"""Pydantic models of Gemini's requests, and tables that map Gemini's names to ours.
 
-Checking is all that the models are for where a request has contents: these are read from the body itself, so that
-nothing of a part is lost. Members that are not named here are let through.
+The models of contents and parts are used to check a request only: `read_request.py` reads contents from the body
+itself, so that no member of a part is lost. Members that are not declared here are allowed.
 
 Source: GenerateContentRequest in the discovery document of aiplatform v1.
 """
@@ -26,7 +26,7 @@ SAMPLING = {
     "presence_penalty": "presencePenalty",
     "frequency_penalty": "frequencyPenalty",
 }
-"""Members of our `Request` -> of a GenerationConfig, where the value is the same."""
+"""Fields of our `Request` -> members of a GenerationConfig that have the same values."""
 MODES: dict[Literal["none", "auto", "required"], str] = {"none": "NONE", "auto": "AUTO", "required": "ANY"}
 """Our `ToolChoice.mode` -> the mode of a FunctionCallingConfig."""
 
@@ -40,20 +40,20 @@ SERVED_TIERS = {
 
 
 def as_list(value: object) -> object:
-    """A list of one for a single value, which proto3 JSON takes for a repeated field, as Google's own examples do."""
+    """A single value as a list of one. proto3 JSON allows it in place of a list, and Google's examples use it."""
     return value if isinstance(value, list) or value is None else [value]
 
 
 class Extensible(GoogleModel):
-    """An object that may have members which are not named here: they are in its `model_extra`."""
+    """An object that may have members that are not declared here; they are in its `model_extra`."""
 
     model_config = ConfigDict(extra="allow")
 
 
 Number = Annotated[float, Field(strict=False)]
-"""proto3 JSON may write a number as text: `"0.5"`."""
+"""proto3 JSON may write a number as a string: `"0.5"`."""
 Integer = Annotated[int, Field(strict=False, ge=-(2**31), lt=2**31)]
-"""proto3 JSON may write an integer as text, and with a fraction of 0: `"5"`, `5.0`."""
+"""proto3 JSON may write an integer as a string, or with a fraction of 0: `"5"`, `5.0`."""
 Positive = Annotated[Integer, Field(ge=1)]
 
 

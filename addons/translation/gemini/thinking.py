@@ -1,4 +1,4 @@
-"""How Gemini is told to think: with a budget of tokens or with a level, as its family takes it, never with both.
+"""Writes a request's settings of thinking for Gemini: a budget of tokens or a level, whichever the model takes.
 
 Sources: Google's pages on thinking and on OpenAI compatibility.
 """
@@ -14,7 +14,7 @@ _RANKS: tuple[Effort, ...] = ("minimal", "low", "medium", "high")
 
 
 def thinking_config(thinking: Thinking, family: Family) -> Json | None:
-    """The `thinkingConfig` of a request; None if there is nothing to say, or the family takes none."""
+    """The `thinkingConfig` of a request. None if the client sets nothing, or the family takes none."""
     if not family.budgets and not family.levels:
         return None
     config: Json = {}
@@ -34,8 +34,8 @@ def thinking_config(thinking: Thinking, family: Family) -> Json | None:
 
 
 def drop_budget_or_level(config: object, family: Family) -> str | None:
-    """Takes one of the two out of a `thinkingConfig` that has both, which Google refuses, and leaves what the family
-    takes. Returns the name of what is gone in snake_case, such as `thinking_level`; None if nothing is."""
+    """If a `thinkingConfig` has both `thinkingBudget` and `thinkingLevel`, which Google refuses, removes the one that
+    the family does not take. Returns the name of the removed one in snake_case: `thinking_level`; else None."""
     if not isinstance(config, dict) or not {"thinkingBudget", "thinkingLevel"} <= config.keys():
         return None
     name, gone = ("thinkingBudget", "thinking_budget") if family.levels else ("thinkingLevel", "thinking_level")
@@ -44,7 +44,7 @@ def drop_budget_or_level(config: object, family: Family) -> str | None:
 
 
 def _budget_within(budget: int, family: Family) -> int:
-    """The nearest budget that the family takes; -1 leaves it to the model."""
+    """The nearest budget that the family takes. A budget of -1 is kept: the model decides."""
     assert family.budgets
     if budget < 0 or (budget == 0 and family.stops_at_zero):
         return max(budget, -1)
@@ -53,7 +53,7 @@ def _budget_within(budget: int, family: Family) -> int:
 
 
 def _level(effort: Effort, levels: tuple[str, ...]) -> str:
-    """The level of that name, else the next higher one."""
+    """The level with the name of the effort, else the next higher one, else the highest."""
     if effort == "none":
         return levels[0]
     higher = (name.upper() for name in _RANKS[_RANKS.index(effort) :])

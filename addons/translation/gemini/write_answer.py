@@ -1,4 +1,4 @@
-"""Answers for clients that speak Gemini, whole or as a stream, written from the neutral form.
+"""Writes answers for clients of Gemini's dialect, whole or as a stream, from the neutral form.
 
 Source: GenerateContentResponse in the discovery document of aiplatform v1.
 """
@@ -26,12 +26,12 @@ _REASONS = {
     Finish.LENGTH: "MAX_TOKENS",
     Finish.CONTENT_FILTER: "SAFETY",
 }
-"""How an answer ended -> `finishReason`."""
+"""Our `Finish` -> Google's `finishReason`."""
 _TRAFFIC_TYPES = {tier: traffic for traffic, tier in SERVED_TIERS.items()}
 
 
 def write_answer(answer: Answer, model: str) -> Json:
-    """A GenerateContentResponse. `model` is the one that the client asked for, told where the answer names none."""
+    """A GenerateContentResponse. `model` is the client's; it is used if the answer names none."""
     response: Json = {}
     if not _is_blocked(answer):
         response["candidates"] = [_candidate(choice) for choice in answer.choices]
@@ -44,7 +44,7 @@ def write_answer(answer: Answer, model: str) -> Json:
 
 
 def _is_blocked(answer: Answer) -> bool:
-    """Whether Google refused the prompt: then there is no candidate."""
+    """Whether Google refused the prompt; then the response must not have candidates."""
     return bool(member(answer.google.get("promptFeedback"), "blockReason"))
 
 
@@ -86,8 +86,8 @@ def _log_probability(token: TokenLogprob) -> Json:
 
 
 def _grounding_metadata(citations: list[Citation], texts: list[str]) -> Json:
-    """The pages that an answer cites, and which of its text rests on them. `texts` are those of its parts, "" for one
-    that is no text."""
+    """Google's GroundingMetadata: the pages that an answer cites, and the spans of its text that cite them. `texts` are
+    the texts of the answer's parts, "" for a part that is no text."""
     pages = list(dict.fromkeys((citation.url, citation.title) for citation in citations))
     spans: dict[tuple[int, int], list[int]] = {}
     for citation in citations:
@@ -102,8 +102,9 @@ def _grounding_metadata(citations: list[Citation], texts: list[str]) -> Json:
 
 
 def _segment(start: int, end: int, texts: list[str]) -> Json:
-    """A Segment: the characters from `start` until `end` of all the text, counted in UTF-8 bytes of the part that holds
-    them all, else of all the text. proto3 JSON leaves out zeros."""
+    """Google's Segment for the characters from `start` up to `end` of the answer's text. Its indices are UTF-8 bytes
+    within the part that contains the whole span; if no part does, within all the text. Zeros are left out, as in
+    proto3 JSON."""
     base = 0
     number, text = 0, "".join(texts)
     for place, own in enumerate(texts):
@@ -120,7 +121,8 @@ def _segment(start: int, end: int, texts: list[str]) -> Json:
 
 
 def _usage_metadata(usage: Usage | None, tier: str | None) -> Json:
-    """Tokens as Google counts them: thoughts beside the candidates, not among them. proto3 JSON leaves out zeros."""
+    """Google's UsageMetadata. Its candidatesTokenCount does not include thoughts. Zeros are left out, as in proto3
+    JSON."""
     written: Json = {}
     if usage:
         thoughts, output = usage.thoughts or 0, usage.output
@@ -144,11 +146,11 @@ def _usage_metadata(usage: Usage | None, tier: str | None) -> Json:
 
 
 class StreamWriter:
-    """Writes the pieces of an answer as GenerateContentResponses: as server-sent events (`alt=sse`), else as the
-    elements of one JSON array.
+    """Writes a streamed answer as GenerateContentResponses, which are server-sent events (`alt=sse`) or the elements of
+    one JSON array.
 
-    Why a choice ended is told at the very end, with the usage and all citations, as Google does it. A stream that
-    breaks ends with an error (`fail`); nothing is said twice.
+    The finish reason, the usage and all citations are in the last one, as Google does it. A stream that breaks ends
+    with an error (`fail`). After `end` or `fail` nothing more is written.
     """
 
     def __init__(self, model: str, as_events: bool) -> None:
@@ -162,10 +164,10 @@ class StreamWriter:
         self._has_begun = False
         self._has_ended = False
         self.failed = False
-        """Whether it has ended with an error."""
+        """Whether the stream has ended with an error."""
 
     def write(self, answer: Answer) -> bytes:
-        """What the client gets for a piece of the answer."""
+        """The bytes for a piece of the answer; empty if it has nothing that the client gets now."""
         if self._has_ended:
             return b""
         if answer.id:
@@ -187,7 +189,7 @@ class StreamWriter:
         return self._element(({"candidates": candidates} if candidates else {}) | feedback | self._head)
 
     def end(self) -> bytes:
-        """The last words, when all has come; an error if a choice has not come to its end."""
+        """The last bytes, when the whole answer has been written; an error if a choice has no finish reason."""
         if self._has_ended:
             return b""
         if not self._blocked and not (self._choices and all(one.ended for one in self._choices.values())):
@@ -198,7 +200,7 @@ class StreamWriter:
         return self._close(last | self._head)
 
     def fail(self, failure: Failure) -> bytes:
-        """The last words of an answer that breaks off."""
+        """The last bytes of an answer that breaks off: an error."""
         if self._has_ended:
             return b""
         self.failed = True
@@ -216,11 +218,11 @@ class StreamWriter:
 
 
 class _WrittenCandidate:
-    """What is remembered of a choice until the end of its stream."""
+    """A choice of a stream, and what its last candidate will say."""
 
     def __init__(self, index: int) -> None:
         self._whole = Choice(index)
-        """What is told at the end."""
+        """What the last candidate will say: the finish reason, the refusal, the citations."""
         self._texts: list[str] = []
 
     @property
@@ -228,7 +230,7 @@ class _WrittenCandidate:
         return bool(self._whole.finish)
 
     def write(self, choice: Choice) -> list[Json]:
-        """A candidate, or none if there is nothing new to tell."""
+        """A list of one candidate, or of none if the choice has nothing that the client gets now."""
         whole = self._whole
         whole.finish, whole.native = choice.finish or whole.finish, choice.native or whole.native
         whole.broken_call = whole.broken_call or choice.broken_call
@@ -241,7 +243,7 @@ class _WrittenCandidate:
         return [_candidate(Choice(choice.index, choice.parts, logprobs=choice.logprobs, google=choice.google))]
 
     def end(self) -> Json:
-        # Clients take an event without parts for a broken one.
+        # Clients treat an event without parts as broken.
         last = _candidate(self._whole) | {"content": {"role": "model", "parts": [{"text": ""}]}}
         if self._whole.citations:
             last["groundingMetadata"] = _grounding_metadata(self._whole.citations, ["".join(self._texts)])

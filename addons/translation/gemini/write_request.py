@@ -1,7 +1,6 @@
-"""A request for Gemini, written from the neutral form.
+"""Writes a request for Gemini, a GenerateContentRequest, from the neutral form.
 
-Sources: the discovery document of aiplatform v1, which every request written here holds against; Google's reference of
-generateContent.
+Sources: GenerateContentRequest in the discovery document of aiplatform v1; Google's reference of generateContent.
 """
 
 from dataclasses import replace
@@ -34,20 +33,20 @@ from addons.translation.gemini.thinking import drop_budget_or_level
 from addons.translation.gemini.thinking import thinking_config
 
 TIERS = frozenset({"priority", "flex"})
-"""OpenAI's service tiers that Vertex AI has too."""
+"""OpenAI's service tiers that Vertex AI has too, under the same names."""
 TIER_HEADER = "x-vertex-ai-llm-shared-request-type"
 """The header that asks for one of TIERS (Google's pages on Priority PayGo and Flex PayGo)."""
 SEARCHES = frozenset({"googleSearch", "googleSearchRetrieval", "enterpriseWebSearch", "googleMaps", "urlContext"})
-"""Server tools that search, which not every family takes beside functions."""
+"""Server tools that search. Not every family takes them together with functions."""
 MOST_CANDIDATES = 8
-"""Answers to one request (`candidateCount`)."""
+"""The largest `candidateCount` (Google's reference of generateContent)."""
 
 
 def write_request(request: Request) -> Written:
-    """A GenerateContentRequest, its headers, and notes of what it has no place for. The request stays as it is. Raises
-    InvalidRequest for what Gemini has no way to do."""
+    """A GenerateContentRequest, headers to send with it, and notes that name what it could not hold. `request` is not
+    changed. Raises InvalidRequest for what Gemini cannot do."""
     family = family_of(request.model)
-    # Notes of its own: a request may be written for a second service, which drops other things.
+    # The notes are copied: the request may be written for another service too, which drops other things.
     notes = Notes([*request.notes.dropped], [*request.notes.assumed])
     request = replace(request, notes=notes)
     body: Json = {"contents": _contents(request, family)}
@@ -74,16 +73,16 @@ def _calling(choice: ToolChoice) -> Json:
     """A FunctionCallingConfig."""
     if not choice.names or choice.mode == "none":
         return {"mode": MODES[choice.mode]}
-    # Names may be given with ANY only; VALIDATED is ANY that may also answer in words.
+    # Names are allowed with ANY and VALIDATED only. With VALIDATED the model may also answer with text.
     mode = "ANY" if choice.mode == "required" else "VALIDATED"
     return {"mode": mode, "allowedFunctionNames": choice.names}
 
 
 def _add_google(google: Google, body: Json, config: Json) -> None:
-    """Adds what only Gemini knows to a body and its GenerationConfig. Objects add to what is there."""
+    """Adds settings that only Gemini has to a body and its GenerationConfig. Objects are merged into those there."""
     for name, value in google.request.items():
         if name == "systemInstruction" and name not in body:
-            # Its role only: the instructions have become a turn.
+            # This holds the role only. The instructions were written as a turn, so there is nothing to add it to.
             continue
         written = body.get(name)
         body[name] = written | value if isinstance(written, dict) and isinstance(value, dict) else value
@@ -99,16 +98,16 @@ def _note_dropped(request: Request) -> None:
     if request.user:
         dropped.append(request.named("user"))
     if request.caches() and "cache_control" not in dropped:
-        # Gemini remembers unasked, or what `cached_content` names.
+        # Gemini caches by itself, or uses what `cached_content` names.
         dropped.append("cache_control")
 
 
 def _generation_config(request: Request, family: Family) -> Json:
     config: Json = {theirs: value for ours, theirs in SAMPLING.items() if (value := getattr(request, ours)) is not None}
     if request.n is not None and request.n > MOST_CANDIDATES:
-        raise InvalidRequest(f"Gemini gives {MOST_CANDIDATES} choices at most", request.named("n"))
+        raise InvalidRequest(f"Gemini returns at most {MOST_CANDIDATES} choices", request.named("n"))
     if request.seed is not None:
-        # An int32 for Gemini; the same seed stays the same.
+        # Gemini's seed is an int32. Equal seeds of clients stay equal.
         config["seed"] = request.seed if -(2**31) <= request.seed < 2**31 else request.seed % 2**31
     if request.logprobs:
         config["responseLogprobs"] = True
@@ -171,28 +170,29 @@ def _declaration(function: Function) -> Json:
 
 
 def _contents(request: Request, family: Family) -> list[Json]:
-    # A conversation of nothing but instructions still needs a turn.
+    # If there are only instructions, they become the user's turn: Gemini needs one.
     turns = request.turns or [Turn("user", list(request.system))]
     contents: list[Json] = []
     for turn in turns:
         if turn.role == "user":
             contents += _user_contents(turn.parts, family)
         elif parts := _model_parts(turn.parts, family):
-            # Of a turn of Claude's thoughts nothing is left.
+            # A turn that has only Claude's thoughts has no parts for Gemini, and is left out.
             contents.append({"role": "model", "parts": parts})
     if not contents:
         raise InvalidRequest(
-            "there is nothing in the conversation but thoughts of another model", request.named("turns", "messages")
+            "the conversation has only thoughts of another model; write a text", request.named("turns", "messages")
         )
     return contents
 
 
 def _user_contents(parts: list[Part], family: Family) -> list[Json]:
-    """A turn of the user: one content, or two, as results of function calls must stand alone."""
+    """The contents of a user turn: one, or two if it has function results and other parts. Gemini wants function
+    results in a content of their own."""
     results = [part for part in parts if isinstance(part, ToolResult)]
     rest: list[Json] = []
     if not family.media_in_results:
-        # They stand behind the results.
+        # Media of results go into the second content.
         rest += [write_media(media, family) for result in results if not result.google for media in result.media]
     rest += [write_part(part, family) for part in parts if isinstance(part, Text | Media)]
     contents: list[Json] = []
@@ -204,8 +204,8 @@ def _user_contents(parts: list[Part], family: Family) -> list[Json]:
 
 
 def _model_parts(parts: list[Part], family: Family) -> list[Json]:
-    """The parts of a turn of the model; thoughts only where a client that speaks Gemini gives them back. If no call has
-    a signature, as it got lost, the first gets the one that Google accepts in its place."""
+    """The parts of a turn of the model. Thoughts are among them only if a Gemini client sent them. If the calls have
+    lost their signatures, the first call gets a value that Google accepts instead."""
     calls = [part for part in parts if isinstance(part, ToolCall)]
     lost = family.needs_signatures and calls and not any(signatures.google_value(call.signature) for call in calls)
     return [

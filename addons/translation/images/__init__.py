@@ -1,1 +1,1 @@
-"""Images: OpenAI's requests answered by Gemini or Imagen, and Google's `:predict` answered by OpenAI's image models."""
+"""Images: converts OpenAI's requests for Gemini and Imagen, and Google's `:predict` for OpenAI's image models."""

@@ -1,4 +1,4 @@
-"""Gemini's image models: a request written as GenerateContentRequests, their answers read.
+"""Gemini's image models: writes a client's request as GenerateContentRequests, and reads the answers.
 
 Sources: the discovery document of aiplatform v1; Google's pages on the Gemini image models.
 """
@@ -32,13 +32,13 @@ PERSONS = {
     "allow_none": "ALLOW_NONE",
     "dont_allow": "ALLOW_NONE",
 }
-"""Imagen's `personGeneration`, as clients write it -> Gemini's."""
+"""`person_generation` of clients, with Imagen's values -> Gemini's `personGeneration`."""
 
 
 def write_requests(request: ImageRequest) -> list[Json]:
-    """GenerateContentRequests, one for each image: the models make one a call. Raises InvalidRequest."""
+    """GenerateContentRequests, one for each image: Gemini makes one image per request. Raises InvalidRequest."""
     if request.mask:
-        raise InvalidRequest("masks need an Imagen model, such as imagen-3.0-capability-001", "mask")
+        raise InvalidRequest("Gemini takes no mask; use an Imagen model, such as imagen-3.0-capability-001", "mask")
     request.drop(*IMAGEN_PARAMETERS, *EDIT_PARAMETERS)
     parts = [write_data(picture) for picture in request.images]
     contents: list[Json] = [{"role": "user", "parts": [*parts, {"text": request.prompt}]}]
@@ -68,11 +68,11 @@ def _image_config(request: ImageRequest) -> Json:
 
 
 UNFILTERED = frozenset({"NO_IMAGE", "IMAGE_OTHER", "LANGUAGE"})
-"""Finish reasons that a chat tells as those of a filter, though no policy was violated."""
+"""Finish reasons that chats report as CONTENT_FILTER, although the image violates no policy."""
 
 
 def read_answers(request: ImageRequest, documents: list[object]) -> Json | Failure:
-    """An ImagesResponse out of GenerateContentResponses, one for each image."""
+    """OpenAI's ImagesResponse. `documents` are the parsed GenerateContentResponses, one for each image."""
     made = MadeImages()
     usages: list[Usage | None] = []
     for document in documents:
@@ -91,7 +91,7 @@ def read_answers(request: ImageRequest, documents: list[object]) -> Json | Failu
 
 
 def _no_image(document: object, answer: Answer) -> Failure:
-    """Why a model has made no image: in its own words, or in Google's."""
+    """Why there is no image in an answer: the model's text, else Google's message."""
     candidates = items(member(document, "candidates"))
     reasons = [reason for one in candidates if isinstance(reason := member(one, "finishReason"), str)]
     texts = [part.text for choice in answer.choices for part in choice.parts if isinstance(part, Text)]

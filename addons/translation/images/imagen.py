@@ -1,4 +1,4 @@
-"""Imagen: a request written as bodies of `:predict`, their answers read.
+"""Imagen: writes a client's request as bodies of `:predict`, and reads the answers.
 
 Sources: Google's reference of the Imagen API (generate, edit, output resolution), and what google-genai sends.
 """
@@ -30,15 +30,15 @@ EDIT_MODES: dict[EditType, str] = {
     "inpaint_removal": "EDIT_MODE_INPAINT_REMOVAL",
     "bgswap": "EDIT_MODE_BGSWAP",
 }
-"""Types of edits, as clients write them -> Imagen's `editMode`."""
+"""The client's `type` of an edit -> Imagen's `editMode`."""
 MOST_PIXELS = 2**24
-"""Pixels of the largest mask, 4096x4096."""
+"""The most pixels of a mask: 4096x4096. A limit of ours."""
 
 
 def write_requests(request: ImageRequest) -> list[Json]:
-    """Bodies of `:predict`, as many as it takes for all images. Raises InvalidRequest."""
+    """Bodies of `:predict`, as many as are needed to get all images. Raises InvalidRequest."""
     if request.operation == "variations":
-        raise InvalidRequest("Imagen makes no variations; take a Gemini image model, or images/edits", "model")
+        raise InvalidRequest("Imagen makes no variations; use a Gemini image model, or call images/edits", "model")
     instance: Json = {"prompt": request.prompt}
     parameters = {"includeRaiReason": True} | request.imagen | _shape(request)
     if request.images:
@@ -72,10 +72,12 @@ def _shape(request: ImageRequest) -> Json:
     """The parameters `aspectRatio` and `sampleImageSize`."""
     family = family_of(request.model)
     if request.aspect_ratio and request.aspect_ratio not in family.ratios:
-        raise InvalidRequest(f"Imagen's ratios are {', '.join(family.ratios)}", request.names.get("aspect_ratio"))
+        raise InvalidRequest(
+            f"Imagen takes the aspect ratios {', '.join(family.ratios)}", request.names.get("aspect_ratio")
+        )
     shape = shape_of(request.size, family.ratios) if request.size else None
     if shape and request.images:
-        # An edit is as large as what is edited.
+        # An edited image is as large as the original.
         request.drop("size")
         shape = None
     tier = request.image_size or (shape.tier if shape else None)
@@ -91,7 +93,7 @@ def _shape(request: ImageRequest) -> Json:
 
 
 def _reference(number: int, picture: Media) -> Json:
-    """An image to edit; their numbers begin with 1."""
+    """An image to edit, as a reference image of Imagen. The numbers of these begin with 1."""
     return {
         "referenceType": "REFERENCE_TYPE_RAW",
         "referenceId": number,
@@ -103,12 +105,13 @@ def _image(picture: Media, param: str) -> Json:
     if picture.uri is None:
         return {"bytesBase64Encoded": picture.data, "mimeType": picture.mime_type}
     if not picture.uri.startswith("gs://"):
-        raise InvalidRequest("Imagen loads no http URLs: upload the image, or write a gs:// URL", param)
+        raise InvalidRequest("Imagen does not load http(s) URLs: upload the image, or write a gs:// URL", param)
     return {"gcsUri": picture.uri, "mimeType": picture.mime_type}
 
 
 def _mask_reference(request: ImageRequest) -> Json | None:
-    """Where to edit: a mask, or how Imagen finds the place itself. None if it is to edit everywhere."""
+    """The reference image that says where to edit: a mask, or a mode in which Imagen makes the mask itself. None if it
+    is to edit everywhere. Raises InvalidRequest."""
     mode = request.mask_mode or ("MASK_MODE_USER_PROVIDED" if request.mask else None)
     if mode is None and request.edit == "bgswap":
         mode = "MASK_MODE_BACKGROUND"
@@ -128,7 +131,7 @@ def _mask_reference(request: ImageRequest) -> Json | None:
     }
     if mode == "MASK_MODE_SEMANTIC":
         if not request.mask_classes:
-            raise InvalidRequest("maskClasses: MASK_MODE_SEMANTIC needs the numbers of classes", "maskClasses")
+            raise InvalidRequest("maskClasses: MASK_MODE_SEMANTIC needs a list of class numbers", "maskClasses")
         config["maskClasses"] = request.mask_classes
     else:
         request.drop("mask_classes")
@@ -142,17 +145,17 @@ def _mask_reference(request: ImageRequest) -> Json | None:
 
 
 def _mask(request: ImageRequest, mask: Media) -> Json:
-    """The mask as Imagen wants it: white where OpenAI's is transparent, black elsewhere. A client that says
-    MASK_MODE_USER_PROVIDED may also send one that is white and black already. Raises InvalidRequest."""
+    """The mask in Imagen's form: white where to edit, black elsewhere. OpenAI's is transparent where to edit. With
+    MASK_MODE_USER_PROVIDED, the client may send one that is in Imagen's form already. Raises InvalidRequest."""
     if mask.data is None:
         if request.mask_mode:
             return _image(mask, "mask")
-        raise InvalidRequest("upload the mask: what is transparent in it is what is edited", "mask")
+        raise InvalidRequest("upload the mask as a file: its transparent pixels say where to edit", "mask")
     picture = open_picture(base64.b64decode(mask.data))
     if picture is None:
-        raise InvalidRequest("the mask is no image that can be read; write a PNG", "mask")
+        raise InvalidRequest("the mask cannot be read as an image; send a PNG", "mask")
     if picture.width * picture.height > MOST_PIXELS:
-        raise InvalidRequest("the mask has too many pixels", "mask", 413)
+        raise InvalidRequest(f"the mask has more than {MOST_PIXELS} pixels; send a smaller one", "mask", 413)
     size = size_of(request.images[0].data)
     if size not in (None, picture.size):
         raise InvalidRequest("the mask must have the width and the height of the image", "mask")
@@ -161,8 +164,8 @@ def _mask(request: ImageRequest, mask: Media) -> Json:
         if request.mask_mode:
             return _image(mask, "mask")
         raise InvalidRequest(
-            "the mask has no alpha channel: what is transparent in it is what is edited. For one that is white there,"
-            " write maskMode=MASK_MODE_USER_PROVIDED",
+            "the mask has no alpha channel: its transparent pixels say where to edit. If its white pixels say it, write"
+            " maskMode=MASK_MODE_USER_PROVIDED",
             "mask",
         )
     written = BytesIO()
@@ -171,17 +174,18 @@ def _mask(request: ImageRequest, mask: Media) -> Json:
 
 
 def _alpha_of(picture: Image.Image) -> Image.Image | None:
-    """How opaque each pixel is; None if the image has no transparency. Raises InvalidRequest."""
+    """The alpha channel of an image; None if it has no transparency. Raises InvalidRequest if it is damaged."""
     try:
         if not picture.has_transparency_data:
             return None
         return (picture if "A" in picture.getbands() else picture.convert("RGBA")).getchannel("A")
-    except Exception:  # As many kinds as there are ways to break a file.
-        raise InvalidRequest("the mask is damaged", "mask") from None
+    except Exception:  # Pillow raises many types of exceptions for damaged files.
+        raise InvalidRequest("the mask is a damaged image file", "mask") from None
 
 
 def read_answers(documents: list[object]) -> Json | Failure:
-    """An ImagesResponse out of the answers to `:predict`. It has no usage, as Imagen tells none."""
+    """OpenAI's ImagesResponse. `documents` are the parsed answers to `:predict`. It has no usage, as Imagen reports
+    none."""
     made = MadeImages()
     for document in documents:
         if member(document, "error"):
@@ -200,7 +204,7 @@ def read_answers(documents: list[object]) -> Json | Failure:
 
 
 def _predicted(prediction: object) -> Media | None:
-    """The image of a prediction, if it has one."""
+    """The image in a prediction; None if it has none."""
     data, uri = (member(prediction, name) for name in ("bytesBase64Encoded", "gcsUri"))
     said = member(prediction, "mimeType")
     mime_type = said if isinstance(said, str) else ""

@@ -1,5 +1,4 @@
-"""Google's `:predict` answered by OpenAI's image models: the request read, OpenAI's written; the answers read, Google's
-written.
+"""Google's `:predict` for OpenAI's image models: converts the request to OpenAI's, and the answers to Google's.
 
 Sources: Google's reference of the Imagen API and what google-genai sends; OpenAI's API reference.
 """
@@ -39,11 +38,11 @@ from addons.translation.validation import validated
 from metering.json_values import items
 from metering.json_values import member
 
-# What a Google client sends
+# The request of a Google client
 
 
 class GoogleObject(GoogleModel):
-    """Members that are not declared are accepted and go nowhere; the client is told their names."""
+    """An object in the body. Members that are not declared are dropped, and the client is told their names."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -70,7 +69,7 @@ class MaskInstance(GoogleObject):
 
 
 class ImageInstance(GoogleObject):
-    """google-genai sends `referenceImages`, other clients `image` and `mask`."""
+    """One of `instances`. google-genai sends `referenceImages`, other clients send `image` and `mask`."""
 
     prompt: str | None = None
     image: GoogleImage | None = None
@@ -93,7 +92,7 @@ class ImageParameters(GoogleObject):
 
 
 class PredictBody(GoogleObject):
-    """`extra_body` of google-genai ends up beside `parameters`, where others write it inside."""
+    """The body. OpenAI's parameters may be at its top, where google-genai puts its `extra_body`, or in `parameters`."""
 
     instances: list[ImageInstance] = Field(min_length=1)
     parameters: ImageParameters | None = None
@@ -104,12 +103,12 @@ class PredictBody(GoogleObject):
 
 @dataclass(slots=True)
 class Drawing:
-    """What one of `instances` asks for."""
+    """One of `instances`, read: a prompt, and images to edit."""
 
     prompt: str
     images: list[forms.FormFile] = field(default_factory=list)
     mask: forms.FormFile | None = None
-    """Transparent where to edit, as OpenAI wants it."""
+    """An image that is transparent where to edit, as OpenAI wants it."""
 
 
 @dataclass(slots=True)
@@ -119,9 +118,9 @@ class PredictRequest:
     model: str
     drawings: list[Drawing]
     n: int = 1
-    """Images of each drawing."""
+    """The number of images for each drawing."""
     size: str | None = None
-    """In OpenAI's words: 1024x1024, auto. It wins over ratio and tier."""
+    """OpenAI's size: 1024x1024 or auto. If it is given, `aspect_ratio` and `tier` are dropped."""
     aspect_ratio: str | None = None
     tier: str | None = None
     """1K, 2K or 4K."""
@@ -131,16 +130,16 @@ class PredictRequest:
     notes: Notes = field(default_factory=Notes)
 
     def drop(self, name: str) -> None:
-        """Notes that this parameter goes nowhere; once, however often it is called."""
+        """Adds a parameter to `notes.dropped`, unless it is there already."""
         if name not in self.notes.dropped:
             self.notes.dropped.append(name)
 
 
-# What OpenAI's image models take
+# OpenAI's image models
 
 
 class OpenAiCall(NamedTuple):
-    """One request to OpenAI's API."""
+    """A request to OpenAI's API."""
 
     operation: Literal["images/generations", "images/edits"]
     content_type: str
@@ -148,17 +147,18 @@ class OpenAiCall(NamedTuple):
 
 
 class OpenAiFamily(NamedTuple):
-    """What image models take whose names begin alike."""
+    """What OpenAI's image models of a family take."""
 
     name: re.Pattern[str]
-    """How their names begin."""
+    """How the names of the models begin."""
     sizes: tuple[str, ...] = ()
-    """The sizes to choose from; empty if they take any."""
+    """The sizes that they take; empty if they take any."""
     images_a_call: int = MOST_IMAGES
+    """The most images in the answer to one request."""
     response_format: bool = True
-    """Whether they must be told to answer in base64."""
+    """Whether they need `response_format` to answer in base64."""
     output_format: bool = True
-    """Whether they can be told the format of the images."""
+    """Whether they take `output_format`, the format of the images."""
 
 
 FAMILIES = (
@@ -171,16 +171,16 @@ FAMILIES = (
     OpenAiFamily(re.compile(r"dall-e-2"), ("1024x1024",), output_format=False),
     OpenAiFamily(re.compile(r"")),
 )
-"""The first whose name begins a model's is the model's."""
+"""A model is of the first family whose `name` its own name begins with."""
 MOST_CALLS = 16
-"""Calls that are made for one `:predict`."""
+"""The most requests to OpenAI for one `:predict`. A limit of ours."""
 
 
-# From Google's words
+# Reading Google's request
 
 
 def read_request(model: str, body: Json) -> PredictRequest:
-    """`body` is that of `:predict`, parsed from JSON. Raises InvalidRequest."""
+    """The request in a body of `:predict`, parsed from JSON. Raises InvalidRequest."""
     asked = validated(PredictBody, body)
     parameters = asked.parameters or ImageParameters()
     output = parameters.output_options or OutputOptions()
@@ -204,7 +204,7 @@ def read_request(model: str, body: Json) -> PredictRequest:
 
 
 def _extras(given: GoogleObject, path: str = "") -> list[str]:
-    """Where members are that go nowhere: `parameters.seed`. `path` is where the object is."""
+    """The paths of an object's members that are dropped: `parameters.seed`. `path` is that of the object."""
     extra = (given.model_extra or {}).items()
     return [f"{path}.{name}".lstrip(".") for name, value in extra if value not in (None, [], {})]
 
@@ -212,7 +212,7 @@ def _extras(given: GoogleObject, path: str = "") -> list[str]:
 def _read_instance(instance: ImageInstance, path: str, notes: Notes) -> Drawing:
     notes.dropped += _extras(instance, path)
     if not instance.prompt:
-        raise InvalidRequest(f"{path}.prompt: a text is required", f"{path}.prompt")
+        raise InvalidRequest(f"{path}.prompt: write what the image should show", f"{path}.prompt")
     drawing = Drawing(instance.prompt)
     if instance.image:
         drawing.images.append(_file(instance.image, f"{path}.image"))
@@ -222,53 +222,53 @@ def _read_instance(instance: ImageInstance, path: str, notes: Notes) -> Drawing:
     for number, reference in sorted(references, key=lambda one: one[1].reference_id or 0):
         _take_reference(drawing, reference, f"{path}.referenceImages[{number}]", notes)
     if drawing.mask and not drawing.images:
-        raise InvalidRequest("a mask needs an image", path)
+        raise InvalidRequest("a mask needs an image to edit; send one", path)
     return drawing
 
 
 def _take_reference(drawing: Drawing, reference: ReferenceImage, path: str, notes: Notes) -> None:
-    """Adds an image or the mask to the drawing."""
+    """Adds a reference image to the drawing, as an image or as the mask. Raises InvalidRequest."""
     notes.dropped += _extras(reference, path)
     config = reference.mask_image_config or MaskImageConfig()
     notes.dropped += _extras(config, f"{path}.maskImageConfig")
     if reference.reference_type != "REFERENCE_TYPE_MASK":
         if not reference.reference_image:
-            raise InvalidRequest("an image is required", f"{path}.referenceImage")
+            raise InvalidRequest("write an image with bytesBase64Encoded", f"{path}.referenceImage")
         drawing.images.append(_file(reference.reference_image, f"{path}.referenceImage"))
     elif (
         config.mask_mode not in (None, "MASK_MODE_DEFAULT", "MASK_MODE_USER_PROVIDED") or not reference.reference_image
     ):
-        raise InvalidRequest("OpenAI finds no masks: provide one (MASK_MODE_USER_PROVIDED)", path)
+        raise InvalidRequest("OpenAI makes no masks: send one, with maskMode MASK_MODE_USER_PROVIDED", path)
     elif drawing.mask:
-        raise InvalidRequest("there is a mask already", path)
+        raise InvalidRequest("there are two masks; send one", path)
     else:
         drawing.mask = _file(reference.reference_image, f"{path}.referenceImage")
 
 
 def _file(image: GoogleImage, path: str) -> forms.FormFile:
-    """An image as a file to upload; `path` is where it is in the body. Raises InvalidRequest."""
+    """An image as a file to upload. `path` is its path in the body. Raises InvalidRequest."""
     if image.bytes_base64_encoded is None:
         raise InvalidRequest("write the image itself as bytesBase64Encoded; a gcsUri cannot be read here", path)
     data = _decoded(image.bytes_base64_encoded, f"{path}.bytesBase64Encoded")
     said = media.mime_type_of(image.mime_type) if image.mime_type else None
-    # Without parameters: it becomes a line of a header.
+    # Without parameters, as it becomes the value of a header.
     mime_type = said.partition(";")[0] if said else media.image_type(data) or "image/png"
     return forms.FormFile(data, f"image.{mime_type.rpartition('/')[2]}", mime_type)
 
 
 def _decoded(encoded: str, param: str) -> bytes:
     try:
-        # Many megabytes, and nearly always right.
+        # The fast way first: the data may have many megabytes, and is nearly always valid.
         return base64.b64decode(encoded, validate=True) or base64.b64decode(media.base64_of(encoded, param))
     except ValueError:
         return base64.b64decode(media.base64_of(encoded, param))
 
 
-# To OpenAI's words
+# Writing OpenAI's requests
 
 
 def write_requests(request: PredictRequest) -> list[OpenAiCall]:
-    """For each drawing as many calls as it takes for all its images. Raises InvalidRequest."""
+    """The requests to OpenAI: for each drawing as many as are needed to get all its images. Raises InvalidRequest."""
     name = request.model.rpartition("/")[2]
     family = next(family for family in FAMILIES if family.name.match(name))
     options = _options(request, family)
@@ -276,13 +276,13 @@ def write_requests(request: PredictRequest) -> list[OpenAiCall]:
     counts = [min(most, request.n - made) for made in range(0, request.n, most)]
     if len(counts) * len(request.drawings) > MOST_CALLS:
         raise InvalidRequest(
-            f"these are too many images: {MOST_CALLS} calls are made at most", "parameters.sampleCount"
+            f"too many images: they need more than {MOST_CALLS} requests to OpenAI", "parameters.sampleCount"
         )
     return [_call(drawing, {"n": count, **options}, request.model) for drawing in request.drawings for count in counts]
 
 
 def _options(request: PredictRequest, family: OpenAiFamily) -> Json:
-    """What every call says beside model, prompt and number."""
+    """The parameters that all requests have beside model, prompt and number of images."""
     options: Json = {"size": _size(request, family), "quality": request.quality}
     if family.response_format:
         options["response_format"] = "b64_json"
@@ -312,7 +312,7 @@ def _size(request: PredictRequest, family: OpenAiFamily) -> str | None:
     if not request.aspect_ratio and not request.tier:
         return None
     side, stretch = SIDES[request.tier or "1K"], sqrt(proportion_of(request.aspect_ratio or "1:1"))
-    # Models that take any size want multiples of 16.
+    # Models that take any size want width and height to be multiples of 16.
     width, height = (max(16, round(length / 16) * 16) for length in (side * stretch, side / stretch))
     return f"{width}x{height}"
 
@@ -332,7 +332,7 @@ def _call(drawing: Drawing, options: Json, model: str) -> OpenAiCall:
 
 
 def write_answer(request: PredictRequest, documents: list[object]) -> Json | Failure:
-    """The answer to `:predict` out of OpenAI's ImagesResponses."""
+    """The answer to `:predict`. `documents` are OpenAI's ImagesResponses, parsed."""
     predictions: list[Json] = []
     for document in documents:
         said = member(document, "output_format")
@@ -348,7 +348,7 @@ def _prediction(image: object, mime_type: str) -> Json | None:
     data, url, prompt = (member(image, name) for name in ("b64_json", "url", "revised_prompt"))
     prediction: Json = {"mimeType": mime_type}
     if isinstance(data, str) and data:
-        # What the bytes are counts, whatever was asked for.
+        # The type by the bytes wins over the type that was asked for.
         prediction = {"bytesBase64Encoded": data, "mimeType": media.image_type(first_bytes(data, 64)) or mime_type}
     elif isinstance(url, str) and url:
         prediction["gcsUri"] = url

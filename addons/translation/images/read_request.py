@@ -1,4 +1,4 @@
-"""A request for images of an OpenAI client, read: images/generations, images/edits and images/variations.
+"""Reads an OpenAI client's request for images: images/generations, images/edits and images/variations.
 
 Sources: OpenAI's API reference and its Python SDK.
 """
@@ -32,7 +32,7 @@ Operation = Literal["generations", "edits", "variations"]
 
 @dataclass(slots=True)
 class ImageRequest:
-    """A request in the form that those for Gemini and Imagen are written from."""
+    """A request for images, in the form from which the requests for Gemini and Imagen are written."""
 
     operation: Operation
     model: str
@@ -41,14 +41,15 @@ class ImageRequest:
     mask: Media | None = None
     n: int = 1
     size: str | None = None
-    """Pixels, such as 1024x768."""
+    """OpenAI's size in pixels, such as 1024x768."""
     aspect_ratio: str | None = None
+    """Google's ratio of width to height, such as 16:9. It wins over `size`."""
     image_size: str | None = None
-    """1K, 2K or 4K. These two are Google's words; where they are given, they win over `size`."""
+    """Google's size: 1K, 2K or 4K. It wins over `size`."""
     mime_type: str | None = None
-    """The type of the images that are to be made."""
+    """The media type of the images that are to be made."""
     compression: int | None = None
-    """Their quality, in percent."""
+    """The quality of these images, in percent."""
     seed: int | None = None
     person_generation: str | None = None
     edit: EditType | None = None
@@ -57,40 +58,41 @@ class ImageRequest:
     dilation: float | None = None
     base_steps: int | None = None
     imagen: Json = field(default_factory=dict)
-    """Parameters that only Imagen knows, in its own camelCase."""
+    """Parameters that only Imagen has, by its own names in camelCase."""
     project: str | None = None
     location: str | None = None
     names: dict[str, str] = field(default_factory=dict)
-    """Members that the client sent, in snake_case -> in its own spelling."""
+    """Members that the client sent, in snake_case -> the client's spelling."""
     notes: Notes = field(default_factory=Notes)
 
     def drop(self, *names: str) -> None:
-        """Notes that these members go nowhere, if the client sent them; once each, however often it is called."""
+        """Adds members, named in snake_case, to `notes.dropped` if the client sent them and they are not there yet."""
         for name in names:
             if (told := self.names.get(name)) and told not in self.notes.dropped:
                 self.notes.dropped.append(told)
 
     def assume(self, told: str) -> None:
-        """Notes what the client did not say and had to be, such as `imageSize=1K`; once."""
+        """Adds a value that the client did not give, such as `imageSize=1K`, to `notes.assumed`, unless it is there."""
         if told not in self.notes.assumed:
             self.notes.assumed.append(told)
 
     def note_only_1k(self, tier: str | None) -> None:
-        """Notes, for a model that makes 1K only, that the tier which the client wanted goes nowhere."""
+        """Notes, for a model that makes images of 1K only, that it cannot make the size the client wants. `tier` is
+        that size: 1K, 2K or 4K."""
         if self.image_size:
             self.drop("image_size", "image_config")
         elif tier not in (None, "1K"):
             self.assume("imageSize=1K")
 
     def output_options(self) -> Json:
-        """Type and quality of the images, in the words of both Gemini and Imagen; empty if the client wants none."""
+        """Type and quality of the images, as both Gemini and Imagen take them; empty if the client gives neither."""
         options = {"mimeType": self.mime_type, "compressionQuality": self.compression}
         return {name: value for name, value in options.items() if value is not None}
 
     def seed_of_call(self, number: int, least: int) -> Json:
-        """The member `seed` for one of several calls, counted from 0; empty if the client sent none. Each call has
-        another seed, as else all would make the same image. It is an int32, as Google wants, and not below `least`; the
-        same for the same seed of the client."""
+        """The member `seed` of the request with this number, counted from 0; empty if the client sent no seed. Each
+        request has another seed, as otherwise all would make the same image. It depends on the client's seed and the
+        number only, is an int32, as Google wants it, and at least `least`."""
         if self.seed is None:
             return {}
         seed = self.seed + number
@@ -98,18 +100,18 @@ class ImageRequest:
 
 
 VARIATION_PROMPT = "Create variations of the provided image."
-"""The prompt for variations, for which OpenAI's clients send none."""
+"""The prompt for images/variations. OpenAI's clients send none there."""
 
 
 def read_request(operation: Operation, content_type: str, raw: bytes) -> ImageRequest:
-    """`raw` is JSON or multipart/form-data, as `content_type` says. Raises InvalidRequest."""
+    """The request in the body `raw`, JSON or multipart/form-data, as `content_type` says. Raises InvalidRequest."""
     body = _read_body(content_type, raw)
     asked = validated(ImageBody, body)
     if asked.stream:
-        raise InvalidRequest("streaming of images is not supported by Vertex AI", "stream")
+        raise InvalidRequest("Vertex AI does not stream images; leave stream out", "stream")
     prompt = asked.prompt or (VARIATION_PROMPT if operation == "variations" else None)
     if not prompt or not prompt.strip():
-        raise InvalidRequest("prompt: a text is required", "prompt")
+        raise InvalidRequest("prompt: write what the image should show", "prompt")
     config = asked.image_config or ImageConfig()
     ratio, tier = asked.aspect_ratio or config.aspect_ratio, asked.image_size or config.image_size
     extra = asked.model_extra or {}
@@ -140,7 +142,7 @@ def read_request(operation: Operation, content_type: str, raw: bytes) -> ImageRe
         return request
     request.images = [_picture(value, param, request) for param, value in _sources(body)]
     if not request.images:
-        raise InvalidRequest("image: an image is required", "image")
+        raise InvalidRequest("image: send the image to edit", "image")
     if operation == "variations":
         request.drop("mask", *EDIT_PARAMETERS)
         return request
@@ -158,7 +160,7 @@ def _read_body(content_type: str, raw: bytes) -> Json:
 
 
 def _names(asked: ImageBody, body: Json) -> dict[str, str]:
-    """`names` of the request."""
+    """The value of `ImageRequest.names`."""
     given = (name for name in ImageBody.model_fields if getattr(asked, name) is not None)
     return {name: next(told for told in camel_or_snake(name).choices if told in body) for name in given}
 
@@ -175,12 +177,12 @@ def _read_compression(asked: ImageBody) -> int | None:
     if asked.output_compression is None or asked.output_format not in (None, "png"):
         return asked.output_compression
     if asked.output_compression < 100:
-        raise InvalidRequest("output_compression: less than 100 is for jpeg and webp only", "output_compression")
+        raise InvalidRequest("output_compression: below 100, output_format must be jpeg or webp", "output_compression")
     return None
 
 
 def _sources(body: Json) -> Iterable[tuple[str, object]]:
-    """The images to edit: where each is in the body (`image[0]`), and what is there."""
+    """The images to edit: the path of each in the body (`image[0]`), and its value."""
     for name in SOURCES:
         value = body.get(name)
         if isinstance(value, list):
@@ -190,7 +192,8 @@ def _sources(body: Json) -> Iterable[tuple[str, object]]:
 
 
 def _picture(value: object, param: str, request: ImageRequest) -> Media:
-    """An image out of an uploaded file, a URL, or an object that holds a URL; `param` is where it is in the body."""
+    """An image from an uploaded file, a URL, or an object with a URL. `param` is its path in the body. Raises
+    InvalidRequest."""
     match value:
         case forms.FormFile():
             picture = Media(_type_of(value), data=base64.b64encode(value.data).decode("ascii"))
@@ -199,17 +202,18 @@ def _picture(value: object, param: str, request: ImageRequest) -> Media:
         case _:
             raise InvalidRequest(f"{param}: upload a file, or write a data:, http(s):// or gs:// URL", param)
     if picture.data == "":
-        raise InvalidRequest(f"{param}: there is no data", param)
+        raise InvalidRequest(f"{param}: the image is empty", param)
     if not picture.mime_type:
         picture.mime_type = "image/jpeg"
         request.assume(f"{param}=image/jpeg")
     if not picture.mime_type.startswith("image/"):
-        raise InvalidRequest(f"{param}: this is no image, but {picture.mime_type}", param)
+        raise InvalidRequest(f"{param}: the type is {picture.mime_type}; send an image", param)
     return picture
 
 
 def _type_of(file: forms.FormFile) -> str:
-    """The media type of an upload: as the client says, unless that tells nothing; else by its bytes or its name."""
+    """The media type of an upload: the client's, unless that is application/octet-stream or missing; then by its bytes
+    or its name. Empty if it is unknown."""
     if file.mime_type and file.mime_type != "application/octet-stream":
         return media.mime_type_of(file.mime_type) or ""
     return media.image_type(file.data) or media.type_by_name(file.name) or ""

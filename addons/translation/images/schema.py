@@ -1,11 +1,11 @@
-"""The body with which an OpenAI client asks for images: its members and their types.
+"""Pydantic model of the body of an OpenAI client's request for images.
 
-It comes as JSON, or as a form in which numbers, truths and objects are text. Beside OpenAI's members it may have those
-of Gemini and Imagen, in camelCase or snake_case. Members that are not declared here are accepted and go nowhere; the
-client is told their names.
+The body is JSON, or a form in which numbers, booleans and objects are strings. Beside OpenAI's members it may have
+those of Gemini and Imagen, in camelCase or snake_case. Members that are not declared here are dropped, and the client
+is told their names.
 
-Sources: OpenAI's API reference and its Python SDK; Google's reference of the Imagen API; for types of edits the pages
-of gateways that do the same.
+Sources: OpenAI's API reference and its Python SDK; Google's reference of the Imagen API; for `type` the documentation
+of other gateways.
 """
 
 from typing import Annotated
@@ -26,7 +26,7 @@ from addons.translation.validation import upper
 
 
 def _parsed(value: object) -> object:
-    """A text that is JSON, parsed (`"5"` -> 5); any other value as it is."""
+    """A string that is JSON, parsed: `"5"` becomes 5. Any other value is returned as it is."""
     if not isinstance(value, str):
         return value
     try:
@@ -36,12 +36,12 @@ def _parsed(value: object) -> object:
 
 
 def _parsed_flag(value: object) -> object:
-    """As `_parsed`, and forms may write `True`."""
+    """Like `_parsed`, but in any case of letters, as forms may write `True`."""
     return _parsed(value.lower()) if isinstance(value, str) else value
 
 
 def _parsed_numbers(value: object) -> object:
-    """A list of numbers: `[1, 2]`, or of a form the text `1,2`, or one field for each number."""
+    """A list of numbers: from the list `[1, 2]`, or from a form the string `1,2` or one field for each number."""
     numbers: list[object] = []
     for one in value if isinstance(value, list) else [value]:
         read = _parsed(f"[{one.strip().strip('[]')}]") if isinstance(one, str) else one
@@ -56,7 +56,7 @@ Percent = Annotated[Integer, Field(ge=0, le=100)]
 EditType = Literal["inpainting", "outpainting", "inpaint_removal", "bgswap"]
 MaskMode = Literal["MASK_MODE_USER_PROVIDED", "MASK_MODE_BACKGROUND", "MASK_MODE_FOREGROUND", "MASK_MODE_SEMANTIC"]
 MOST_IMAGES = 10
-"""The largest `n` of OpenAI's API."""
+"""The largest `n` (OpenAI's API reference)."""
 
 
 class ImageConfig(Model):
@@ -111,7 +111,7 @@ class ImageBody(Model):
 
 
 SOURCES = ("image", "images", "image_url")
-"""Members in which clients send the images to edit."""
+"""Members with images to edit."""
 IMAGEN_PARAMETERS = {
     "negative_prompt": "negativePrompt",
     "guidance_scale": "guidanceScale",
@@ -123,6 +123,6 @@ IMAGEN_PARAMETERS = {
     "enhance_prompt": "enhancePrompt",
     "storage_uri": "storageUri",
 }
-"""Members that only Imagen knows -> its name for them."""
+"""Members that only Imagen has -> Imagen's names of them."""
 EDIT_PARAMETERS = ("type", "mask_mode", "mask_classes", "dilation", "base_steps")
-"""Members that only Imagen knows, and only for edits."""
+"""Members that only Imagen has, and for edits only."""

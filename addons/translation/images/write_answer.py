@@ -1,4 +1,4 @@
-"""The answer for an OpenAI client that has asked for images: one ImagesResponse out of what one or several calls made.
+"""Writes the answer for an OpenAI client that asks for images: one ImagesResponse from the answers of all requests.
 
 Source: OpenAI's API reference.
 """
@@ -16,31 +16,31 @@ from addons.translation.images.pictures import first_bytes
 from addons.translation.images.pictures import size_of
 
 NO_IMAGE = "NO_IMAGE"
-"""Code of a failure: the model has made none."""
+"""The code of a Failure if the model made no image."""
 POLICY = "CONTENT_POLICY_VIOLATION"
-"""Code of a failure: the model was not allowed to. OpenAI's word."""
+"""The code of a Failure if the image would violate a policy. OpenAI's word."""
 
 
 @dataclass(slots=True)
 class MadeImages:
-    """What the calls of one request have made, collected one by one."""
+    """Collects the images that the answers contain."""
 
     images: list[Json] = field(default_factory=list)
-    """Members of `data` of an ImagesResponse."""
+    """Elements of `data` of the ImagesResponse."""
     types: list[str | None] = field(default_factory=list)
-    """The media type of each, where it is known."""
+    """The media type of each image; None if it is unknown."""
     failures: list[Failure] = field(default_factory=list)
-    """Why calls have made none."""
+    """The errors of requests that made no image."""
 
     def add(self, picture: Media, prompt: str | None) -> None:
-        """`prompt` is what the model says of the image, or the prompt as the model has changed it."""
+        """Adds an image. `prompt` is the model's text about it, or the prompt as the model revised it."""
         image: Json = {"b64_json": picture.data} if picture.data is not None else {"url": picture.uri}
         self.images.append(image | ({"revised_prompt": prompt} if prompt else {}))
         known = picture.mime_type.startswith("image/")
         self.types.append(picture.mime_type if known else media.image_type(first_bytes(picture.data or "", 64)))
 
     def write(self, usage: Json | None) -> Json | Failure:
-        """An ImagesResponse of the images that came, even if some are missing; without any image the first failure."""
+        """An ImagesResponse with all images, even if some requests made none. If there is no image, the first error."""
         if not self.images:
             return self.failures[0] if self.failures else Failure(400, "The model gave no image.", NO_IMAGE)
         response: Json = {"created": int(time.time()), "data": self.images}
@@ -55,8 +55,8 @@ class MadeImages:
 
 
 def write_usage(usages: list[Usage | None], with_images: bool) -> Json | None:
-    """The `usage` of an ImagesResponse: the sum over all calls. None if a call told none, or if images were sent
-    (`with_images`) and a call did not tell how much of its input they are, as OpenAI's usage must tell it."""
+    """The `usage` of an ImagesResponse: the sum over all answers. None if an answer has no usage. Also None if the
+    client sent images (`with_images`) and an answer does not count their tokens separately, as OpenAI's usage must."""
     inputs = outputs = input_images = output_images = 0
     details = True
     for usage in usages:

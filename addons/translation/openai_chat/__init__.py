@@ -1,3 +1,3 @@
-"""OpenAI's chat completions. A client's face: `read_request`, `write_answer`; a service's: `write_request`,
-`read_answer`. Both use `parts` and `logprobs`. What a request may hold is in `schema` and `settings`, which
-Responses use too."""
+"""OpenAI's dialect of chat completions. For clients of it: `read_request`, `write_answer`. For services with it:
+`write_request`, `read_answer`. Both use `parts` and `logprobs`. `schema` and `settings` read a request's settings, for
+Responses too."""

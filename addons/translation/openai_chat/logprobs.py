@@ -1,4 +1,4 @@
-"""Log probabilities of tokens, as chats and responses both have them."""
+"""Log probabilities of tokens, which have the same form in chat completions and in Responses."""
 
 from addons.translation.conversation import Json
 from addons.translation.conversation import TokenLogprob
@@ -7,11 +7,11 @@ from metering.json_values import member
 from metering.json_values import text_of
 
 LEAST_LOGPROB = -9999.0
-"""What OpenAI writes for a token that is next to impossible."""
+"""The log probability that OpenAI writes for a very unlikely token (OpenAI's API reference)."""
 
 
 def read_tokens(tokens: object) -> list[TokenLogprob] | None:
-    """The `content` of a choice's `logprobs`, whatever a service has written there; None if it is no list."""
+    """The tokens in the `content` of a choice's `logprobs`; None if that is no list. Invalid values become "" and 0."""
     return [_read_token(token) for token in tokens] if isinstance(tokens, list) else None
 
 
@@ -25,7 +25,7 @@ def _read_token(token: object) -> TokenLogprob:
 
 
 def write_tokens(tokens: list[TokenLogprob]) -> list[Json]:
-    """Each token with its alternatives, in `top_logprobs`."""
+    """The tokens in OpenAI's form, each with its alternatives in `top_logprobs`."""
     return [_write_token(token) | {"top_logprobs": [_write_token(top) for top in token.top]} for token in tokens]
 
 

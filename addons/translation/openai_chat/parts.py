@@ -1,5 +1,5 @@
-"""The parts of messages, where chats and responses are alike: content, arguments and results of calls read; ids,
-signatures and URLs written.
+"""Parts of messages, for chat completions and Responses: reads content, arguments and results of function calls; writes
+ids, signatures and URLs.
 
 Sources: OpenAI's API reference; for `extra_content` Google's pages on its own OpenAI endpoint; for video and files by
 URL what other gateways take (they are no part of OpenAI's API).
@@ -36,7 +36,7 @@ from addons.translation.validation import is_finite
 
 
 class Message(Protocol):
-    """A message, of a chat or of responses, that has content."""
+    """A message with content, of chat completions or Responses."""
 
     @property
     def content(self) -> schema.Content: ...
@@ -46,23 +46,23 @@ class Message(Protocol):
 
 
 def read_content(message: Message, path: str, notes: Notes) -> list[Part]:
-    """The parts of a message that consists of its content alone. `path` is where it stands in the body
-    (`messages[0]`). Raises InvalidRequest."""
+    """The parts of a message that has content only. `path` is its path in the body: `messages[0]`. Raises
+    InvalidRequest."""
     parts = read_parts(message.content, f"{path}.content", notes)
     take_cache(parts, message.cache, path, notes)
     return parts
 
 
 def read_instructions(message: Message, path: str, notes: Notes) -> list[Text]:
-    """The text of a message of the system or the developer. Raises InvalidRequest where it is not all text."""
+    """The texts of a system or developer message. Raises InvalidRequest if it has anything but text."""
     parts = read_content(message, path, notes)
     if not all(isinstance(part, Text) for part in parts):
-        raise InvalidRequest("instructions are text", f"{path}.content")
+        raise InvalidRequest("instructions must be text", f"{path}.content")
     return [part for part in parts if isinstance(part, Text)]
 
 
 def read_parts(content: schema.Content, path: str, notes: Notes) -> list[Part]:
-    """Content, a text or a list of parts, without texts of nothing. Raises InvalidRequest."""
+    """The parts of content, which is a string or a list of parts. Empty texts are left out. Raises InvalidRequest."""
     if isinstance(content, str):
         return [Text(content)] if content else []
     parts: list[Part] = []
@@ -75,7 +75,7 @@ def read_parts(content: schema.Content, path: str, notes: Notes) -> list[Part]:
 
 
 def take_cache(parts: Sequence[Part], cache: Json | None, path: str, notes: Notes) -> None:
-    """Give the `cache_control` of what stands at `path` to the last of its parts, unless that has its own."""
+    """Gives the `cache_control` of a message or part at `path` to the last of its `parts`, unless that has its own."""
     if not cache:
         return
     if parts and not isinstance(parts[-1], Thought):
@@ -85,8 +85,8 @@ def take_cache(parts: Sequence[Part], cache: Json | None, path: str, notes: Note
 
 
 def sign_text(parts: list[Part], message: object) -> None:
-    """Give the signature of Google's that a message has beside its content to its last text, or to a text of nothing
-    behind its parts. `message` is as it came."""
+    """Gives Google's signature of a message, which stands beside its content, to the last text in `parts`. If there is
+    no text, an empty one is added. `message` is the message as the client sent it."""
     if value := signatures.of_google(message):
         texts = [part for part in parts if isinstance(part, Text)]
         if not texts:
@@ -96,7 +96,7 @@ def sign_text(parts: list[Part], message: object) -> None:
 
 
 def add_parts(turns: list[Turn], role: Literal["user", "assistant"], parts: list[Part]) -> None:
-    """Add what somebody says: to the last turn if it is theirs, else as a turn of its own."""
+    """Adds parts to the last turn if that has the same role, else as a new turn."""
     if not parts:
         return
     if turns and turns[-1].role == role:
@@ -106,19 +106,19 @@ def add_parts(turns: list[Turn], role: Literal["user", "assistant"], parts: list
 
 
 def read_arguments(text: str, param: str) -> Json:
-    """The arguments of a call; a text of nothing is an object of nothing. Raises InvalidRequest."""
+    """The arguments of a function call, parsed from JSON; {} for an empty string. Raises InvalidRequest."""
     try:
         arguments = from_json(text, allow_inf_nan=False) if text.strip() else {}
     except ValueError:
         arguments = None
     if not isinstance(arguments, dict) or not is_finite(arguments):
-        raise InvalidRequest(f"the arguments of a call are a JSON object, at most {DEEPEST} levels deep", param)
+        raise InvalidRequest(f"the arguments must be a JSON object, at most {DEEPEST} levels deep", param)
     return arguments
 
 
 def read_result(call: ToolCall, parts: list[Part], cache: Json | None) -> ToolResult:
-    """The result of a call, of the parts of its content. `cache` is that of the message around them: a result is
-    remembered as a whole, whichever of its parts asks for it."""
+    """The result of a function call, from the parts of its content. `cache` is the message's. Claude can only cache a
+    result as a whole, so without it the last `cache` of the parts is used."""
     text = "".join(part.text for part in parts if isinstance(part, Text))
     caches = [part.cache for part in parts if isinstance(part, Text | Media) and part.cache]
     media = [replace(part, cache=None) for part in parts if isinstance(part, Media)]
@@ -126,7 +126,7 @@ def read_result(call: ToolCall, parts: list[Part], cache: Json | None) -> ToolRe
 
 
 def _read_output(text: str) -> object:
-    """JSON objects as such, anything else as the text it is."""
+    """The output of a function: a JSON object is parsed, any other text is returned as it is."""
     if not text.lstrip().startswith("{"):
         return text
     try:
@@ -137,7 +137,7 @@ def _read_output(text: str) -> object:
 
 
 def _read_part(part: schema.ContentPart, path: str, notes: Notes) -> Part | None:
-    """None for a text of nothing."""
+    """A part of content in the neutral form; None for an empty text. Raises InvalidRequest."""
     match part:
         case schema.TextPart():
             return Text(part.text) if part.text else None
@@ -151,7 +151,7 @@ def _read_part(part: schema.ContentPart, path: str, notes: Notes) -> Part | None
             return linked
         case schema.AudioUrlPart():
             linked = _read_link(part.audio_url, f"{path}.audio_url", notes)
-            # Some formats of sound are also of video.
+            # Some file extensions are used for both audio and video.
             linked.mime_type = linked.mime_type.replace("video/", "audio/")
             return linked
         case schema.AudioPart():
@@ -160,7 +160,7 @@ def _read_part(part: schema.ContentPart, path: str, notes: Notes) -> Part | None
             return _read_file(part.file, f"{path}.file")
         case schema.InputImagePart():
             if part.image_url is None:
-                raise InvalidRequest("no files are stored here: give image_url", f"{path}.file_id")
+                raise InvalidRequest("no files are stored here: send image_url", f"{path}.file_id")
             link = schema.MediaUrl(url=part.image_url, detail=part.detail)
             return _read_link(link, f"{path}.image_url", notes, default="image/jpeg", param=f"{path}.image_url")
         case schema.InputFilePart():
@@ -171,7 +171,7 @@ def _read_part(part: schema.ContentPart, path: str, notes: Notes) -> Part | None
 def _read_link(
     link: schema.MediaUrl, path: str, notes: Notes, default: str | None = None, param: str | None = None
 ) -> Media:
-    """`default` is the type to assume where none can be told; `param` the path of the URL, if it is not `path`.url."""
+    """The media at a URL. `default` is the type if it is unknown; `param` is the path of the URL if not `path`.url."""
     param = param or f"{path}.url"
     mime_type = _read_type(link.mime_type or link.format, path)
     linked = media.from_url(link.url, mime_type, param)
@@ -179,7 +179,7 @@ def _read_link(
         linked = Media("", uri=link.url)
     if not linked.mime_type:
         if default is None:
-            raise InvalidRequest("its type cannot be told; say it in `mime_type`", param)
+            raise InvalidRequest("the type of this URL is unknown; write it in `mime_type`", param)
         linked.mime_type = default
         notes.assumed.append(f"{path}={default}")
     linked.detail = schema.DETAILS.get(link.detail, link.detail) if link.detail else None
@@ -188,12 +188,12 @@ def _read_link(
 
 
 def _read_type(text: str | None, path: str) -> str | None:
-    """The media type that a client says something is of."""
+    """The media type that a client gives; None if it gives none. Raises InvalidRequest if it is no media type."""
     if text is None:
         return None
     if mime_type := media.mime_type_of(text):
         return mime_type
-    raise InvalidRequest("this is no media type; write one such as image/png", path)
+    raise InvalidRequest("this is not a media type; write one such as image/png", path)
 
 
 def _read_clip(clip: schema.VideoMetadata | None) -> Json | None:
@@ -203,7 +203,7 @@ def _read_clip(clip: schema.VideoMetadata | None) -> Json | None:
 def _read_audio(audio: schema.InputAudio, path: str) -> Media:
     mime_type = media.mime_type_of(audio.format, media.AUDIO_TYPES)
     if not mime_type or not mime_type.startswith("audio/"):
-        raise InvalidRequest("this is no audio format; write one such as wav or mp3", f"{path}.format")
+        raise InvalidRequest("this is not an audio format; write one such as wav or mp3", f"{path}.format")
     if audio.data.startswith("data:"):
         read = media.from_url(audio.data, mime_type, f"{path}.data")
         assert read
@@ -225,10 +225,10 @@ def _read_file(file: schema.File, path: str) -> Media:
     param = f"{path}.file_url" if file.file_url else f"{path}.file_id"
     url = file.file_url or file.file_id
     if not url or "://" not in url:
-        raise InvalidRequest("no files are stored here: give file_data, or a gs:// or https:// URL as file_url", param)
+        raise InvalidRequest("no files are stored here: send file_data, or a gs:// or https:// URL as file_url", param)
     linked = media.from_url(url, mime_type or by_name, param)
     if linked is None:
-        raise InvalidRequest("its type cannot be told; say it in `mime_type`", param)
+        raise InvalidRequest("the type of this URL is unknown; write it in `mime_type`", param)
     return linked
 
 
@@ -236,23 +236,24 @@ def _read_file(file: schema.File, path: str) -> Media:
 
 
 def url_of(medium: Media) -> str:
-    """The URI of a picture or a file, or a data URL of its bytes."""
+    """The URI of media; for inline media, a data URL with their bytes."""
     return medium.uri if medium.uri is not None else f"data:{medium.mime_type};base64,{medium.data}"
 
 
 def write_call(call: ToolCall, id: str) -> Json:
-    """A call as a chat has it, without its signature."""
+    """A tool call in the form of chat completions, without its signature."""
     function = {"name": call.name, "arguments": json.dumps(call.arguments, ensure_ascii=False)}
     return {"id": id, "type": "function", "function": function}
 
 
 def call_id(call: ToolCall) -> str:
-    """The id of a call, or a new one, with Google's signature behind it (see `signatures`)."""
+    """The id of a tool call, or a new one, with Google's signature appended (see `signatures`)."""
     id = call.id or f"call_{uuid.uuid4().hex[:24]}"
     return signatures.with_signature(id, signatures.google_value(call.signature))
 
 
 def extra_content(signature: Signature | None) -> Json:
-    """The member in which Google's own OpenAI endpoint puts a signature; no member for one that is not Google's."""
+    """The member `extra_content`, in which Google's own OpenAI endpoint puts a signature. Empty if there is none of
+    Google's."""
     value = signatures.google_value(signature)
     return {"extra_content": {"google": {"thought_signature": value}}} if value else {}

@@ -1,6 +1,6 @@
-"""Answers of services that speak OpenAI's chat completions, whole or streamed, read into the neutral form.
+"""Reads answers of services with OpenAI's chat completions, whole or streamed, into the neutral form.
 
-Sources: OpenAI's API reference; for thoughts and images what other services give (they are no part of OpenAI's API).
+Sources: OpenAI's API reference; for thoughts and images, which it does not have, the answers of other services.
 """
 
 import json
@@ -39,32 +39,32 @@ FINISH_REASONS = {
     "function_call": Finish.TOOL_CALLS,
     "content_filter": Finish.CONTENT_FILTER,
 }
-"""OpenAI's `finish_reason` -> ours. Reasons that are not here: stop if there is content, content_filter if there is
-none."""
+"""OpenAI's `finish_reason` -> `Finish`. An unknown reason is STOP if there is content, else CONTENT_FILTER."""
 
 
 class AnswerReader:
-    """Reads a chat.completion, or the many chunks of one, each into an `Answer` of what is new.
+    """Reads a chat.completion, or a stream chunk by chunk; each chunk becomes an `Answer` that holds what is new.
 
-    A call comes in fragments, which services may mix: calls are given, whole, with the reason why their choice
-    ended.
+    The fragments of tool calls are collected, as those of several calls may be mixed. The complete calls are in the
+    `Answer` that has the finish reason of their choice.
     """
 
     def __init__(self, candidates: int = 1) -> None:
-        """`candidates` is how many were asked for."""
+        """`candidates` is the number of choices that the request asks for."""
         self._wanted = candidates
         self.failure: Failure | None = None
-        """The error that came instead of, or inside, the answer."""
+        """The error that the service sent instead of an answer, or within one. None: no error."""
         self._choices: dict[int, _ChoiceReader] = {}
 
     @property
     def finished(self) -> bool:
-        """Whether every choice has come to an end."""
+        """Whether all choices have been read to their end."""
         finished = sum(choice.finished for choice in self._choices.values())
         return finished == len(self._choices) and finished >= self._wanted
 
     def read(self, document: object) -> Answer:
-        """A chat.completion or a chunk, parsed from JSON, whatever is in it; an error goes to `failure`."""
+        """The answer in a chat.completion or a chunk, parsed from JSON; any member may be missing or wrong. An error is
+        put into `failure`."""
         if member(document, "error"):
             self.failure = read_error(None, document)
             return Answer()
@@ -86,7 +86,7 @@ class AnswerReader:
 
 
 class _CallReader:
-    """A call that comes in fragments."""
+    """Collects the fragments of a tool call."""
 
     def __init__(self, index: object) -> None:
         self.index = index
@@ -104,7 +104,7 @@ class _CallReader:
         self.signature = self.signature or signatures.of_google(fragment)
 
     def call(self) -> ToolCall | None:
-        """None if it is none: without a name, or with arguments that are no object."""
+        """The complete call; None if it has no name, or if its arguments are no JSON object."""
         try:
             arguments = read_arguments(self.arguments, "")
         except InvalidRequest:
@@ -116,13 +116,13 @@ class _CallReader:
 
 
 class _ChoiceReader:
-    """Reads a choice over all of a stream."""
+    """Reads one choice of an answer, chunk by chunk."""
 
     def __init__(self) -> None:
         self.finished = False
         self._calls: list[_CallReader] = []
         self._spoke = False
-        """Whether there was content."""
+        """Whether the choice has had content."""
 
     def read(self, index: int, raw: object) -> Choice:
         whole = member(raw, "message")
@@ -142,7 +142,8 @@ class _ChoiceReader:
         return choice
 
     def _add(self, fragment: object) -> None:
-        """Some services count all calls as the first: another id with another name is another call."""
+        """Adds a fragment to its call, which is known by the index. Some services give all calls the same index, so a
+        fragment with another id and a name begins a new call."""
         index, id = member(fragment, "index"), member(fragment, "id")
         own = [call for call in self._calls if call.index == index and index is not None]
         is_new = id and own and own[-1].id not in (None, id) and member(member(fragment, "function"), "name")
@@ -168,14 +169,14 @@ class _ChoiceReader:
 
 
 def _read_message(message: object) -> list[Part]:
-    """The parts of a message, or of a delta, without its calls."""
+    """The parts of a message or a delta, without its tool calls."""
     thoughts = text_of(member(message, "reasoning_content")) or text_of(member(message, "reasoning"))
     parts: list[Part] = [Thought(thoughts)] if thoughts else []
     content = member(message, "content")
     for part in [{"type": "text", "text": content}] if isinstance(content, str) else items(content):
         if text := text_of(member(part, "text")):
             parts.append(Text(text))
-        # Mistral's.
+        # Mistral puts its thoughts here.
         parts += [Thought(text) for one in items(member(part, "thinking")) if (text := text_of(member(one, "text")))]
     for image in items(member(message, "images")):
         parts += _read_image(member(image, "image_url"))

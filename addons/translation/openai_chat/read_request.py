@@ -1,7 +1,7 @@
-"""Requests of OpenAI's chat completions, as clients send them, read into the neutral form.
+"""Reads a client's request for OpenAI's chat completions into the neutral form.
 
-Sources: OpenAI's API reference; for `reasoning` and `thinking` what other services and gateways take (they are no part
-of OpenAI's API).
+Sources: OpenAI's API reference; for `reasoning` and `thinking`, which it does not have, the documentation of other
+services and gateways.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ from addons.translation.validation import validated
 
 
 def read_request(body: Json) -> Request:
-    """The body of a chat completion, parsed from JSON. Raises InvalidRequest."""
+    """The request in a body of chat completions, parsed from JSON. Raises InvalidRequest."""
     chat = validated(ChatRequest, body)
     request = start_request(chat)
     request.names = NAMES | _names(chat)
@@ -64,11 +64,11 @@ def read_request(body: Json) -> Request:
 
 
 NAMES = {"turns": "messages", "voice": "audio", "include": "reasoning.exclude"}
-"""Members of a Request -> chat's own words for them."""
+"""Fields of a Request -> their paths in a body of chat completions, where these differ."""
 
 
 def _names(chat: ChatRequest) -> dict[str, str]:
-    """Where there are two words for one thing, the one that the client took."""
+    """Fields of a Request that the body can give in two members -> the member that the client used."""
     names = {"max_tokens": "max_completion_tokens"} if chat.max_completion_tokens else {}
     return names | ({} if chat.logprobs else {"logprobs": "top_logprobs"})
 
@@ -108,14 +108,15 @@ def _read_choice(chat: ChatRequest) -> ToolChoice | None:
 
 
 def _name_of(tool: Json) -> str | None:
-    """`{"type": "function", "function": {"name": ...}}`, or the name beside the type."""
+    """The name of a function: of `{"type": "function", "function": {"name": ...}}`, or with the name beside `type`."""
     function = tool.get("function")
     name = function.get("name") if isinstance(function, dict) else tool.get("name")
     return name if isinstance(name, str) else None
 
 
 def _read_thinking(chat: ChatRequest) -> Thinking | None:
-    """The many spellings of how much to think; Google's own is read with the rest of `google`."""
+    """How much to think, from any of the members that clients use for it. Google's own is read with the rest of
+    `google`."""
     if chat.reasoning_effort is not None:
         return Thinking(effort=read_effort(chat.reasoning_effort, "reasoning_effort"))
     if reasoning := chat.reasoning:
@@ -136,8 +137,9 @@ def _read_thinking(chat: ChatRequest) -> Thinking | None:
 
 
 def _read_messages(messages: Sequence[schema.Message], body: Json, request: Request) -> None:
-    """Turns that alternate; instructions go together wherever they stand, as Gemini and Claude know one place.
-    Signatures are read from the body itself: the schema does not declare all of their places."""
+    """Adds the messages to the turns and instructions of the request. Instructions may stand anywhere; they are put
+    together, as Gemini and Claude have one place for them. Signatures are read from `body`, as the schema does not
+    declare all members that may hold one."""
     waiting = _Waiting([])
     raw = body["messages"]
     assert isinstance(raw, list)
@@ -157,34 +159,35 @@ def _read_messages(messages: Sequence[schema.Message], body: Json, request: Requ
             add_parts(request.turns, "assistant", parts)
     waiting.settle(request.turns, f"messages[{len(messages) - 1}]")
     if not request.turns and not request.system:
-        raise InvalidRequest("there is nothing in the messages", "messages")
+        raise InvalidRequest("the messages are empty; write a text", "messages")
 
 
 class _Waiting:
-    """The calls of an assistant's turn, which wait for their results. Each gets one, and together they are a turn,
-    in the order of the calls."""
+    """The tool calls of an assistant message, until each has its result. The results become one turn, in the order of
+    the calls."""
 
     def __init__(self, calls: list[ToolCall]) -> None:
-        # A function that is called without an id (as OpenAI had it before tools) goes by its name.
+        # A call without an id (OpenAI's older `function_call`) is found by its name.
         self._calls = {call.id or call.name: call for call in calls}
         self._results: dict[str, ToolResult] = {}
 
     def add(self, message: schema.ToolMessage | schema.FunctionMessage, path: str, notes: Notes) -> None:
-        """A result has come. Raises InvalidRequest."""
+        """Adds a result. Raises InvalidRequest if it has no call, or if the call has its result already."""
         if isinstance(message, schema.ToolMessage):
             key, param = signatures.split_id(message.tool_call_id)[0], f"{path}.tool_call_id"
         else:
             key, param = message.name, f"{path}.name"
         call = self._calls.get(key)
         if call is None or (call.id is None) != isinstance(message, schema.FunctionMessage):
-            raise InvalidRequest("the assistant message before it has no such call", param)
+            raise InvalidRequest("the assistant message before has no such call", param)
         if key in self._results:
-            raise InvalidRequest("there is a result of this call already", param)
+            raise InvalidRequest("this call has a result already", param)
         parts = read_parts(message.content, f"{path}.content", notes) if message.content is not None else []
         self._results[key] = read_result(call, parts, message.cache)
 
     def settle(self, turns: list[Turn], path: str) -> None:
-        """No more results come: `path` is what stands behind them. Raises InvalidRequest if one is missing."""
+        """Adds the results to the turns. Raises InvalidRequest if one is missing; `path` is that of the message after
+        them."""
         if len(self._results) < len(self._calls):
             raise InvalidRequest(
                 "an assistant message with tool_calls must be followed by a tool message for each of them", path
@@ -195,7 +198,7 @@ class _Waiting:
 
 
 def _read_assistant(message: schema.AssistantMessage, raw: object, path: str, notes: Notes) -> list[Part]:
-    """`raw` is the message as it stands in the body."""
+    """The parts of an assistant message. `raw` is the message as the client sent it. Raises InvalidRequest."""
     parts = read_parts(message.content, f"{path}.content", notes) if message.content is not None else []
     if message.refusal:
         parts.append(Text(message.refusal))
@@ -211,15 +214,16 @@ def _read_assistant(message: schema.AssistantMessage, raw: object, path: str, no
     take_cache(parts, message.cache, path, notes)
     ids = [part.id for part in parts if isinstance(part, ToolCall)]
     if len(set(ids)) < len(ids):
-        raise InvalidRequest("two calls have the same id", f"{path}.tool_calls")
-    # Thoughts of nothing else are of no use.
+        raise InvalidRequest("two calls have the same id; each needs its own", f"{path}.tool_calls")
+    # A message with thoughts only is left out.
     return [*signatures.of_anthropic(raw), *parts] if parts else []
 
 
 def _read_call(call: schema.Call, raw: object, message: object, path: str) -> ToolCall:
-    """`raw` and `message` are the call and the message around it as they stand in the body."""
+    """A tool call with its signature. `raw` and `message` are the call and its message as the client sent them. Raises
+    InvalidRequest."""
     if not call.id:
-        raise InvalidRequest("a call needs an id", f"{path}.id")
+        raise InvalidRequest("a tool call needs an id", f"{path}.id")
     bare, in_id = signatures.split_id(call.id)
     signature = signatures.of_google(raw) or in_id or signatures.of_details(message, call.id)
     return ToolCall(

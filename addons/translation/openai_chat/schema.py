@@ -1,8 +1,8 @@
-"""What clients send as a chat completion, as models: what is declared here is read; what is not has no target.
+"""Pydantic models of a request for chat completions. Members that are not declared here are dropped.
 
 Sources: OpenAI's API reference; for `google` Google's pages on its own OpenAI endpoint; for video, files by URL,
-`reasoning` and `thinking` what other gateways take (they are no part of OpenAI's API); for `cache_control`
-Anthropic's page on prompt caching, and where LiteLLM takes it.
+`reasoning` and `thinking`, which OpenAI does not have, the documentation of other gateways; for `cache_control`
+Anthropic's page on prompt caching, and LiteLLM's on where it takes it.
 """
 
 from typing import Annotated
@@ -60,8 +60,8 @@ class ImageConfig(GoogleModel):
 
 
 class GoogleExtra(GoogleModel):
-    """`google`, or `extra_body.google`: what Google's OpenAI endpoint takes there, and the rest of what chats use.
-    Other members go nowhere: they are named as dropped."""
+    """The member `google` or `extra_body.google`: what Google's OpenAI endpoint takes there, and other settings that
+    only Gemini has. Members that are not declared are dropped."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -89,8 +89,8 @@ class CacheControl(Model):
 
 
 class Cached(Model):
-    """What Claude may be asked to remember, together with all before it. A message that asks for it means its last
-    part."""
+    """An object that may have a `cache_control`: Claude caches the request up to and including it. That of a message
+    counts for its last part."""
 
     cache_control: CacheControl | None = None
 
@@ -102,7 +102,7 @@ class Cached(Model):
 
 Detail = Annotated[Literal["auto", "original", "low", "medium", "high", "ultra_high"], BeforeValidator(lower)]
 DETAILS = {"auto": None, "original": "ultra_high"}
-"""OpenAI's words for a detail that are not Google's."""
+"""OpenAI's words for a detail -> `Media.detail`. All other words are the same."""
 
 
 class MediaUrl(Model):
@@ -164,7 +164,7 @@ class FilePart(Cached):
 
 
 class InputImagePart(Cached):
-    """Responses' own image, whose members stand beside its type."""
+    """An image as Responses have it: its members stand beside its type."""
 
     type: Literal["input_image"]
     image_url: str | None = None
@@ -173,7 +173,7 @@ class InputImagePart(Cached):
 
 
 class InputFilePart(File, Cached):
-    """Responses' own file, likewise."""
+    """A file as Responses have it: its members stand beside its type."""
 
     type: Literal["input_file"]
 
@@ -282,7 +282,7 @@ SERVER_TOOLS = {
     "code_execution": "codeExecution",
     "codeExecution": "codeExecution",
 }
-"""What clients call the tools that the service runs -> Google's names."""
+"""Clients' names of tools that the service runs -> Google's names."""
 
 
 def _kind_of_tool(value: object) -> str:
@@ -369,7 +369,7 @@ EFFORTS: dict[str, Effort] = {
     "xhigh": "high",
     "max": "high",
 }
-"""What clients write for an effort -> the efforts there are."""
+"""Clients' words for an effort -> our `Effort`."""
 
 
 def _as_list(value: object) -> object:
@@ -377,7 +377,7 @@ def _as_list(value: object) -> object:
 
 
 class AnyRequest(Model):
-    """What chat completions and responses take alike."""
+    """The members that requests for chat completions and for Responses have in common."""
 
     model: str = Field(min_length=1)
     stream: bool | None = None

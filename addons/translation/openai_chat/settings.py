@@ -1,5 +1,5 @@
-"""What a request asks for beside its messages, where chats and responses are alike: sampling, functions, tools of the
-service, formats, effort, and what only Google knows.
+"""Reads the settings of a request, for chat completions and Responses: sampling, functions, tools that the service
+runs, formats, effort, and what only Gemini has.
 
 Sources: OpenAI's API reference; Google's pages on its own OpenAI endpoint.
 """
@@ -26,8 +26,8 @@ from metering.json_values import snake
 
 
 def start_request(asked: AnyRequest) -> Request:
-    """A Request with the members that `AnyRequest` declares; the reader of the dialect adds its own. What is not
-    declared at all is named as dropped. Raises InvalidRequest."""
+    """A Request with the settings that `AnyRequest` declares; the caller adds the others. Members of the body that are
+    not declared are added to the notes as dropped. Raises InvalidRequest."""
     request = Request(
         model=asked.model,
         temperature=asked.temperature,
@@ -51,17 +51,17 @@ def start_request(asked: AnyRequest) -> Request:
 
 
 def take_functions(request: Request, definitions: dict[str, FunctionDefinition], choice: ToolChoice | None) -> None:
-    """Give a request its functions, and the choice among them. `definitions` are by the path at which each stands in
-    the body (`tools[0].function`). Raises InvalidRequest."""
+    """Sets the functions of a request and its tool choice. `definitions` are the functions by their paths in the body:
+    `tools[0].function`. Raises InvalidRequest."""
     names = {definition.name for definition in definitions.values()}
     if len(names) < len(definitions):
-        raise InvalidRequest("two functions have the same name", "tools")
+        raise InvalidRequest("two functions have the same name; rename one", "tools")
     for path, definition in definitions.items():
         if not is_finite(definition.parameters):
             raise InvalidRequest(NO_VALUE, f"{path}.parameters")
     for name in choice.names if choice else []:
         if name not in names:
-            raise InvalidRequest(f"there is no function {name} among the tools", "tool_choice")
+            raise InvalidRequest(f"there is no function named {name} in tools", "tool_choice")
     request.functions = [
         Function(one.name, one.description, one.parameters, cache=one.cache) for one in definitions.values()
     ]
@@ -69,7 +69,7 @@ def take_functions(request: Request, definitions: dict[str, FunctionDefinition],
 
 
 def read_server_tool(tool: Json, param: str) -> str:
-    """Google's name (`googleSearch`) of a tool that the service runs. Raises InvalidRequest."""
+    """Google's name of a tool that the service runs: `googleSearch`. Raises InvalidRequest for an unknown tool."""
     kind = tool.get("type")
     names = [kind] if isinstance(kind, str) else list(tool)
     if len(names) == 1 and names[0] in SERVER_TOOLS:
@@ -78,21 +78,21 @@ def read_server_tool(tool: Json, param: str) -> str:
 
 
 def read_format(kind: str, schema: Json | None, param: str, schema_param: str) -> Format | None:
-    """A format of type `kind` (text, json_object, json_schema); None for text. `param` and `schema_param` are where
-    it and its schema stand in the body. Raises InvalidRequest."""
+    """The format of an answer, of type `kind`: text, json_object or json_schema; None for text. `param` and
+    `schema_param` are the paths of the format and its schema in the body. Raises InvalidRequest."""
     if kind == "text":
         return None
     if kind == "json_object":
         return Format(param=param)
     if schema is None:
-        raise InvalidRequest("there is no schema", schema_param)
+        raise InvalidRequest("a format of type json_schema needs a schema", schema_param)
     if not is_finite(schema):
         raise InvalidRequest(NO_VALUE, schema_param)
     return Format(schema, param)
 
 
 def read_effort(text: str, param: str) -> Effort:
-    """The effort that a word of `EFFORTS` stands for, in any case. Raises InvalidRequest."""
+    """The effort for a word of `EFFORTS`, in upper or lower case. Raises InvalidRequest for any other word."""
     try:
         return EFFORTS[text.lower()]
     except KeyError:
@@ -104,7 +104,8 @@ _LABEL_VALUE = re.compile(r"[a-z0-9_-]{0,63}")
 
 
 def _read_google(asked: AnyRequest, notes: Notes) -> Google | None:
-    """From `extra_body.google`, from `google`, and from the top of the body; what comes later in this row wins."""
+    """Settings that only Gemini has, from `extra_body.google`, from `google` and from the top of the body. If one is
+    given in several places, the last of these wins. None if there are none. Raises InvalidRequest."""
     names: dict[str, str] = {}
     google = Google(names=names)
     sources = {"extra_body.google": asked.extra_body and asked.extra_body.google, "google": asked.google}
@@ -132,5 +133,9 @@ def _read_google(asked: AnyRequest, notes: Notes) -> Google | None:
     labels = google.request.get("labels")
     for key, value in labels.items() if isinstance(labels, dict) else ():
         if not _LABEL.fullmatch(key) or not _LABEL_VALUE.fullmatch(value):
-            raise InvalidRequest("labels are lower-case letters, digits, - and _, at most 63", "labels")
+            raise InvalidRequest(
+                "keys and values of labels must be lower-case letters, digits, - and _, at most 63; keys begin with a"
+                " letter",
+                "labels",
+            )
     return google if google.request or google.generation_config else None

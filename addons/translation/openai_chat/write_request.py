@@ -1,7 +1,7 @@
-"""Requests of OpenAI's chat completions, written for a service that speaks this dialect.
+"""Writes a request for a service with OpenAI's chat completions, from the neutral form.
 
-Sources: OpenAI's API reference; for `extra_content` Google's pages on its own OpenAI endpoint; for `video_url` what
-other services take (it is no part of OpenAI's API).
+Sources: OpenAI's API reference; for `extra_content` Google's pages on its own OpenAI endpoint; for `video_url`, which
+OpenAI does not have, the documentation of other services.
 """
 
 import json
@@ -28,7 +28,7 @@ from addons.translation.openai_chat.parts import url_of
 from addons.translation.openai_chat.parts import write_call
 
 _REASONS = re.compile(r"(?:.*/)?(?:o\d|gpt-[5-9])(?![a-z\d])")
-"""OpenAI's models that take `max_completion_tokens` only. All others, and other services' models, take `max_tokens`."""
+"""OpenAI's models that take `max_completion_tokens` only. All other models take `max_tokens`."""
 _DOES_NOT_REASON = re.compile(r"(?:.*/)?(?:gpt-3\.5|gpt-4|chatgpt-)")
 """OpenAI's models that refuse `reasoning_effort`."""
 SAME_NAMES = (
@@ -42,9 +42,9 @@ SAME_NAMES = (
     "service_tier",
     "user",
 )
-"""Members of a Request that OpenAI calls the same."""
+"""Fields of a Request that have the same name and value in OpenAI's body."""
 MOST_STOPS = 4
-"""How many stop sequences OpenAI takes."""
+"""The most stop sequences that OpenAI takes."""
 AUDIO_FORMATS = {
     "audio/wav": "wav",
     "audio/x-wav": "wav",
@@ -52,23 +52,25 @@ AUDIO_FORMATS = {
     "audio/mp3": "mp3",
     "audio/mpeg": "mp3",
 }
-"""Media types -> the formats of `input_audio`."""
+"""Media types -> the `format` of `input_audio`."""
 DETAIL_WORDS = {"low": "low", "medium": "auto", "high": "high", "ultra_high": "high"}
-"""Details of Media -> OpenAI's."""
+"""`Media.detail` -> OpenAI's `detail` of an image."""
 
 
 def write_request(request: Request) -> Written:
-    """The body of a chat completion, for any service that speaks this. Raises InvalidRequest for what it has no way
-    to do."""
+    """The body of chat completions, and notes that name what it could not hold. `request` is not changed. Raises
+    InvalidRequest for what such a service cannot do."""
     notes = Notes(assumed=[*request.notes.assumed])
     notes.drop(*request.notes.dropped)
     messages = _Messages(request, notes).written
     if not messages:
-        raise InvalidRequest("there is nothing in it that this service reads", request.named("turns", "messages"))
+        raise InvalidRequest(
+            "there is nothing in the messages that this service reads", request.named("turns", "messages")
+        )
     body: Json = {"model": request.model, "messages": messages}
     body |= {name: value for name in SAME_NAMES if (value := getattr(request, name)) is not None}
     if request.stop and len(request.stop) > MOST_STOPS:
-        raise InvalidRequest(f"give {MOST_STOPS} stop sequences at most", request.named("stop"))
+        raise InvalidRequest(f"write at most {MOST_STOPS} stop sequences", request.named("stop"))
     if request.max_tokens is not None:
         body["max_completion_tokens" if _REASONS.match(request.model) else "max_tokens"] = request.max_tokens
     if request.top_k is not None:
@@ -90,12 +92,12 @@ def write_request(request: Request) -> Written:
     if request.thinking:
         body |= _write_thinking(request, request.thinking, notes)
     if request.stream:
-        # Whoever asks: the ledger needs it.
+        # Whether or not the client wants the usage: the ledger needs it.
         body |= {"stream": True, "stream_options": {"include_usage": True}}
     if request.google:
         notes.drop(*request.google.paths())
     if request.caches():
-        # OpenAI remembers unasked, and refuses to be asked.
+        # OpenAI caches by itself, and refuses `cache_control`.
         notes.drop("cache_control")
     return Written(body, {}, notes)
 
@@ -107,7 +109,7 @@ def _write_tools(request: Request, notes: Notes) -> Json:
         if choice := request.tool_choice:
             written["tool_choice"] = _write_choice(choice)
         if request.parallel_tool_calls is not None:
-            # OpenAI refuses it alone.
+            # Only with tools: without, OpenAI refuses it.
             written["parallel_tool_calls"] = request.parallel_tool_calls
     for name, param in request.server_tools.items():
         if name == "googleSearch":
@@ -143,19 +145,20 @@ def _write_thinking(request: Request, thinking: Thinking, notes: Notes) -> Json:
 
 
 class _Messages:
-    """Writes the messages of a request. Calls that have no id get one, always the same in the same conversation."""
+    """Writes the messages of a request. A call that has no id gets one, which is the same in each request of the same
+    conversation."""
 
     def __init__(self, request: Request, notes: Notes) -> None:
         self._request = request
         self._notes = notes
         self._path = request.named("turns", "messages")
         self._signs = "gemini" in request.model
-        """Whether the model wants its signatures back: Gemini, behind Google's own OpenAI endpoint or a gateway."""
+        """Whether the model needs its signatures back, as Gemini does, also behind a gateway."""
         self._ids = {part.id for turn in request.turns for part in turn.parts if isinstance(part, ToolCall)}
         self._made = 0
-        """How many ids have been made."""
+        """The number of ids that were made for calls without one."""
         self._waiting: list[tuple[ToolCall, str]] = []
-        """The calls of the last turn, and their ids."""
+        """The calls of the last assistant turn that have no result yet, with their ids."""
         self.written: list[Json] = []
         if request.system:
             self.written.append({"role": "system", "content": self._content(request.system)})
@@ -177,7 +180,7 @@ class _Messages:
                 self._waiting.append((part, self._give_id(part)))
             elif isinstance(part, Media):
                 self._notes.drop(self._request.named("media"))
-        # One text: not every service takes parts of an assistant.
+        # The content is one string: not every service takes a list of parts in an assistant message.
         message: Json = {"role": "assistant", "content": text or ("" if signature else None)}
         if self._waiting:
             message["tool_calls"] = [
@@ -199,7 +202,7 @@ class _Messages:
             self.written.append({"role": "user", "content": self._content(rest)})
 
     def _give_id(self, call: ToolCall) -> str:
-        """The call's own id if no other call of the turn has it, else a new one."""
+        """The call's own id, if it has one that no other call of the turn has; else a new id."""
         if call.id and call.id not in [id for _, id in self._waiting]:
             return call.id
         while (made := f"call_{self._made}") in self._ids:
@@ -208,11 +211,11 @@ class _Messages:
         return made
 
     def _find_id(self, result: ToolResult) -> str:
-        """The id of the call that a result belongs to."""
+        """The id of the call that a result belongs to. Raises InvalidRequest if there is no such call."""
         by_id = [one for one in self._waiting if result.id and one[0].id == result.id]
         by_name = [one for one in self._waiting if one[0].name == result.name]
         if not by_id and not by_name:
-            raise InvalidRequest("there is a result of a call that was not made", self._path)
+            raise InvalidRequest("a function result has no matching call before it", self._path)
         found = (by_id or by_name)[0]
         self._waiting.remove(found)
         return found[1]
@@ -234,7 +237,7 @@ class _Messages:
         if medium.uri is not None and not (kind in ("image", "video") and medium.uri.startswith(("http:", "https:"))):
             what = f"a file of type {medium.mime_type}" if medium.uri.startswith("http") else "a URL such as gs://"
             raise InvalidRequest(
-                f"this service cannot read {what}: send it inline, or an image by an https:// URL", self._path
+                f"this service cannot read {what}: send the data inline; images may be https:// URLs", self._path
             )
         if medium.clip:
             self._notes.drop(self._request.named("clip", "video_metadata"))
@@ -245,7 +248,7 @@ class _Messages:
             return {"type": "video_url", "video_url": {"url": url_of(medium)}}
         if kind == "audio":
             if not (format := AUDIO_FORMATS.get(medium.mime_type.partition(";")[0])):
-                raise InvalidRequest("this service hears audio/wav and audio/mp3 only", self._path)
+                raise InvalidRequest("this service takes audio as audio/wav or audio/mp3 only", self._path)
             return {"type": "input_audio", "input_audio": {"data": medium.data, "format": format}}
         extensions = [name for name, mime_type in media.MIME_TYPES.items() if mime_type == medium.mime_type]
         filename = f"file.{extensions[0] if extensions else 'bin'}"

@@ -1,2 +1,2 @@
-"""OpenAI's responses. A client's face: `read_request`, and `write_answer` with `items` and `echo`. What both know:
-`schema`."""
+"""OpenAI's Responses, for clients only. `read_request` reads requests, `write_answer` with `items` and `echo` writes
+answers, `schema` is for both."""

@@ -1,4 +1,4 @@
-"""What a Response repeats of its request.
+"""The members of its request that a Response repeats.
 
 Source: OpenAI's API reference, and the types of its SDK.
 """
@@ -18,12 +18,12 @@ REPEATED = (
     "safety_identifier",
     "prompt_cache_key",
 )
-"""Members that are repeated as they are, null where the client has left them out."""
+"""Members that are repeated as they are, or are null if the client leaves them out."""
 
 
 def echo_of(body: Json) -> Json:
-    """The members of a Response that repeat `body`, its request. What OpenAI's types want not to be null is given also
-    where the client has left it out."""
+    """The members of a Response that repeat those of its request, `body`. If the client leaves one out that OpenAI's
+    types do not allow to be null, it has OpenAI's default."""
     reasoning = body.get("reasoning")
     config = reasoning if isinstance(reasoning, dict) else {}
     effort = config.get("effort")
@@ -48,7 +48,7 @@ def echo_of(body: Json) -> Json:
 
 
 def _echo_choice(choice: object) -> object:
-    """As it was honoured: `read_request` drops the choice of a tool that the service runs."""
+    """The tool choice that was used: `auto` for a tool that the service runs, as `read_request` drops that choice."""
     honoured = isinstance(choice, str) or (isinstance(choice, dict) and choice.get("type") in CHOICES)
     return choice if honoured else "auto"
 

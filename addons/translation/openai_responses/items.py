@@ -1,5 +1,6 @@
-"""The items of a Response as they grow, and the events that tell of them: `Items` knows where an item stands, what its
-events are called, and when it ends. What the items say is up to `write_answer`.
+"""The output items of a Response while they are written, and the stream events for them.
+
+`Items` knows an item's index, the names of its events, and when it ends. `write_answer` decides what is in the items.
 
 Source: OpenAI's API reference on streaming events.
 """
@@ -17,24 +18,24 @@ from addons.translation.openai_chat.logprobs import write_tokens
 
 
 class Kind(NamedTuple):
-    """A kind of items that are told piece by piece, each with one part."""
+    """A kind of items whose text arrives piece by piece. Such an item has one part, which has the text."""
 
     prefix: str
-    """What the ids of the items begin with."""
+    """The prefix of the items' ids."""
     item: Json
-    """An item with no part yet."""
+    """An item that has no part yet."""
     parts: str
-    """The member of the item that holds its parts."""
+    """The member of an item that holds its parts."""
     number: str
-    """The member of an event that says which part it is about."""
+    """The member of an event with the index of the part."""
     part: Json
-    """A part with no text yet."""
+    """A part that has no text yet."""
     text: str
-    """The member of the part that holds its text."""
+    """The member of a part that holds its text."""
     part_event: str
-    """What the part's events are called: `response.{part_event}.added` and `.done`."""
+    """The name of the part's events: `response.{part_event}.added` and `.done`."""
     text_event: str
-    """What those of its text are called: `response.{text_event}.delta` and `.done`."""
+    """The name of its text's events: `response.{text_event}.delta` and `.done`."""
 
 
 _MESSAGE: Json = {"type": "message", "status": "in_progress", "role": "assistant", "content": []}
@@ -71,19 +72,19 @@ THOUGHT = Kind(
 
 
 class _OpenItem:
-    """An item that more text may come for."""
+    """An item to which more text may be added."""
 
     def __init__(self, kind: Kind, item: Json, place: Json) -> None:
         self.kind = kind
         self.item = item
         self.place = place
-        """The members of an event that say which item it is about."""
+        """The members of an event with the id and the index of the item."""
         self.part: Json | None = None
         self._pieces: list[str] = []
 
     @property
     def part_place(self) -> Json:
-        """The members of an event that say which part it is about."""
+        """The members of an event with the id and the index of the item, and the index of the part."""
         return {**self.place, self.kind.number: 0}
 
     def begin_part(self) -> Json:
@@ -95,7 +96,7 @@ class _OpenItem:
         self._pieces.append(text)
 
     def settle(self, status: str) -> None:
-        """Write the text that has come, and how the item ended, into the item."""
+        """Writes the collected text and the status into the item."""
         if self.part:
             self.part[self.kind.text] = "".join(self._pieces)
         if "status" in self.item:
@@ -103,34 +104,34 @@ class _OpenItem:
 
 
 class Items:
-    """The items of a Response. All methods that add to them give the events that tell of it, each of which is to be
-    used before the next is taken."""
+    """The output items of a Response. The methods that change them yield the stream events for the change. An event may
+    hold an item that changes later, so it must be written out before the next event is taken."""
 
     def __init__(self) -> None:
         self.written: list[Json] = []
-        """Those that have ended, and at most one that is open."""
+        """The items that have ended, and at most one that is open."""
         self.status = "completed"
-        """The status of items that have ended."""
+        """The status that an item gets when it ends."""
         self._events = 0
-        """How many there have been."""
+        """The number of events so far."""
         self._open: _OpenItem | None = None
         self._texts: list[tuple[int, _OpenItem]] = []
-        """The messages with text, each with the character of the answer that it begins at."""
+        """The messages with text, each with the index in the answer's text at which it begins."""
         self._length = 0
         """The length of the answer's text so far, in characters."""
 
     def event(self, type: str, **members: object) -> Json:
-        """The next event, with its number."""
+        """An event with the next sequence number."""
         event: Json = {"type": type, "sequence_number": self._events, **members}
         self._events += 1
         return event
 
     def is_open(self, kind: Kind) -> bool:
-        """Whether what comes of this kind would be added to the last item."""
+        """Whether text of this kind would be added to the open item."""
         return self._open is not None and self._open.kind is kind
 
     def say(self, kind: Kind, text: str, logprobs: list[TokenLogprob] | None = None) -> Iterator[Json]:
-        """Add text to the open item, or to a new one if that is of another kind."""
+        """Adds text to the open item, or to a new item if the open one is of another kind."""
         opened = self._open
         if opened is None or opened.kind is not kind:
             opened = yield from self._begin(kind)
@@ -149,7 +150,7 @@ class Items:
         yield self.event(f"response.{kind.text_event}.delta", **opened.part_place, **delta)
 
     def seal(self, sealed: str) -> Iterator[Json]:
-        """End the open thought with a signature in its `encrypted_content`, or add a thought of nothing with it."""
+        """Ends the open reasoning item, with a signature as its `encrypted_content`. If none is open, adds one."""
         opened = self._open
         if opened is None or opened.kind is not THOUGHT:
             opened = yield from self._begin(THOUGHT)
@@ -157,8 +158,8 @@ class Items:
         yield from self.close()
 
     def cite(self, citation: Citation) -> Iterator[Json]:
-        """Tell a citation with the message whose text it begins in, also when that has ended: Google tells its sources
-        last."""
+        """Adds a citation to the message in whose text it begins, even if that message has ended: Google sends
+        citations last."""
         found = next((found for found in reversed(self._texts) if found[0] <= citation.start), None)
         if found is None:
             return
@@ -182,8 +183,8 @@ class Items:
         )
 
     def add_whole(self, item: Json, events: dict[str, Json], **told: object) -> Iterator[Json]:
-        """Add an item that comes at once. `events` are the names and members of those between its beginning and its
-        end; `told` is what it has at its end."""
+        """Adds an item that is complete at once. `events` are the names and members of the events between its first and
+        its last event. `told` are members that it has in the last event only."""
         yield from self.close()
         place = self._add(item)
         yield self.event("response.output_item.added", output_index=place["output_index"], item=item)
@@ -193,7 +194,7 @@ class Items:
         yield self._done(item, place)
 
     def close(self) -> Iterator[Json]:
-        """End the item that is open."""
+        """Ends the open item, if there is one."""
         opened, self._open = self._open, None
         if opened is None:
             return
@@ -206,7 +207,7 @@ class Items:
         yield self._done(opened.item, opened.place)
 
     def break_off(self) -> None:
-        """Leave the item that is open as it is, without a word of its end."""
+        """Marks the open item as incomplete. There are no events for it."""
         if self._open:
             self._open.settle("incomplete")
 
@@ -218,7 +219,7 @@ class Items:
         return opened
 
     def _add(self, item: Json) -> Json:
-        """The members of an event that say which item it is about."""
+        """Adds an item. Returns the members of an event with its id and its index."""
         self.written.append(item)
         return {"item_id": item["id"], "output_index": len(self.written) - 1}
 

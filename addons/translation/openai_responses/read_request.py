@@ -1,7 +1,7 @@
-"""Requests for a Response, as clients send them, read into the neutral form. Nothing is stored: what refers to
-something stored is refused.
+"""Reads a client's request for OpenAI's Responses into the neutral form. Nothing is stored here, so a request that
+refers to something stored is refused.
 
-Source: OpenAI's API reference. What is no part of it (videos, `google`, `safety_settings`, ...) is as in chats.
+Source: OpenAI's API reference. Members that it does not have (videos, `google`, ...) are as in `openai_chat`.
 """
 
 from collections.abc import Sequence
@@ -40,13 +40,13 @@ from addons.translation.validation import validated
 
 
 def read_request(body: Json) -> Request:
-    """The body of a request for a Response, parsed from JSON. Raises InvalidRequest."""
+    """The request in a body of Responses, parsed from JSON. Raises InvalidRequest."""
     asked = validated(ResponsesRequest, body)
     for name in schema.STORED:
         if getattr(asked, name) is not None:
-            raise InvalidRequest("nothing is stored here: send the whole input, and instructions, each time", name)
+            raise InvalidRequest("nothing is stored here: send the whole input and the instructions each time", name)
     if asked.background:
-        raise InvalidRequest("answers are given at once: leave background out, or stream", "background")
+        raise InvalidRequest("there are no background responses: leave background out, or set stream", "background")
     for name in schema.ECHOED:
         if not is_finite(body.get(name)):
             raise InvalidRequest(NO_VALUE, name)
@@ -56,7 +56,7 @@ def read_request(body: Json) -> Request:
     request.max_tokens = asked.max_output_tokens
     request.logprobs = LOGPROBS in (asked.include or ()) or bool(asked.top_logprobs)
     if asked.service_tier == "fast":
-        # OpenAI's newer word.
+        # OpenAI's newer name of that tier.
         request.service_tier = "priority"
     if asked.text and asked.text.format:
         wanted = asked.text.format
@@ -70,16 +70,16 @@ def read_request(body: Json) -> Request:
     else:
         _History(request, asked.input or []).read()
     if not request.turns and not request.system:
-        raise InvalidRequest("there is nothing in the input", "input")
+        raise InvalidRequest("the input is empty; write a text", "input")
     return request
 
 
 NAMES = {"turns": "input", "max_tokens": "max_output_tokens"}
-"""Members of a Request -> Responses' own words for them."""
+"""Fields of a Request -> their paths in a body of Responses, where these differ."""
 
 
 def _names(asked: ResponsesRequest) -> dict[str, str]:
-    """Where there are two words for one thing, the one that the client took."""
+    """Fields of a Request that the body can give in two members -> the member that the client used."""
     include, reasoning = asked.include or [], asked.reasoning
     summary = "generate_summary" if reasoning and not reasoning.summary else "summary"
     logprobs = f"include[{include.index(LOGPROBS)}]" if LOGPROBS in include else "top_logprobs"
@@ -87,7 +87,7 @@ def _names(asked: ResponsesRequest) -> dict[str, str]:
 
 
 def _without_target(asked: ResponsesRequest) -> list[str]:
-    """Paths of what is declared, or stands in a member that is, and asks for something nobody here can do."""
+    """Paths of settings that no service here can follow, though the schema declares them or the object they are in."""
     dropped = [f"include[{place}]" for place, name in enumerate(asked.include or []) if name not in schema.INCLUDABLE]
     if asked.store:
         dropped.append("store")
@@ -110,7 +110,7 @@ def _read_thinking(asked: ResponsesRequest) -> Thinking | None:
 def _read_tools(asked: ResponsesRequest, request: Request) -> None:
     functions: dict[str, FunctionDefinition] = {}
     hosted: dict[str, Json] = {}
-    """Tools that the service runs, by where they stand."""
+    """Path in the body -> a tool that the service runs."""
     for number, tool in enumerate(asked.tools or []):
         if isinstance(tool, schema.FlatFunctionTool):
             functions[f"tools[{number}]"] = tool
@@ -125,17 +125,18 @@ def _read_tools(asked: ResponsesRequest, request: Request) -> None:
 
 
 def _type_of(tool: Json) -> str:
-    """Empty if it has none."""
+    """The type of a tool; empty if it has none."""
     kind = tool.get("type")
     return kind if isinstance(kind, str) else ""
 
 
 def _read_hosted(tool: Json, path: str, allowed: bool, request: Request) -> None:
-    """A tool that the service runs. `allowed` is whether the choice leaves it any use."""
+    """Reads a tool that the service runs. `allowed` is whether the tool choice allows its use. Raises InvalidRequest
+    for an unknown tool."""
     kind = _type_of(tool)
     if kind in schema.NOT_SERVED:
         served = "function, web_search, code_interpreter or image_generation"
-        raise InvalidRequest(f"{kind} is not served here; write a tool of type {served}", f"{path}.type")
+        raise InvalidRequest(f"tools of type {kind} cannot be used; write one of type {served}", f"{path}.type")
     name = None if kind == "image_generation" else read_server_tool(tool, path)
     if not allowed:
         return
@@ -145,7 +146,7 @@ def _read_hosted(tool: Json, path: str, allowed: bool, request: Request) -> None
         request.modalities = ["text", "image"]
         request.names.setdefault("modalities", path)
     if kind:
-        # A container is what OpenAI wants for every code interpreter.
+        # `container` is not named as dropped: OpenAI requires it for each code interpreter.
         options = {option: value for option, value in tool.items() if option not in ("type", "container")}
         request.notes.drop(*(f"{path}.{option}" for option, value in options.items() if value not in (None, "auto")))
 
@@ -153,8 +154,8 @@ def _read_hosted(tool: Json, path: str, allowed: bool, request: Request) -> None
 def _read_choice(
     asked: ResponsesRequest, hosted: set[str], request: Request
 ) -> tuple[ToolChoice | None, set[str] | None]:
-    """The choice among functions, and the types of other tools that are allowed; None for all. `hosted` are the types
-    of the other tools."""
+    """The choice among functions, and the types of hosted tools that may be used (None for all of them). Hosted tools
+    are those that the service runs; `hosted` are their types in the request. Raises InvalidRequest."""
     choice = asked.tool_choice
     if choice is None:
         return None, None
@@ -163,38 +164,39 @@ def _read_choice(
     if choice.type == "allowed_tools":
         tools = choice.tools or []
         names = [name for tool in tools if tool.get("type") == "function" and isinstance(name := tool.get("name"), str)]
-        # No function at all is not every function.
+        # If no function is allowed, the mode must be none: an empty list of names would allow all functions.
         return ToolChoice(choice.mode, names) if names else ToolChoice("none"), {_type_of(tool) for tool in tools}
     if choice.type == "function":
         if not choice.name:
             raise InvalidRequest('name the function: {"type": "function", "name": ...}', "tool_choice.name")
         return ToolChoice("required", [choice.name]), None
     if choice.type not in hosted:
-        raise InvalidRequest("there is no tool of this type among the tools", "tool_choice.type")
-    # A wish: nothing makes Gemini search.
+        raise InvalidRequest("there is no tool of this type in tools", "tool_choice.type")
+    # Gemini cannot be made to call a tool that it runs itself.
     request.notes.drop("tool_choice")
     return None, None
 
 
 class _History:
-    """Reads items into turns.
+    """Reads input items into turns.
 
-    What a model said and called is one turn; the results of its calls, wherever they stand behind it, are one turn
-    next to it, in the order of the calls. A signature of Google's belongs to the part behind its reasoning item.
+    The texts and calls of a model that follow one another are one turn. The results of its calls, wherever they come
+    after it, are the next turn, in the order of the calls. Google's signature in a reasoning item belongs to the part
+    that comes after that item.
     """
 
     def __init__(self, request: Request, items: Sequence[schema.Item]) -> None:
         self._request = request
         self._items = items
         self._outputs: dict[str, list[tuple[int, schema.OutputItem]]] = {}
-        """Ids of calls -> the items with their results that no call has taken, and the numbers of these."""
+        """Id of a call -> the items with its results that are not read yet, each with its index in the input."""
         for number, item in enumerate(items):
             if isinstance(item, schema.OutputItem):
                 self._outputs.setdefault(signatures.split_id(item.call_id)[0], []).append((number, item))
         self._calls: dict[str, tuple[int, ToolCall]] = {}
-        """The calls of the turn so far: their ids -> the number of the item, and the call."""
+        """The calls of the turn so far: id -> the index of the item, and the call."""
         self._signature: Signature | None = None
-        """One of Google's that waits for its part."""
+        """Google's signature in the last reasoning item, until the part that it belongs to is read."""
 
     def read(self) -> None:
         for number, item in enumerate(self._items):
@@ -224,7 +226,7 @@ class _History:
             )
 
     def _say(self, parts: list[Part]) -> None:
-        """Add to the model's turn."""
+        """Adds parts to the model's turn."""
         if parts and self._signature:
             parts[0].signature = self._signature  # type: ignore[union-attr]
             self._signature = None
@@ -233,7 +235,7 @@ class _History:
     def _call(self, item: schema.CallItem, number: int, path: str) -> None:
         id, in_id = signatures.split_id(item.call_id)
         if id in self._calls:
-            raise InvalidRequest("two calls have the same id", f"{path}.call_id")
+            raise InvalidRequest("two calls have the same id; each needs its own", f"{path}.call_id")
         call = ToolCall(id, item.name, read_arguments(item.arguments, f"{path}.arguments"), cache=item.cache)
         self._say([call])
         if in_id:
@@ -243,7 +245,7 @@ class _History:
     def _reason(self, item: schema.ReasoningItem) -> None:
         signature = signatures.unsealed(item.encrypted_content or "")
         if signature is None:
-            # Without a signature thoughts are of no use.
+            # Models cannot use thoughts without a signature.
             return
         self._place_signature()
         if signature.issuer == "google":
@@ -262,19 +264,20 @@ class _History:
             raise InvalidRequest("nothing is stored here: send the item itself", path)
         if item.type not in schema.SKIPPED:
             raise InvalidRequest(
-                "write a message, a function_call, a function_call_output or a reasoning item", f"{path}.type"
+                "unknown type; write a message, function_call, function_call_output or reasoning", f"{path}.type"
             )
         if item.type != "web_search_call":
-            # What a search has found is in the text behind it.
+            # A web_search_call is not named as dropped: what it found is in the text after it.
             self._request.notes.drop(path)
 
     def _place_signature(self) -> None:
-        """A signature that no part has come for was that of a text of nothing."""
+        """Adds an empty text for a signature that no part has come for."""
         if self._signature:
             self._say([Text("")])
 
     def _end_turn(self) -> None:
-        """The model's turn is over: its calls get their results."""
+        """Ends the model's turn, and adds the turn with the results of its calls. Raises InvalidRequest if one is
+        missing."""
         self._place_signature()
         results: list[Part] = []
         for id, (number, call) in self._calls.items():

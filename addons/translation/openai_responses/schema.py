@@ -1,6 +1,6 @@
-"""What clients send as a request for a Response, as models: what is declared here is read; what is not has no target.
+"""Pydantic models of a request for OpenAI's Responses. Members that are not declared here are dropped.
 
-Source: OpenAI's API reference. What is no part of it (videos, `google`, `safety_settings`, ...) is as in chats.
+Source: OpenAI's API reference. Members that it does not have (videos, `google`, ...) are as in `openai_chat`.
 """
 
 from typing import Annotated
@@ -63,7 +63,7 @@ ITEMS = {
     "reasoning": "reasoning",
     "image_generation_call": "image",
 }
-"""Types of items that are read -> the tags of their models."""
+"""Types of input items that are read -> the tags of their pydantic models."""
 
 
 def _kind_of_item(value: object) -> str:
@@ -112,7 +112,8 @@ SKIPPED = frozenset(
         "configuration_update",
     }
 )
-"""Items of tools that run at OpenAI, or know its models only; other models have no place for them."""
+"""Types of input items that other models have no place for: their tools run at OpenAI, or only OpenAI's models know
+them."""
 
 
 class FlatFunctionTool(FunctionDefinition):
@@ -143,7 +144,7 @@ NOT_SERVED = frozenset(
         "programmatic_tool_calling",
     }
 )
-"""Types of tools that run at OpenAI, or know its models only."""
+"""Types of tools that run at OpenAI, or that only OpenAI's models know."""
 
 
 class ToolChoiceObject(Model):
@@ -160,7 +161,7 @@ ToolChoiceField = Annotated[
 
 
 CHOICES = ("function", "allowed_tools")
-"""Types of a `tool_choice` that are honoured; that of a tool which the service runs is a wish."""
+"""Types of `tool_choice` that are followed. The choice of a tool that the service runs is dropped."""
 
 
 class TextFormat(Model):
@@ -203,7 +204,7 @@ class ResponsesRequest(AnyRequest):
     previous_response_id: str | None = None
     conversation: str | Json | None = None
     prompt: Json | None = None
-    # These are echoed, or mean nothing here.
+    # These are only repeated in the Response, or ignored.
     metadata: dict[str, str] | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
@@ -211,11 +212,11 @@ class ResponsesRequest(AnyRequest):
 
 
 ENCRYPTED = "reasoning.encrypted_content"
-"""What `include` holds where signatures are wanted."""
+"""The value of `include` that asks for signatures."""
 LOGPROBS = "message.output_text.logprobs"
-"""What `include` holds where log probabilities are wanted."""
+"""The value of `include` that asks for log probabilities."""
 INCLUDABLE = frozenset({ENCRYPTED, LOGPROBS})
 STORED = ("previous_response_id", "conversation", "prompt")
-"""Members that name what OpenAI has stored."""
+"""Members that refer to something stored at OpenAI."""
 ECHOED = ("tools", "tool_choice", "text")
-"""Members of any JSON that a Response repeats."""
+"""Members that a Response repeats and that may hold any JSON."""

@@ -1,7 +1,7 @@
-"""Answers as clients of OpenAI's responses get them, whole or streamed.
+"""Writes answers for clients of OpenAI's Responses, whole or streamed, from the neutral form.
 
-Strategy: one machine (`_Response`) makes the items of an answer and the events that tell of them, so that a stream
-and a whole answer cannot differ.
+Strategy: one class, `_Response`, makes the items of an answer and the stream events for them. A whole answer is the
+Response in the last event, so it cannot differ from a stream.
 
 Source: OpenAI's API reference.
 """
@@ -38,14 +38,14 @@ from addons.translation.openai_responses.items import Items
 from addons.translation.openai_responses.schema import ENCRYPTED
 
 INCOMPLETE = {Finish.LENGTH: "max_output_tokens", Finish.CONTENT_FILTER: "content_filter"}
-"""Why an answer is not whole, in OpenAI's words."""
+"""Our `Finish` -> OpenAI's reason why a Response is incomplete."""
 ERRORS = {400: "invalid_prompt", 429: "rate_limit_exceeded"}
-"""HTTP status -> one of the codes that a Response may fail with; `server_error` for all others."""
+"""HTTP status -> the error code of a failed Response. For all others it is `server_error`."""
 
 
 def write_answer(answer: Answer, model: str, body: Json) -> Json:
-    """A Response. `model` is the one that the client asked for; it is told where the answer names none. `body` is the
-    client's request, which a Response repeats in part."""
+    """A Response. `model` is the client's; it is used if the answer names none. `body` is the client's request, some
+    members of which a Response repeats."""
     response = _Response(model, body)
     last = deque(chain(response.add(answer), response.end()), maxlen=1).pop()
     written = last["response"]
@@ -54,24 +54,24 @@ def write_answer(answer: Answer, model: str, body: Json) -> Json:
 
 
 class StreamWriter:
-    """Writes the pieces of an answer as the events of a Response.
+    """Writes a streamed answer as the events of a Response.
 
-    The answer ends when the stream does: what came last may still tell why (`end`). A stream that breaks ends with
-    a Response that failed (`fail`); nothing is said twice.
+    The last events are written by `end`, as more pieces may come after the finish reason. A stream that breaks ends
+    with a failed Response (`fail`). After `end` or `fail` nothing more is written.
     """
 
     def __init__(self, model: str, body: Json) -> None:
         self._response = _Response(model, body)
         self._over = False
         self.failed = False
-        """Whether it has ended with an error."""
+        """Whether the stream has ended with an error."""
 
     def write(self, answer: Answer) -> bytes:
-        """What is new."""
+        """The events for a piece of the answer."""
         return b"" if self._over else _write_events(self._response.add(answer))
 
     def end(self) -> bytes:
-        """All has come."""
+        """The last events, when the whole answer has been written; an error if it has no finish reason."""
         if self._over:
             return b""
         if not self._response.finish:
@@ -80,7 +80,7 @@ class StreamWriter:
         return _write_events(self._response.end())
 
     def fail(self, failure: Failure) -> bytes:
-        """The answer breaks off."""
+        """The last events of an answer that breaks off: an error."""
         if self._over:
             return b""
         self._over = self.failed = True
@@ -92,7 +92,8 @@ def _write_events(events: Iterator[Json]) -> bytes:
 
 
 class _Response:
-    """A Response as it grows, and the events that tell of it. Each event is to be used before the next is taken."""
+    """A Response while it is written, and its stream events. Each event must be used before the next is taken, as it
+    may hold an item that changes."""
 
     def __init__(self, model: str, body: Json) -> None:
         self._id = ""
@@ -101,18 +102,19 @@ class _Response:
         self._echo = echo_of(body)
         include = body.get("include")
         self._seals = isinstance(include, list) and ENCRYPTED in include
-        """Whether signatures are wanted."""
+        """Whether the client wants signatures."""
         self._items = Items()
         self._signature: Signature | None = None
-        """One that came with no text: told when the message ends, as citations may still come for it."""
+        """The signature of an empty text. It is written when the next item begins or the answer ends, as citations of
+        the open message may come before."""
         self._searches: list[str] = []
-        """What was searched for, and has not been told."""
+        """Queries of searches that have not been written yet."""
         self._usage: Usage | None = None
         self._service_tier: str | None = None
         self.finish: Finish | None = None
 
     def add(self, answer: Answer) -> Iterator[Json]:
-        """A piece of the answer, or all of it."""
+        """The events for a piece of the answer, or for all of it."""
         yield from self._begin(answer)
         self._usage = answer.usage or self._usage
         self._service_tier = answer.service_tier or self._service_tier
@@ -121,7 +123,7 @@ class _Response:
                 yield from self._choice(choice)
 
     def end(self) -> Iterator[Json]:
-        """All has come."""
+        """The last events, when the whole answer has been added."""
         reason = INCOMPLETE.get(self.finish or Finish.STOP)
         status = self._items.status = "incomplete" if reason else "completed"
         yield from self._tell_signature()
@@ -131,7 +133,7 @@ class _Response:
         yield self._items.event(f"response.{status}", response=self._write(status, **details))
 
     def fail(self, failure: Failure) -> Iterator[Json]:
-        """The answer breaks off: what is open stays so."""
+        """The last event of an answer that breaks off. The open item stays incomplete."""
         yield from self._begin(Answer())
         self._items.break_off()
         error = {"code": ERRORS.get(failure.status, "server_error"), "message": failure.message}
@@ -167,7 +169,7 @@ class _Response:
         self.finish = choice.finish or self.finish
 
     def _part(self, part: Part) -> Iterator[Json]:
-        """A part that is no text, or a text of nothing."""
+        """The events for a part that is not text, or for an empty text."""
         if isinstance(part, Text) and not part.signature:
             return
         yield from self._tell_signature()
@@ -180,7 +182,7 @@ class _Response:
                 if part.signature:
                     yield from self._sign(part.signature)
                     if self._items.is_open(THOUGHT):
-                        # What follows is a thought of its own.
+                        # A thought that follows is another one.
                         yield from self._items.close()
             case ToolCall():
                 yield from self._sign(part.signature)
@@ -196,7 +198,8 @@ class _Response:
         yield from self._sign(signature)
 
     def _sign(self, signature: Signature | None) -> Iterator[Json]:
-        """Told by the reasoning item before the part: that of the thoughts before it, or one of its own."""
+        """Writes a signature into the reasoning item before the part: the one of the thoughts before it, or an empty
+        one."""
         if signature and self._seals:
             yield from self._items.seal(signatures.sealed(signature))
 
@@ -260,13 +263,13 @@ class _Response:
 
 
 def _steps(kind: str, between: str) -> dict[str, Json]:
-    """The events of a tool that the service ran, which say nothing but how far it is."""
+    """The events of a tool that the service ran. They have no members of their own."""
     return {f"{kind}.{step}": {} for step in ("in_progress", between, "completed")}
 
 
 def _write_usage(usage: Usage) -> Json:
-    """The total is the sum of the two counts; what was not told counts as 0. The types of OpenAI's SDK want all of
-    these."""
+    """OpenAI's ResponseUsage. A count that the service did not report is 0, as the types of OpenAI's SDK require all of
+    them. The total is the sum of input and output."""
     inputs, outputs = usage.input or 0, usage.output or 0
     return {
         "input_tokens": inputs,

@@ -127,7 +127,7 @@ class TestOthers:
     @pytest.mark.parametrize("query", ["variant=thumbnail", "variant=spritesheet", "variant=video&variant=thumbnail"])
     def test_of_a_job_there_is_the_video_only(self, query: str) -> None:
         told = asked("videos/content", path=f"videos/{VIDEO}/content?{query}", resource=VIDEO)
-        with pytest.raises(InvalidRequest, match="video only") as error:
+        with pytest.raises(InvalidRequest, match="only the video itself") as error:
             from_openai(told, same)
         assert (error.value.param, error.value.status) == ("variant", 400)
 
@@ -366,7 +366,7 @@ class TestFromGoogle:
 
     @pytest.mark.parametrize("action", ["countTokens", "embedContent", "predictLongRunning", "models.list", "invoke"])
     def test_what_is_not_served(self, action: str) -> None:
-        with pytest.raises(InvalidRequest, match="there are generateContent, streamGenerateContent, predict") as told:
+        with pytest.raises(InvalidRequest, match="only generateContent, streamGenerateContent, predict can") as told:
             from_google(asked(action, {}, resource="m"), same)
         assert (told.value.status, action in told.value.message) == (404, True)
 

@@ -35,7 +35,7 @@ def test_models(text: str, model: ServedModel) -> None:
 
 @pytest.mark.parametrize("text", ["", "a b", "../x", "x/../y", "a/b/c", "m:predict", "m?x", "m#", "é", "x" * 200])
 def test_what_is_no_model(text: str) -> None:
-    with pytest.raises(InvalidRequest, match="write a model such as"):
+    with pytest.raises(InvalidRequest, match="write one such as"):
         model_of(text)
 
 

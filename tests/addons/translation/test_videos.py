@@ -144,11 +144,11 @@ class TestRequests:
     @pytest.mark.parametrize(
         ("model", "members", "param", "about"),
         [
-            (MODEL, {"seconds": 5}, "seconds", "makes 4, 6 or 8 seconds"),
-            (MODEL, {"seconds": "12"}, "seconds", "makes 4, 6 or 8 seconds"),
-            ("veo-2.0-generate-001", {"seconds": "4"}, "seconds", "makes 5, 6, 7 or 8 seconds"),
-            ("veo-2.0-generate-001", {"size": "1920x1080"}, "size", "makes 720p"),
-            (MODEL, {"size": "3840x2160"}, "size", "makes 720p or 1080p"),
+            (MODEL, {"seconds": 5}, "seconds", "videos of 4, 6 or 8 seconds"),
+            (MODEL, {"seconds": "12"}, "seconds", "videos of 4, 6 or 8 seconds"),
+            ("veo-2.0-generate-001", {"seconds": "4"}, "seconds", "videos of 5, 6, 7 or 8 seconds"),
+            ("veo-2.0-generate-001", {"size": "1920x1080"}, "size", "videos in 720p"),
+            (MODEL, {"size": "3840x2160"}, "size", "videos in 720p or 1080p"),
         ],
     )
     def test_what_the_model_cannot_do(self, model: str, members: Json, param: str, about: str) -> None:
@@ -173,8 +173,8 @@ class TestRequests:
     @pytest.mark.parametrize(
         ("members", "param", "about"),
         [
-            ({"prompt": None}, "prompt", "what the video is to show"),
-            ({"prompt": ""}, "prompt", "what the video is to show"),
+            ({"prompt": None}, "prompt", "what the video should show"),
+            ({"prompt": ""}, "prompt", "what the video should show"),
             ({"prompt": 5}, "prompt", "string"),
             ({"model": ""}, "model", "at least 1"),
             ({"size": "640x480"}, "size", "1280x720, 720x1280"),
@@ -182,13 +182,13 @@ class TestRequests:
             ({"seconds": "8s"}, "seconds", "integer"),
             ({"seed": -1}, "seed", "greater"),
             ({"storageUri": "https://h/"}, "storageUri", "gs://"),
-            ({"input_reference": {"file_id": "f"}}, "input_reference", "send the file itself"),
-            ({"input_reference": {}}, "input_reference", "send the file itself"),
-            ({"input_reference": ""}, "input_reference", "send the file itself"),
-            ({"input_reference": "https://h/a.png"}, "input_reference.image_url", "no web server"),
-            ({"input_reference": "data:;base64,iVBO"}, "input_reference.image_url", "type of this image"),
-            ({"input_reference": "gs://b/o"}, "input_reference.image_url", "type of this image"),
-            ({"input_reference": "gs://b/o.mp4"}, "input_reference.image_url", "type of this image"),
+            ({"input_reference": {"file_id": "f"}}, "input_reference", "send the image itself"),
+            ({"input_reference": {}}, "input_reference", "send the image itself"),
+            ({"input_reference": ""}, "input_reference", "send the image itself"),
+            ({"input_reference": "https://h/a.png"}, "input_reference.image_url", "does not load"),
+            ({"input_reference": "data:;base64,iVBO"}, "input_reference.image_url", "type is unknown"),
+            ({"input_reference": "gs://b/o"}, "input_reference.image_url", "type is unknown"),
+            ({"input_reference": "gs://b/o.mp4"}, "input_reference.image_url", "type is unknown"),
             ({"input_reference": "iVBO"}, "input_reference.image_url", "gs://"),
             ({"input_reference": 5}, "input_reference", "dictionary"),
         ],
@@ -238,7 +238,7 @@ class TestImages:
         image = {"bytesBase64Encoded": base64.b64encode(value).decode(), "mimeType": mime_type}
         assert written(request)["instances"] == [{"image": image}]
 
-    @pytest.mark.parametrize(("value", "about"), [(b"GIF", "type of this image"), (b"", "no data")])
+    @pytest.mark.parametrize(("value", "about"), [(b"GIF", "type is unknown"), (b"", "is empty")])
     def test_what_is_none(self, value: bytes, about: str) -> None:
         with pytest.raises(InvalidRequest, match=about):
             form(("model", b"m", ""), ("input_reference", value, '; filename="a"'))
@@ -443,7 +443,7 @@ class TestAnswers:
                 done(),
                 {
                     "status": "failed",
-                    "error": {"code": "no_video", "message": "No video was made, no reason told."},
+                    "error": {"code": "no_video", "message": "No video was made, and no reason was given."},
                 },
             ),
             (

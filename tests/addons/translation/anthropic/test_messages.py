@@ -159,14 +159,14 @@ class TestMedia:
     @pytest.mark.parametrize(
         ("media", "word"),
         [
-            (Media("image/png", uri="gs://b/o.png"), "Cloud Storage"),
-            (Media("application/pdf", uri="gs://b/o"), "Cloud Storage"),
+            (Media("image/png", uri="gs://b/o.png"), "not http:// or gs://"),
+            (Media("application/pdf", uri="gs://b/o"), "not http:// or gs://"),
             (Media("image/png", uri="http://h/a"), "https://"),
-            (Media("image/heic", data="AAAA"), "jpeg, png, gif"),
+            (Media("image/heic", data="AAAA"), "JPEG, PNG, GIF"),
             (Media("audio/wav", data="AAAA"), "audio/wav"),
-            (Media("video/mp4", uri="https://h/a"), "from a URL"),
-            (Media("text/plain", uri="https://h/a.txt"), "text inline"),
-            (Media("text/plain", data="IA=="), "no text"),
+            (Media("video/mp4", uri="https://h/a"), "by URL"),
+            (Media("text/plain", uri="https://h/a.txt"), "text files inline"),
+            (Media("text/plain", data="IA=="), "is empty"),
             (Media("text/plain", data="A"), "base64"),
         ],
     )

@@ -391,7 +391,7 @@ def why_not(chat: Json, model: str) -> str | None:
     return None
 
 
-CANNOT = re.compile("Claude|this model|no text|nothing in the messages")
+CANNOT = re.compile("Claude|this model|text file is empty|messages are empty")
 
 
 @settings(max_examples=150)
