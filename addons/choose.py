@@ -5,13 +5,13 @@ from mitmproxy import http
 from addons.addressing import reverse_target
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
-from addons.exchange import State
+from addons.exchange import Progress
 from addons.exchange import fails_closed
 from addons.route import check_recipient
 from addons.route import pass_on
 from addons.translation import conversions
 from addons.translation import videos
-from addons.translation.publishers import bare
+from addons.translation.publishers import without_publisher
 from addons.upstream import content_of
 
 
@@ -32,11 +32,11 @@ class Choose:
         if service.provider == "openai" or service.rewrites:
             exchange.choose(service.name, service)
             return
-        exchange.move(State.ASKED)
+        exchange.move(Progress.ASKED)
         pass_on(request, exchange, named)
         check_recipient(flow, exchange, named)
         if exchange.goes_on:
-            exchange.go_to(request.host, request.path)
+            exchange.note_upstream(request.host, request.path)
 
 
 def _model_in(request: http.Request, exchange: Exchange) -> str | None:
@@ -48,4 +48,4 @@ def _model_in(request: http.Request, exchange: Exchange) -> str | None:
     if (rest := target.fields.get("openai", "")).startswith("videos/"):
         return videos.model_in(rest.split("/")[1])
     model = exchange.call.model or conversions.model_in(request.headers.get("content-type", ""), content_of(request))
-    return bare(gateway.named(model)) if model else None
+    return without_publisher(gateway.named(model)) if model else None

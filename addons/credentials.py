@@ -80,7 +80,7 @@ class Credentials:
             # The client then gets the 401.
             logger.warning("vertex-tap: a call that got 401 could not be repeated (%s)", type(e).__name__)
             return
-        exchange.send(again.answered(answer, is_repetition=True))
+        exchange.add_attempt(again.answered(answer, is_repetition=True))
         flow.response.status_code, flow.response.reason = answer.status_code, answer.reason
         flow.response.headers = answer.headers
 

@@ -65,13 +65,13 @@ def dispatch(flow: http.HTTPFlow, exchange: Exchange, service: Service, renew: R
     if is_vertex and not may_have_credentials(flow, settings):
         exchange.refuse(flow, refusal(502, NOT_TRUSTED), ErrorType.NO_CREDENTIALS)
         return
-    exchange.go_to(request.host, request.path)
+    exchange.note_upstream(request.host, request.path)
     # For an OpenAI service, its base URL replaces the leading `/v1`.
     path = (root if is_vertex else "/v1/") + first.resource.partition("?")[0]
     target = parse(first.method, path, service.provider)
     ordered = asked(target, first.content_type, first.body).usage_raw if target else None
     is_other = bool(plan.conversion) or is_vertex
-    exchange.send_rewritten(Attempt(target, first.method), is_other=is_other, ordered=ordered)
+    exchange.note_rewritten(Attempt(target, first.method), is_other=is_other, ordered=ordered)
     if plan.model:
         exchange.learn(model=plan.model.name, publisher=plan.model.publisher)
     if target:
@@ -81,7 +81,7 @@ def dispatch(flow: http.HTTPFlow, exchange: Exchange, service: Service, renew: R
         read = functools.partial(read_answer, target, first.method, exchange.call.model)
 
         def note(started_at: int, answer: http.Response, reading: Reading | None) -> None:
-            exchange.send(Attempt(target, first.method, started_at=started_at).answered(answer, reading))
+            exchange.add_attempt(Attempt(target, first.method, started_at=started_at).answered(answer, reading))
 
         exchange.together = Together(copies, renew, read, note)
 
@@ -123,7 +123,7 @@ async def next_pages(flow: http.HTTPFlow, exchange: Exchange, documents: list[ob
     async def ask(request: http.Request) -> http.Response:
         attempt = Attempt(exchange.attempts[0].target, request.method)
         page = await send(request)
-        exchange.send(attempt.answered(page))
+        exchange.add_attempt(attempt.answered(page))
         return page
 
     while sending := plan.next_page(documents[-1]):

@@ -44,7 +44,7 @@ from metering.usage.formats import usage_of
 logger = logging.getLogger(__name__)
 
 
-class State(Enum):
+class Progress(Enum):
     """How far a call has come. `MOVES` lists the permitted changes."""
 
     ASKED = "asked"
@@ -65,17 +65,21 @@ class State(Enum):
     """The ledger row says how the call has ended."""
 
 
-MOVES: dict[State, frozenset[State]] = {
-    State.ASKED: frozenset({State.AWAITS_BODY, State.SENT, State.REFUSED, State.ANSWERED, State.SETTLED}),
-    State.AWAITS_BODY: frozenset({State.ASKED, State.SENT, State.REFUSED, State.ANSWERED, State.SETTLED}),
-    State.SENT: frozenset({State.STREAMED, State.HELD, State.ANSWERED, State.SETTLED}),
-    State.STREAMED: frozenset({State.HELD, State.SETTLED}),
-    State.HELD: frozenset({State.STREAMED, State.SETTLED}),
-    State.REFUSED: frozenset({State.SETTLED}),
-    State.ANSWERED: frozenset({State.SETTLED}),
-    State.SETTLED: frozenset(),
+MOVES: dict[Progress, frozenset[Progress]] = {
+    Progress.ASKED: frozenset(
+        {Progress.AWAITS_BODY, Progress.SENT, Progress.REFUSED, Progress.ANSWERED, Progress.SETTLED}
+    ),
+    Progress.AWAITS_BODY: frozenset(
+        {Progress.ASKED, Progress.SENT, Progress.REFUSED, Progress.ANSWERED, Progress.SETTLED}
+    ),
+    Progress.SENT: frozenset({Progress.STREAMED, Progress.HELD, Progress.ANSWERED, Progress.SETTLED}),
+    Progress.STREAMED: frozenset({Progress.HELD, Progress.SETTLED}),
+    Progress.HELD: frozenset({Progress.STREAMED, Progress.SETTLED}),
+    Progress.REFUSED: frozenset({Progress.SETTLED}),
+    Progress.ANSWERED: frozenset({Progress.SETTLED}),
+    Progress.SETTLED: frozenset(),
 }
-"""State -> the states that may follow it. Staying in a state is always allowed."""
+"""Progress -> the states that may follow it. Staying in a state is always allowed."""
 
 
 @dataclass(slots=True, eq=False)
@@ -126,7 +130,7 @@ class Exchange:
     """What tells this client from others, such as its API key. A secret: only its fingerprint is stored."""
     configuration: Configuration
     """The configuration when the call came. It holds until the call ends, even if another one is read meanwhile."""
-    state: State = State.ASKED
+    state: Progress = Progress.ASKED
     service: Service | None = None
     """The configured service that answers; None until it is chosen, and for OpenAI calls that only pass through."""
     token: str | None = None
@@ -174,34 +178,34 @@ class Exchange:
         """Record the name of what answers, and the service if it adds credentials or converts the call."""
         self.call.service, self.service = name, service
 
-    # State
+    # Progress
 
     @property
     def awaits_body(self) -> bool:
         """Whether nothing can be sent before the request body is complete."""
-        return self.state is State.AWAITS_BODY
+        return self.state is Progress.AWAITS_BODY
 
     @property
     def goes_on(self) -> bool:
         """Whether the request will be sent as it came, and has not been sent yet."""
-        return self.state is State.ASKED
+        return self.state is Progress.ASKED
 
     @property
     def is_held(self) -> bool:
         """Whether the response is kept until it is complete."""
-        return self.state is State.HELD
+        return self.state is Progress.HELD
 
     @property
     def is_refused(self) -> bool:
         """Whether the proxy has answered with an error. False again once the row is settled."""
-        return self.state is State.REFUSED
+        return self.state is Progress.REFUSED
 
     @property
     def is_over(self) -> bool:
         """Whether the call has its answer already, so that nothing may be sent upstream."""
-        return self.state in (State.REFUSED, State.ANSWERED, State.SETTLED)
+        return self.state in (Progress.REFUSED, Progress.ANSWERED, Progress.SETTLED)
 
-    def move(self, state: State) -> None:
+    def move(self, state: Progress) -> None:
         """Change the state. Fails an assertion if `MOVES` does not allow it."""
         if state is not self.state:
             assert state in MOVES[self.state], f"a call that is {self.state.value} cannot become {state.value}"
@@ -218,40 +222,40 @@ class Exchange:
         else:
             flow.response = error_response(failure.status, failure.message)
         self.refused_as = error_type
-        self.move(State.REFUSED)
+        self.move(Progress.REFUSED)
 
     def refuse_unanswered(self) -> None:
         """Record that mitmproxy answers with an error: the request is malformed, or our own response could not be
         sent."""
         self.refused_as = self.refused_as or ErrorType.BAD_REQUEST
         if not self.is_over:
-            self.move(State.REFUSED)
+            self.move(Progress.REFUSED)
 
     def answer(self) -> None:
         """Record that the call is answered without an upstream, and drop what was recorded about one."""
         self.attempts.clear()
         self.call.attempts, self.call.upstream_host, self.call.upstream_path = 0, None, None
-        self.move(State.ANSWERED)
+        self.move(Progress.ANSWERED)
 
-    def send_on(self, method: str) -> None:
+    def note_sent(self, method: str) -> None:
         """Record that the client's request is sent upstream as it is."""
-        self.send(Attempt(self.target, method))
+        self.add_attempt(Attempt(self.target, method))
 
-    def send_rewritten(self, attempt: Attempt, *, is_other: bool, ordered: dict[str, object] | None = None) -> None:
+    def note_rewritten(self, attempt: Attempt, *, is_other: bool, ordered: dict[str, object] | None = None) -> None:
         """Record that the converted request is sent.
 
         `is_other` is whether it differs from what the client has sent. `ordered` is the quantity that its body asks
         for, such as `{"sampleCount": 2}`; it becomes `usage_raw`.
         """
         self.call.rewritten, self.call.usage_raw = is_other, ordered
-        self.send(attempt)
+        self.add_attempt(attempt)
 
-    def send(self, attempt: Attempt) -> None:
+    def add_attempt(self, attempt: Attempt) -> None:
         """Record a request that is sent, or one that has been answered."""
         self.attempts.append(attempt)
         self.call.attempts = len(self.attempts)
-        if self.state in (State.ASKED, State.AWAITS_BODY):
-            self.move(State.SENT)
+        if self.state in (Progress.ASKED, Progress.AWAITS_BODY):
+            self.move(Progress.SENT)
 
     @property
     def repeated(self) -> http.Response | None:
@@ -265,7 +269,7 @@ class Exchange:
 
     # The ledger row
 
-    def go_to(self, host: str, path: str) -> None:
+    def note_upstream(self, host: str, path: str) -> None:
         """Record which host and path the request goes to; the query is dropped."""
         self.call.upstream_host, self.call.upstream_path = host, path.partition("?")[0]
 
@@ -332,7 +336,7 @@ def fails_closed(hook: Hook) -> Hook:
             logger.error("vertex-tap: a call was not sent (%s in %s)", type(e).__name__, hook.__qualname__)
             failure = Failure(500, "The proxy could not send this call on.", "INTERNAL")
             exchange = addon.exchanges.get(flow)
-            if exchange and State.REFUSED in MOVES[exchange.state]:
+            if exchange and Progress.REFUSED in MOVES[exchange.state]:
                 exchange.refuse(flow, failure, None)
             elif not flow.response:
                 flow.response = error_response(failure.status, failure.message)

@@ -147,7 +147,7 @@ def _shown_request(request: http.Request) -> http.Request:
 
 
 def _shown_response(response: http.Response) -> http.Response:
-    return _copy(response, reason=reason_of(response.status_code).encode())
+    return _copy(response, reason=phrase_of(response.status_code).encode())
 
 
 Message = TypeVar("Message", bound=http.Message)
@@ -205,7 +205,7 @@ def redact_error(flow: http.HTTPFlow | tcp.TCPFlow | udp.UDPFlow) -> None:
         flow.error.msg = redacted(flow.error.msg)
 
 
-def reason_of(status: int) -> str:
+def phrase_of(status: int) -> str:
     """The reason phrase of an HTTP status, such as `Not Found`; empty for an unknown status."""
     return HTTPStatus(status).phrase if status in _STATUSES else ""
 

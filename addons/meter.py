@@ -7,12 +7,12 @@ from mitmproxy import http
 
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
-from addons.exchange import State
+from addons.exchange import Progress
 from addons.exchange import harmless
 from addons.metered import Metered
 from addons.recorder import Recorder
 from addons.tap import Tap
-from addons.upstream import Unhurried
+from addons.upstream import OffLoop
 from addons.upstream import content_of
 from metering.call import ErrorType
 from metering.outcome import Ending
@@ -36,7 +36,7 @@ class Meter:
     def __init__(self, exchanges: Exchanges, recorder: Recorder) -> None:
         self._exchanges = exchanges
         self._recorder = recorder
-        self._unhurried = Unhurried()
+        self._off_loop = OffLoop()
 
     @harmless
     def requestheaders(self, flow: http.HTTPFlow) -> None:
@@ -54,7 +54,7 @@ class Meter:
         exchange.metered.take_request(request.timestamp_end or time.time(), None if body is None else len(body))
         is_wanted = not exchange.is_refused or exchange.refused_as == ErrorType.NO_CREDENTIALS
         if body and exchange.target and exchange.needs_body and is_wanted:
-            exchange.take_body(await self._unhurried(len(body), _asked, exchange.target, request))
+            exchange.take_body(await self._off_loop(len(body), _asked, exchange.target, request))
 
     @harmless
     def responseheaders(self, flow: http.HTTPFlow) -> None:
@@ -85,7 +85,7 @@ class Meter:
         call.streamed = tap.event_stream or (in_array and response.status_code < 400)
         if not exchange.repeated:
             response.stream = tap
-            exchange.move(State.STREAMED)
+            exchange.move(Progress.STREAMED)
 
     @harmless
     async def response(self, flow: http.HTTPFlow) -> None:
@@ -93,7 +93,7 @@ class Meter:
         if not exchange or not response or flow.websocket:
             return
         metered = exchange.metered
-        if exchange.state in (State.ANSWERED, State.REFUSED):
+        if exchange.state in (Progress.ANSWERED, Progress.REFUSED):
             metered.take_answer_of_ours(response.status_code, len(response.raw_content or b""))
             is_refused = exchange.is_refused
             self._recorder.settle(exchange, Ending.REFUSED if is_refused else Ending.COMPLETE)
@@ -101,7 +101,7 @@ class Meter:
             if not tap.complete:
                 # The response was not streamed: it was held, or has no body.
                 content = response.raw_content or b""
-                await self._unhurried(len(content), tap.take, content)
+                await self._off_loop(len(content), tap.take, content)
                 tap.end()
             if _is_grpc(response):
                 self._take_grpc_status(exchange, metered, response)

@@ -77,7 +77,7 @@ class Metered:
     def _usage(self) -> Usage:
         return self.tap.usage if self.tap else self.usage
 
-    def let_go(self) -> None:
+    def mark_released(self) -> None:
         """Note that the request goes upstream now."""
         self.released, self.released_at = time.perf_counter_ns(), time.time()
 

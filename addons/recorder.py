@@ -18,7 +18,7 @@ from mitmproxy.proxy import server_hooks
 
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
-from addons.exchange import State
+from addons.exchange import Progress
 from addons.exchange import harmless
 from addons.layers import CRASHED
 from addons.layers import too_slow
@@ -86,7 +86,7 @@ class Recorder:
             return
         if not exchange.is_over:
             self._open(flow, exchange)
-        exchange.metered.let_go()
+        exchange.metered.mark_released()
 
     @harmless
     def server_connect_error(self, data: server_hooks.ServerConnectionHookData) -> None:
@@ -188,7 +188,7 @@ class Recorder:
     def _open(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """Commit the open row, before the request goes upstream."""
         if not exchange.attempts:
-            exchange.send_on(flow.request.method)
+            exchange.note_sent(flow.request.method)
         self.commit(exchange)
 
     def _write(self, exchange: Exchange, settlement: Settlement | None = None) -> None:
@@ -200,7 +200,7 @@ class Recorder:
 
     def _end(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         self._under_way.pop(flow, None)
-        exchange.move(State.SETTLED)
+        exchange.move(Progress.SETTLED)
         if not exchange.last_words:
             # Consoles keep flows, and the call's data must not be kept with them.
             self._exchanges.pop(flow, None)

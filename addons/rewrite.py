@@ -13,7 +13,7 @@ from addons.dispatch import Renew
 from addons.dispatch import dispatch
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
-from addons.exchange import State
+from addons.exchange import Progress
 from addons.exchange import fails_closed
 from addons.recorder import Recorder
 from addons.rewritten import Stream
@@ -29,7 +29,7 @@ from addons.translation.errors import InvalidRequest
 from addons.translation.errors import code_of
 from addons.translation.plan import ClientRequest
 from addons.translation.plan import Plan
-from addons.upstream import Unhurried
+from addons.upstream import OffLoop
 from metering.budget import TooMuchWork
 from metering.call import ErrorType
 from metering.decoding import DecodingError
@@ -49,7 +49,7 @@ class Rewrite:
         self.exchanges = exchanges
         self._credentials = credentials
         self._recorder = recorder
-        self._unhurried = Unhurried()
+        self._off_loop = OffLoop()
 
     @fails_closed
     async def request(self, flow: http.HTTPFlow) -> None:
@@ -60,7 +60,7 @@ class Rewrite:
         assert service
         try:
             size = len(flow.request.raw_content or b"")
-            plan = exchange.plan = await self._unhurried(size, lambda: self._plan(flow.request, exchange, service))
+            plan = exchange.plan = await self._off_loop(size, lambda: self._plan(flow.request, exchange, service))
             if flow.error or exchange.is_over:
                 # The client has disconnected.
                 return
@@ -84,7 +84,7 @@ class Rewrite:
             return
         # Hold the response by default, as its status may still change.
         response.stream = False
-        exchange.move(State.HELD)
+        exchange.move(Progress.HELD)
         if is_well and is_stream(response) and conversion and conversion.streams and isinstance(tap, Tap):
             failed = functools.partial(self._recorder.correct, exchange, response.status_code)
             stream = Stream(tap, conversion, failed)
@@ -92,7 +92,7 @@ class Rewrite:
             if flow.request.http_version == "HTTP/1.1":
                 response.headers["transfer-encoding"] = "chunked"
             response.stream = stream
-            exchange.move(State.STREAMED)
+            exchange.move(Progress.STREAMED)
         elif exchange.together:
             if not is_well:
                 exchange.together.stop()
@@ -105,7 +105,7 @@ class Rewrite:
             return
         assert exchange.service
         renew = self._renewing(exchange.service)
-        told = await rewrite_answer(flow, exchange, response, self._unhurried, renew)
+        told = await rewrite_answer(flow, exchange, response, self._off_loop, renew)
         self._recorder.end_held(flow, told)
 
     def error(self, flow: http.HTTPFlow) -> None:

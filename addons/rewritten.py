@@ -11,7 +11,7 @@ from addons.dispatch import UNREADABLE
 from addons.dispatch import Renew
 from addons.dispatch import next_pages
 from addons.exchange import Exchange
-from addons.faces import reason_of
+from addons.faces import phrase_of
 from addons.metered import Told
 from addons.tap import Tap
 from addons.translation.conversation import to_bytes
@@ -23,7 +23,7 @@ from addons.translation.errors import refusal
 from addons.translation.plan import AnswerBody
 from addons.translation.plan import Conversion
 from addons.translation.plan import Plan
-from addons.upstream import Unhurried
+from addons.upstream import OffLoop
 from addons.upstream import content_of
 from addons.upstream import document_of
 from addons.upstream import header_name
@@ -61,12 +61,12 @@ def answer_of_ours(exchange: Exchange) -> http.Response | Failure:
 
 
 async def rewrite_answer(
-    flow: http.HTTPFlow, exchange: Exchange, response: http.Response, unhurried: Unhurried, renew: Renew
+    flow: http.HTTPFlow, exchange: Exchange, response: http.Response, off_loop: OffLoop, renew: Renew
 ) -> Told | None:
     """Put the client's answer in place of the upstream's, which is here whole. Gives back what the client is told
     where that is not what the upstream has answered."""
     try:
-        return await _rewrite_answer(flow, exchange, response, unhurried, renew)
+        return await _rewrite_answer(flow, exchange, response, off_loop, renew)
     except Exception as e:
         logger.error("vertex-tap: an answer could not be rewritten (%s)", type(e).__name__)
         _tell(response, exchange, UNREADABLE)
@@ -74,13 +74,13 @@ async def rewrite_answer(
 
 
 async def _rewrite_answer(
-    flow: http.HTTPFlow, exchange: Exchange, response: http.Response, unhurried: Unhurried, renew: Renew
+    flow: http.HTTPFlow, exchange: Exchange, response: http.Response, off_loop: OffLoop, renew: Renew
 ) -> Told | None:
     plan, beside = exchange.plan, exchange.together.answers if exchange.together else []
     assert plan
     answers = [response, *(answer for answer in beside if isinstance(answer, http.Response))]
     size = sum(len(answer.raw_content or b"") for answer in answers)
-    documents = await unhurried(size, lambda: [document_of(answer) for answer in answers])
+    documents = await off_loop(size, lambda: [document_of(answer) for answer in answers])
     failed = next((answer for answer in answers if answer.status_code >= 400), None)
     failure = None
     if failed:
@@ -96,7 +96,7 @@ async def _rewrite_answer(
     if failure and plan.spare:
         plan.notes.dropped.append(plan.spare)
         documents = []
-    told = await _convert(exchange, response, documents, size, unhurried)
+    told = await _convert(exchange, response, documents, size, off_loop)
     return told or (Told(200, None) if failure else None)
 
 
@@ -117,7 +117,7 @@ def _tell_failure(
 
 
 async def _convert(
-    exchange: Exchange, response: http.Response, documents: list[object], size: int, unhurried: Unhurried
+    exchange: Exchange, response: http.Response, documents: list[object], size: int, off_loop: OffLoop
 ) -> Told | None:
     assert exchange.plan
     assert exchange.plan.conversion
@@ -130,12 +130,12 @@ async def _convert(
     if not all(isinstance(document, dict) for document in documents):
         _tell(response, exchange, UNREADABLE)
         return BROKE
-    written = await unhurried(size, lambda: _written(conversion, documents))
+    written = await off_loop(size, lambda: _written(conversion, documents))
     if isinstance(written, Failure):
         _tell(response, exchange, written)
         return Told(written.status, ErrorType.BAD_REQUEST) if written.status < 500 else BROKE
     take_headers(response, exchange, plan, written.mime_type)
-    response.status_code, response.reason = 200, reason_of(200)
+    response.status_code, response.reason = 200, phrase_of(200)
     response.content = written.data
     return None
 
@@ -147,7 +147,7 @@ def _tell(response: http.Response, exchange: Exchange, failure: Failure) -> None
     take_headers(response, exchange, exchange.plan, "application/json")
     if failure.retry_after is not None and retry_after is None:
         response.headers["retry-after"] = str(failure.retry_after)
-    response.status_code, response.reason = failure.status, reason_of(failure.status)
+    response.status_code, response.reason = failure.status, phrase_of(failure.status)
     response.content = to_bytes(openai_error(failure) if exchange.speaks_openai else google_error(failure))
 
 

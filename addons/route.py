@@ -21,7 +21,7 @@ from addons.configuration.values import Endpoint
 from addons.exchange import LIKE_OPENAI
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
-from addons.exchange import State
+from addons.exchange import Progress
 from addons.exchange import fails_closed
 from addons.translation.errors import Failure
 from addons.translation.errors import InvalidRequest
@@ -76,7 +76,7 @@ class Route:
                 return
             check_recipient(flow, exchange, named)
         if exchange.goes_on:
-            exchange.go_to(flow.request.host, flow.request.path)
+            exchange.note_upstream(flow.request.host, flow.request.path)
 
     def _send_on(self, request: http.Request, exchange: Exchange, named: Endpoint) -> None:
         """Redirect a call, or let it wait for its body.
@@ -128,7 +128,7 @@ class Route:
     def _wait_for_body(self, request: http.Request, exchange: Exchange) -> None:
         """Point the request at a placeholder host until its body decides where it goes, so that it cannot be sent
         early."""
-        exchange.move(State.AWAITS_BODY)
+        exchange.move(Progress.AWAITS_BODY)
         go_to(request, NOWHERE, exchange.path + query_of(request))
 
     def _to_vertex(

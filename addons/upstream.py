@@ -64,7 +64,7 @@ async def in_thread(function: Callable[A, R], *args: A.args, **kwargs: A.kwargs)
     return await future
 
 
-class Unhurried:
+class OffLoop:
     """Runs a function directly, or in a thread if it has much to read. Only one such thread runs at a time, as each of
     them slows down the event loop."""
 

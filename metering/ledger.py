@@ -249,7 +249,9 @@ class Ledger:
                 if found is not Found.ELSEWHERE:
                     self._missing += recent + self._recent
             logger.warning(
-                "vertex-tap: the ledger %s %s; rows go to the file that is there now", self.path, FOUND[found]
+                "vertex-tap: the ledger %s %s while in use; rows go to the file that is there now",
+                self.path,
+                FOUND[found],
             )
             self._identity.leave(left, found, self.instance)
         check(self.path)
@@ -286,9 +288,9 @@ class Ledger:
 
 
 FOUND = {
-    Found.ELSEWHERE: "was deleted, moved or replaced while in use",
-    Found.OVERWRITTEN: "was overwritten while in use",
-    Found.WITHOUT_LOG: "lost its write-ahead log while in use",
+    Found.ELSEWHERE: "was deleted, moved or replaced",
+    Found.OVERWRITTEN: "was overwritten",
+    Found.WITHOUT_LOG: "lost its write-ahead log",
 }
 
 

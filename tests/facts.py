@@ -265,7 +265,7 @@ def import_what_stays(module: str, tests: list[list[str]], sources: dict[str, So
         warnings.simplefilter("ignore")
         for name in sorted(needed - reaching):
             is_test = name.rpartition(".")[2].startswith(("test_", "conftest"))
-            is_ours = name.split(".")[0] in ("addons", "metering", "tests")
+            is_ours = name.split(".")[0] in ("addons", "metering", "tests", "vertex_tap")
             if not is_ours or (name in sources and not is_test):
                 with suppress(ImportError):
                     importlib.import_module(name)

@@ -122,7 +122,6 @@ class ErrorWords(NamedTuple):
 
 
 ERRORS = {
-    400: ErrorWords("invalid_request_error", None),
     401: ErrorWords("authentication_error", "invalid_api_key"),
     403: ErrorWords("permission_error", "permission_denied"),
     404: ErrorWords("invalid_request_error", "model_not_found"),
@@ -134,7 +133,8 @@ ERRORS = {
     503: ErrorWords("server_error", "service_unavailable"),
     504: ErrorWords("server_error", "timeout"),
 }
-"""HTTP status -> OpenAI's `type` and `code`. A code of None: the failure's own code is used, in lower case."""
+"""HTTP status -> OpenAI's `type` and `code`. With any other status, such as 400, the code is the failure's own in lower
+case."""
 _TOO_LONG = re.compile(r"(?i)token count.*exceeds|exceeds the maximum number of tokens|(?:input|prompt).*too long")
 
 

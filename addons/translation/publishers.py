@@ -51,7 +51,7 @@ class ServedModel(NamedTuple):
         return f"publishers/{self.publisher or 'google'}/models/{self.name}:{action}"
 
 
-def bare(text: str) -> str:
+def without_publisher(text: str) -> str:
     """A model's name without the prefixes that other gateways put before names of Google's models."""
     while prefix := next((prefix for prefix in PREFIXES if text.startswith(prefix)), None):
         text = text.removeprefix(prefix)
@@ -61,7 +61,7 @@ def bare(text: str) -> str:
 def model_of(text: str) -> ServedModel:
     """The model that an OpenAI client names with `text`, such as `meta/llama-4-scout-maas`. Raises InvalidRequest if it
     cannot be a segment of a path."""
-    name = bare(text)
+    name = without_publisher(text)
     publisher, slash, rest = name.removeprefix("publishers/").replace("/models/", "/").partition("/")
     if slash and publisher == "endpoints" and rest.isdecimal() and rest.isascii():
         return ServedModel(rest)

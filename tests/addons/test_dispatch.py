@@ -12,7 +12,7 @@ from addons.configuration.settings import read
 from addons.configuration.values import endpoint
 from addons.dispatch import dispatch
 from addons.exchange import Exchange
-from addons.exchange import State
+from addons.exchange import Progress
 from addons.translation import conversions
 from addons.translation.errors import InvalidRequest
 from addons.translation.plan import ClientRequest
@@ -47,7 +47,7 @@ def dispatched(
     path = "/v1/chat/completions"
     configuration = read(DEFAULTS | {"usage_db": str(folder / "usage.db")}, [])
     exchange = Exchange(
-        Call(started_at=0), parse("POST", path), "", path, None, configuration, State.AWAITS_BODY, plan=plan
+        Call(started_at=0), parse("POST", path), "", path, None, configuration, Progress.AWAITS_BODY, plan=plan
     )
     dispatch(flow, exchange, service, never)
     return flow, exchange
@@ -75,7 +75,7 @@ def test_a_chat_goes_to_vertex(tmp_path: Path) -> None:
         "content-type": "application/json",
     }
     assert request.json()["contents"] == [{"role": "user", "parts": [{"text": "Hi"}]}]
-    assert (exchange.state, call.attempts, call.rewritten) == (State.SENT, 1, True)
+    assert (exchange.state, call.attempts, call.rewritten) == (Progress.SENT, 1, True)
     assert (call.upstream_host, call.upstream_path) == ("us-east1-aiplatform.googleapis.com", path)
     assert (call.model, call.publisher) == ("gemini-2.5-flash", "google")
     assert (call.project, call.location) == ("my-project", "us-east1")
@@ -101,7 +101,7 @@ def test_ours_are_not_for_other_hosts(tmp_path: Path) -> None:
         plan_of("chat/completions", CHAT), VERTEX, tmp_path, mode="reverse:http://aiplatform.googleapis.com"
     )
     assert flow.response
-    assert (flow.response.status_code, exchange.state, exchange.refused_as) == (502, State.REFUSED, "no_credentials")
+    assert (flow.response.status_code, exchange.state, exchange.refused_as) == (502, Progress.REFUSED, "no_credentials")
     assert exchange.attempts == []
 
 

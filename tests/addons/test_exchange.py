@@ -10,7 +10,7 @@ from addons.configuration.settings import read
 from addons.exchange import MOVES
 from addons.exchange import Attempt
 from addons.exchange import Exchange
-from addons.exchange import State
+from addons.exchange import Progress
 from addons.exchange import error_response
 from addons.exchange import fails_closed
 from addons.exchange import harmless
@@ -27,16 +27,16 @@ def exchange(path: str = "/v1/chat/completions") -> Exchange:
     return Exchange(Call(started_at=0), parse("POST", path), "", path, None, CONFIGURATION)
 
 
-def in_state(state: State) -> Exchange:
+def in_state(state: Progress) -> Exchange:
     one = exchange()
     one.state = state
     return one
 
 
-@pytest.mark.parametrize("state", State)
-def test_moves(state: State) -> None:
+@pytest.mark.parametrize("state", Progress)
+def test_moves(state: Progress) -> None:
     """Every state can be stayed in; what is settled stays so."""
-    for other in State:
+    for other in Progress:
         one = in_state(state)
         if other in MOVES[state] or other is state:
             one.move(other)
@@ -45,11 +45,11 @@ def test_moves(state: State) -> None:
             with pytest.raises(AssertionError, match="cannot become"):
                 one.move(other)
             assert one.state is state
-    assert state is State.SETTLED or State.SETTLED in MOVES[state]
+    assert state is Progress.SETTLED or Progress.SETTLED in MOVES[state]
 
 
-@pytest.mark.parametrize("state", [State.SENT, State.STREAMED, State.HELD, State.SETTLED])
-def test_what_has_been_sent_cannot_be_refused(state: State) -> None:
+@pytest.mark.parametrize("state", [Progress.SENT, Progress.STREAMED, Progress.HELD, Progress.SETTLED])
+def test_what_has_been_sent_cannot_be_refused(state: Progress) -> None:
     one = in_state(state)
     with pytest.raises(AssertionError, match="cannot become refused"):
         one.refuse(tflow.tflow(), Failure(400, "No.", "INVALID_ARGUMENT"), None)
@@ -78,11 +78,11 @@ def test_an_error_is_told_in_the_clients_words(path: str, error: dict[str, Any])
     one.refuse(flow, Failure(400, "No.", "INVALID_ARGUMENT"), "bad_request", "n")
     assert flow.response
     assert (flow.response.status_code, flow.response.json()["error"]) == (400, error)
-    assert (one.state, one.refused_as) == (State.REFUSED, "bad_request")
+    assert (one.state, one.refused_as) == (Progress.REFUSED, "bad_request")
 
 
-@pytest.mark.parametrize("state", [State.ASKED, State.AWAITS_BODY, State.REFUSED, State.ANSWERED])
-def test_what_mitmproxy_refuses(state: State) -> None:
+@pytest.mark.parametrize("state", [Progress.ASKED, Progress.AWAITS_BODY, Progress.REFUSED, Progress.ANSWERED])
+def test_what_mitmproxy_refuses(state: Progress) -> None:
     one = in_state(state)
     one.refuse_unanswered()
     assert one.is_over
@@ -91,18 +91,18 @@ def test_what_mitmproxy_refuses(state: State) -> None:
 
 def test_attempts_are_counted() -> None:
     one = exchange()
-    one.go_to("example.com", "/v1/x?key=secret")
-    one.send_on("POST")
+    one.note_upstream("example.com", "/v1/x?key=secret")
+    one.note_sent("POST")
     first, again, other = one.attempts[0], http.Response.make(200), http.Response.make(201)
-    assert (one.state, first.target, first.answer, one.call.attempts) == (State.SENT, one.target, None, 1)
+    assert (one.state, first.target, first.answer, one.call.attempts) == (Progress.SENT, one.target, None, 1)
     assert (one.call.upstream_host, one.call.upstream_path) == ("example.com", "/v1/x")
-    one.send(Attempt(first.target, "POST", again, is_repetition=True))
-    one.send(Attempt(first.target, "POST", other))
+    one.add_attempt(Attempt(first.target, "POST", again, is_repetition=True))
+    one.add_attempt(Attempt(first.target, "POST", other))
     assert one.call.attempts == 3
     assert one.repeated is again
     assert [attempt.answer for attempt in one.others] == [other]
     one.answer()
-    assert (one.state, one.call.attempts, one.call.upstream_host) == (State.ANSWERED, 0, None)
+    assert (one.state, one.call.attempts, one.call.upstream_host) == (Progress.ANSWERED, 0, None)
 
 
 def test_what_is_certain_replaces_what_was_supposed() -> None:
@@ -181,7 +181,7 @@ def test_a_hook_that_fails_closed(hook: str, is_known: bool, caplog: pytest.LogC
 
 def test_a_hook_that_fails_when_a_call_was_noted_as_sent() -> None:
     broken, flow = Broken(), tflow.tflow()
-    broken.exchanges[flow] = in_state(State.SENT)
+    broken.exchanges[flow] = in_state(Progress.SENT)
     broken.requestheaders(flow)
     assert flow.response
     assert flow.response.status_code == 500

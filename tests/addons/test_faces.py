@@ -7,7 +7,7 @@ from addons.faces import LONGEST_PATH
 from addons.faces import LONGEST_VALUE
 from addons.faces import MOST_FIELDS
 from addons.faces import _put_sent
-from addons.faces import reason_of
+from addons.faces import phrase_of
 from addons.faces import show
 
 
@@ -82,4 +82,4 @@ def test_errors() -> None:
 
 
 def test_reasons() -> None:
-    assert (reason_of(404), reason_of(799)) == ("Not Found", "")
+    assert (phrase_of(404), phrase_of(799)) == ("Not Found", "")

@@ -22,7 +22,7 @@ from addons.configuration.settings import OPTIONS
 from addons.configuration.settings import read
 from addons.exchange import Attempt
 from addons.exchange import Exchange
-from addons.exchange import State
+from addons.exchange import Progress
 from addons.meter import Meter
 from addons.metered import Told
 from addons.metered import read_answer
@@ -62,21 +62,21 @@ class Held:
         classify.requestheaders(flow)
         self.exchanges = classify.exchanges
         self.exchange: Exchange = classify.exchanges[flow]
-        self.exchange.move(State.AWAITS_BODY)
+        self.exchange.move(Progress.AWAITS_BODY)
         meter.requestheaders(flow)
         self.recorder.requestheaders(flow)
         asyncio.run(meter.request(flow))
-        self.exchange.send_rewritten(Attempt(self.ASKED, "POST"), is_other=True)
+        self.exchange.note_rewritten(Attempt(self.ASKED, "POST"), is_other=True)
         self.recorder.request(flow)
         flow.response = response
         # An upstream's: its head is here, its body not yet.
         response.timestamp_end = None
         meter.responseheaders(flow)
         response.stream = False
-        self.exchange.move(State.HELD)
+        self.exchange.move(Progress.HELD)
         for other in others:
             reading = read_answer(self.ASKED, "POST", None, other)
-            self.exchange.send(Attempt(self.ASKED, "POST").answered(other, reading))
+            self.exchange.add_attempt(Attempt(self.ASKED, "POST").answered(other, reading))
         asyncio.run(meter.response(flow))
         self.recorder.response(flow)
 
@@ -167,7 +167,7 @@ class TestHeld:
         held = Held(ledger, answer())
         first = held.exchange.attempts[0]
         again = Attempt(first.target, first.method).answered(answer(), is_repetition=True)
-        held.exchange.send(again)
+        held.exchange.add_attempt(again)
         held.recorder.end_held(held.flow, None)
         held.recorder.close()
         with closing(open_for_reading(ledger)) as db:
@@ -247,7 +247,7 @@ def test_another_addon_streams_the_request(tmp_path: Path) -> None:
 
 def test_a_row_that_nothing_else_has_settled(tmp_path: Path) -> None:
     held = Held(tmp_path / "held.db", answer())
-    held.exchange.move(State.STREAMED)
+    held.exchange.move(Progress.STREAMED)
     assert held.exchange.metered
     held.exchange.metered.settled_at = None
     held.recorder.response(held.flow)

@@ -15,7 +15,7 @@ from addons.configuration.settings import read
 from addons.credentials import Credentials
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
-from addons.exchange import State
+from addons.exchange import Progress
 from addons.options import Options
 from addons.recorder import Recorder
 from addons.rewrite import MOST_CONTAINERS
@@ -90,13 +90,13 @@ def test_a_client_that_has_gone_while_its_body_was_read(
     path = "/v1/chat/completions"
     exchange = Exchange(Call(started_at=0), parse("POST", path), "", path, None, options.configuration)
     exchanges[flow] = exchange
-    exchange.move(State.AWAITS_BODY)
+    exchange.move(Progress.AWAITS_BODY)
     exchange.service = Service("prod", openai="convert", project="my-project")
 
     async def leave() -> None:
         sending = asyncio.create_task(rewrite.request(flow))
         await asyncio.sleep(0)
-        exchange.move(State.SETTLED)
+        exchange.move(Progress.SETTLED)
         await sending
 
     asyncio.run(leave())

@@ -12,7 +12,7 @@ from mitmproxy.test import tflow
 from addons.configuration.settings import read
 from addons.exchange import Attempt
 from addons.exchange import Exchange
-from addons.exchange import State
+from addons.exchange import Progress
 from addons.metered import Told
 from addons.rewritten import Stream
 from addons.rewritten import answer_of_ours
@@ -22,7 +22,7 @@ from addons.tap import Tap
 from addons.translation import conversions
 from addons.translation.errors import Failure
 from addons.translation.plan import ClientRequest
-from addons.upstream import Unhurried
+from addons.upstream import OffLoop
 from metering.call import Call
 from metering.paths import parse
 from metering.usage.formats import Usage
@@ -50,14 +50,14 @@ def asked(body: dict[str, Any]) -> Exchange:
         "chat/completions", "POST", "chat/completions", "", "application/json", json.dumps(body).encode()
     )
     exchange.plan = conversions.from_openai(told, str)
-    exchange.send(Attempt(None, "POST"))
-    exchange.move(State.HELD)
+    exchange.add_attempt(Attempt(None, "POST"))
+    exchange.move(Progress.HELD)
     return exchange
 
 
 def rewritten(response: http.Response, body: dict[str, Any] = CHAT) -> tuple[http.Response, Told | None]:
     flow = tflow.tflow()
-    told = asyncio.run(rewrite_answer(flow, asked(body), response, Unhurried(), never))
+    told = asyncio.run(rewrite_answer(flow, asked(body), response, OffLoop(), never))
     return response, told
 
 

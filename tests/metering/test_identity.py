@@ -103,6 +103,12 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
 GONE = [delete, delete_all, delete_with_log, move, move_with_log, replace, replace_by_nothing]
 OVERWRITTEN = [copy_over, truncate]
 KEPT = [delete_log, delete_wal, delete_shm]
+SAID: dict[Callable[[Path], None], str] = {
+    **dict.fromkeys(GONE, "was deleted, moved or replaced"),
+    **dict.fromkeys(OVERWRITTEN, "was overwritten"),
+    **dict.fromkeys(KEPT, "lost its write-ahead log"),
+}
+"""What happens -> what the log says."""
 
 
 @pytest.mark.parametrize("before", [1, 700])
@@ -133,6 +139,8 @@ def test_recording_goes_on(
     expected = {"first": "done", "second": "done", "ends": "done", "stays": "lost"}
     assert {id: state for id, state, *_ in found if "-" not in id and id != "another"} == expected
     assert ("another" in dict(rows(ledger.path, "id, state"))) == (happens in (replace, copy_over))
+    # Of all files that are deleted the log may be the first.
+    assert f"{SAID[happens]} while in use" in caplog.text or happens is delete_all
     if happens in KEPT:
         assert len([row for row in found if "-" in row[0]]) == before
     if happens in GONE:

@@ -15,8 +15,8 @@ from addons.translation.conversation import Notes
 from addons.translation.conversation import Request
 from addons.translation.conversation import Thinking
 
-BUDGETS: dict[Effort, int] = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 16384}
-"""Effort -> tokens to think with. Anthropic gives no such numbers; these are ours, except for the least."""
+BUDGETS: dict[Effort, int] = {"medium": 8192, "high": 16384}
+"""Effort -> tokens to think with; a lower effort gets the least. Anthropic gives no such numbers: these are ours."""
 LEAST_BUDGET = 1024
 """The least `thinking.budget_tokens` (page on extended thinking)."""
 _THOUGHTS = frozenset({"thinking", "redacted_thinking"})
@@ -70,7 +70,7 @@ def _adaptive(asked: Thinking) -> Json:
 def _budget(asked: Thinking, family: Family, notes: Notes) -> int:
     """Tokens to think with: as many as the client wants, within Claude's limits, with room left for the answer."""
     given = asked.budget if asked.budget is not None and asked.budget > 0 else None
-    budget = given or BUDGETS[asked.effort or "medium"]
+    budget = given or BUDGETS.get(asked.effort or "medium", LEAST_BUDGET)
     budget = max(LEAST_BUDGET, min(budget, family.most_tokens - LEAST_BUDGET))
     if budget != given and not asked.effort:
         notes.assumed.append(f"{asked.param}={budget}")

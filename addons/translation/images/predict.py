@@ -311,7 +311,7 @@ def _size(request: PredictRequest, family: OpenAiFamily) -> str | None:
         return nearest(proportion_of(request.aspect_ratio), family.sizes) if request.aspect_ratio else None
     if not request.aspect_ratio and not request.tier:
         return None
-    side, stretch = SIDES[request.tier or "1K"], sqrt(proportion_of(request.aspect_ratio or "1:1"))
+    side, stretch = 1024 * SIDES[request.tier or "1K"], sqrt(proportion_of(request.aspect_ratio or "1:1"))
     # Models that take any size want width and height to be multiples of 16.
     width, height = (max(16, round(length / 16) * 16) for length in (side * stretch, side / stretch))
     return f"{width}x{height}"

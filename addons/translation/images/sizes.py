@@ -28,8 +28,8 @@ LARGEST = {"1792x1024": "2K", "1024x1792": "2K", "1536x1024": "2K", "1024x1536":
 TIERS = {"1K": 1536.0, "2K": 3072.0, "4K": float("inf")}
 """Tier -> a side in pixels. An image has this tier if its area is less than that of a square with this side: 1024x768
 is 1K, as it is smaller than 1536x1536."""
-SIDES = {"1K": 1024, "2K": 2048, "4K": 4096}
-"""Tier -> the side of a square image, in pixels. An image of another ratio has the same area."""
+SIDES = {"1K": 1, "2K": 2, "4K": 4}
+"""Tier -> the side of a square image, in 1024 pixels. An image of another ratio has the same area."""
 RATIOS = ("1:1", "2:3", "3:2", "3:4", "4:3", "4:5", "5:4", "9:16", "16:9", "21:9")
 """Ratios that every Gemini image model takes."""
 EXTREME_RATIOS = ("1:4", "1:8", "4:1", "8:1")
