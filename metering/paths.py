@@ -62,7 +62,6 @@ TEMPLATES = (
     Template("vertex", "vertex", "models.", _PARENT + "/models[/{model}]"),
     Template("vertex", "vertex", "operations.", _PUBLISHER + "/models/{model}/operations[/{id}][:{verb:name}]"),
     Template("vertex", "vertex", "operations.", _PARENT + "/{owner}/{owned}/operations[/{id}][:{verb:name}]"),
-    Template("vertex", "vertex", "operations.", "/{version:v1beta1}/operations[/{id}][:{verb:name}]"),
     Template("vertex", "vertex", "models.", "/{version:v1beta1}/models[/{model}]"),
     Template("vertex", "vertex", "{resource}.", _PARENT + "/{resource:resource}[/{id}][:{verb:name}]"),
     Template("vertex", "vertex", "{resource}.", "/{version:v1beta1}/{resource:resource}[/{id}][:{verb:name}]"),

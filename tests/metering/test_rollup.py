@@ -218,6 +218,7 @@ class TestPriceClass:
             (None, "standard"),
             ("ON_DEMAND", "standard"),
             ("default", "standard"),
+            ("auto", "standard"),
             ("ON_DEMAND_PRIORITY", "priority"),
             ("ON_DEMAND_FLEX", "flex"),
             ("ON_DEMAND_OFFPEAK", "offpeak"),
@@ -246,7 +247,17 @@ class TestPriceClass:
 
     @pytest.mark.parametrize(
         ("tokens", "context"),
-        [(None, 0), (0, 0), (200_000, 128_000), (200_001, 200_000), (272_001, 272_000), (10**9, 512_000)],
+        [
+            (None, 0),
+            (32_000, 0),
+            (32_001, 32_000),
+            (100_001, 100_000),
+            (200_000, 128_000),
+            (200_001, 200_000),
+            (256_001, 256_000),
+            (272_001, 272_000),
+            (10**9, 512_000),
+        ],
     )
     def test_context(self, db: sqlite3.Connection, tokens: int | None, context: int) -> None:
         put(db, "a", input_tokens=tokens)
