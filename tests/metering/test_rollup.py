@@ -121,6 +121,28 @@ def groups(db: sqlite3.Connection, names: str) -> list[tuple[object, ...]]:
     return db.execute(f"SELECT {names} FROM rollup ORDER BY model, service, context, calls").fetchall()
 
 
+@pytest.mark.parametrize(
+    "name",
+    (
+        "model model_served publisher location project surface operation service client sdk tags state error_type"
+        " traffic_type usage_state variant"
+    ).split(),
+)
+def test_calls_that_differ_in_this_are_apart(db: sqlite3.Connection, name: str) -> None:
+    put(db, "a", **{name: "one"})
+    put(db, "b", **{name: "other"})
+    put(db, "c", **{name: "other"})
+    found = db.execute(f"SELECT {name}, calls FROM rollup ORDER BY calls").fetchall()
+    assert found == [("one", 1), ("other", 2)]
+    assert is_sound(db)
+
+
+def test_calls_of_another_status_are_apart(db: sqlite3.Connection) -> None:
+    put(db, "a", status=200)
+    put(db, "b", status=404)
+    assert db.execute("SELECT status, calls FROM rollup ORDER BY status").fetchall() == [(200, 1), (404, 1)]
+
+
 class TestAttempts:
     def test_each_is_summed_under_its_own_model(self, db: sqlite3.Connection) -> None:
         tried(db, "a", 1, service="first", model="g", location="us-east1", status=429)
