@@ -137,6 +137,15 @@ def test_calls_that_differ_in_this_are_apart(db: sqlite3.Connection, name: str) 
     assert is_sound(db)
 
 
+@pytest.mark.parametrize(("name", "rows"), [("reserved_tokens", 2), ("reserved_usd", 2), ("changed", 1)])
+def test_what_is_not_summed_costs_no_sum(db: sqlite3.Connection, name: str, rows: int) -> None:
+    """A change writes the row and its number, and nothing of the rollup."""
+    put(db, "a")
+    before = db.total_changes
+    db.execute(f"UPDATE calls SET {name} = 99")
+    assert db.total_changes - before == rows
+
+
 def test_calls_of_another_status_are_apart(db: sqlite3.Connection) -> None:
     put(db, "a", status=200)
     put(db, "b", status=404)
