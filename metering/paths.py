@@ -127,12 +127,11 @@ name."""
 VERBS = {
     ("POST", False): "create",
     ("GET", False): "list",
-    ("GET", True): "get",
     ("PATCH", True): "update",
     ("PUT", True): "update",
     ("DELETE", True): "delete",
 }
-"""(HTTP method, whether the path names one resource) -> the verb of the operation."""
+"""(HTTP method, whether the path names one resource) -> the verb of the operation; else it is the method."""
 
 PUBLISHER_ALIASES = {"googleVertexAI": "google"}
 """Publisher name of other gateways -> Google's own name."""

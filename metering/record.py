@@ -278,12 +278,7 @@ def is_of_the_row(error: Exception) -> bool:
     return code & 0xFF in _OF_THE_ROW
 
 
-_OF_THE_ROW = (
-    sqlite3.SQLITE_CONSTRAINT,
-    sqlite3.SQLITE_MISMATCH,
-    sqlite3.SQLITE_RANGE,
-    sqlite3.SQLITE_TOOBIG,
-)
+_OF_THE_ROW = (sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_TOOBIG)
 
 
 def write(db: sqlite3.Connection, record: Record) -> None:
@@ -329,13 +324,13 @@ def _update(column: str, table: str) -> str:
     return f"{column} = excluded.{column}"
 
 
-_FIXED = ("id", "started_at")
 _UPSERT = (
     # ABORT is the default. With it written out, SQLite compiles the triggers once for both statements.
     f"INSERT OR ABORT INTO calls ({', '.join(COLUMNS)})"
     f" VALUES ({', '.join(NEXT_CHANGED if column == 'changed' else '?' for column in COLUMNS)})"
-    f" ON CONFLICT (id) DO UPDATE SET {', '.join(_update(c, 'calls') for c in COLUMNS if c not in _FIXED)}"
-    " WHERE calls.state = 'open' OR excluded.state <> 'open'"
+    " ON CONFLICT (id) DO UPDATE SET "
+    + ", ".join(_update(column, "calls") for column in COLUMNS if column not in ("id", "started_at"))
+    + " WHERE calls.state = 'open' OR excluded.state <> 'open'"
 )
 """The UPSERT never reopens a row, never makes a count unknown, and never changes final usage."""
 

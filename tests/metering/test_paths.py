@@ -85,6 +85,7 @@ PATHS = [
     ),
     ("POST", "/v1beta/models/g:streamGenerateContent", "gemini", "streamGenerateContent", None, "g"),
     ("POST", "/v1/models/g:generateContent", "gemini", "generateContent", None, "g"),
+    ("PUT", "/v1beta/models/g:generateContent", "gemini", "generateContent", None, "g"),
     ("GET", "/v1beta/models", "gemini", "models.list", None, None),
     ("GET", "/v1beta/models/g", "gemini", "models.get", None, "g"),
     ("GET", "/v1beta/models/veo/operations/1", "gemini", "operations.get", None, "veo"),
@@ -175,6 +176,12 @@ def test_a_base_url_without_the_version(path: str, operation: str | None) -> Non
     assert (target and target.operation) == operation
 
 
+def test_operations_of_gemini_without_the_version() -> None:
+    target = parse("GET", "/tunedModels/t/operations/1")
+    assert target
+    assert (target.api, target.surface, target.operation) == ("gemini", "gemini", "operations.get")
+
+
 @pytest.mark.parametrize("project", ["p", "example.com:my-project", "example.com%3Amy-project"])
 def test_projects_of_a_domain(project: str) -> None:
     for rest in ("publishers/google/models/g:predict", "endpoints/1:predict", "cachedContents"):
@@ -192,7 +199,6 @@ BARE = [
     ("POST", "/images/edits", "openai", "images/edits"),
     ("GET", "/models/g", "openai", "models"),
     ("GET", "/tunedModels", "gemini", "models.list"),
-    ("GET", "/tunedModels/t/operations/1", "gemini", "operations.get"),
     ("POST", "/cachedContents", "gemini", "cachedContents.create"),
 ]
 """Paths that are known only where nothing stands before them."""

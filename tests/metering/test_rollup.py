@@ -228,6 +228,16 @@ def test_sums_of_pruned_rows_stay_when_another_row_leaves_their_group(db: sqlite
     assert groups(db, "model, calls, input_tokens, images") == [("g", 1, 5, 0), ("h", 1, 7, 0)]
 
 
+def test_unknown_is_left_when_what_was_known_leaves(db: sqlite3.Connection) -> None:
+    """A sum of 0 may be that of calls of which nothing is known."""
+    known = {"usage_state": "final", "input_tokens": 5}
+    put(db, "a", model="g", **known, input_cached_tokens=0)
+    put(db, "b", model="g", **known)
+    assert groups(db, "model, calls, input_cached_tokens") == [("g", 2, 0)]
+    put(db, "a", model="h", **known, input_cached_tokens=0)
+    assert groups(db, "model, calls, input_cached_tokens") == [("g", 1, None), ("h", 1, 0)]
+
+
 @pytest.mark.parametrize("name", ["usage_raw", "input_by_modality"])
 def test_what_else_a_sum_comes_from_may_change(db: sqlite3.Connection, name: str) -> None:
     told = {
