@@ -129,7 +129,6 @@ VERBS = {
     ("GET", False): "list",
     ("PATCH", True): "update",
     ("PUT", True): "update",
-    ("DELETE", True): "delete",
 }
 """(HTTP method, whether the path names one resource) -> the verb of the operation; else it is the method."""
 

@@ -199,6 +199,7 @@ BARE = [
     ("POST", "/images/edits", "openai", "images/edits"),
     ("GET", "/models/g", "openai", "models"),
     ("GET", "/tunedModels", "gemini", "models.list"),
+    ("GET", "/tunedModels/t/operations/1", "gemini", "operations.get"),
     ("POST", "/cachedContents", "gemini", "cachedContents.create"),
 ]
 """Paths that are known only where nothing stands before them."""

@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 import threading
 from collections import Counter
 from pathlib import Path
@@ -38,6 +40,16 @@ def test_any_row_is_one_line_of_json(tmp_path: Path, row: object) -> None:
     (line,) = rejected(path)
     assert len(line) < 2 * LONGEST_ROW
     assert json.loads(line, parse_constant=pytest.fail)["reason"] == "r"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE])
+def test_a_file_that_may_have_room_later(tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "open", fails)
+    with pytest.raises(OSError, match=os.strerror(number)):
+        set_aside(tmp_path / "usage.db", [Rejected("r", {})])
 
 
 def test_processes_share_it(tmp_path: Path) -> None:

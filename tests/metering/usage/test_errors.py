@@ -16,6 +16,7 @@ from tests.metering.usage.told import told
     ("body", "code"),
     [
         ({"error": {"code": 429, "message": "secret", "status": "RESOURCE_EXHAUSTED"}}, "RESOURCE_EXHAUSTED"),
+        ({"error": {"code": 400, "status": "FAILED_PRECONDITION"}}, "FAILED_PRECONDITION"),
         ({"type": "error", "error": {"type": "overloaded_error", "message": "secret"}}, "overloaded_error"),
         ({"error": {"type": "invalid_request_error", "code": "model_not_found"}}, "invalid_request_error"),
         ({"error": {"type": None, "code": "model_not_found"}}, "model_not_found"),

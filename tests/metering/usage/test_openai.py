@@ -255,6 +255,7 @@ class TestImages:
     [
         (ChatReader, STREAM[:-1]),
         (ChatReader, [{"service_tier": "flex", **EVERYTHING}]),
+        (ChatReader, [{"service_tier": "flex", "usage": {"prompt_tokens": 1}}]),
         (ChatReader, [usage(5, 7, 12, prompt_cache_hit_tokens=3)]),
         (ResponsesReader, [RESPONSE]),
         (ImagesReader, [{"data": [], "usage": RESPONSE["usage"]}]),
