@@ -34,8 +34,8 @@ _SUMMED = " OR ".join(f"{name} IS NOT (SELECT sum({name}) FROM attempts WHERE ca
 _TRIED = "id IN (SELECT call_id FROM attempts)"
 OF_ATTEMPTS = {
     "attempts belong to calls": "attempts WHERE call_id NOT IN (SELECT id FROM calls)",
-    "attempts are numbered from 1": "(SELECT call_id FROM attempts GROUP BY 1"
-    " HAVING min(n) <> 1 OR max(n) <> count(*))",
+    "attempts are numbered from 1": "attempts AS one"
+    " WHERE n NOT BETWEEN 1 AND (SELECT count(*) FROM attempts WHERE call_id = one.call_id)",
     "attempts are of a known kind": f"attempts WHERE kind NOT IN ({_KNOWN_KINDS})",
     "calls count their attempts": f"calls WHERE {_TRIED} AND attempts"
     " <> (SELECT count(*) FROM attempts WHERE call_id = calls.id AND kind = 'attempt')",
