@@ -1,6 +1,7 @@
 import time
 import uuid
 from dataclasses import fields
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -147,3 +148,21 @@ def test_word_takes_names(text: str) -> None:
 @pytest.mark.parametrize("text", ["two words", "", "x" * 65, "line\nbreak", 5, None, "<b>", "quote'"])
 def test_word_takes_no_text(text: object) -> None:
     assert word(text) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "of_any", "of_tokens"),
+    [
+        ("input_tokens", True, True),
+        ("output_tokens", True, True),
+        ("total_tokens", True, True),
+        ("images", True, False),
+        ("video_seconds", True, False),
+        ("search_queries", False, False),
+        ("input_items", False, False),
+    ],
+)
+def test_what_makes_usage_known(name: str, of_any: bool, of_tokens: bool) -> None:
+    told: dict[str, Any] = {name: 0}
+    assert Reading(**told).counted == of_any
+    assert Reading(by_tokens=True, **told).counted == of_tokens
