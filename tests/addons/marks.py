@@ -16,7 +16,7 @@ MARKED: dict[str, Any] = {
 
 
 def assert_clean(proxy: Proxy) -> None:
-    for file in proxy.folder.iterdir():
+    for file in filter(Path.is_file, proxy.folder.rglob("*")):
         assert MARK.encode() not in file.read_bytes(), (file.name, context_of(file))
     assert "Traceback" not in proxy.output
 
