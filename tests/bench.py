@@ -208,16 +208,16 @@ def events(folder: Path, simulator: Simulator, against: str) -> None:
                 place.mkdir()
                 mode = f"reverse:{simulator.url}"
                 proxies[name] = stack.enter_context(
-                    Proxy("openai_mode=convert", folder=place, confdir=place, mode=mode, checkout=checkout)
+                    Proxy(
+                        "openai_mode=convert", folder=place, confdir=place, mode=mode, checkout=checkout, forked=False
+                    )
                 )
             for kind, (path, body, headers) in STREAMS.items():
                 cpu: dict[str, list[float]] = {name: [] for name in proxies}
-                for _ in range(2 * ROUNDS):
+                for _ in range(6 * ROUNDS):
                     for name, proxy in proxies.items():
                         before = cpu_seconds(proxy.process.pid)
-                        answer = call(
-                            proxy.url, path, body, headers=headers, plan={"events": EVENTS, "words": 6 * EVENTS}
-                        )
+                        answer = call(proxy.url, path, body, headers=headers, plan={"events": LONG, "words": 6 * LONG})
                         assert answer.status == 200
                         assert answer.body.count(b"data:") >= LONG
                         cpu[name].append((cpu_seconds(proxy.process.pid) - before) / LONG)

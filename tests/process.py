@@ -38,6 +38,7 @@ class Proxy:
         env: dict[str, str] | None = None,
         bare: bool = False,
         checkout: Path = ROOT,
+        forked: bool = True,
     ) -> None:
         """Starts it. `bare`: mitmdump without our script, so without a ledger. `checkout`: the folder of the project
         whose script is used."""
@@ -60,7 +61,7 @@ class Proxy:
                 *sets,
             ]
         is_ours = not bare and checkout is ROOT and Path(command[0]).name in PROGRAMS
-        start = Forked if is_ours else _begin
+        start = Forked if forked and is_ours else _begin
         self.process = start(
             [*map(str, command), *arguments],
             folder,

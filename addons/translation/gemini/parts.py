@@ -107,7 +107,7 @@ _KNOWN = {
 
 def unknown_members(value: object, known: frozenset[str]) -> Json:
     """The members of an object that are not in `known`, in camelCase. Empty if `value` is no object."""
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or value.keys() <= known:
         return {}
     return {camel(name): inner for name, inner in value.items() if name not in known}
 

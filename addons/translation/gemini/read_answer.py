@@ -98,12 +98,16 @@ class AnswerReader:
             index = number_of(member(candidate, "index"), position)
             index = index if index >= 0 else position
             answer.choices.append(self._candidate(index).read(index, candidate))
-        feedback = member(document, "promptFeedback")
-        if not answer.choices and (reason := member(feedback, "blockReason")):
+        if not answer.choices:
+            self._read_block(answer, member(document, "promptFeedback"))
+        return answer
+
+    def _read_block(self, answer: Answer, feedback: object) -> None:
+        """Gives an answer without candidates a refusal if the prompt was blocked."""
+        if reason := member(feedback, "blockReason"):
             why = text_of(member(feedback, "blockReasonMessage")) or f"The prompt was blocked ({reason})."
             self._blocked = True
             answer.choices.append(Choice(0, finish=Finish.CONTENT_FILTER, refusal=why))
-        return answer
 
     def _candidate(self, index: int) -> "_Candidate":
         return self._candidates.setdefault(index, _Candidate())
@@ -136,7 +140,8 @@ class _Candidate:
             if read:
                 choice.parts.append(read)
                 self._called = self._called or isinstance(read, ToolCall)
-        choice.logprobs = _logprobs(member(candidate, "logprobsResult"))
+        if logprobs := member(candidate, "logprobsResult"):
+            choice.logprobs = _logprobs(logprobs)
         if grounding := member(candidate, "groundingMetadata"):
             self._read_grounding(choice, grounding, own)
         if reason := text_of(member(candidate, "finishReason")):
