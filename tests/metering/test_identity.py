@@ -257,7 +257,7 @@ def test_several_processes(tmp_path: Path, happens: Callable[[Path], None]) -> N
     for process in processes:
         assert process.stdout
         assert process.stdout.readline() == "ready\n"
-    time.sleep(0.3)
+    time.sleep(0.1)
     happens(path)
     time.sleep(0.1)
     finished = [process.communicate()[0].split() for process in processes]
