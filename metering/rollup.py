@@ -392,12 +392,13 @@ def _add(uses: Sequence[str], source: str, sign: str = "") -> str:
 
 _CLOSE = f"{_add(_once('NEW.', COLUMNS), f'WHERE NOT {_HAS_ATTEMPTS}')}; {_put('NEW.', 1)} WHERE {_HAS_ATTEMPTS}"
 _LEFT = f"NEW.is_leaving AND ({', '.join(_KEY)}) IN (SELECT {', '.join(_KEY)} FROM uses WHERE id = NEW.id)"
+_SUMMED_USES = ", ".join(f"sum(uses.{name})" for name in AMOUNTS)
 _STEPS = (
     _add(COLUMNS, "FROM uses WHERE id = NEW.id", "NEW.sign * "),
     f"DELETE FROM rollup WHERE uses = 0 AND {_LEFT}",
     # If a sum is now 0, perhaps only unknown values are left in the group, and the sum must be NULL. So it is summed
     # again from the rows. Rare.
-    f"UPDATE rollup SET ({', '.join(AMOUNTS)}) = (SELECT {', '.join(f'sum(uses.{name})' for name in AMOUNTS)} FROM uses"
+    f"UPDATE rollup SET ({', '.join(AMOUNTS)}) = (SELECT {_SUMMED_USES} FROM uses"
     f" WHERE uses.started_at >= rollup.bucket AND uses.started_at < rollup.bucket + {BUCKET_US} AND uses.id <> NEW.id"
     f" AND uses.state <> 'open' AND {' AND '.join(f'uses.{name} = rollup.{name}' for name in KEYS)})"
     # Buckets from which rows were pruned cannot be summed again.

@@ -99,6 +99,14 @@ def test_any_bytes(body: bytes) -> None:
     ask(CHAT, b'{"model": "m", ' + body)
 
 
+def test_a_video_whose_body_is_no_json() -> None:
+    """It is searched by the scanner; what comes before the mistake is read."""
+    target = parse("POST", "/v1/publishers/google/models/veo-3.0-generate-001:predictLongRunning")
+    assert target
+    body = b'{"parameters": {"sampleCount": 2, "durationSeconds": 8, "other": 1}, "instances": [nonsense]}'
+    assert asked(target, "application/json", body).usage_raw == {"sampleCount": 2, "durationSeconds": 8}
+
+
 def test_a_form_with_many_names() -> None:
     """Each is looked at once: header lines without end are not searched again from every one of them."""
     form = b"--B\r\n" + b'x:name="model"\r\n' * 500_000
