@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from metering import ledger as ledgers
 from metering.companions import is_alive
 from metering.database import connect
 from metering.identity import Found
@@ -93,9 +92,7 @@ def delete_shm(path: Path) -> None:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
-    """It looks often where it is."""
-    monkeypatch.setattr(ledgers, "LOOK_S", 0.05)
+def ledger(tmp_path: Path) -> Ledger:
     (tmp_path / "folder").mkdir()
     return Ledger(new_ledger(tmp_path / "folder" / "usage.db"))
 
@@ -151,7 +148,8 @@ def test_recording_goes_on(
         assert broken_invariants(old) == []
     assert broken_invariants(ledger.path) == []
     assert rejected(ledger.path) == []
-    assert len(caplog.records) == 1
+    # A look in the very moment may find a file without tables, and say so too.
+    assert caplog.text.count("while in use") == 1
     assert {file.suffix for file in ledger.path.parent.iterdir()} <= {".db", ".db-wal", ".db-shm"}
 
 
