@@ -43,6 +43,22 @@ def answer(status: int = 200, **members: Any) -> http.Response:
     return http.Response.make(status, json.dumps(body), {"content-type": "application/json"})
 
 
+def started(ledger: Path, request: http.Request) -> tuple[http.HTTPFlow, Exchange, Meter, Recorder]:
+    """A call whose headers have met the addons that measure and record it."""
+    options = Options()
+    options.configuration = read(DEFAULTS | {"usage_db": str(ledger)}, [])
+    classify = Classify(options)
+    recorder = Recorder(options, classify.exchanges)
+    recorder.configure(set(OPTIONS))
+    meter = Meter(classify.exchanges, recorder)
+    flow = tflow.tflow(req=request)
+    flow.client_conn.proxy_mode = mode_specs.ProxyMode.parse("reverse:http://127.0.0.1")
+    request.timestamp_start = request.timestamp_end = time.time()
+    for addon in (classify, meter, recorder):
+        addon.requestheaders(flow)
+    return flow, classify.exchanges[flow], meter, recorder
+
+
 class Held:
     """A call whose answer has come whole, and is held as it will be another."""
 
@@ -50,21 +66,10 @@ class Held:
 
     def __init__(self, ledger: Path, response: http.Response, *others: http.Response) -> None:
         self._ledger = ledger
-        options = Options()
-        options.configuration = read(DEFAULTS | {"usage_db": str(ledger)}, [])
-        classify = Classify(options)
-        self.recorder = Recorder(options, classify.exchanges)
-        self.recorder.configure(set(OPTIONS))
-        meter = Meter(classify.exchanges, self.recorder)
-        flow = self.flow = tflow.tflow(req=http.Request.make("POST", "http://127.0.0.1/v1/chat/completions"))
-        flow.client_conn.proxy_mode = mode_specs.ProxyMode.parse("reverse:http://127.0.0.1")
-        flow.request.timestamp_start = flow.request.timestamp_end = time.time()
-        classify.requestheaders(flow)
-        self.exchanges = classify.exchanges
-        self.exchange: Exchange = classify.exchanges[flow]
+        request = http.Request.make("POST", "http://127.0.0.1/v1/chat/completions")
+        flow, self.exchange, meter, self.recorder = started(ledger, request)
+        self.flow = flow
         self.exchange.move(Progress.AWAITS_BODY)
-        meter.requestheaders(flow)
-        self.recorder.requestheaders(flow)
         asyncio.run(meter.request(flow))
         self.exchange.note_rewritten(Attempt(self.ASKED, "POST"), is_other=True)
         self.recorder.request(flow)
@@ -215,29 +220,20 @@ class TestHeld:
 def test_what_was_asked_is_not_kept_with_the_flow(tmp_path: Path) -> None:
     """Consoles keep flows for as long as they run."""
     held = Held(tmp_path / "held.db", answer())
-    assert held.flow in held.exchanges
+    assert held.flow in held.recorder._exchanges
     held.recorder.end_held(held.flow, None)
-    assert held.flow not in held.exchanges
+    assert held.flow not in held.recorder._exchanges
     held.recorder.close()
 
 
 def test_another_addon_streams_the_request(tmp_path: Path) -> None:
     """One that is loaded after ours: the row is opened all the same."""
-    options = Options()
-    options.configuration = read(DEFAULTS | {"usage_db": str(tmp_path / "usage.db")}, [])
-    classify = Classify(options)
-    recorder = Recorder(options, classify.exchanges)
-    recorder.configure(set(OPTIONS))
-    meter = Meter(classify.exchanges, recorder)
-    flow = tflow.tflow(req=http.Request.make("POST", f"http://127.0.0.1{PROJECT}/publishers/google/models/m:x", b"{}"))
-    flow.client_conn.proxy_mode = mode_specs.ProxyMode.parse("reverse:http://127.0.0.1")
-    classify.requestheaders(flow)
-    meter.requestheaders(flow)
-    recorder.requestheaders(flow)
+    request = http.Request.make("POST", f"http://127.0.0.1{PROJECT}/publishers/google/models/m:x", b"{}")
+    flow, exchange, meter, recorder = started(tmp_path / "usage.db", request)
     flow.request.stream = True
     asyncio.run(meter.request(flow))
     recorder.request(flow)
-    assert classify.exchanges[flow].call.attempts == 1
+    assert exchange.call.attempts == 1
     recorder.interrupt()
     recorder.close()
     with closing(open_for_reading(tmp_path / "usage.db")) as db:
@@ -248,7 +244,6 @@ def test_another_addon_streams_the_request(tmp_path: Path) -> None:
 def test_a_row_that_nothing_else_has_settled(tmp_path: Path) -> None:
     held = Held(tmp_path / "held.db", answer())
     held.exchange.move(Progress.STREAMED)
-    assert held.exchange.metered
     held.exchange.metered.settled_at = None
     held.recorder.response(held.flow)
     assert held.row["state"] == "done"
@@ -257,20 +252,11 @@ def test_a_row_that_nothing_else_has_settled(tmp_path: Path) -> None:
 
 def test_what_needs_no_upstream(tmp_path: Path) -> None:
     """It is answered at once, and not as a stream: mitmproxy would send no body."""
-    options = Options()
-    options.configuration = read(DEFAULTS | {"usage_db": str(tmp_path / "usage.db")}, [])
-    classify = Classify(options)
-    recorder = Recorder(options, classify.exchanges)
-    recorder.configure(set(OPTIONS))
-    meter = Meter(classify.exchanges, recorder)
-    flow = tflow.tflow(req=http.Request.make("GET", "http://127.0.0.1/v1/models"))
-    flow.client_conn.proxy_mode = mode_specs.ProxyMode.parse("reverse:http://127.0.0.1")
-    classify.requestheaders(flow)
-    meter.requestheaders(flow)
-    recorder.requestheaders(flow)
+    request = http.Request.make("GET", "http://127.0.0.1/v1/models")
+    flow, exchange, meter, recorder = started(tmp_path / "usage.db", request)
     asyncio.run(meter.request(flow))
     flow.response = http.Response.make(200, b"{}")
-    classify.exchanges[flow].answer()
+    exchange.answer()
     recorder.request(flow)
     meter.responseheaders(flow)
     asyncio.run(meter.response(flow))

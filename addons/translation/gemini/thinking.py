@@ -3,12 +3,13 @@
 Sources: Google's pages on thinking and on OpenAI compatibility.
 """
 
+from addons.translation.conversation import BUDGETS_OF_EFFORTS
 from addons.translation.conversation import Effort
 from addons.translation.conversation import Json
 from addons.translation.conversation import Thinking
 from addons.translation.gemini.families import Family
 
-BUDGETS: dict[Effort, int] = {"none": 0, "minimal": 1024, "low": 1024, "medium": 8192, "high": 24576}
+BUDGETS = BUDGETS_OF_EFFORTS | {"minimal": 1024, "high": 24576}
 """Effort -> tokens to think with (Google's page on OpenAI compatibility)."""
 _RANKS: tuple[Effort, ...] = ("minimal", "low", "medium", "high")
 
