@@ -217,8 +217,8 @@ def cases(target: Target) -> Iterator[Case]:
 SHOWN = {
     "Vertex AI": "`reverse:https://aiplatform.googleapis.com`",
     "a host of one's own": "`reverse:https://own.example`",
-    "Vertex AI, two endpoints": "the first, with `vertex_endpoint=https://vertex.example` and"
-    " `openai_endpoint=https://llm.example/v1`",
+    "Vertex AI, two endpoints": "`reverse:https://aiplatform.googleapis.com`,"
+    " `vertex_endpoint=https://vertex.example` and `openai_endpoint=https://llm.example/v1`",
 }
 COLUMNS = ("", "AIza...", "sk-...", "sk-ant-...", "any other")
 
