@@ -1,5 +1,6 @@
 """What mitmproxy's layers do wrong, without our script (`bare`) and with it (`tap`), in one process each."""
 
+import asyncio
 import contextlib
 import http.client
 import json
@@ -9,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterator
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import h2.config
@@ -117,12 +117,36 @@ def forward(
             yield running, google
 
 
-def over_http2(proxy: Proxy, confdir: Path, trusted: str = BUNDLE) -> httpx.Client:
-    """A client of a reverse mode listener: HTTP/2 to the proxy, which speaks HTTP/1.1 to a plain upstream."""
-    context = client_context(confdir / trusted, http2=True)
-    url = proxy.url.replace("http://127.0.0.1", "https://localhost")
-    # With a time limit, threads that share its socket now and then get EAGAIN.
-    return httpx.Client(base_url=url, verify=context, http2=True, trust_env=False, timeout=None)
+class Http2Client:
+    """A client of a reverse mode listener: one HTTP/2 connection to the proxy, which speaks HTTP/1.1 to its upstream.
+
+    All in one thread: threads that share a connection of httpx now and then send the stream numbers out of order.
+    """
+
+    def __init__(self, proxy: Proxy, confdir: Path, trusted: str = BUNDLE) -> None:
+        context = client_context(confdir / trusted, http2=True)
+        url = proxy.url.replace("http://127.0.0.1", "https://localhost")
+        self._runner = asyncio.Runner()
+        self._client = httpx.AsyncClient(base_url=url, verify=context, http2=True, trust_env=False, timeout=20)
+
+    def __enter__(self) -> "Http2Client":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._runner.run(self._client.aclose())
+        self._runner.close()
+
+    def get(self, path: str) -> httpx.Response:
+        return self._runner.run(self._client.get(path))
+
+    def post(self, path: str, json: object) -> httpx.Response:
+        return self.post_at_once(1, path, json)[0]
+
+    def post_at_once(self, number: int, path: str, json: object) -> list[httpx.Response]:
+        async def posts() -> list[httpx.Response]:
+            return await asyncio.gather(*[self._client.post(path, json=json) for _ in range(number)])
+
+        return self._runner.run(posts())
 
 
 def through(proxy: Proxy, confdir: Path) -> httpx.Client:
@@ -200,7 +224,7 @@ class TestTrailers:
 
     def test_of_an_answer_for_http2(self, tap: Proxy, upstream: RawUpstream, confdir: Path) -> None:
         upstream.answers[UNARY] = [HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunked(BODY, TRAILERS["several"])]
-        with over_http2(tap, confdir) as client:
+        with Http2Client(tap, confdir) as client:
             for _ in range(2):
                 answer = client.post(UNARY, json=HELLO)
                 assert (answer.http_version, answer.status_code, answer.content) == ("HTTP/2", 200, BODY)
@@ -344,7 +368,7 @@ def test_empty_frames_of_http2(
     with Http2Upstream(tls, pieces, "text/event-stream" if is_stream else "application/json") as google:
         trusted = f"ssl_verify_upstream_trusted_ca={ca_file}"
         running = start_proxy(trusted, mode=f"reverse:https://{HOST}", env=environment({443: google.port}))
-        with over_http2(running, confdir) as client:
+        with Http2Client(running, confdir) as client:
             answer = client.post(STREAM if is_stream else UNARY, json=HELLO)
         assert (answer.status_code, answer.content) == (200, body)
         row = running.new_row()
@@ -390,7 +414,7 @@ class TestInterim:
 
     def test_for_http2(self, tap: Proxy, upstream: RawUpstream, confdir: Path) -> None:
         upstream.answers[UNARY] = [INTERIM["several"], WHOLE]
-        with over_http2(tap, confdir) as client:
+        with Http2Client(tap, confdir) as client:
             for _ in range(2):
                 assert client.post(UNARY, json=HELLO).content == BODY
 
@@ -485,7 +509,7 @@ class TestConnections:
         port = nobody()
         proxy = start_proxy("connection_strategy=lazy", mode=f"reverse:http://127.0.0.1:{port}", bare=True)
         # Over HTTP/1.1 mitmproxy closes the connection with its own error page.
-        with over_http2(proxy, confdir, "mitmproxy-ca-cert.pem") as client:
+        with Http2Client(proxy, confdir, "mitmproxy-ca-cert.pem") as client:
             assert client.get("/").status_code == 502
             with RawUpstream(port):
                 assert client.get("/").status_code == 502
@@ -494,11 +518,10 @@ class TestConnections:
     def test_an_upstream_that_is_back(self, start_proxy: StartProxy, confdir: Path, serve: bool) -> None:
         port = nobody()
         proxy = start_proxy(mode=f"reverse:http://127.0.0.1:{port}", serve=serve)
-        with connection(proxy.url) as plain, over_http2(proxy, confdir) as http2:
+        with connection(proxy.url) as plain, Http2Client(proxy, confdir) as http2:
             for _ in range(2):
                 assert send(plain, UNARY, HELLO).status == 502
-                with ThreadPoolExecutor(8) as pool:
-                    answers = list(pool.map(lambda _: http2.post(UNARY, json=HELLO), range(8)))
+                answers = http2.post_at_once(8, UNARY, json=HELLO)
                 assert [answer.status_code for answer in answers] == [502] * 8
                 assert {row["error_type"] for row in proxy.new_rows()} == {"connect_failed"}
                 with RawUpstream(port) as upstream:
@@ -515,7 +538,7 @@ class TestConnections:
             google.default = [WHOLE]
             env, trusted = environment({443: google.port}), f"ssl_verify_upstream_trusted_ca={ca_file}"
             proxy = start_proxy(trusted, env=env)
-            with connection(proxy.url) as plain, over_http2(proxy, confdir) as http2:
+            with connection(proxy.url) as plain, Http2Client(proxy, confdir) as http2:
                 for _ in range(3):
                     assert send(plain, UNARY, HELLO).status == 502
                     assert http2.post(UNARY, json=HELLO).status_code == 502
@@ -547,7 +570,7 @@ class TestConnections:
             right, wrong = google.tls, server_context(trustme.CA(), (HOST,))
             context = client_context(confdir / BUNDLE)
             outside = httpx.Client(base_url=f"https://{HOST}", proxy=tunnel, verify=context, trust_env=False)
-            with connection(proxy.url) as plain, over_http2(proxy, confdir) as http2, outside:
+            with connection(proxy.url) as plain, Http2Client(proxy, confdir) as http2, outside:
                 for google.tls, status in ((wrong, 502), (right, 200)):
                     for _ in range(20):
                         assert send(plain, UNARY, HELLO).status == status
@@ -635,13 +658,12 @@ class TestDeadline:
 
     def check(self, proxy: Proxy, confdir: Path) -> None:
         """Each of several calls gets its 502, in time; so does the next."""
-        with connection(proxy.url) as plain, over_http2(proxy, confdir) as http2:
+        with connection(proxy.url) as plain, Http2Client(proxy, confdir) as http2:
             for _ in range(2):
                 answer = send(plain, UNARY, HELLO)
                 assert (answer.status, answer.header("content-type")) == (502, "application/json")
                 assert "no connection within 1 seconds" in answer.json()["error"]["message"]
-                with ThreadPoolExecutor(8) as pool:
-                    answers = list(pool.map(lambda _: http2.post(UNARY, json=HELLO), range(8)))
+                answers = http2.post_at_once(8, UNARY, json=HELLO)
                 assert [answer.status_code for answer in answers] == [502] * 8
         rows = proxy.new_rows()
         assert len(rows) == 18
@@ -684,8 +706,8 @@ class TestDeadline:
         with RawUpstream() as upstream:
             upstream.answers[UNARY] = later
             proxy = start_proxy(mode=f"reverse:{upstream.url}", arguments=hooks)
-            with connection(proxy.url) as plain, over_http2(proxy, confdir) as http2, ThreadPoolExecutor(12) as pool:
-                answers = list(pool.map(lambda _: http2.post(UNARY, json=HELLO), range(12)))
+            with connection(proxy.url) as plain, Http2Client(proxy, confdir) as http2:
+                answers = http2.post_at_once(12, UNARY, json=HELLO)
                 assert [answer.status_code for answer in answers] == [200] * 12
                 assert send(plain, UNARY, HELLO).status == 200
         assert {row["state"] for row in proxy.new_rows()} == {"done"}

@@ -1,11 +1,11 @@
 """Every call has a settled row, whatever dies above us: mitmproxy's layers, or another addon."""
 
+import asyncio
 import http.client
 import json
 import subprocess
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -228,23 +228,25 @@ class TestLayersThatCrash:
         context = client_context(confdir / BUNDLE, http2=True)
         url = proxy.url.replace("http://127.0.0.1", "https://localhost")
         before = len(simulator.seen)
-        with httpx.Client(base_url=url, verify=context, http2=True, trust_env=False, timeout=20) as client:
-            key = {"x-goog-api-key": API_KEY}
-            assert client.post(UNARY, json=HELLO, headers=key).status_code == 200
-            settled(proxy)
+        key = {"x-goog-api-key": API_KEY}
 
-            def post(plan: dict[str, str]) -> None:
-                with pytest.raises(httpx.HTTPError):
-                    client.post(UNARY, json=HELLO, headers=key | plan)
+        async def calls() -> None:
+            async with httpx.AsyncClient(base_url=url, verify=context, http2=True, trust_env=False) as client:
+                assert (await client.post(UNARY, json=HELLO, headers=key)).status_code == 200
 
-            with ThreadPoolExecutor(4) as pool:
-                hanging = [pool.submit(post, {"x-simulator": json.dumps({"hang": True})}) for _ in range(3)]
-                until(lambda: len(simulator.seen) >= before + 4)
-                pool.submit(post, {"x-plan": "crash=ResponseHeaders"}).result()
-                for one in hanging:
-                    one.result()
-            # A client may ask again, on a connection of its own, what it has not been answered.
-            rows = settled(proxy, 4, "state = 'interrupted'")
+                async def post(plan: dict[str, str]) -> None:
+                    with pytest.raises(httpx.HTTPError):
+                        await client.post(UNARY, json=HELLO, headers=key | plan, timeout=20)
+
+                async with asyncio.TaskGroup() as tasks:
+                    for _ in range(3):
+                        tasks.create_task(post({"x-simulator": json.dumps({"hang": True})}))
+                    await asyncio.to_thread(until, lambda: len(simulator.seen) >= before + 4)
+                    tasks.create_task(post({"x-plan": "crash=ResponseHeaders"}))
+
+        asyncio.run(calls())
+        # A client may ask again, on a connection of its own, what it has not been answered.
+        rows = settled(proxy, 4, "state = 'interrupted'")
         assert {(row["usage_state"], row["status"]) for row in rows} == {("absent", None)}
 
     def test_a_live_session(self, proxy: Proxy) -> None:
