@@ -185,11 +185,14 @@ class Stream:
         return [whole] if whole else []
 
     def _convert(self, data: object) -> None:
-        self._safely(lambda: self._conversion.feed(event_of(data)))
+        self._safely(self._feed, data)
 
-    def _safely(self, step: Callable[[], bytes]) -> None:
+    def _feed(self, data: object) -> bytes:
+        return self._conversion.feed(data if isinstance(data, dict) else event_of(data))
+
+    def _safely(self, step: Callable[..., bytes], *args: object) -> None:
         try:
-            self._converted.append(step())
+            self._converted.append(step(*args))
         except Exception as e:
             logger.error("vertex-tap: an answer could not be rewritten (%s)", type(e).__name__)
             self._fail()

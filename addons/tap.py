@@ -21,7 +21,6 @@ from metering.budget import Budget
 from metering.budget import TooMuchWork
 from metering.decoding import DecodingError
 from metering.decoding import decoder_for
-from metering.json_array import SMALL
 from metering.json_array import JsonBody
 from metering.json_array import JsonDocument
 from metering.json_array import whole
@@ -148,7 +147,7 @@ class Tap:
                 reader.read(value)
         elif isinstance(value, bytes):
             event = whole(value, self._budget)
-            if reader and (len(value) > SMALL or reader.needs(value)):
+            if reader:
                 reader.read(event)
             self._on_event(event)
 
@@ -176,7 +175,7 @@ class _Parts:
     def __init__(self, coding: str, reader: Reader | None, budget: Budget, *, event_stream: bool) -> None:
         """`reader` says what is wanted of each value; without one, events come as bytes. Raises DecodingError."""
         self.decoder = decoder_for(coding, budget)
-        document = partial(JsonDocument, reader.wanted, budget, reader.needs) if reader else Bytes
+        document = partial(JsonDocument, reader.wanted, budget) if reader else Bytes
         self._events = EventDecoder(document, budget) if event_stream else None
         self._body = JsonBody(reader.wanted if reader else frozenset(), budget)
 

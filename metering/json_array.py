@@ -11,7 +11,6 @@ read is read.
 
 import json
 import re
-from collections.abc import Callable
 
 import msgspec
 
@@ -210,16 +209,9 @@ class JsonScanner:
 class JsonDocument:
     """One value, such as the data of a server-sent event. What is not JSON comes back as bytes (`[DONE]`)."""
 
-    def __init__(
-        self,
-        wanted: frozenset[str],
-        budget: Budget | None = None,
-        needs: Callable[[bytearray], bool] = lambda _: True,
-    ) -> None:
-        """`needs` tells of a small value that is not parsed yet whether it is wanted at all; else it is None."""
+    def __init__(self, wanted: frozenset[str], budget: Budget | None = None) -> None:
         self._wanted = wanted
         self._budget = budget or Budget()
-        self._needs = needs
         self._small = bytearray()
         self._scanner: JsonScanner | None = None
         self._value: object = None
@@ -234,8 +226,6 @@ class JsonDocument:
 
     def close(self) -> object:
         if not self._scanner:
-            if not self._needs(self._small):
-                return None
             try:
                 return _parsed(self._small, self._budget)
             except (ValueError, RecursionError):

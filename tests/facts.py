@@ -55,7 +55,7 @@ NO_DIFFERENCE = (
     # A reason without a row is read in the same way.
     ("addons.translation.gemini", "FINISH_REASONS: 'OTHER': dropped"),
     # If an answer has an error, nothing else of it is read.
-    ("addons.translation.gemini", "_KNOWN_OF_ANSWERS: 'error'"),
+    ("addons.translation.gemini", "_WRITTEN_OF_ANSWERS: 'error'"),
     # These names are used only to report what Claude or Gemini do not take, and neither answers Google's clients.
     *(
         ("addons.translation.gemini", f"NAMES: '{name}'")

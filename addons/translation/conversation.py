@@ -321,7 +321,7 @@ class Choice:
     broken_call: bool = False
     """Whether the model made a tool call that cannot be read, as its JSON is invalid."""
     google: Json = field(default_factory=dict)
-    """The other members of Google's Candidate, without content, index and finishReason."""
+    """Google's Candidate, as it came."""
 
 
 @dataclass(slots=True)
@@ -361,7 +361,7 @@ class Answer:
     created: int | None = None
     """Seconds since the epoch."""
     google: Json = field(default_factory=dict)
-    """The other members of Google's GenerateContentResponse, without candidates, modelVersion and responseId."""
+    """Google's GenerateContentResponse, as it came."""
 
 
 def from_bytes(raw: bytes) -> object:
@@ -373,7 +373,7 @@ def from_bytes(raw: bytes) -> object:
         return json.loads(raw)
 
 
-def to_bytes(document: Json) -> bytes:
+def to_bytes(document: Json | list[Json]) -> bytes:
     """A document as JSON in UTF-8. A lone surrogate in a string from an upstream becomes `?`."""
     try:
         return to_json(document, inf_nan_mode="null")

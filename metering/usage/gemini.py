@@ -6,8 +6,6 @@ present wins; nothing is summed and an absent field erases nothing. Vertex sends
 thoughts (discovery document of aiplatform v1).
 """
 
-import re
-
 from metering.call import Reading
 from metering.call import count
 from metering.call import word
@@ -37,18 +35,6 @@ DETAILS = {
 }
 
 
-TELLING = (
-    *(b"TokenCount", b"token_count", b"finishReason", b"finish_reason", b"blockReason", b"block_reason"),
-    *(b"webSearchQueries", b"web_search_queries", b"inlineData", b"inline_data", b"error", b"\\u"),
-)
-"""An event with none of these tells no count, no reason, no search, no picture and no error. (Names may be written with
-escapes: `\\u`.)"""
-
-
-_OTHER_CANDIDATE = re.compile(rb'"index"\s*:\s*[1-9]')
-"""Of several candidates each must come to its end."""
-
-
 class GeminiReader(Reader):
     wanted = ERROR_NAMES | both(
         "usageMetadata trafficType modelVersion responseId candidates index content parts text thought inlineData"
@@ -63,6 +49,8 @@ class GeminiReader(Reader):
         self._usage: dict[str, object] = {}
         self._is_taken = True
         """Whether the reading has all of the usage."""
+        self._beside: dict[str, object] | None = None
+        """The latest event, without its candidates."""
         self._unfinished: dict[int, bool] = {}
         self._is_blocked = False
         self._searches: dict[int, int] = {}
@@ -81,26 +69,9 @@ class GeminiReader(Reader):
     def terminal(self) -> bool:
         return self.reading.terminal
 
-    def needs(self, data: bytes | bytearray) -> bool:
-        # Most events of a stream are a piece of text, beside names that each of them repeats.
-        reading = self._reading
-        if not reading.content or 0 not in self._unfinished:
-            return True
-        for telling in TELLING:
-            # Not `any`, whose generator costs as much as the search.
-            if telling in data:
-                return True
-        if _OTHER_CANDIDATE.search(data):
-            return True
-        return (
-            (b"raffic" in data and "trafficType" not in self._usage)
-            or (b"ersion" in data and reading.model_served is None)
-            or (b"esponse" in data and reading.response_id is None)
-        )
-
     def read(self, event: object) -> None:
         reading = self._reading
-        if take_error(reading, event):
+        if self._is_more_text(event) or take_error(reading, event):
             return
         reading.model_served = word(member(event, "modelVersion"), 128) or reading.model_served
         reading.response_id = word(member(event, "responseId"), 128) or reading.response_id
@@ -116,6 +87,15 @@ class GeminiReader(Reader):
             merge(self._usage, usage)
             self._is_taken = False
         self._is_blocked = bool(blocked)
+
+    def _is_more_text(self, event: object) -> bool:
+        """Whether an event differs from the one before it by a piece of text only, as most events of a stream do."""
+        if not isinstance(event, dict):
+            return False
+        beside = event.copy()
+        candidates = beside.pop("candidates", None)
+        is_repeated, self._beside = beside == self._beside, beside
+        return is_repeated and self._reading.content and 0 in self._unfinished and _is_text(candidates)
 
     def _candidate(self, position: int, candidate: object) -> None:
         reading = self._reading
@@ -133,6 +113,25 @@ class GeminiReader(Reader):
         if isinstance(queries, list):
             self._searches[index] = len(queries)
             reading.search_queries = sum(self._searches.values())
+
+
+def _is_text(candidates: object) -> bool:
+    """Whether it is a list of one candidate, the first, which has a text and nothing else."""
+    if not isinstance(candidates, list) or len(candidates) != 1:
+        return False
+    candidate = candidates[0]
+    if not isinstance(candidate, dict) or not has_only_content(candidate) or candidate.get("index", 0) != 0:
+        return False
+    parts = member(candidate.get("content"), "parts")
+    if not isinstance(parts, list) or len(parts) != 1:
+        return False
+    part = parts[0]
+    return isinstance(part, dict) and len(part) == 1 and "text" in part
+
+
+def has_only_content(candidate: dict[str, object]) -> bool:
+    """Whether a candidate has no member beside its content and its index, as in most events of a stream."""
+    return len(candidate) == ("content" in candidate) + ("index" in candidate)
 
 
 class LiveReader(Reader):

@@ -31,9 +31,5 @@ class Reader:
         """Whether the event has come that ends the answer."""
         return self._reading.terminal
 
-    def needs(self, data: bytes | bytearray) -> bool:
-        """Whether an event of a stream, which is not parsed yet, may tell what is not known yet."""
-        return True
-
     def read(self, event: object) -> None:
         raise NotImplementedError

@@ -18,7 +18,6 @@ from addons.translation.conversation import usage_of
 from addons.translation.errors import Failure
 from addons.translation.errors import read_error
 from addons.translation.gemini.parts import read_part
-from addons.translation.gemini.parts import unknown_members
 from addons.translation.gemini.schema import SERVED_TIERS
 from metering.call import Reading
 from metering.json_values import both
@@ -28,6 +27,7 @@ from metering.json_values import number_of
 from metering.json_values import text_of
 from metering.usage.gemini import COUNTS
 from metering.usage.gemini import DETAILS
+from metering.usage.gemini import has_only_content
 from metering.usage.gemini import merge
 from metering.usage.gemini import take_usage
 
@@ -60,9 +60,6 @@ FINISH_REASONS: dict[str, Finish | None] = {
 if there is none."""
 _COUNTED = both(" ".join((*COUNTS, *DETAILS)))
 """Members of `usageMetadata` that are counts, or hold some."""
-_KNOWN_OF_ANSWERS = both("candidates modelVersion responseId error")
-_KNOWN_OF_CANDIDATES = both("content index finishReason")
-"""Members that need not be kept for Google's own clients, as they are written from the neutral form."""
 
 
 class AnswerReader:
@@ -76,6 +73,8 @@ class AnswerReader:
         self._blocked = False
         self._candidates: dict[int, _Candidate] = {}
         self._usage: Json = {}
+        self._beside: Json | None = None
+        """The latest document, without its candidates."""
 
     @property
     def finished(self) -> bool:
@@ -84,23 +83,34 @@ class AnswerReader:
         return self._blocked or (finished == len(self._candidates) and finished >= self._wanted)
 
     def read(self, document: object) -> Answer:
-        if member(document, "error"):
-            self.failure = read_error(None, document)
+        if not isinstance(document, dict):
             return Answer()
-        answer = Answer(id=text_of(member(document, "responseId")), model=text_of(member(document, "modelVersion")))
-        if isinstance(usage := member(document, "usageMetadata"), dict):
+        answer, beside = Answer(google=document), document.copy()
+        candidates = items(beside.pop("candidates", None))
+        # Most events of a stream repeat all but their text.
+        if beside != self._beside:
+            self._read_beside(answer, beside)
+            self._beside = beside
+        if self.failure:
+            return Answer()
+        for position, candidate in enumerate(candidates):
+            index = number_of(member(candidate, "index"), position)
+            index = index if index >= 0 else position
+            answer.choices.append(self._candidate(index).read(index, candidate))
+        if not candidates:
+            self._read_block(answer, member(document, "promptFeedback"))
+        return answer
+
+    def _read_beside(self, answer: Answer, beside: Json) -> None:
+        """Reads what stands beside the candidates."""
+        if member(beside, "error"):
+            self.failure = read_error(None, beside)
+        answer.id, answer.model = text_of(member(beside, "responseId")), text_of(member(beside, "modelVersion"))
+        if isinstance(usage := member(beside, "usageMetadata"), dict):
             merge(self._usage, usage)
             # Most events of a stream tell a traffic type and no count.
             answer.usage = _usage(self._usage) if usage.keys() & _COUNTED else None
             answer.service_tier = SERVED_TIERS.get(text_of(member(usage, "trafficType")) or "")
-        answer.google = unknown_members(document, _KNOWN_OF_ANSWERS)
-        for position, candidate in enumerate(items(member(document, "candidates"))):
-            index = number_of(member(candidate, "index"), position)
-            index = index if index >= 0 else position
-            answer.choices.append(self._candidate(index).read(index, candidate))
-        if not answer.choices:
-            self._read_block(answer, member(document, "promptFeedback"))
-        return answer
 
     def _read_block(self, answer: Answer, feedback: object) -> None:
         """Gives an answer without candidates a refusal if the prompt was blocked."""
@@ -128,7 +138,10 @@ class _Candidate:
         self._searched: set[str] = set()
 
     def read(self, index: int, candidate: object) -> Choice:
-        choice = Choice(index, google=unknown_members(candidate, _KNOWN_OF_CANDIDATES))
+        choice = Choice(index)
+        if not isinstance(candidate, dict):
+            return choice
+        choice.google = candidate
         own: dict[int, tuple[int, str]] = {}
         """Number of a part in this piece -> where its text begins in the whole answer, and the text."""
         for number, part in enumerate(items(member(member(candidate, "content"), "parts"))):
@@ -140,6 +153,8 @@ class _Candidate:
             if read:
                 choice.parts.append(read)
                 self._called = self._called or isinstance(read, ToolCall)
+        if has_only_content(candidate):
+            return choice
         if logprobs := member(candidate, "logprobsResult"):
             choice.logprobs = _logprobs(logprobs)
         if grounding := member(candidate, "groundingMetadata"):

@@ -16,8 +16,10 @@ from addons.translation.errors import Failure
 from addons.translation.errors import google_error
 from addons.translation.errors import unfinished
 from addons.translation.gemini.families import NEWEST
+from addons.translation.gemini.parts import unknown_members
 from addons.translation.gemini.parts import write_part
 from addons.translation.gemini.schema import SERVED_TIERS
+from metering.json_values import both
 from metering.json_values import member
 
 _REASONS = {
@@ -27,6 +29,9 @@ _REASONS = {
     Finish.CONTENT_FILTER: "SAFETY",
 }
 """Our `Finish` -> Google's `finishReason`."""
+_WRITTEN_OF_ANSWERS = both("candidates modelVersion responseId error")
+_WRITTEN_OF_CANDIDATES = both("content index finishReason")
+"""Members that are written from the neutral form; the others are Google's own words."""
 _TRAFFIC_TYPES = {tier: traffic for traffic, tier in SERVED_TIERS.items()}
 
 
@@ -40,12 +45,12 @@ def write_answer(answer: Answer, model: str) -> Json:
     response["modelVersion"] = answer.model or model
     if answer.id:
         response["responseId"] = answer.id
-    return response | answer.google
+    return response | unknown_members(answer.google, _WRITTEN_OF_ANSWERS)
 
 
 def _is_blocked(answer: Answer) -> bool:
     """Whether Google refused the prompt; then the response must not have candidates."""
-    return bool(member(answer.google.get("promptFeedback"), "blockReason"))
+    return bool(member(member(answer.google, "promptFeedback"), "blockReason"))
 
 
 def _candidate(choice: Choice) -> Json:
@@ -61,7 +66,7 @@ def _candidate(choice: Choice) -> Json:
     if choice.citations:
         texts = [part.text if isinstance(part, Text) else "" for part in choice.parts]
         written["groundingMetadata"] = _grounding_metadata(choice.citations, texts)
-    return written | choice.google
+    return written | unknown_members(choice.google, _WRITTEN_OF_CANDIDATES)
 
 
 def _finish_reason(choice: Choice) -> str | None:
@@ -175,7 +180,7 @@ class StreamWriter:
         self._head["modelVersion"] = answer.model or self._head["modelVersion"]
         self._usage = answer.usage or self._usage
         self._tier = answer.service_tier or self._tier
-        rest = dict(answer.google)
+        rest = unknown_members(answer.google, _WRITTEN_OF_ANSWERS)
         if isinstance(usage := rest.pop("usageMetadata", None), dict):
             self._google_usage |= usage
         feedback = {"promptFeedback": rest.pop("promptFeedback")} if "promptFeedback" in rest else {}
@@ -235,12 +240,13 @@ class _WrittenCandidate:
         whole.finish, whole.native = choice.finish or whole.finish, choice.native or whole.native
         whole.broken_call = whole.broken_call or choice.broken_call
         whole.refusal = (whole.refusal or "") + (choice.refusal or "") or None
-        if "groundingMetadata" not in choice.google:
+        google = unknown_members(choice.google, _WRITTEN_OF_CANDIDATES)
+        if "groundingMetadata" not in google:
             whole.citations += choice.citations
         self._texts += [part.text for part in choice.parts if isinstance(part, Text)]
-        if not choice.parts and not choice.logprobs and not choice.google:
+        if not choice.parts and not choice.logprobs and not google:
             return []
-        return [_candidate(Choice(choice.index, choice.parts, logprobs=choice.logprobs, google=choice.google))]
+        return [_candidate(Choice(choice.index, choice.parts, logprobs=choice.logprobs, google=google))]
 
     def end(self) -> Json:
         # Clients treat an event without parts as broken.

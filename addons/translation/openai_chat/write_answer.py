@@ -166,6 +166,8 @@ class StreamWriter:
             "created": int(time.time()),
             "model": model,
         }
+        self._before, self._after = b"", b""
+        """What every chunk begins and ends with, around its choices."""
         self._choices: dict[int, _ChoiceWriter] = {}
         self._usage: Usage | None = None
         self._over = False
@@ -176,15 +178,23 @@ class StreamWriter:
         """What is new."""
         if self._over:
             return b""
-        if not self._head["id"] and (answer.id or answer.choices):
-            self._head["id"] = _completion_id(answer)
-            self._head["model"] = answer.model or self._head["model"]
-            if answer.created is not None:
-                self._head["created"] = answer.created
-        self._usage = answer.usage or self._usage
         if answer.service_tier:
             self._head["service_tier"] = answer.service_tier
-        return b"".join(chunk for choice in answer.choices for chunk in self._choice(choice))
+            self._before = b""
+        if not self._before and (self._head["id"] or answer.id or answer.choices):
+            self._begin(answer)
+        self._usage = answer.usage or self._usage
+        return b"".join([chunk for choice in answer.choices for chunk in self._choice(choice)])
+
+    def _begin(self, answer: Answer) -> None:
+        """Writes what all chunks have."""
+        head = self._head
+        if not head["id"]:
+            head["id"] = _completion_id(answer)
+            head["model"] = answer.model or head["model"]
+            head["created"] = head["created"] if answer.created is None else answer.created
+        self._before = b"data: " + to_bytes(head)[:-1] + b',"choices":'
+        self._after = b',"usage":null}\n\n' if self._include_usage else b"}\n\n"
 
     def end(self) -> bytes:
         """All has come."""
@@ -225,7 +235,7 @@ class StreamWriter:
         return {"index": index, "delta": delta, "logprobs": None, "finish_reason": None}
 
     def _chunk(self, choices: list[Json]) -> bytes:
-        return _write_event(self._head | {"choices": choices} | ({"usage": None} if self._include_usage else {}))
+        return self._before + to_bytes(choices) + self._after
 
 
 class _ChoiceWriter:

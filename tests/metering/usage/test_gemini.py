@@ -1,4 +1,3 @@
-import json
 from typing import Any
 
 import pytest
@@ -350,65 +349,51 @@ class TestLive:
 
 
 TEXT = {"candidates": [{"content": {"parts": [{"text": "a"}]}, "index": 0}]}
-NAMES = {"modelVersion": "gemini-2.5-flash", "responseId": "r"}
+EVENTS: list[dict[str, Any]] = [
+    TEXT,
+    TEXT | {"modelVersion": "gemini-2.5-flash", "responseId": "r"},
+    TEXT | {"usageMetadata": {"trafficType": "ON_DEMAND"}},
+    TEXT | {"usageMetadata": {"totalTokenCount": 3}},
+    TEXT | {"usage_metadata": {"total_token_count": 4}},
+    {"usageMetadata": {"totalTokenCount": 3}},
+    {"candidates": [{"content": {"parts": [{"text": "a"}]}}]},
+    {"candidates": [{"content": {"parts": [{"text": "b"}]}, "index": 1}]},
+    {"candidates": [*TEXT["candidates"], {"content": {"parts": [{"text": "b"}]}, "index": 1}]},
+    {"candidates": [{"content": {"parts": [{"text": "a"}, {"inlineData": {"mimeType": "image/png"}}]}}]},
+    {"candidates": [{"content": {"parts": [{"text": "a", "inlineData": {"mimeType": "image/png"}}]}}]},
+    {"candidates": [{"content": {"parts": [{"inline_data": {"mime_type": "image/png"}}]}}]},
+    {"candidates": [{"content": {"parts": []}}]},
+    {"candidates": [{"finishReason": "STOP"}]},
+    {"candidates": [{"finishReason": "STOP"}], "usageMetadata": {"totalTokenCount": 3}},
+    TEXT | {"candidates": [TEXT["candidates"][0] | {"finish_reason": "MAX_TOKENS"}]},
+    {"promptFeedback": {"blockReason": "SAFETY"}},
+    {"candidates": [TEXT["candidates"][0] | {"groundingMetadata": {"webSearchQueries": ["q"]}}]},
+    {"error": {"code": 500}},
+]
 
 
-@pytest.mark.parametrize(
-    ("event", "needed"),
-    [
-        (TEXT, False),
-        (TEXT | NAMES, False),
-        (TEXT | {"usageMetadata": {"trafficType": "ON_DEMAND"}}, False),
-        (TEXT | {"usageMetadata": {"totalTokenCount": 3}}, True),
-        (TEXT | {"usage_metadata": {"total_token_count": 3}}, True),
-        ({"candidates": [{"finishReason": "STOP"}]}, True),
-        ({"candidates": [{"finish_reason": "STOP"}]}, True),
-        ({"promptFeedback": {"blockReason": "SAFETY"}}, True),
-        ({"prompt_feedback": {"block_reason": "SAFETY"}}, True),
-        ({"candidates": [{"groundingMetadata": {"webSearchQueries": ["q"]}}]}, True),
-        ({"candidates": [{"grounding_metadata": {"web_search_queries": ["q"]}}]}, True),
-        ({"candidates": [{"content": {"parts": [{"inlineData": {"mimeType": "image/png"}}]}}]}, True),
-        ({"candidates": [{"content": {"parts": [{"inline_data": {"mime_type": "image/png"}}]}}]}, True),
-        ({"error": {"code": 500}}, True),
-        (TEXT | {"x": "\u00e9"}, True),
-        ({"candidates": [{"content": {"parts": [{"text": "b"}]}, "index": 1}]}, True),
-    ],
-)
-def test_events_that_tell_nothing_new(event: dict[str, Any], needed: bool) -> None:
-    data = json.dumps(event).encode()
-    reader = GeminiReader()
-    assert reader.needs(data)
-    reader.read(TEXT | NAMES | {"usageMetadata": {"trafficType": "ON_DEMAND"}})
-    assert reader.needs(data) == needed
+@pytest.mark.parametrize("event", EVENTS)
+def test_an_event_between_pieces_of_text(event: dict[str, Any]) -> None:
+    end = {"candidates": [{"finishReason": "STOP"}], "usageMetadata": {"totalTokenCount": 3}}
+    check_that_repetition_does_not_matter([event, TEXT, event, TEXT, end])
 
 
-def test_candidates_that_are_told_out_of_order() -> None:
-    reader = GeminiReader()
-    reader.read({"candidates": [{"content": {"parts": [{"text": "b"}]}, "index": 1}]})
-    # JSON of proto3 leaves out an index of 0.
-    assert reader.needs(json.dumps({"candidates": [{"content": {"parts": [{"text": "a"}]}}]}).encode())
+@given(st.lists(st.sampled_from(EVENTS), max_size=8))
+def test_what_an_event_repeats_does_not_matter(events: list[dict[str, Any]]) -> None:
+    check_that_repetition_does_not_matter(events)
 
 
-@pytest.mark.parametrize(
-    "event",
-    [{"usageMetadata": {"trafficType": "ON_DEMAND"}}, {"modelVersion": "m"}, {"response_id": "r"}],
-)
-def test_names_that_are_not_known_yet(event: dict[str, Any]) -> None:
-    reader = GeminiReader()
-    reader.read(TEXT)
-    assert reader.needs(json.dumps(TEXT | event).encode())
+def check_that_repetition_does_not_matter(events: list[dict[str, Any]]) -> None:
+    """The same is read if no event is like the one before it, and no candidate has just its content."""
+    repeating, changing = GeminiReader(), GeminiReader()
+    for number, event in enumerate(events):
+        candidates = [candidate | {"avgLogprobs": -1} for candidate in event.get("candidates", [])]
+        repeating.read(event)
+        changing.read(event | {"createTime": number, "candidates": candidates})
+        assert repeating.reading == changing.reading
 
 
-@given(
-    st.lists(
-        st.sampled_from([TEXT, TEXT | NAMES, {"usageMetadata": {"totalTokenCount": 3}}, {"error": {}}]), max_size=6
-    )
-)
-def test_nothing_is_missed(events: list[dict[str, Any]]) -> None:
-    """What is not needed changes no reading."""
-    every, needed = GeminiReader(), GeminiReader()
-    for event in events:
-        every.read(event)
-        if needed.needs(json.dumps(event).encode()):
-            needed.read(event)
-    assert needed.reading == every.reading
+def test_the_first_candidate_may_come_second() -> None:
+    other = {"content": {"parts": [{"text": "b"}]}, "index": 1}
+    end = {"candidates": [other | {"finishReason": "STOP"}], "usageMetadata": {"totalTokenCount": 3}}
+    check_that_repetition_does_not_matter([{"candidates": [other]}, TEXT, end])

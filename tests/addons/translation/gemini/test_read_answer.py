@@ -25,18 +25,32 @@ from tests.vertex_simulator.schema import _document
 
 
 def test_an_answer() -> None:
-    (answer,) = read(
-        {
-            "candidates": [candidate({"text": "Hi"}, finishReason="STOP", index=0)],
-            "usageMetadata": {"promptTokenCount": 1, "candidatesTokenCount": 2, "trafficType": "ON_DEMAND_PRIORITY"},
-            "modelVersion": "gemini-2.5-flash",
-            "responseId": "r",
-        }
-    )
-    usage = {"promptTokenCount": 1, "candidatesTokenCount": 2, "trafficType": "ON_DEMAND_PRIORITY"}
-    choice = Choice(0, [Text("Hi")], Finish.STOP, native=NativeFinish("google", "STOP"))
-    google: Json = {"usageMetadata": usage}
-    assert answer == Answer("r", "gemini-2.5-flash", [choice], Usage(1, 2), "priority", google=google)
+    one = candidate({"text": "Hi"}, finishReason="STOP", index=0)
+    document: Json = {
+        "candidates": [one],
+        "usageMetadata": {"promptTokenCount": 1, "candidatesTokenCount": 2, "trafficType": "ON_DEMAND_PRIORITY"},
+        "modelVersion": "gemini-2.5-flash",
+        "responseId": "r",
+    }
+    (answer,) = read(document)
+    choice = Choice(0, [Text("Hi")], Finish.STOP, native=NativeFinish("google", "STOP"), google=one)
+    assert answer == Answer("r", "gemini-2.5-flash", [choice], Usage(1, 2), "priority", google=document)
+
+
+@given(st.lists(documents(), max_size=4))
+def test_what_an_event_repeats_is_not_new(given: list[object]) -> None:
+    """The same is read if no event is like the one before it, but for what was told before."""
+    repeating, changing = AnswerReader(), AnswerReader()
+    id, model, usage, tier = None, None, None, None
+    for number, document in enumerate([again for one in given for again in (one, one)]):
+        short = repeating.read(document)
+        full = changing.read(document | {"createTime": number} if isinstance(document, dict) else document)
+        assert short.choices == full.choices
+        id, model = short.id or id, short.model or model
+        usage, tier = short.usage or usage, short.service_tier or tier
+        assert (full.id or id, full.model or model) == (id, model)
+        assert (full.usage or usage, full.service_tier or tier) == (usage, tier)
+        assert (repeating.failure, repeating.finished) == (changing.failure, changing.finished)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +139,8 @@ def test_blocked_prompts(feedback: Json, refusal: str) -> None:
 
 def test_a_prompt_that_was_not_blocked() -> None:
     (answer,) = read({"promptFeedback": {"safetyRatings": []}, "candidates": [candidate(finishReason="STOP")]})
-    assert answer.choices == [Choice(0, [], Finish.STOP, native=NativeFinish("google", "STOP"))]
+    (choice,) = answer.choices
+    assert (choice.finish, choice.refusal) == (Finish.STOP, None)
 
 
 def test_the_end_is_known() -> None:
@@ -326,9 +341,9 @@ def test_an_answer_without_candidates(document: object) -> None:
 
 
 @pytest.mark.parametrize("one", [{}, None, {"content": None}, {"content": {}}, {"content": {"parts": None}}])
-def test_a_candidate_of_nothing(one: object) -> None:
+def test_a_candidate_of_nothing(one: Json | None) -> None:
     (answer,) = read({"candidates": [one]})
-    assert answer.choices == [Choice(0)]
+    assert answer.choices == [Choice(0, google=one or {})]
 
 
 @given(st.lists(documents(), max_size=3))
