@@ -7,6 +7,7 @@ after that the decoder must not be used.
 
 import zlib
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Iterator
 from typing import Protocol
 
@@ -34,16 +35,16 @@ class DecodingError(ValueError):
 
 
 class Decoder(Protocol):
-    """What all decoders have. `decode` yields the output for the next bytes of the body."""
+    """What all decoders have. `decode` gives the output for the next bytes of the body, in pieces."""
 
-    def decode(self, data: bytes) -> Iterator[bytes]: ...
+    def decode(self, data: bytes) -> Iterable[bytes]: ...
 
 
 class IdentityDecoder:
     """Passes bytes on unchanged, in pieces."""
 
-    def decode(self, data: bytes) -> Iterator[bytes]:
-        return _cut(data)
+    def decode(self, data: bytes) -> Iterable[bytes]:
+        return _cut(data) if len(data) > LARGEST else (data,)
 
 
 class ZlibDecoder:
