@@ -134,6 +134,21 @@ class Function:
     cache: Json | None = None
 
 
+class ClientTool(NamedTuple):
+    """A tool that the client runs, as the client's dialect has it. Services get it as a function."""
+
+    kind: str
+    """The client's word for its kind: `function`, `custom`, `shell`, ..."""
+    name: str
+    namespace: str | None = None
+    """The name of the group that it belongs to."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a function in no group: services get it under its own name."""
+        return self.kind == "function" and not self.namespace
+
+
 @dataclass(slots=True)
 class ToolChoice:
     mode: Literal["none", "auto", "required"]
@@ -195,6 +210,8 @@ class Request:
     system: list[Text] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
     functions: list[Function] = field(default_factory=list)
+    client_tools: dict[str, ClientTool] = field(default_factory=dict)
+    """Names of functions -> the tools of the client that they stand for, if these are no plain functions."""
     server_tools: dict[str, str] = field(default_factory=dict)
     """Tools that the service runs itself, by Google's names (googleSearch, codeExecution, ...) -> the path in the
     client's body (`tools[0]`)."""
