@@ -43,10 +43,12 @@ UNKNOWN = (
     "This path is not known, neither as Vertex AI's nor as OpenAI's. OpenAI's paths begin with /v1, such as"
     " /v1/chat/completions."
 )
+BY_BODY = frozenset({"openai", "anthropic"})
+"""APIs whose calls may be rewritten: the model in the body chooses the service."""
 _VERTEX = re.compile(r"/(?:projects|publishers)/")
 NO_MESSAGES = (
-    "Anthropic's Messages API is not available here. Claude on Vertex AI has other paths: set"
-    " CLAUDE_CODE_USE_VERTEX=1, or use AnthropicVertex."
+    "Anthropic's Messages API is not available here. Set openai_mode=convert, so that its calls are converted. Claude"
+    " on Vertex AI has other paths: set CLAUDE_CODE_USE_VERTEX=1, or use AnthropicVertex."
 )
 OF_ANOTHER = (
     "This call has a credential of {issuer}, but its path leads to {host}, which must not see it. Nothing was sent."
@@ -87,8 +89,9 @@ class Route:
         """
         self._check_path(request, exchange, named)
         gateway, target = exchange.configuration.gateway, exchange.target
-        if target and target.api == "openai":
-            if gateway.default.rewrites or gateway.may_serve(base_path=exchange.base, surface="openai"):
+        if target and target.api in BY_BODY:
+            surface = target.surface
+            if gateway.default.rewrites(surface) or gateway.may_serve(base_path=exchange.base, surface=surface):
                 self._wait_for_body(request, exchange)
             else:
                 pass_on(request, exchange, named)
@@ -117,13 +120,13 @@ class Route:
 
     def _check_path(self, request: http.Request, exchange: Exchange, named: Endpoint) -> None:
         """Raises ValueError or InvalidRequest for a path that nothing answers here."""
-        target, path, rewrites = exchange.target, exchange.path, exchange.configuration.gateway.default.rewrites
+        target, path = exchange.target, exchange.path
+        rewrites = exchange.configuration.gateway.default.rewrites("openai")
         if not target and path in ("", "/") and _wants_a_model(request):
             raise ValueError(LOST_MODEL)
-        if not target and rewrites and LIKE_OPENAI.match(path) and not _VERTEX.search(path):
+        is_probe = path in ("", "/")
+        if not target and rewrites and (is_probe or (LIKE_OPENAI.match(path) and not _VERTEX.search(path))):
             raise InvalidRequest(UNKNOWN, status=404)
-        if target and target.api == "anthropic" and (is_google(named) or rewrites):
-            raise InvalidRequest(NO_MESSAGES, status=404)
 
     def _wait_for_body(self, request: http.Request, exchange: Exchange) -> None:
         """Point the request at a placeholder host until its body decides where it goes, so that it cannot be sent
@@ -144,9 +147,16 @@ class Route:
 
 
 def pass_on(request: http.Request, exchange: Exchange, named: Endpoint) -> None:
-    """Point an OpenAI call at its upstream, without converting it."""
+    """Point an OpenAI or Anthropic call at its upstream, without converting it. Raises InvalidRequest for one of
+    Anthropic's where the user has named no upstream for it."""
     settings, target, path, upstream = exchange.configuration.settings, exchange.target, exchange.path, named
     assert target
+    if target.api == "anthropic":
+        if is_google(named):
+            raise InvalidRequest(NO_MESSAGES, status=404)
+        exchange.choose(exchange.configuration.gateway.default.name)
+        go_to(request, upstream, path + query_of(request))
+        return
     exchange.choose("openai")
     if is_google(named) or settings.names_openai_endpoint:
         upstream = settings.openai_endpoint

@@ -75,6 +75,7 @@ TEMPLATES = (
     Template("openai", "openai", "{openai}", "/v1/{openai:openai}"),
     Template("anthropic", "anthropic", "messages", "/v1/messages"),
     Template("anthropic", "anthropic", "messages/count_tokens", "/v1/messages/count_tokens"),
+    Template("anthropic", "anthropic", "models", "/v1/models[/{model:rest}]"),
     Template("anthropic", "anthropic", "", "/v1/messages/{rest:rest}"),
     # The same path with any other method. Its POST is above, as OpenAI has models such as `ft:gpt-4o:acme::id`.
     Template("gemini", "gemini", "{action}", _ACTION),
@@ -261,6 +262,7 @@ _HOSTS: tuple[tuple[Api, re.Pattern[str]], ...] = (
     ("vertex", re.compile(r"[a-z0-9.-]+\.prediction\.vertexai\.goog")),
     ("gemini", re.compile(r"generativelanguage(?:\.mtls)?\.googleapis\.com")),
     ("openai", re.compile(r"(?:[a-z]{2}\.)?api\.openai\.com")),
+    ("anthropic", re.compile(r"api\.anthropic\.com")),
 )
 
 

@@ -109,6 +109,8 @@ class ToolResult:
     media: list[Media] = field(default_factory=list)
     google: Json | None = None
     cache: Json | None = None
+    is_error: bool = False
+    """Whether the tool has failed, and `output` says why."""
 
 
 Part = Text | Thought | Media | ToolCall | ToolResult
@@ -132,6 +134,21 @@ class Function:
     google: Json | None = None
     """The other members of Google's FunctionDeclaration, without name and description, if a Google client sent it."""
     cache: Json | None = None
+
+
+class ClientTool(NamedTuple):
+    """A tool that the client runs, as the client's dialect has it. Services get it as a function."""
+
+    kind: str
+    """The client's word for its kind: `function`, `custom`, `shell`, ..."""
+    name: str
+    namespace: str | None = None
+    """The name of the group that it belongs to."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a function in no group: services get it under its own name."""
+        return self.kind == "function" and not self.namespace
 
 
 @dataclass(slots=True)
@@ -195,6 +212,8 @@ class Request:
     system: list[Text] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
     functions: list[Function] = field(default_factory=list)
+    client_tools: dict[str, ClientTool] = field(default_factory=dict)
+    """Names of functions -> the tools of the client that they stand for, if these are no plain functions."""
     server_tools: dict[str, str] = field(default_factory=dict)
     """Tools that the service runs itself, by Google's names (googleSearch, codeExecution, ...) -> the path in the
     client's body (`tools[0]`)."""
@@ -318,6 +337,8 @@ class Choice:
     searches: list[str] = field(default_factory=list)
     """Queries of the web searches that the service ran."""
     native: NativeFinish | None = None
+    stop_sequence: str | None = None
+    """The stop sequence that ended the answer; None if there was none, or the service does not say."""
     broken_call: bool = False
     """Whether the model made a tool call that cannot be read, as its JSON is invalid."""
     google: Json = field(default_factory=dict)

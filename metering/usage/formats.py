@@ -82,7 +82,8 @@ def usage_of(target: Target | None, method: str, model: str | None) -> Usage:
                 return Usage(None, UsageState.NOT_APPLICABLE)
             reader = OPENAI[operation]()
     elif target.surface == "anthropic":
-        reader = ANTHROPIC[operation]()
+        if factory := ANTHROPIC.get(operation):
+            reader = factory()
     elif operation == "predict":
         reader = PredictReader(model)
     elif operation in ("rawPredict", "streamRawPredict"):

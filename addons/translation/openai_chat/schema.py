@@ -9,13 +9,14 @@ from typing import Annotated
 from typing import Literal
 
 from pydantic import BeforeValidator
-from pydantic import ConfigDict
 from pydantic import Discriminator
 from pydantic import Field
 from pydantic import Tag
 
 from addons.translation.conversation import Effort
 from addons.translation.conversation import Json
+from addons.translation.openai_chat.google_settings import GoogleExtra
+from addons.translation.openai_chat.google_settings import SafetySetting
 from addons.translation.validation import Count
 from addons.translation.validation import GoogleModel
 from addons.translation.validation import Int32
@@ -23,54 +24,6 @@ from addons.translation.validation import Model
 from addons.translation.validation import camel_or_snake
 from addons.translation.validation import lower
 from addons.translation.validation import member_of_text
-from addons.translation.validation import upper
-
-HarmCategory = Literal[
-    "HARM_CATEGORY_UNSPECIFIED",
-    "HARM_CATEGORY_HATE_SPEECH",
-    "HARM_CATEGORY_DANGEROUS_CONTENT",
-    "HARM_CATEGORY_HARASSMENT",
-    "HARM_CATEGORY_SEXUALLY_EXPLICIT",
-    "HARM_CATEGORY_CIVIC_INTEGRITY",
-    "HARM_CATEGORY_IMAGE_HATE",
-    "HARM_CATEGORY_IMAGE_DANGEROUS_CONTENT",
-    "HARM_CATEGORY_IMAGE_HARASSMENT",
-    "HARM_CATEGORY_IMAGE_SEXUALLY_EXPLICIT",
-    "HARM_CATEGORY_JAILBREAK",
-]
-Threshold = Literal["BLOCK_LOW_AND_ABOVE", "BLOCK_MEDIUM_AND_ABOVE", "BLOCK_ONLY_HIGH", "BLOCK_NONE", "OFF"]
-
-
-class SafetySetting(GoogleModel):
-    category: HarmCategory
-    threshold: Threshold
-    method: Literal["SEVERITY", "PROBABILITY"] | None = None
-
-
-class ThinkingConfig(GoogleModel):
-    include_thoughts: bool | None = None
-    thinking_budget: Annotated[Int32, Field(ge=-1)] | None = None
-    thinking_level: Annotated[Literal["MINIMAL", "LOW", "MEDIUM", "HIGH"], BeforeValidator(upper)] | None = None
-
-
-class ImageConfig(GoogleModel):
-    aspect_ratio: str | None = None
-    image_size: str | None = None
-    person_generation: Literal["ALLOW_ALL", "ALLOW_ADULT", "ALLOW_NONE"] | None = None
-
-
-class GoogleExtra(GoogleModel):
-    """The member `google` or `extra_body.google`: what Google's OpenAI endpoint takes there, and other settings that
-    only Gemini has. Members that are not declared are dropped."""
-
-    model_config = ConfigDict(extra="allow")
-
-    thinking_config: ThinkingConfig | None = None
-    image_config: ImageConfig | None = None
-    safety_settings: list[SafetySetting] | None = None
-    cached_content: str | None = None
-    labels: dict[str, str] | None = None
-    audio_timestamp: bool | None = None
 
 
 class ExtraBody(Model):
@@ -212,6 +165,26 @@ class Call(Cached):
     function: CalledFunction
 
 
+class CalledCustom(Model):
+    name: str = Field(min_length=1)
+    input: str = ""
+
+
+class CustomCall(Cached):
+    id: str | None = None
+    type: Literal["custom"]
+    custom: CalledCustom
+
+
+def _kind_of_call(value: object) -> str:
+    return "custom call" if isinstance(value, dict) and value.get("type") == "custom" else "call"
+
+
+AnyCall = Annotated[
+    Annotated[Call, Tag("call")] | Annotated[CustomCall, Tag("custom call")], Discriminator(_kind_of_call)
+]
+
+
 class InstructionMessage(Cached):
     role: Literal["system", "developer"]
     content: Content
@@ -226,7 +199,7 @@ class AssistantMessage(Cached):
     role: Literal["assistant"]
     content: Content | None = None
     refusal: str | None = None
-    tool_calls: list[Call] | None = None
+    tool_calls: list[AnyCall] | None = None
     function_call: CalledFunction | None = None
 
 
@@ -285,13 +258,43 @@ SERVER_TOOLS = {
 """Clients' names of tools that the service runs -> Google's names."""
 
 
+NOT_SERVED = frozenset(
+    {
+        "file_search",
+        "mcp",
+        "computer",
+        "computer_use",
+        "computer_use_preview",
+        "tool_search",
+        "programmatic_tool_calling",
+    }
+)
+"""Types of tools that run at OpenAI, or that only OpenAI's models know."""
+
+
+class CustomDefinition(Model):
+    name: str = Field(min_length=1)
+    description: str | None = None
+    format: Json | None = None
+
+
+class CustomTool(Cached):
+    """A tool of the client whose input is a text."""
+
+    type: Literal["custom"]
+    custom: CustomDefinition
+
+
 def _kind_of_tool(value: object) -> str:
     kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
-    return "function" if kind == "function" else "server"
+    return kind if kind in ("function", "custom") else "server"
 
 
 Tool = Annotated[
-    Annotated[FunctionTool, Tag("function")] | Annotated[ServerTool, Tag("server")], Discriminator(_kind_of_tool)
+    Annotated[FunctionTool, Tag("function")]
+    | Annotated[CustomTool, Tag("custom")]
+    | Annotated[ServerTool, Tag("server")],
+    Discriminator(_kind_of_tool),
 ]
 
 
@@ -305,8 +308,9 @@ class AllowedTools(Model):
 
 
 class NamedChoice(Model):
-    type: Literal["function", "allowed_tools"] = "function"
+    type: Literal["function", "custom", "allowed_tools"] = "function"
     function: Named | None = None
+    custom: Named | None = None
     name: str | None = None
     allowed_tools: AllowedTools | None = None
 

@@ -15,11 +15,11 @@ from addons.translation.conversation import Notes
 from addons.translation.conversation import Request
 from addons.translation.conversation import ToolChoice
 from addons.translation.errors import InvalidRequest
+from addons.translation.openai_chat.google_settings import GoogleExtra
 from addons.translation.openai_chat.schema import EFFORTS
 from addons.translation.openai_chat.schema import SERVER_TOOLS
 from addons.translation.openai_chat.schema import AnyRequest
 from addons.translation.openai_chat.schema import FunctionDefinition
-from addons.translation.openai_chat.schema import GoogleExtra
 from addons.translation.validation import NO_VALUE
 from addons.translation.validation import is_finite
 from metering.json_values import snake

@@ -31,11 +31,50 @@ class CallItem(Cached):
     call_id: str = Field(min_length=1)
     name: str = Field(min_length=1)
     arguments: str = ""
+    namespace: str | None = None
 
 
-class OutputItem(Cached):
-    call_id: str
+class CustomCallItem(Cached):
+    call_id: str = Field(min_length=1)
+    name: str = Field(min_length=1)
+    input: str = ""
+    namespace: str | None = None
+
+
+class ActionItem(Cached):
+    """A call of a tool of the client's that has no name, such as a shell. What is called is in one of the members."""
+
+    type: str
+    call_id: str = Field(min_length=1)
+    id: str | None = None
+    action: Json | None = None
+    operation: Json | None = None
+    arguments: object = None
+
+
+class Result(Cached):
+    """The result of a call. Local shells give the id of the call in `id`."""
+
+    call_id: str | None = None
+    id: str | None = None
+
+    @property
+    def call(self) -> str:
+        return self.call_id or self.id or ""
+
+
+class OutputItem(Result):
     output: Content
+
+
+class ShellOutputItem(Result):
+    output: list[Json]
+    """What each command wrote, and how it ended."""
+
+
+class PatchOutputItem(Result):
+    status: str | None = None
+    output: str | None = None
 
 
 class SummaryText(Model):
@@ -60,6 +99,17 @@ ITEMS = {
     "message": "message",
     "function_call": "call",
     "function_call_output": "output",
+    "custom_tool_call": "custom",
+    "custom_tool_call_output": "output",
+    "shell_call": "action",
+    "shell_call_output": "shell output",
+    "local_shell_call": "action",
+    "local_shell_call_output": "output",
+    "apply_patch_call": "action",
+    "apply_patch_call_output": "patch output",
+    "tool_search_call": "action",
+    "tool_search_output": "loaded",
+    "additional_tools": "loaded",
     "reasoning": "reasoning",
     "image_generation_call": "image",
 }
@@ -68,20 +118,13 @@ ITEMS = {
 
 def _kind_of_item(value: object) -> str:
     kind = value.get("type") if isinstance(value, dict) else None
+    if isinstance(value, dict) and kind in ("tool_search_call", "tool_search_output") and not value.get("call_id"):
+        # OpenAI searched for the tools, not the client.
+        return "other"
     if kind is None:
         return "message" if isinstance(value, dict) and "role" in value else "other"
     return ITEMS.get(kind, "other") if isinstance(kind, str) else "other"
 
-
-Item = Annotated[
-    Annotated[MessageItem, Tag("message")]
-    | Annotated[CallItem, Tag("call")]
-    | Annotated[OutputItem, Tag("output")]
-    | Annotated[ReasoningItem, Tag("reasoning")]
-    | Annotated[ImageItem, Tag("image")]
-    | Annotated[OtherItem, Tag("other")],
-    Discriminator(_kind_of_item),
-]
 
 SKIPPED = frozenset(
     {
@@ -90,14 +133,6 @@ SKIPPED = frozenset(
         "file_search_call",
         "computer_call",
         "computer_call_output",
-        "local_shell_call",
-        "local_shell_call_output",
-        "shell_call",
-        "shell_call_output",
-        "apply_patch_call",
-        "apply_patch_call_output",
-        "custom_tool_call",
-        "custom_tool_call_output",
         "tool_search_call",
         "tool_search_output",
         "mcp_list_tools",
@@ -106,7 +141,6 @@ SKIPPED = frozenset(
         "mcp_call",
         "program",
         "program_output",
-        "additional_tools",
         "compaction",
         "compaction_trigger",
         "configuration_update",
@@ -120,36 +154,72 @@ class FlatFunctionTool(FunctionDefinition):
     type: Literal["function"]
 
 
+class FlatCustomTool(Cached):
+    type: Literal["custom"]
+    name: str = Field(min_length=1)
+    description: str | None = None
+    format: Json | None = None
+
+
 def _kind_of_tool(value: object) -> str:
-    return "flat" if isinstance(value, dict) and value.get("type") == "function" else "server"
+    kind = value.get("type") if isinstance(value, dict) else None
+    return _TAGS_OF_TOOLS.get(kind, "server") if isinstance(kind, str) else "server"
+
+
+_TAGS_OF_TOOLS = {"function": "flat", "custom": "flat custom", "namespace": "namespace"}
+"""Types of tools that have a name -> the tags of their pydantic models. A tag is no type: paths of errors have none."""
+
+
+class NamespaceTool(Model):
+    """A group of tools of the client."""
+
+    type: Literal["namespace"]
+    name: str = Field(min_length=1)
+    description: str | None = None
+    tools: list[
+        Annotated[
+            Annotated[FlatFunctionTool, Tag("flat")] | Annotated[FlatCustomTool, Tag("flat custom")],
+            Discriminator(_kind_of_tool),
+        ]
+    ]
 
 
 FlatTool = Annotated[
-    Annotated[FlatFunctionTool, Tag("flat")] | Annotated[ServerTool, Tag("server")], Discriminator(_kind_of_tool)
+    Annotated[FlatFunctionTool, Tag("flat")]
+    | Annotated[FlatCustomTool, Tag("flat custom")]
+    | Annotated[NamespaceTool, Tag("namespace")]
+    | Annotated[ServerTool, Tag("server")],
+    Discriminator(_kind_of_tool),
 ]
 
-NOT_SERVED = frozenset(
-    {
-        "file_search",
-        "mcp",
-        "computer",
-        "computer_use",
-        "computer_use_preview",
-        "local_shell",
-        "shell",
-        "apply_patch",
-        "custom",
-        "namespace",
-        "tool_search",
-        "programmatic_tool_calling",
-    }
-)
-"""Types of tools that run at OpenAI, or that only OpenAI's models know."""
+
+class LoadedTools(Result):
+    """Tools that the client adds within the input: what its own search has found, or without one."""
+
+    type: str
+    tools: list[FlatTool]
+
+
+Item = Annotated[
+    Annotated[MessageItem, Tag("message")]
+    | Annotated[CallItem, Tag("call")]
+    | Annotated[CustomCallItem, Tag("custom")]
+    | Annotated[ActionItem, Tag("action")]
+    | Annotated[OutputItem, Tag("output")]
+    | Annotated[ShellOutputItem, Tag("shell output")]
+    | Annotated[PatchOutputItem, Tag("patch output")]
+    | Annotated[LoadedTools, Tag("loaded")]
+    | Annotated[ReasoningItem, Tag("reasoning")]
+    | Annotated[ImageItem, Tag("image")]
+    | Annotated[OtherItem, Tag("other")],
+    Discriminator(_kind_of_item),
+]
 
 
 class ToolChoiceObject(Model):
     type: str
     name: str | None = None
+    namespace: str | None = None
     mode: Literal["auto", "required"] = "auto"
     tools: list[Json] | None = None
 
@@ -160,8 +230,8 @@ ToolChoiceField = Annotated[
 ]
 
 
-CHOICES = ("function", "allowed_tools")
-"""Types of `tool_choice` that are followed. The choice of a tool that the service runs is dropped."""
+CHOICES = ("function", "custom", "namespace", "shell", "local_shell", "apply_patch", "tool_search")
+"""Types of `tool_choice` that name tools of the client."""
 
 
 class TextFormat(Model):

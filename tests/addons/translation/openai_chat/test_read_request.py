@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from addons.translation.conversation import Answer
 from addons.translation.conversation import Choice
+from addons.translation.conversation import ClientTool
 from addons.translation.conversation import Finish
 from addons.translation.conversation import Function
 from addons.translation.conversation import Media
@@ -20,7 +21,9 @@ from addons.translation.conversation import ToolChoice
 from addons.translation.conversation import ToolResult
 from addons.translation.conversation import Turn
 from addons.translation.errors import InvalidRequest
+from addons.translation.openai_chat.client_tools import custom_parameters
 from addons.translation.openai_chat.read_request import read_request
+from addons.translation.openai_chat.schema import NOT_SERVED
 from addons.translation.openai_chat.write_answer import write_answer
 from tests.addons.translation.chats import DEEP
 from tests.addons.translation.chats import chats
@@ -212,7 +215,8 @@ class TestToolCalls:
             ([HI, calls(call("1"), call("1")), result("1")], "messages[1].tool_calls"),
             ([HI, calls(call("")), result("")], "messages[1].tool_calls[0].id"),
             ([HI, calls(call("1", name="")), result("1")], "messages[1].tool_calls[0].function.name"),
-            ([HI, calls({"id": "1", "type": "custom"})], "messages[1].tool_calls[0].type"),
+            ([HI, calls({"id": "1", "type": "custom"})], "messages[1].tool_calls[0].custom"),
+            ([HI, calls({"id": "1", "type": "mcp", "function": {"name": "f"}})], "messages[1].tool_calls[0].type"),
         ],
     )
     def test_calls_and_results_that_do_not_match(self, messages: list[Json], param: str) -> None:
@@ -430,3 +434,65 @@ def test_a_chat_is_read_the_same_twice(chat: Json) -> None:
     before = json.dumps(chat)
     assert read_request(chat) == read_request(chat)
     assert json.dumps(chat) == before
+
+
+PATCH: Json = {
+    "type": "custom",
+    "custom": {
+        "name": "apply_patch",
+        "description": "Edits files.",
+        "format": {"type": "grammar", "grammar": {"syntax": "lark", "definition": "start: PATCH"}},
+    },
+}
+FUNCTION: Json = {"type": "function", "function": {"name": "f"}}
+
+
+class TestCustomTools:
+    def test_a_function_with_a_text(self) -> None:
+        request = read(tools=[FUNCTION, PATCH])
+        function = request.functions[1]
+        assert function.name == "apply_patch"
+        assert function.description == "Edits files.\n\nThe input must follow this lark grammar:\nstart: PATCH"
+        assert function.parameters == custom_parameters()
+        assert request.client_tools == {"apply_patch": ClientTool("custom", "apply_patch")}
+        assert request.notes.assumed == ["tools[1].custom.format=description"]
+
+    @pytest.mark.parametrize(
+        ("choice", "expected"),
+        [
+            ({"type": "custom", "custom": {"name": "apply_patch"}}, ToolChoice("required", ["apply_patch"])),
+            (
+                {
+                    "type": "allowed_tools",
+                    "allowed_tools": {
+                        "mode": "auto",
+                        "tools": [FUNCTION, {"type": "custom", "custom": {"name": "apply_patch"}}],
+                    },
+                },
+                ToolChoice("auto", ["f", "apply_patch"]),
+            ),
+        ],
+    )
+    def test_choices(self, choice: Json, expected: ToolChoice) -> None:
+        assert read(tools=[FUNCTION, PATCH], tool_choice=choice).tool_choice == expected
+        assert refused(tools=[FUNCTION], tool_choice=choice) == "tool_choice"
+
+    def test_calls_are_read_back(self) -> None:
+        called = {"id": "1", "type": "custom", "custom": {"name": "apply_patch", "input": "*** Begin"}}
+        request = read(HI, calls(called), result("1", "ok"), tools=[PATCH])
+        call = ToolCall("1", "apply_patch", {"input": "*** Begin"})
+        assert request.turns[1:] == [assistant(call), user(ToolResult("1", "apply_patch", "ok"))]
+
+    def test_a_function_of_the_same_name(self) -> None:
+        function: Json = {"type": "function", "function": {"name": "apply_patch"}}
+        request = read(tools=[PATCH, function])
+        first, second = (function.name for function in request.functions)
+        assert second == "apply_patch" != first
+        assert request.client_tools == {first: ClientTool("custom", "apply_patch")}
+
+    @pytest.mark.parametrize("kind", sorted(NOT_SERVED))
+    def test_tools_of_openai_are_dropped_and_named(self, kind: str) -> None:
+        request = read(tools=[FUNCTION, {"type": kind}], tool_choice="required")
+        assert request.notes.dropped == ["tools[1]"]
+        assert refused(tools=[{"type": kind}], tool_choice="required") == "tool_choice"
+        assert read(tools=[{"type": kind}]).functions == []
