@@ -1,6 +1,7 @@
 """Gemini: generateContent and its streams, and what is refused of a conversation."""
 
 import base64
+import contextlib
 import json
 import re
 from collections.abc import Iterator
@@ -127,8 +128,18 @@ def _answer_parts(model: str, body: dict[str, Any], config: dict[str, Any], plan
         for tool in body.get("tools", [])
         for function in _member(tool, "functionDeclarations", "function_declarations") or []
     ]
-    answered = any("functionResponse" in p or "function_response" in p for c in body["contents"] for p in c["parts"])
-    if declared and not answered:
+    answered = sum(
+        any("functionResponse" in p or "function_response" in p for p in content["parts"]) for content in body["contents"]
+    )
+    scripted = [call for content in body["contents"] for part in content["parts"] for call in _scripted(part)]
+    if declared and answered < len(scripted):
+        name, arguments = scripted[answered]
+        names = [function["name"] for function in declared]
+        called = next((one for one in names if one == name or one.endswith(f"_{name}")), None)
+        if called is None:
+            raise Denied(400, "INVALID_ARGUMENT", f"{name} is none of the functions {', '.join(names)}.")
+        return [_call(model, called, answered, arguments)]
+    if declared and not scripted and not answered:
         return [_call(model, declared[0]["name"], number) for number in range(plan.calls)]
     if _member(config, "responseMimeType", "response_mime_type") == "application/json":
         return [{"text": '{"answer": '}, {"text": "42}"}]
@@ -137,15 +148,26 @@ def _answer_parts(model: str, body: dict[str, Any], config: dict[str, Any], plan
     return [{"text": " ".join(words[n : n + size]) + " "} for n in range(0, len(words), size)]
 
 
+def _scripted(part: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, arguments in SCRIPT.findall(part.get("text", "")):
+        # Some applications quote a prompt within another, as JSON.
+        with contextlib.suppress(ValueError):
+            yield name, json.loads(arguments)
+
+
+SCRIPT = re.compile(r"simulator: call (\S+) (\{.*\})$", re.MULTILINE)
+"""A prompt may say what the model is to call, in turn: `simulator: call NAME {arguments}`, each on a line."""
 SIGNATURE = base64.b64encode(b"a thought of the simulator").decode()
 
 
-def _call(model: str, name: str, number: int) -> dict[str, Any]:
+def _call(model: str, name: str, number: int, arguments: dict[str, Any] | None = None) -> dict[str, Any]:
     """Gemini 3 numbers its calls, and signs the first of a turn."""
-    call: dict[str, Any] = {"functionCall": {"name": name, "args": {"city": CITIES[number % len(CITIES)]}}}
+    scripted = arguments is not None
+    usual = {"city": CITIES[number % len(CITIES)]}
+    call: dict[str, Any] = {"functionCall": {"name": name, "args": arguments if scripted else usual}}
     if is_gemini_3(model):
         call["functionCall"]["id"] = f"call-{number}"
-        if number == 0:
+        if number == 0 or scripted:
             call["thoughtSignature"] = SIGNATURE
     return call
 
