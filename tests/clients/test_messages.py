@@ -2,19 +2,28 @@
 ANTHROPIC_BASE_URL, and nothing else."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.clients.conftest import RunClient
-from tests.clients.conftest import check_rewritten
 from tests.clients.conftest import recent
 from tests.conftest import StartProxy
 from tests.process import until
 from tests.vertex_simulator import Simulator
 
 TEXT = "Hello there, this is "
-CALLS = ["unary", "stream", "raw_stream", "tool_loop", "image", "count", "models", "errors", "bad_input", "broken_stream"]
+CALLS = [
+    "unary",
+    "stream",
+    "raw_stream",
+    "tool_loop",
+    "image",
+    "count",
+    "models",
+    "errors",
+    "bad_input",
+    "broken_stream",
+]
 
 
 @pytest.mark.parametrize("script", ["messages_calls.py"])
@@ -31,8 +40,30 @@ def test_served_by_gemini(
     before = len(simulator.seen)
     env = {"ANTHROPIC_BASE_URL": proxy.url, "ANTHROPIC_API_KEY": "sk-ant-api03-nobody"}
     told = run_client(script, {"model": model, "calls": CALLS}, env)
-    import json; print(json.dumps(told, indent=1))
+    import json
+
+    print(json.dumps(told, indent=1))
     until(lambda: not proxy.rows("state = 'open'"))
     rows, seen = recent(proxy, simulator, before)
-    for r in rows: print({k: r[k] for k in ("surface","operation","model","status","state","usage_state","input_tokens","output_tokens","sdk","streamed","ttft_us","error_type","upstream_path")})
+    for r in rows:
+        print(
+            {
+                k: r[k]
+                for k in (
+                    "surface",
+                    "operation",
+                    "model",
+                    "status",
+                    "state",
+                    "usage_state",
+                    "input_tokens",
+                    "output_tokens",
+                    "sdk",
+                    "streamed",
+                    "ttft_us",
+                    "error_type",
+                    "upstream_path",
+                )
+            }
+        )
     assert 0

@@ -217,12 +217,12 @@ class NamedChoice(Model):
 class EnabledThinking(Model):
     type: Literal["enabled"]
     budget_tokens: Annotated[int, Field(ge=1024, lt=2**31)]
-    display: Literal["summarized", "omitted"] | None = None
+    display: Literal["summarized", "omitted", "updates"] | None = None
 
 
 class AdaptiveThinking(Model):
     type: Literal["adaptive"]
-    display: Literal["summarized", "omitted"] | None = None
+    display: Literal["summarized", "omitted", "updates"] | None = None
 
 
 class NoThinking(Model):

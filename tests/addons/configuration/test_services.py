@@ -47,7 +47,7 @@ def test_services_of_a_file(described: Gateway, info: dict[str, str]) -> None:
     assert qwen.base_url == Endpoint("https", "qwen.example", 443, "/compatible/v1")
     assert (unkeyed.base_url, unkeyed.api_key) == (Endpoint("http", "127.0.0.1", 9000, ""), None)
     assert [one.injects for one in (prod, express, qwen, unkeyed)] == [True, True, True, False]
-    assert [one.rewrites for one in (prod, express, qwen, unkeyed)] == [True, True, False, False]
+    assert [one.rewrites("openai") for one in (prod, express, qwen, unkeyed)] == [True, True, False, False]
     assert described.injects
     assert "Secret" not in repr(described)
     assert "PRIVATE KEY" not in repr(described)
