@@ -172,7 +172,7 @@ class Format:
     """The members of Google's GenerationConfig that ask for it, if a Google client sent them."""
 
 
-Effort = Literal["none", "minimal", "low", "medium", "high"]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
 @dataclass(slots=True)
@@ -190,6 +190,11 @@ class Thinking:
     @property
     def is_off(self) -> bool:
         return self.effort == "none" or self.budget == 0
+
+    @property
+    def effort_param(self) -> str:
+        """The path of the effort in the client's body."""
+        return "reasoning.effort" if self.param == "reasoning" else self.param
 
     @property
     def as_effort(self) -> Effort | None:
@@ -356,6 +361,8 @@ class Usage:
     thoughts: int | None = None
     input_by_modality: dict[str, int] = field(default_factory=dict)
     output_by_modality: dict[str, int] = field(default_factory=dict)
+    cache_written: int | None = None
+    """Tokens of the input that were written to a cache. Claude charges more for them."""
 
 
 def usage_of(reading: Reading) -> Usage | None:
@@ -369,6 +376,7 @@ def usage_of(reading: Reading) -> Usage | None:
         reading.output_thought_tokens,
         reading.input_by_modality or {},
         reading.output_by_modality or {},
+        reading.input_cache_write_tokens,
     )
 
 

@@ -4,28 +4,37 @@ Sources: Google's pages on thinking and on OpenAI compatibility.
 """
 
 from addons.translation.conversation import BUDGETS_OF_EFFORTS
-from addons.translation.conversation import Effort
 from addons.translation.conversation import Json
+from addons.translation.conversation import Notes
 from addons.translation.conversation import Thinking
 from addons.translation.gemini.families import Family
 
 BUDGETS = BUDGETS_OF_EFFORTS | {"minimal": 1024, "high": 24576}
 """Effort -> tokens to think with (Google's page on OpenAI compatibility)."""
-_RANKS: tuple[Effort, ...] = ("minimal", "low", "medium", "high")
+_RANKS = ("minimal", "low", "medium", "high", "xhigh", "max")
+"""Efforts, the lowest first."""
 
 
-def thinking_config(thinking: Thinking, family: Family) -> Json | None:
-    """The `thinkingConfig` of a request. None if the client sets nothing, or the family takes none."""
+def thinking_config(thinking: Thinking, family: Family, notes: Notes) -> Json | None:
+    """The `thinkingConfig` of a request. None if the client sets nothing, or the family takes none. An effort that the
+    family does not have, in whose place it gets another, is added to the notes."""
     if not family.budgets and not family.levels:
         return None
     config: Json = {}
     if family.levels:
         if (effort := thinking.as_effort) is not None:
-            config["thinkingLevel"] = _level(effort, family.levels)
+            config["thinkingLevel"] = level = _level(effort, family.levels)
+            if thinking.effort and level.lower() != effort:
+                notes.assumed.append(f"{thinking.effort_param}={level.lower()}")
     elif family.budgets:
-        budget = thinking.budget if thinking.budget is not None else thinking.effort and BUDGETS[thinking.effort]
+        effort = thinking.effort
+        budget = thinking.budget if thinking.budget is not None else effort and BUDGETS.get(effort, BUDGETS["high"])
         if isinstance(budget, int):
-            config["thinkingBudget"] = _budget_within(budget, family)
+            config["thinkingBudget"] = fitting = _budget_within(budget, family)
+            if thinking.effort == "none" and fitting:
+                notes.assumed.append(f"{thinking.effort_param}={fitting}")
+            if thinking.effort and thinking.effort not in BUDGETS:
+                notes.assumed.append(f"{thinking.effort_param}=high")
     asked = thinking.effort is not None or thinking.budget is not None
     if not thinking.is_off and (thinking.include or (asked and thinking.include is None)):
         config["includeThoughts"] = True
@@ -53,7 +62,7 @@ def _budget_within(budget: int, family: Family) -> int:
     return min(max(budget, least), most)
 
 
-def _level(effort: Effort, levels: tuple[str, ...]) -> str:
+def _level(effort: str, levels: tuple[str, ...]) -> str:
     """The level with the name of the effort, else the next higher one, else the highest."""
     if effort == "none":
         return levels[0]

@@ -127,7 +127,7 @@ def _generation_config(request: Request, family: Family) -> Json:
             if request.format.schema is not None:
                 config["responseJsonSchema"] = json_schema.for_gemini(request.format.schema)
     if request.thinking:
-        thinking = request.thinking.google or thinking_config(request.thinking, family)
+        thinking = request.thinking.google or thinking_config(request.thinking, family, request.notes)
         if thinking:
             config["thinkingConfig"] = thinking
         elif request.thinking.effort != "none":

@@ -160,7 +160,10 @@ def _read_part(part: schema.ContentPart, path: str, notes: Notes) -> Part | None
             return _read_file(part.file, f"{path}.file")
         case schema.InputImagePart():
             if part.image_url is None:
-                raise InvalidRequest("no files are stored here: send image_url", f"{path}.file_id")
+                raise InvalidRequest(
+                    "no files are stored here: send the image itself in image_url",
+                    f"{path}.file_id",
+                )
             link = schema.MediaUrl(url=part.image_url, detail=part.detail)
             return _read_link(link, f"{path}.image_url", notes, default="image/jpeg", param=f"{path}.image_url")
         case schema.InputFilePart():
@@ -225,7 +228,10 @@ def _read_file(file: schema.File, path: str) -> Media:
     param = f"{path}.file_url" if file.file_url else f"{path}.file_id"
     url = file.file_url or file.file_id
     if not url or "://" not in url:
-        raise InvalidRequest("no files are stored here: send file_data, or a gs:// or https:// URL as file_url", param)
+        raise InvalidRequest(
+            "no files are stored here: send file_data, or a gs:// or https:// URL as file_url",
+            param,
+        )
     linked = media.from_url(url, mime_type or by_name, param)
     if linked is None:
         raise InvalidRequest("the type of this URL is unknown; write it in `mime_type`", param)

@@ -370,10 +370,15 @@ EFFORTS: dict[str, Effort] = {
     "low": "low",
     "medium": "medium",
     "high": "high",
-    "xhigh": "high",
-    "max": "high",
+    "xhigh": "xhigh",
+    "max": "max",
 }
 """Clients' words for an effort -> our `Effort`."""
+
+
+TIERS = {"fast": "priority"}
+"""Clients' words for a service tier -> `Request.service_tier`. All other words are the same. OpenAI answers `fast` with
+`priority` (its API reference)."""
 
 
 def _as_list(value: object) -> object:

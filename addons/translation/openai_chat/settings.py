@@ -18,6 +18,7 @@ from addons.translation.errors import InvalidRequest
 from addons.translation.openai_chat.google_settings import GoogleExtra
 from addons.translation.openai_chat.schema import EFFORTS
 from addons.translation.openai_chat.schema import SERVER_TOOLS
+from addons.translation.openai_chat.schema import TIERS
 from addons.translation.openai_chat.schema import AnyRequest
 from addons.translation.openai_chat.schema import FunctionDefinition
 from addons.translation.validation import NO_VALUE
@@ -37,7 +38,7 @@ def start_request(asked: AnyRequest) -> Request:
         seed=asked.seed,
         top_logprobs=asked.top_logprobs,
         parallel_tool_calls=asked.parallel_tool_calls,
-        service_tier=asked.service_tier,
+        service_tier=TIERS.get(asked.service_tier, asked.service_tier) if asked.service_tier else None,
         user=asked.user or None,
         stream=bool(asked.stream),
         project=asked.project_id,

@@ -145,6 +145,8 @@ def _write_usage(usage: Usage) -> Json:
     }
     inputs = _write_modalities(usage.input_by_modality)
     outputs = _write_modalities(usage.output_by_modality)
+    if usage.cache_written is not None:
+        inputs = {"cache_write_tokens": usage.cache_written} | inputs
     if usage.cached is not None or inputs:
         written["prompt_tokens_details"] = {"cached_tokens": usage.cached or 0} | inputs
     if usage.thoughts is not None or outputs:

@@ -28,7 +28,8 @@ from addons.translation.openai_chat.parts import url_of
 from addons.translation.openai_chat.parts import write_call
 
 _REASONS = re.compile(r"(?:.*/)?(?:o\d|gpt-[5-9])(?![a-z\d])")
-"""OpenAI's models that take `max_completion_tokens` only. All other models take `max_tokens`."""
+"""OpenAI's models that reason: they take `max_completion_tokens` only, and any effort. All other models take
+`max_tokens`, and `high` as their highest effort."""
 _DOES_NOT_REASON = re.compile(r"(?:.*/)?(?:gpt-3\.5|gpt-4|chatgpt-)")
 """OpenAI's models that refuse `reasoning_effort`."""
 SAME_NAMES = (
@@ -137,6 +138,9 @@ def _write_thinking(request: Request, thinking: Thinking, notes: Notes) -> Json:
     effort = thinking.as_effort
     if thinking.include is not None:
         notes.drop(request.named("include", thinking.param))
+    if effort in ("xhigh", "max") and not _REASONS.match(request.model):
+        effort = "high"
+        notes.assumed.append(f"{thinking.effort_param}={effort}")
     if effort is None or not _DOES_NOT_REASON.match(request.model):
         return {"reasoning_effort": effort} if effort else {}
     if effort != "none":

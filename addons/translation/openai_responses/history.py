@@ -34,12 +34,6 @@ from addons.translation.openai_responses.client_calls import arguments_of
 from addons.translation.validation import NO_VALUE
 from addons.translation.validation import is_finite
 
-NOT_STORED = (
-    "nothing is stored here, so items cannot be referred to by their id: send each item itself. With the AI SDK, set"
-    " providerOptions.openai.store to false, or use openai.chat(model); with other clients, set store to false"
-)
-"""The AI SDK refers to items unless it is told that they are not stored."""
-
 
 class History:
     """Reads input items into turns.
@@ -138,10 +132,14 @@ class History:
         if item.result:
             mime_type = media.mime_type_of(item.output_format or "png") or "image/png"
             self._say([Media(mime_type, data=media.base64_of(item.result, f"{path}.result"))])
+        elif "result" not in item.model_fields_set:
+            raise InvalidRequest(schema.IMAGE_REFERENCE, path)
+        else:
+            self._request.notes.drop(path)
 
     def _other(self, item: schema.OtherItem, path: str) -> None:
         if item.type in (None, "item_reference"):
-            raise InvalidRequest(NOT_STORED, path)
+            raise InvalidRequest(schema.REFERENCE, path)
         if item.type not in schema.SKIPPED:
             raise InvalidRequest(
                 "unknown type; write a message, function_call, function_call_output or reasoning", f"{path}.type"

@@ -27,9 +27,9 @@ from addons.translation.validation import validated
 def read_request(body: Json) -> Request:
     """The request in a body of Responses, parsed from JSON. Raises InvalidRequest."""
     asked = validated(ResponsesRequest, body)
-    for name in schema.STORED:
+    for name, cure in schema.STORED.items():
         if getattr(asked, name) is not None:
-            raise InvalidRequest("nothing is stored here: send the whole input and the instructions each time", name)
+            raise InvalidRequest(cure, name)
     if asked.background:
         raise InvalidRequest("there are no background responses: leave background out, or set stream", "background")
     for name in schema.ECHOED:
@@ -40,9 +40,6 @@ def read_request(body: Json) -> Request:
     request.notes.drop(*_without_target(asked))
     request.max_tokens = asked.max_output_tokens
     request.logprobs = LOGPROBS in (asked.include or ()) or bool(asked.top_logprobs)
-    if asked.service_tier == "fast":
-        # OpenAI's newer name of that tier.
-        request.service_tier = "priority"
     if asked.text and asked.text.format:
         wanted = asked.text.format
         request.format = read_format(wanted.type, wanted.schema_, "text.format", "text.format.schema")

@@ -286,7 +286,20 @@ ENCRYPTED = "reasoning.encrypted_content"
 LOGPROBS = "message.output_text.logprobs"
 """The value of `include` that asks for log probabilities."""
 INCLUDABLE = frozenset({ENCRYPTED, LOGPROBS})
-STORED = ("previous_response_id", "conversation", "prompt")
-"""Members that refer to something stored at OpenAI."""
+STORED = {
+    "previous_response_id": "nothing is stored here, so there is no previous response: leave previous_response_id out"
+    " and send the whole input each time, the items of earlier answers too (store: false)",
+    "conversation": "nothing is stored here, so there are no conversations: leave conversation out and send the whole"
+    " input each time, the items of earlier answers too (store: false)",
+    "prompt": "nothing is stored here, so there are no stored prompts: leave prompt out and send its text as"
+    " instructions",
+}
+"""Members that refer to something stored at OpenAI -> what to do instead."""
+REFERENCE = (
+    "nothing is stored here, so items cannot be referred to by their id: send each item itself. With the AI SDK, set"
+    " providerOptions.openai.store to false, or use openai.chat(model); with other clients, set store to false"
+)
+"""What to do instead of an `item_reference`. The AI SDK sends these if it is not told that nothing is stored."""
+IMAGE_REFERENCE = "nothing is stored here, so images cannot be referred to by their id: send the image as result"
 ECHOED = ("tools", "tool_choice", "text")
 """Members that a Response repeats and that may hold any JSON."""

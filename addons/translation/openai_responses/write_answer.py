@@ -264,7 +264,7 @@ def _write_usage(usage: Usage) -> Json:
     inputs, outputs = usage.input or 0, usage.output or 0
     return {
         "input_tokens": inputs,
-        "input_tokens_details": {"cached_tokens": usage.cached or 0, "cache_write_tokens": 0},
+        "input_tokens_details": {"cached_tokens": usage.cached or 0, "cache_write_tokens": usage.cache_written or 0},
         "output_tokens": outputs,
         "output_tokens_details": {"reasoning_tokens": usage.thoughts or 0},
         "total_tokens": inputs + outputs,

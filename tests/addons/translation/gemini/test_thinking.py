@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from addons.translation.conversation import Effort
+from addons.translation.conversation import Notes
 from addons.translation.conversation import Thinking
 from addons.translation.gemini.families import FAMILIES
 from addons.translation.gemini.families import Family
@@ -74,7 +76,24 @@ def level(name: str, include: bool | None = None) -> Json:
     ],
 )
 def test_configs(model: str, thinking: Thinking, expected: Json | None) -> None:
-    assert thinking_config(thinking, family_of(model)) == expected
+    assert thinking_config(thinking, family_of(model), Notes()) == expected
+
+
+@pytest.mark.parametrize(
+    ("model", "effort", "config", "assumed"),
+    [
+        ("gemini-3-pro-preview", "xhigh", level("HIGH", True), ["reasoning_effort=high"]),
+        ("gemini-3-flash-preview", "max", level("HIGH", True), ["reasoning_effort=high"]),
+        ("gemini-2.5-pro", "xhigh", budget(24576, True), ["reasoning_effort=high"]),
+        ("gemini-2.5-flash", "max", budget(24576, True), ["reasoning_effort=high"]),
+        ("gemini-2.5-flash", "high", budget(24576, True), []),
+        ("gemini-2.5-pro", "none", budget(128), ["reasoning_effort=128"]),
+    ],
+)
+def test_an_effort_that_gemini_does_not_have(model: str, effort: Effort, config: Json, assumed: list[str]) -> None:
+    notes = Notes()
+    assert thinking_config(Thinking(effort), family_of(model), notes) == config
+    assert notes == Notes([], assumed)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +112,7 @@ def test_a_budget_and_a_level(model: str, config: Json | None, left: Json | None
 
 thinkings = st.builds(
     Thinking,
-    st.sampled_from([None, "none", "minimal", "low", "medium", "high"]),
+    st.sampled_from([None, "none", "minimal", "low", "medium", "high", "xhigh", "max"]),
     st.none() | st.integers(-5, 100_000),
     st.sampled_from([None, True, False]),
 )
@@ -101,7 +120,7 @@ thinkings = st.builds(
 
 @given(thinking=thinkings, family=st.sampled_from(list(FAMILIES.values())))
 def test_what_no_family_takes(thinking: Thinking, family: Family) -> None:
-    config = thinking_config(thinking, family) or {}
+    config = thinking_config(thinking, family, Notes()) or {}
     assert not {"thinkingBudget", "thinkingLevel"} <= config.keys()
     assert config.get("thinkingBudget") != 0 or not config.get("includeThoughts")
     if isinstance(tokens := config.get("thinkingBudget"), int):

@@ -159,6 +159,8 @@ def test_annotations() -> None:
             {"prompt_tokens_details": {"cached_tokens": 2}, "completion_tokens_details": {"reasoning_tokens": 1}},
         ),
         (Usage(3, 4, 0), {"prompt_tokens_details": {"cached_tokens": 0}}),
+        (Usage(3, 4, 1, cache_written=2), {"prompt_tokens_details": {"cached_tokens": 1, "cache_write_tokens": 2}}),
+        (Usage(3, 4, cache_written=0), {"prompt_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0}}),
         (
             Usage(3, 4, None, None, {"text": 1, "document": 1, "image": 1}, {"audio": 4, "smell": 9}),
             {

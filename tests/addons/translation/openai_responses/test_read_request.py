@@ -65,9 +65,6 @@ class TestParameters:
         request = read(**members)
         assert (request.logprobs, request.top_logprobs) == expected
 
-    def test_the_newer_word_for_a_tier(self) -> None:
-        assert read(service_tier="fast").service_tier == "priority"
-
     @pytest.mark.parametrize(
         ("text", "expected"),
         [
@@ -95,7 +92,7 @@ class TestParameters:
             (None, None),
             ({}, None),
             ({"effort": "low"}, Thinking("low", param="reasoning")),
-            ({"effort": "xhigh", "summary": "auto"}, Thinking("high", include=True, param="reasoning")),
+            ({"effort": "xhigh", "summary": "auto"}, Thinking("xhigh", include=True, param="reasoning")),
             ({"summary": "detailed"}, Thinking(include=True, param="reasoning")),
             ({"generate_summary": "concise"}, Thinking(include=True, param="reasoning")),
         ],
@@ -237,3 +234,32 @@ def test_any_request_nearly_right(body: Json) -> None:
 def test_any_json(body: Json) -> None:
     with pytest.raises(InvalidRequest):
         read_request(body)
+
+
+@pytest.mark.parametrize(
+    ("members", "param", "cure"),
+    [
+        ({"previous_response_id": "resp_1"}, "previous_response_id", "send the whole input"),
+        ({"conversation": "conv_1"}, "conversation", "send the whole input"),
+        ({"conversation": {"id": "conv_1"}}, "conversation", "send the whole input"),
+        ({"prompt": {"id": "pmpt_1"}}, "prompt", "instructions"),
+        ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input[0]", "providerOptions.openai.store"),
+        ({"input": [{"type": "image_generation_call", "id": "ig_1"}]}, "input[0]", "result"),
+        (
+            {"input": [{"role": "user", "content": [{"type": "input_image", "file_id": "file-1"}]}]},
+            "input[0].content[0].file_id",
+            "image_url",
+        ),
+        (
+            {"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "file-1"}]}]},
+            "input[0].content[0].file_id",
+            "file_data",
+        ),
+    ],
+)
+def test_what_would_be_stored_gets_an_error_with_the_cure(members: Json, param: str, cure: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        read_request({"model": "m", "input": "Hi", **members})
+    assert caught.value.param == param
+    assert cure in caught.value.message
+    assert "stored" in caught.value.message
