@@ -18,7 +18,10 @@ from tests.vertex_simulator.samples import CITIES
 from tests.vertex_simulator.samples import THOUGHT
 from tests.vertex_simulator.samples import WORDS
 
-COMMON = {"responseId": "resp-0001", "createTime": "2026-03-12T18:06:06.323808Z"}
+
+def _common(body: dict[str, Any]) -> dict[str, str]:
+    """Members of each event. Each answer of a conversation has an id of its own: applications join those of one id."""
+    return {"responseId": f"resp-{len(body['contents']):04}", "createTime": "2026-03-12T18:06:06.323808Z"}
 
 
 def generate(action: str, model: str, body: dict[str, Any], plan: Plan, *, as_events: bool) -> Answer:
@@ -27,7 +30,7 @@ def generate(action: str, model: str, body: dict[str, Any], plan: Plan, *, as_ev
     if is_image_model(model):
         check_image_request(model, body)
         events = [
-            {**event, "modelVersion": model, **COMMON}
+            {**event, "modelVersion": model, **_common(body)}
             for event in image_answer(model, body, count(body["contents"]), plan.padding)
         ]
     else:
@@ -100,7 +103,7 @@ def _generate(model: str, body: dict[str, Any], plan: Plan) -> Iterator[dict[str
                 if _searches(body):
                     candidate["groundingMetadata"] = GROUNDING
             listed.append(candidate)
-        event: dict[str, Any] = {"candidates": listed, "modelVersion": model, **COMMON}
+        event: dict[str, Any] = {"candidates": listed, "modelVersion": model, **_common(body)}
         if plan.usage == "cumulative":
             event["usageMetadata"] = usage | {"candidatesTokenCount": position + 1}
         elif plan.usage in ("final", "traffic"):
@@ -128,10 +131,9 @@ def _answer_parts(model: str, body: dict[str, Any], config: dict[str, Any], plan
         for tool in body.get("tools", [])
         for function in _member(tool, "functionDeclarations", "function_declarations") or []
     ]
-    answered = sum(
-        any("functionResponse" in p or "function_response" in p for p in content["parts"]) for content in body["contents"]
-    )
-    scripted = [call for content in body["contents"] for part in content["parts"] for call in _scripted(part)]
+    parts = [part for content in body["contents"] for part in content["parts"]]
+    answered = sum("functionResponse" in part or "function_response" in part for part in parts)
+    scripted = [call for part in parts for call in _scripted(part)]
     if declared and answered < len(scripted):
         name, arguments = scripted[answered]
         names = [function["name"] for function in declared]
