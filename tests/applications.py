@@ -39,7 +39,7 @@ LIMIT_S = 120
 TEXT = "Hello there, this is"
 SUMS = ((40, 2), (40, 3))
 RESULTS = [f"result-{a + b}" for a, b in SUMS]
-"""What the tool says; the prompt does not have it, so it was really run."""
+"""What the tool returns. The prompt does not say it, so the tool has really been run."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Application:
     operation: str
     sdk: str
     """What the column `sdk` begins with."""
-    arguments: str = '{"command": "echo result-$$(($a + $b))"}'
+    arguments: str = '{"command": "printf result-%d $hex"}'
     """Of a call of its tool."""
     tool: str = "add"
     """The name of its tool; "" if it has none."""
@@ -102,7 +102,8 @@ CONTINUE = """
 name: tap
 version: 1.0.0
 schema: v1
-models: [{name: tap, provider: openai, model: $MODEL, apiBase: $BASE, apiKey: $KEY, roles: [chat], capabilities: [tool_use]}]
+models:
+- {name: tap, provider: openai, model: $MODEL, apiBase: $BASE, apiKey: $KEY, roles: [chat], capabilities: [tool_use]}
 """
 LLM = "- {model_id: tap, model_name: $MODEL, api_base: $BASE, supports_tools: true, can_stream: true}"
 LLM_TOOL = "def add(a: int, b: int) -> str:\n    return f'result-{a + b}'\n"
@@ -114,7 +115,7 @@ APPLICATIONS = (
         "codex exec --model $MODEL --skip-git-repo-check --dangerously-bypass-approvals-and-sandbox -",
         "responses",
         "codex_exec/",
-        '{"cmd": "echo result-$$(($a + $b))"}',
+        '{"cmd": "printf result-%d $hex"}',
         "exec_command",
         files={".codex/config.toml": CODEX},
     ),
@@ -124,7 +125,7 @@ APPLICATIONS = (
         "opencode run -m tap/$MODEL",
         "chat/completions",
         "opencode/",
-        '{"command": "echo result-$$(($a + $b))", "description": "Adds."}',
+        '{"command": "printf result-%d $hex", "description": "Adds."}',
         "bash",
         files={"work/opencode.json": OPENCODE},
     ),
@@ -133,7 +134,7 @@ APPLICATIONS = (
         "@google/gemini-cli",
         "gemini --skip-trust -y -m $MODEL",
         "streamGenerateContent",
-        "google-genai-sdk/",
+        "geminicli/",
         tool="run_shell_command",
         files={".gemini/settings.json": '{"security": {"auth": {"selectedType": "vertex-ai"}}}'},
         variables={"GOOGLE_GENAI_USE_VERTEXAI": "true", "GOOGLE_API_KEY": "$KEY", "GOOGLE_VERTEX_BASE_URL": "$URL"},
@@ -145,7 +146,7 @@ APPLICATIONS = (
         "qwen --auth-type openai -y -m $MODEL",
         "chat/completions",
         "qwencode/",
-        '{"command": "echo result-$$(($a + $b))", "is_background": false}',
+        '{"command": "printf result-%d $hex", "is_background": false}',
         "run_shell_command",
     ),
     Application(
@@ -154,7 +155,7 @@ APPLICATIONS = (
         "claude -p --model $MODEL --dangerously-skip-permissions",
         "messages",
         "claude-cli/",
-        '{"command": "echo result-$$(($a + $b))", "description": "Adds."}',
+        '{"command": "printf result-%d $hex", "description": "Adds."}',
         "Bash",
         variables={
             "ANTHROPIC_BASE_URL": "$URL",
@@ -194,21 +195,21 @@ APPLICATIONS = (
         files={".config/io.datasette.llm/extra-openai-models.yaml": LLM, "work/add.py": LLM_TOOL},
         environment="frameworks",
     ),
-    _script("AI SDK, openai.chat", "@ai-sdk/openai", "ai_sdk_loop.mjs chat", "chat/completions", "ai"),
-    _script("AI SDK, openai", "@ai-sdk/openai", "ai_sdk_loop.mjs responses", "responses", "ai"),
+    _script("AI SDK, openai.chat", "@ai-sdk/openai", "ai_sdk_loop.mjs chat", "chat/completions", "ai-sdk/"),
+    _script("AI SDK, openai", "@ai-sdk/openai", "ai_sdk_loop.mjs responses", "responses", "ai-sdk/"),
     _script(
         "AI SDK, openai-compatible",
         "@ai-sdk/openai-compatible",
         "ai_sdk_loop.mjs compatible",
         "chat/completions",
-        "ai",
+        "ai-sdk/",
     ),
     _script(
         "AI SDK, google-vertex",
         "@ai-sdk/google-vertex",
         "ai_sdk_loop.mjs vertex",
         "streamGenerateContent",
-        "ai",
+        "ai-sdk/",
         converted=False,
     ),
     _script("LangChain, chat", "langchain-openai", "langchain_loop.py chat", "chat/completions", "openai/"),
@@ -311,12 +312,12 @@ class Run:
 
 
 def run(application: Application, model: str, folder: Path, simulator: Simulator, proxy: Proxy) -> Run:
-    """Runs an application in a home folder of its own, within `folder`."""
+    """Runs an application, for which it creates the home folder `folder`."""
     before, began = len(simulator.seen), time.monotonic()
     proxy.new_rows()
     known = {"URL": proxy.url, "BASE": f"{proxy.url}/v1", "KEY": API_KEY, "MODEL": model}
     work = folder / "work"
-    work.mkdir()
+    work.mkdir(parents=True)
     for path, text in application.files.items():
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -359,7 +360,7 @@ def run(application: Application, model: str, folder: Path, simulator: Simulator
 
 def prompt(application: Application) -> str:
     """What the application is asked; the simulator calls its tool twice for it."""
-    calls = [string.Template(application.arguments).substitute(a=a, b=b) for a, b in SUMS]
+    calls = [string.Template(application.arguments).substitute(a=a, b=b, hex=hex(a + b)) for a, b in SUMS]
     lines = [f"simulator: call {application.tool} {arguments}" for arguments in calls if application.tool]
     return "\n".join(["Please do this.", *lines])
 
@@ -448,14 +449,12 @@ def main() -> None:
 
 def run_alone(application: Application, model: str, folder: Path) -> Run:
     """Runs an application in front of a proxy and a simulator of its own."""
-    home = folder / "home"
-    home.mkdir()
     options = ["openai_mode=convert", "vertex_auth=express", f"vertex_api_key={API_KEY}"]
     with (
         Simulator() as simulator,
         Proxy(*options, folder=folder, confdir=folder / "confdir", mode=f"reverse:{simulator.url}") as proxy,
     ):
-        return run(application, model, home, simulator, proxy)
+        return run(application, model, folder / "home", simulator, proxy)
 
 
 def page(lines: list[str]) -> str:
@@ -464,11 +463,11 @@ def page(lines: list[str]) -> str:
     )
     return f"""# Applications
 
-Each application is installed from npm or PyPI, and told the proxy's URL and nothing else. The proxy converts for Gemini on
-Vertex AI. The simulator calls a tool of the application twice, each time with the result of the call before, and
-then answers with text. `right` means: the tool was run, the text was printed, and each row of the ledger has the model,
-the application, the counts that were reported, and the time to the first token. `scripts/bench applications` writes
-this page; `tests/applications.py` says how each application is set up.
+Each application was installed from npm or PyPI, and told the proxy's URL and nothing else. The proxy converts for
+Gemini on Vertex AI, which a simulator stands in for. It calls a tool of the application, gets the result, calls it
+again, and then answers with text. `right` means: the tool was run, the text was printed, no call failed, and each row
+of the ledger has the model, the application, the counts that were reported, and the time to the first token.
+`scripts/bench applications` writes this page; `tests/applications.py` says how each application is set up.
 
 {datetime.now(UTC):%Y-%m-%d}, commit {commit.stdout.strip()}
 

@@ -4,11 +4,9 @@ import sys
 
 from langchain_core.messages import HumanMessage
 from langchain_core.messages import ToolMessage
-from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 
 
-@tool
 def add(a: int, b: int) -> str:
     """Adds two numbers."""
     return f"result-{a + b}"
@@ -25,6 +23,6 @@ while True:
     messages.append(answer)
     if not answer.tool_calls:
         break
-    messages += [ToolMessage(add.invoke(call["args"]), tool_call_id=call["id"]) for call in answer.tool_calls]
+    messages += [ToolMessage(add(**call["args"]), tool_call_id=call["id"]) for call in answer.tool_calls]
 print(answer.text)
 assert answer.usage_metadata["output_tokens"], answer

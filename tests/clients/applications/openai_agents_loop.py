@@ -10,7 +10,6 @@ from agents import set_default_openai_api
 from agents import set_tracing_disabled
 
 
-@function_tool
 def add(a: int, b: int) -> str:
     """Adds two numbers."""
     return f"result-{a + b}"
@@ -20,7 +19,7 @@ async def main() -> None:
     _, model, api = sys.argv
     set_tracing_disabled(True)
     set_default_openai_api(api)
-    run = Runner.run_streamed(Agent(name="adder", model=model, tools=[add]), sys.stdin.read())
+    run = Runner.run_streamed(Agent(name="adder", model=model, tools=[function_tool(add)]), sys.stdin.read())
     async for _event in run.stream_events():
         pass
     print(run.final_output)
