@@ -108,6 +108,8 @@ models:
 """
 LLM = "- {model_id: tap, model_name: $MODEL, api_base: $BASE, supports_tools: true, can_stream: true}"
 LLM_TOOL = "def add(a: int, b: int) -> str:\n    return f'result-{a + b}'\n"
+LITELLM = {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+"""Nothing is downloaded."""
 
 APPLICATIONS = (
     Application(
@@ -183,6 +185,7 @@ APPLICATIONS = (
         "chat/completions",
         "openai/",
         tool="",
+        variables=LITELLM,
         environment="aider",
         returns=False,
     ),
@@ -268,7 +271,7 @@ APPLICATIONS = (
         "instructor_loop.py",
         "chat/completions",
         "openai/",
-        tool="Sum",
+        tool="PartialSum",
         environment="frameworks",
         ends=RESULTS[0],
         returns=False,
@@ -280,7 +283,7 @@ APPLICATIONS = (
         "chat/completions",
         "openai/",
         environment="frameworks",
-        variables={"API_BASE": "$BASE"},
+        variables={"API_BASE": "$BASE"} | LITELLM,
     ),
     _script(
         "LiteLLM, gemini",
@@ -289,7 +292,7 @@ APPLICATIONS = (
         "streamGenerateContent",
         "litellm/",
         environment="frameworks",
-        variables={"API_BASE": "$URL"},
+        variables={"API_BASE": "$URL/v1/publishers/google"} | LITELLM,
         converted=False,
     ),
 )
