@@ -1,6 +1,7 @@
 """pydantic-ai: an agent with a tool, streamed. The argument: the provider, such as `openai-chat`."""
 
 import sys
+from collections.abc import AsyncIterable
 
 from pydantic_ai import Agent
 
@@ -10,7 +11,13 @@ def add(a: int, b: int) -> str:
     return f"result-{a + b}"
 
 
+async def stream(context: object, events: AsyncIterable[object]) -> None:
+    """Each turn is streamed because this is there."""
+    async for _event in events:
+        pass
+
+
 _, model, provider = sys.argv
-with Agent(f"{provider}:{model}", tools=[add]).run_stream_sync(sys.stdin.read()) as run:
-    print("".join(run.stream_text(delta=True)))
-    assert run.usage.output_tokens
+run = Agent(f"{provider}:{model}", tools=[add]).run_sync(sys.stdin.read(), event_stream_handler=stream)
+print(run.output)
+assert run.usage.output_tokens
