@@ -129,7 +129,13 @@ def _answer_parts(model: str, body: dict[str, Any], config: dict[str, Any], plan
     ]
     answered = any("functionResponse" in p or "function_response" in p for c in body["contents"] for p in c["parts"])
     if declared and not answered:
-        return [_call(model, declared[0]["name"], number) for number in range(plan.calls)]
+        names = [function["name"] for function in declared]
+        if plan.call not in ("", *names):
+            raise Denied(400, "INVALID_ARGUMENT", f"The test wants a call of {plan.call}, but there are {names}.")
+        made = [_call(model, plan.call or names[0], number) for number in range(plan.calls)]
+        for part in made:
+            part["functionCall"]["args"] = plan.arguments or part["functionCall"]["args"]
+        return made
     if _member(config, "responseMimeType", "response_mime_type") == "application/json":
         return [{"text": '{"answer": '}, {"text": "42}"}]
     words = [WORDS[n % len(WORDS)] for n in range(plan.words)]
