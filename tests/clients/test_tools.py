@@ -39,3 +39,22 @@ def test_tools_of_the_client(
         mode=f"reverse:{simulator.url}",
     )
     assert run_client("tools_calls.py", {"base_url": f"{proxy.url}/v1", "calls": [*EXPECTED]}) == EXPECTED
+
+
+AI_SDK: dict[str, Any] = {
+    "chat": "Hello there, this is ",
+    "responses": "Hello there, this is ",
+    "stream": ["Hello there, this is ", 2],
+    # It refers to items unless it is told that they are not stored: the error says what to do.
+    "stored": [400, [True, True], "Hello there, this is "],
+}
+
+
+def test_the_ai_sdk(start_proxy: StartProxy, simulator: Simulator, key_file: Path, run_client: RunClient) -> None:
+    proxy = start_proxy(
+        "openai_mode=convert",
+        "vertex_auth=service_account",
+        f"vertex_credentials={key_file}",
+        mode=f"reverse:{simulator.url}",
+    )
+    assert run_client("ai_calls.mjs", {"base_url": f"{proxy.url}/v1", "calls": [*AI_SDK]}) == AI_SDK
