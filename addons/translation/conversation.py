@@ -170,6 +170,17 @@ class Format:
     """The path of this setting in the client's body."""
     google: Json | None = None
     """The members of Google's GenerationConfig that ask for it, if a Google client sent them."""
+    name: str | None = None
+    """The name of the schema."""
+    description: str | None = None
+
+    @property
+    def described(self) -> Json | None:
+        """The schema with its name and description as members, for services that have no other place for them."""
+        if self.schema is None:
+            return None
+        told = {"title": self.name, "description": self.description}
+        return {name: text for name, text in told.items() if text} | self.schema
 
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
@@ -257,6 +268,15 @@ class Request:
     def named(self, member: str, default: str | None = None) -> str:
         """The path of a field in the client's body; if `names` does not have it, `default` or the field's own name."""
         return self.names.get(member, default or member)
+
+    def unusable(self, issuer: Issuer) -> list[str]:
+        """Paths of the signatures and signed thoughts in the client's body that models of `issuer` cannot use."""
+        parts = [part for turn in self.turns for part in turn.parts if not isinstance(part, ToolResult)]
+        foreign = [part for part in parts if part.signature and part.signature.issuer != issuer]
+        thoughts = any(isinstance(part, Thought) for part in foreign)
+        others = any(not isinstance(part, Thought) for part in foreign)
+        found = {"thoughts": thoughts, "signatures": others}
+        return [self.names[name] for name, is_there in found.items() if is_there and name in self.names]
 
     def caches(self) -> list[Json]:
         """Every `cache` that functions, instructions and parts have."""

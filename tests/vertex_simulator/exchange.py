@@ -50,6 +50,10 @@ class Plan:
     thoughts: int = 0
     calls: int = 1
     """Function calls in an answer to a request that declares functions."""
+    call: str = ""
+    """The name of the function that is called; the first that is declared if it is empty."""
+    arguments: dict[str, Any] = field(default_factory=dict)
+    """The arguments of its call; a city if there are none."""
 
     @classmethod
     def of(cls, headers: dict[str, str]) -> "Plan":

@@ -134,12 +134,15 @@ def _answer_parts(model: str, body: dict[str, Any], config: dict[str, Any], plan
     parts = [part for content in body["contents"] for part in content["parts"]]
     answered = sum("functionResponse" in part or "function_response" in part for part in parts)
     scripted = [call for part in parts for call in _scripted(part)]
+    names = [function["name"] for function in declared]
     if declared and answered < len(scripted):
-        return [{"text": "I try. "}, *_turn(model, [function["name"] for function in declared], scripted, answered)]
+        return [{"text": "I try. "}, *_turn(model, names, scripted, answered)]
     if declared and not scripted and not answered:
-        cities = [CITIES[number % len(CITIES)] for number in range(plan.calls)]
-        name = declared[0]["name"]
-        return [_call(model, name, number, {"city": city}, is_first=not number) for number, city in enumerate(cities)]
+        if plan.call not in ("", *names):
+            raise Denied(400, "INVALID_ARGUMENT", f"The test wants a call of {plan.call}, but there are {names}.")
+        name, cities = plan.call or names[0], [CITIES[number % len(CITIES)] for number in range(plan.calls)]
+        arguments = [plan.arguments or {"city": city} for city in cities]
+        return [_call(model, name, number, one, is_first=not number) for number, one in enumerate(arguments)]
     if _member(config, "responseMimeType", "response_mime_type") == "application/json":
         return [{"text": '{"answer": '}, {"text": "42}"}]
     words = [WORDS[n % len(WORDS)] for n in range(plan.words)]

@@ -15,10 +15,12 @@ from pydantic import Tag
 
 from addons.translation.conversation import Effort
 from addons.translation.conversation import Json
+from addons.translation.openai_chat.content_schema import Cached
+from addons.translation.openai_chat.content_schema import Content
+from addons.translation.openai_chat.content_schema import MediaUrl
 from addons.translation.openai_chat.google_settings import GoogleExtra
 from addons.translation.openai_chat.google_settings import SafetySetting
 from addons.translation.validation import Count
-from addons.translation.validation import GoogleModel
 from addons.translation.validation import Int32
 from addons.translation.validation import Model
 from addons.translation.validation import camel_or_snake
@@ -27,139 +29,25 @@ from addons.translation.validation import member_of_text
 
 
 class ExtraBody(Model):
+    """The member `extra_body`, which some clients send as it is."""
+
     google: GoogleExtra | None = None
 
 
-class VideoMetadata(GoogleModel):
-    fps: Annotated[float, Field(gt=0, le=24)] | None = None
-    start_offset: Annotated[str, Field(pattern=r"^\d{1,9}(\.\d{1,9})?s$")] | None = None
-    end_offset: Annotated[str, Field(pattern=r"^\d{1,9}(\.\d{1,9})?s$")] | None = None
-
-
-class CacheControl(Model):
-    type: Literal["ephemeral"]
-    ttl: Literal["5m", "1h"] | None = None
-
-
-class Cached(Model):
-    """An object that may have a `cache_control`: Claude caches the request up to and including it. That of a message
-    counts for its last part."""
-
-    cache_control: CacheControl | None = None
-
-    @property
-    def cache(self) -> Json | None:
-        known = {"type", "ttl"}
-        return self.cache_control.model_dump(include=known, exclude_none=True) if self.cache_control else None
-
-
-Detail = Annotated[Literal["auto", "original", "low", "medium", "high", "ultra_high"], BeforeValidator(lower)]
-DETAILS = {"auto": None, "original": "ultra_high"}
-"""OpenAI's words for a detail -> `Media.detail`. All other words are the same."""
-
-
-class MediaUrl(Model):
-    url: str
-    detail: Detail | None = None
-    format: str | None = None
-    mime_type: str | None = None
-    video_metadata: VideoMetadata | None = None
-
-
-class TextPart(Cached):
-    type: Literal["text", "input_text", "output_text"]
-    text: str
-
-
-class RefusalPart(Cached):
-    type: Literal["refusal"]
-    refusal: str
-
-
-class ImagePart(Cached):
-    type: Literal["image_url"]
-    image_url: Annotated[MediaUrl, BeforeValidator(member_of_text("url"))]
-
-
-class VideoPart(Cached):
-    type: Literal["video_url", "input_video"]
-    video_url: Annotated[MediaUrl, BeforeValidator(member_of_text("url"))]
-    video_metadata: VideoMetadata | None = None
-
-
-class AudioUrlPart(Cached):
-    type: Literal["audio_url"]
-    audio_url: Annotated[MediaUrl, BeforeValidator(member_of_text("url"))]
-
-
-class InputAudio(Model):
-    data: str
-    format: str
-
-
-class AudioPart(Cached):
-    type: Literal["input_audio"]
-    input_audio: InputAudio
-
-
-class File(Model):
-    file_data: str | None = None
-    file_id: str | None = None
-    file_url: str | None = None
-    filename: str | None = None
-    format: str | None = None
-    mime_type: str | None = None
-
-
-class FilePart(Cached):
-    type: Literal["file"]
-    file: File
-
-
-class InputImagePart(Cached):
-    """An image as Responses have it: its members stand beside its type."""
-
-    type: Literal["input_image"]
-    image_url: str | None = None
-    file_id: str | None = None
-    detail: Detail | None = None
-
-
-class InputFilePart(File, Cached):
-    """A file as Responses have it: its members stand beside its type."""
-
-    type: Literal["input_file"]
-
-
-ContentPart = Annotated[
-    TextPart
-    | RefusalPart
-    | ImagePart
-    | VideoPart
-    | AudioUrlPart
-    | AudioPart
-    | FilePart
-    | InputImagePart
-    | InputFilePart,
-    Field(discriminator="type"),
-]
-
-
-def kind_of_content(value: object) -> str:
-    return "text" if isinstance(value, str) else "parts"
-
-
-Content = Annotated[
-    Annotated[str, Tag("text")] | Annotated[list[ContentPart], Tag("parts")], Discriminator(kind_of_content)
-]
+SIGNED = frozenset({"extra_content", "provider_specific_fields", "thought_signature", "thoughtSignature"})
+"""Members in which known gateways put Google's signature of a message or a call (see `signatures`)."""
 
 
 class CalledFunction(Model):
+    quiet = SIGNED
+
     name: str = Field(min_length=1)
     arguments: str = ""
 
 
 class Call(Cached):
+    quiet = SIGNED | {"index"}
+
     id: str | None = None
     type: Literal["function"] = "function"
     function: CalledFunction
@@ -171,6 +59,8 @@ class CalledCustom(Model):
 
 
 class CustomCall(Cached):
+    quiet = SIGNED | {"index"}
+
     id: str | None = None
     type: Literal["custom"]
     custom: CalledCustom
@@ -195,19 +85,34 @@ class UserMessage(Cached):
     content: Content
 
 
+class AnswerImage(Model):
+    """An image of an answer, as `write_answer` writes it."""
+
+    quiet = SIGNED | {"type", "index"}
+
+    image_url: Annotated[MediaUrl, BeforeValidator(member_of_text("url"))]
+
+
 class AssistantMessage(Cached):
+    """A message of the model. What OpenAI's API does not have is as `write_answer` writes it."""
+
+    quiet = SIGNED | {"reasoning_details"}
+
     role: Literal["assistant"]
     content: Content | None = None
     refusal: str | None = None
     tool_calls: list[AnyCall] | None = None
     function_call: CalledFunction | None = None
+    images: list[AnswerImage] | None = None
+    audio: Json | None = None
+    reasoning_content: str | None = None
+    thinking_blocks: list[object] | None = None
 
 
 class ToolMessage(Cached):
     role: Literal["tool"]
     content: Content
     tool_call_id: str
-    name: str | None = None
 
 
 class FunctionMessage(Cached):
@@ -234,6 +139,8 @@ class FunctionTool(Cached):
 
 class ServerTool(Model):
     """A tool that the service runs: `{"type": "web_search"}`, or LiteLLM's `{"googleSearch": {}}`."""
+
+    read_whole = True
 
 
 SERVER_TOOLS = {
@@ -329,7 +236,11 @@ CallChoiceField = Annotated[
 
 
 class SchemaFormat(Model):
+    # Every service is held to the schema, `strict` or not.
+    quiet = frozenset({"strict"})
+
     name: str | None = None
+    description: str | None = None
     schema_: Json | None = Field(None, alias="schema")
 
 

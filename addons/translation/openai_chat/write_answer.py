@@ -91,6 +91,7 @@ def _write_beside(parts: Iterable[Part], images: int) -> Json:
     if pictures:
         beside["images"] = [
             {"type": "image_url", "index": number, "image_url": {"url": url_of(picture)}}
+            | extra_content(picture.signature)
             for number, picture in enumerate(pictures, images)
         ]
     for part in parts:
@@ -101,8 +102,8 @@ def _write_beside(parts: Iterable[Part], images: int) -> Json:
                 "data": part.data,
                 "expires_at": expires,
                 "transcript": "",
-            }
-        if isinstance(part, Text | Thought | Media):
+            } | extra_content(part.signature)
+        if isinstance(part, Text | Thought):
             beside |= extra_content(part.signature)
     if blocks := [block for part in parts if (block := signatures.thinking_block(part))]:
         beside["thinking_blocks"] = blocks

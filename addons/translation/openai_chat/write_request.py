@@ -88,18 +88,21 @@ def write_request(request: Request) -> Written:
     if request.format:
         body["response_format"] = {"type": "json_object"}
         if request.format.schema is not None:
-            schema: Json = {"name": "answer", "schema": request.format.schema}
+            schema: Json = {"name": request.format.name or "answer", "schema": request.format.schema}
+            if request.format.description:
+                schema["description"] = request.format.description
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
     if request.thinking:
         body |= _write_thinking(request, request.thinking, notes)
     if request.stream:
         # Whether or not the client wants the usage: the ledger needs it.
         body |= {"stream": True, "stream_options": {"include_usage": True}}
+    notes.drop(*request.unusable("google" if "gemini" in request.model else "openai"))
     if request.google:
         notes.drop(*request.google.paths())
     if request.caches():
         # OpenAI caches by itself, and refuses `cache_control`.
-        notes.drop("cache_control")
+        notes.drop(request.named("cache", "cache_control"))
     return Written(body, {}, notes)
 
 

@@ -84,7 +84,7 @@ class History:
                     if not _is_no_result(item):
                         self._end_turn()
                 case schema.ReasoningItem():
-                    self._reason(item)
+                    self._reason(item, path)
                 case schema.ImageItem():
                     self._image(item, path)
                 case schema.OtherItem():
@@ -116,21 +116,29 @@ class History:
             call.signature = Signature("google", in_id)
         self._calls[id] = (number, call)
 
-    def _reason(self, item: schema.ReasoningItem) -> None:
+    def _reason(self, item: schema.ReasoningItem, path: str) -> None:
         signature = signatures.unsealed(item.encrypted_content or "")
         if signature is None:
             # Models cannot use thoughts without a signature.
+            if item.summary or item.encrypted_content:
+                self._request.notes.drop(path)
             return
         self._place_signature()
         if signature.issuer == "google":
             self._signature = signature
+            self._request.names.setdefault("signatures", f"{path}.encrypted_content")
+            if item.summary:
+                # Gemini does not take thoughts back.
+                self._request.notes.drop(f"{path}.summary")
         else:
+            self._request.names.setdefault("thoughts", path)
             summary = "".join(part.text for part in item.summary or [])
             add_parts(self._request.turns, "assistant", [Thought(summary, signature)])
 
     def _image(self, item: schema.ImageItem, path: str) -> None:
         if item.result:
             mime_type = media.mime_type_of(item.output_format or "png") or "image/png"
+            self._request.names.setdefault("media", path)
             self._say([Media(mime_type, data=media.base64_of(item.result, f"{path}.result"))])
         elif "result" not in item.model_fields_set:
             raise InvalidRequest(schema.IMAGE_REFERENCE, path)

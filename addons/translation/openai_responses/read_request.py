@@ -11,6 +11,7 @@ from addons.translation.conversation import Thinking
 from addons.translation.errors import InvalidRequest
 from addons.translation.openai_chat.parts import add_parts
 from addons.translation.openai_chat.parts import read_parts
+from addons.translation.openai_chat.settings import note_undeclared
 from addons.translation.openai_chat.settings import read_effort
 from addons.translation.openai_chat.settings import read_format
 from addons.translation.openai_chat.settings import start_request
@@ -42,7 +43,7 @@ def read_request(body: Json) -> Request:
     request.logprobs = LOGPROBS in (asked.include or ()) or bool(asked.top_logprobs)
     if asked.text and asked.text.format:
         wanted = asked.text.format
-        request.format = read_format(wanted.type, wanted.schema_, "text.format", "text.format.schema")
+        request.format = read_format(wanted.type, wanted, "text.format", "text.format.schema")
     request.thinking = _read_thinking(asked)
     names = read_tools(asked, request)
     if asked.instructions:
@@ -52,6 +53,7 @@ def read_request(body: Json) -> Request:
     else:
         History(request, asked.input or [], names).read()
     request.client_tools = names.tools()
+    note_undeclared(request, asked)
     if not request.turns and not request.system:
         raise InvalidRequest("the input is empty; write a text", "input")
     return request
@@ -78,9 +80,13 @@ def _without_target(asked: ResponsesRequest) -> list[str]:
         dropped.append("truncation")
     if asked.text and asked.text.verbosity:
         dropped.append("text.verbosity")
-    if asked.reasoning:
-        dropped += [f"reasoning.{name}" for name, value in (asked.reasoning.model_extra or {}).items() if value]
+    dropped += [name for name in REPEATED_ONLY if getattr(asked, name)]
+    dropped += [f"stream_options.{name}" for name, value in (asked.stream_options or {}).items() if value]
     return dropped
+
+
+REPEATED_ONLY = ("metadata", "safety_identifier", "prompt_cache_key")
+"""Settings that a Response repeats, and that no service here knows."""
 
 
 def _read_thinking(asked: ResponsesRequest) -> Thinking | None:

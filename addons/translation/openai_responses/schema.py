@@ -11,23 +11,30 @@ from pydantic import Field
 from pydantic import Tag
 
 from addons.translation.conversation import Json
+from addons.translation.openai_chat.content_schema import Cached
+from addons.translation.openai_chat.content_schema import Content
+from addons.translation.openai_chat.content_schema import kind_of_content
 from addons.translation.openai_chat.schema import AnyRequest
-from addons.translation.openai_chat.schema import Cached
-from addons.translation.openai_chat.schema import Content
 from addons.translation.openai_chat.schema import FunctionDefinition
 from addons.translation.openai_chat.schema import ServerTool
 from addons.translation.openai_chat.schema import kind_of_choice
-from addons.translation.openai_chat.schema import kind_of_content
 from addons.translation.validation import Count
 from addons.translation.validation import Model
 
+_OF_ITEMS = frozenset({"type", "id", "status", "created_by"})
+"""Members of all items that the services have no use for."""
+
 
 class MessageItem(Cached):
+    quiet = _OF_ITEMS
+
     role: Literal["user", "assistant", "system", "developer"]
     content: Content
 
 
 class CallItem(Cached):
+    quiet = _OF_ITEMS
+
     call_id: str = Field(min_length=1)
     name: str = Field(min_length=1)
     arguments: str = ""
@@ -35,6 +42,8 @@ class CallItem(Cached):
 
 
 class CustomCallItem(Cached):
+    quiet = _OF_ITEMS
+
     call_id: str = Field(min_length=1)
     name: str = Field(min_length=1)
     input: str = ""
@@ -43,6 +52,8 @@ class CustomCallItem(Cached):
 
 class ActionItem(Cached):
     """A call of a tool of the client's that has no name, such as a shell. What is called is in one of the members."""
+
+    quiet = _OF_ITEMS | {"execution"}
 
     type: str
     call_id: str = Field(min_length=1)
@@ -54,6 +65,8 @@ class ActionItem(Cached):
 
 class Result(Cached):
     """The result of a call. Local shells give the id of the call in `id`."""
+
+    quiet = _OF_ITEMS | {"name", "namespace", "max_output_length", "execution", "role"}
 
     call_id: str | None = None
     id: str | None = None
@@ -78,20 +91,28 @@ class PatchOutputItem(Result):
 
 
 class SummaryText(Model):
+    quiet = frozenset({"type"})
+
     text: str
 
 
 class ReasoningItem(Model):
+    quiet = _OF_ITEMS
+
     summary: list[SummaryText] | None = None
     encrypted_content: str | None = None
 
 
 class ImageItem(Model):
+    quiet = _OF_ITEMS
+
     result: str | None = None
     output_format: str | None = None
 
 
 class OtherItem(Model):
+    read_whole = True
+
     type: str | None = None
 
 
@@ -235,7 +256,12 @@ CHOICES = ("function", "custom", "namespace", "shell", "local_shell", "apply_pat
 
 
 class TextFormat(Model):
+    # Every service is held to the schema, `strict` or not.
+    quiet = frozenset({"strict"})
+
     type: Literal["text", "json_object", "json_schema"]
+    name: str | None = None
+    description: str | None = None
     schema_: Json | None = Field(None, alias="schema")
 
 

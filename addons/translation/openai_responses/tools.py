@@ -26,6 +26,7 @@ from addons.translation.openai_chat.settings import read_server_tool
 from addons.translation.openai_chat.settings import take_functions
 from addons.translation.openai_responses import schema
 from addons.translation.openai_responses.client_calls import KINDS
+from addons.translation.validation import NOTHING
 
 
 class _Found(NamedTuple):
@@ -113,7 +114,11 @@ class _Tools:
             )
             self._declare(found, ClientTool(name, name), definition)
             known = ("type", "environment", "execution", "parameters", "description")
-            self._request.notes.drop(*(f"{path}.{one}" for one, value in members.items() if value and one not in known))
+            named = [one for one, value in members.items() if value not in NOTHING and one not in known]
+            environment = members.get("environment")
+            if isinstance(environment, dict):
+                named += [f"environment.{one}" for one, value in environment.items() if value and one != "type"]
+            self._request.notes.drop(*(f"{path}.{one}" for one in named))
         elif name in NOT_SERVED or kind:
             self.not_served[path] = name
         else:

@@ -4,14 +4,14 @@ import pytest
 
 from addons.translation.errors import InvalidRequest
 from addons.translation.gemini.thinking import BUDGETS
+from addons.translation.openai_chat.content_schema import AudioPart
+from addons.translation.openai_chat.content_schema import ImagePart
+from addons.translation.openai_chat.content_schema import TextPart
 from addons.translation.openai_chat.schema import EFFORTS
-from addons.translation.openai_chat.schema import AudioPart
 from addons.translation.openai_chat.schema import ChatRequest
 from addons.translation.openai_chat.schema import FunctionTool
-from addons.translation.openai_chat.schema import ImagePart
 from addons.translation.openai_chat.schema import NamedChoice
 from addons.translation.openai_chat.schema import ServerTool
-from addons.translation.openai_chat.schema import TextPart
 from addons.translation.openai_chat.schema import ToolMessage
 from addons.translation.openai_chat.schema import UserMessage
 from addons.translation.validation import validated

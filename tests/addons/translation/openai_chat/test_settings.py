@@ -33,7 +33,7 @@ class TestTools:
         schema: Json = {"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}}}
         request = read(tools=[tool("f", description="d", parameters=schema, strict=True), tool("g")])
         assert request.functions == [Function("f", "d", schema), Function("g")]
-        assert request.notes.dropped == []
+        assert request.notes.dropped == ["tools[0].function.strict"]
 
     @pytest.mark.parametrize(
         ("members", "names"),
@@ -78,7 +78,7 @@ class TestTools:
         ({"type": "json_object"}, Format()),
         (
             {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}},
-            Format({"type": "object"}),
+            Format({"type": "object"}, name="n"),
         ),
     ],
 )

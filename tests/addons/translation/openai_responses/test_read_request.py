@@ -1,4 +1,5 @@
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from addons.translation.conversation import Format
 from addons.translation.conversation import Thinking
 from addons.translation.errors import InvalidRequest
 from addons.translation.gemini.write_request import write_request as write_for_gemini
+from addons.translation.openai_responses.read_request import REPEATED_ONLY
 from addons.translation.openai_responses.read_request import read_request
 from addons.translation.openai_responses.schema import SKIPPED
 from addons.translation.openai_responses.write_answer import write_answer
@@ -24,6 +26,8 @@ from tests.addons.translation.openai_responses.inputs import read
 from tests.addons.translation.openai_responses.inputs import reasoning
 from tests.addons.translation.openai_responses.inputs import refused
 from tests.addons.translation.openai_responses.inputs import tool
+from tests.addons.translation.unheard import SERVICES
+from tests.addons.translation.unheard import unheard
 from tests.metering.test_json_array import json_values
 
 Json = dict[str, Any]
@@ -74,7 +78,7 @@ class TestParameters:
             ({"format": {"type": "json_object"}}, Format(None, "text.format")),
             (
                 {"format": {"type": "json_schema", "name": "n", "schema": {"type": "object"}, "strict": True}},
-                Format({"type": "object"}, "text.format"),
+                Format({"type": "object"}, "text.format", name="n"),
             ),
         ],
     )
@@ -103,7 +107,8 @@ class TestParameters:
     @pytest.mark.parametrize(
         ("members", "dropped"),
         [
-            ({"metadata": {"a": "b"}, "user": "u", "safety_identifier": "s", "prompt_cache_key": "k"}, []),
+            ({"metadata": {"a": "b"}, "user": "u", "safety_identifier": "s", "prompt_cache_key": "k"}, REPEATED_ONLY),
+            ({"stream_options": {"include_obfuscation": True}}, ["stream_options.include_obfuscation"]),
             ({"store": False, "truncation": "disabled", "stream_options": {"include_obfuscation": False}}, []),
             ({"background": False, "previous_response_id": None, "parallel_tool_calls": True}, []),
             ({"store": True}, ["store"]),
@@ -115,8 +120,8 @@ class TestParameters:
             ({"n": 2}, ["n"]),
         ],
     )
-    def test_what_has_no_target_is_named(self, members: Json, dropped: list[str]) -> None:
-        assert read(**members).notes.dropped == dropped
+    def test_what_has_no_target_is_named(self, members: Json, dropped: Sequence[str]) -> None:
+        assert read(**members).notes.dropped == [*dropped]
 
     @pytest.mark.parametrize(
         ("members", "param"),
@@ -263,3 +268,160 @@ def test_what_would_be_stored_gets_an_error_with_the_cure(members: Json, param: 
     assert caught.value.param == param
     assert cure in caught.value.message
     assert "stored" in caught.value.message
+
+
+WHOLE: Json = {
+    "instructions": "Be brief.",
+    "input": [
+        {
+            "type": "message",
+            "id": "msg_0",
+            "role": "user",
+            "content": [
+                {"type": "input_text", "text": "a", "prompt_cache_breakpoint": {"mode": "explicit", "ttl": "30m"}},
+                {"type": "input_image", "image_url": "data:image/png;base64,AAAA", "detail": "low"},
+                {"type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64,AAAA"},
+            ],
+        },
+        {
+            "type": "reasoning",
+            "id": "rs_1",
+            "summary": [{"type": "summary_text", "text": "hm"}],
+            "encrypted_content": "google:c2lnbmVk",
+            "content": [{"type": "reasoning_text", "text": "t"}],
+            "status": "completed",
+        },
+        {
+            "type": "message",
+            "id": "msg_1",
+            "status": "completed",
+            "role": "assistant",
+            "phase": "commentary",
+            "content": [
+                {
+                    "type": "output_text",
+                    "text": "b",
+                    "annotations": [{"type": "url_citation"}],
+                    "logprobs": [{"token": "b"}],
+                }
+            ],
+        },
+        {
+            "type": "reasoning",
+            "id": "rs_2",
+            "summary": [{"type": "summary_text", "text": "hm"}],
+            "encrypted_content": "anthropic:c2lnbmVk",
+        },
+        {
+            "type": "function_call",
+            "id": "fc_1",
+            "call_id": "1",
+            "name": "wait",
+            "namespace": "agents",
+            "arguments": '{"a": 1}',
+            "caller": {"type": "direct"},
+        },
+        {"type": "custom_tool_call", "id": "ctc_1", "call_id": "2", "name": "patch", "input": "***"},
+        {"type": "shell_call", "call_id": "3", "action": {"commands": ["ls"], "timeout_ms": 5}, "status": "completed"},
+        {
+            "type": "apply_patch_call",
+            "call_id": "4",
+            "operation": {"type": "create_file", "path": "a", "diff": "+x"},
+            "status": "completed",
+        },
+        {"type": "function_call_output", "call_id": "1", "output": "x"},
+        {"type": "custom_tool_call_output", "call_id": "2", "output": [{"type": "input_text", "text": "y"}]},
+        {
+            "type": "shell_call_output",
+            "call_id": "3",
+            "output": [{"stdout": "a", "stderr": "", "outcome": {"type": "exit", "exit_code": 0}}],
+            "max_output_length": 9,
+        },
+        {"type": "apply_patch_call_output", "call_id": "4", "status": "completed", "output": "ok"},
+        {"type": "mcp_call", "id": "mcp_1", "name": "n", "server_label": "l", "arguments": "{}", "output": "o"},
+        {
+            "type": "additional_tools",
+            "role": "developer",
+            "tools": [{"type": "function", "name": "late", "description": "late one"}],
+        },
+        {"role": "user", "content": "go"},
+    ],
+    "tools": [
+        {
+            "type": "function",
+            "name": "f",
+            "description": "d",
+            "strict": True,
+            "defer_loading": True,
+            "parameters": {"type": "object", "properties": {"q": {"type": "string"}}},
+        },
+        {
+            "type": "namespace",
+            "name": "agents",
+            "description": "about",
+            "tools": [
+                {
+                    "type": "function",
+                    "name": "wait",
+                    "description": "w",
+                    "strict": True,
+                    "parameters": {"type": "object", "properties": {"q": {"type": "string"}}},
+                },
+                {"type": "custom", "name": "sql", "description": "s"},
+            ],
+        },
+        {
+            "type": "custom",
+            "name": "patch",
+            "description": "p",
+            "format": {"type": "grammar", "syntax": "lark", "definition": "start: X"},
+        },
+        {"type": "shell", "environment": {"type": "local", "skills": [{"name": "s"}]}},
+        {"type": "apply_patch", "allowed_callers": ["direct"]},
+        {
+            "type": "tool_search",
+            "execution": "client",
+            "description": "find",
+            "parameters": {"type": "object", "properties": {"q": {"type": "string"}}},
+        },
+        {"type": "web_search", "external_web_access": True, "filters": {"allowed_domains": ["a"]}},
+        {"type": "file_search", "vector_store_ids": ["v"]},
+    ],
+    "tool_choice": "required",
+    "parallel_tool_calls": False,
+    "temperature": 0.5,
+    "top_p": 0.9,
+    "max_output_tokens": 50,
+    "max_tool_calls": 3,
+    "reasoning": {"effort": "low", "summary": "auto", "context": "auto"},
+    "include": ["reasoning.encrypted_content", "message.output_text.logprobs", "file_search_call.results"],
+    "text": {
+        "verbosity": "low",
+        "format": {
+            "type": "json_schema",
+            "name": "reply",
+            "description": "d",
+            "strict": True,
+            "schema": {"type": "object", "properties": {"a": {"type": "string"}}},
+        },
+    },
+    "service_tier": "fast",
+    "user": "u",
+    "safety_identifier": "s",
+    "metadata": {"a": "b"},
+    "store": True,
+    "truncation": "auto",
+    "prompt_cache_key": "k",
+    "prompt_cache_options": {"ttl": "30m"},
+    "client_metadata": {"a": "b"},
+    "stream": True,
+    "stream_options": {"include_obfuscation": True},
+    "top_logprobs": 2,
+}
+"""Every kind of items and tools, and every member that a request may have, or that clients send beside these."""
+
+
+@pytest.mark.parametrize("model", SERVICES)
+def test_nothing_vanishes_unnamed(model: str) -> None:
+    """Each member changes what the service gets, or is named to the client. So does one that nobody knows, anywhere."""
+    assert unheard(read_request, WHOLE, model) == set()
