@@ -208,4 +208,4 @@ class History:
 
 def _is_no_result(item: schema.Result) -> bool:
     """Whether an item gives tools without a search."""
-    return isinstance(item, schema.LoadedTools) and not item.call
+    return isinstance(item, schema.LoadedTools) and not item.call_id

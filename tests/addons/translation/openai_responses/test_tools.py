@@ -228,8 +228,11 @@ class TestToolsOfTheClient:
         several = {"type": "allowed_tools", "mode": "auto", "tools": [choice]}
         assert refused(tools=tools, tool_choice=several) == "tool_choice"
 
-    def test_tools_that_come_later(self) -> None:
-        more: Json = {"type": "additional_tools", "role": "developer", "tools": [group("n", tool("a")), CUSTOM]}
+    @pytest.mark.parametrize("id", [{}, {"id": "at_1"}])
+    def test_tools_that_come_later(self, id: Json) -> None:
+        """They may have an id. Codex sends all its tools so, to OpenAI's newest models."""
+        tools = [group("n", tool("a")), CUSTOM]
+        more: Json = {"type": "additional_tools", "role": "developer", "tools": tools} | id
         request = read(HI, more, more, tools=[tool()])
         assert [function.name for function in request.functions] == ["f", "n__a", "apply_patch"]
 
