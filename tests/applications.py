@@ -71,6 +71,8 @@ class Application:
     """Other requests that it makes: method and path."""
     ends: str = TEXT
     """What it prints at last."""
+    asks_for: str = ""
+    """A model that it knows, and asks for instead: an alias of the model."""
     returns: bool = True
     """Whether results of its tool are sent back."""
 
@@ -106,6 +108,10 @@ schema: v1
 models:
 - {name: tap, provider: openai, model: $MODEL, apiBase: $BASE, apiKey: $KEY, roles: [chat], capabilities: [tool_use]}
 """
+OPENCODE_OPENAI = """
+{"provider": {"openai": {"options": {"baseURL": "$BASE", "apiKey": "$KEY"}, "models": {"$MODEL": {}}}},
+ "small_model": "openai/$MODEL"}
+"""
 LLM = "- {model_id: tap, model_name: $MODEL, api_base: $BASE, supports_tools: true, can_stream: true}"
 LLM_TOOL = "def add(a: int, b: int) -> str:\n    return f'result-{a + b}'\n"
 LITELLM = {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}
@@ -123,6 +129,29 @@ APPLICATIONS = (
         files={".codex/config.toml": CODEX},
     ),
     Application(
+        "Codex CLI, OpenAI's model",
+        "@openai/codex",
+        "codex exec --model gpt-6-sol --skip-git-repo-check --dangerously-bypass-approvals-and-sandbox -",
+        "responses",
+        "codex_exec/",
+        """{"input": "text((await tools.exec_command({cmd: 'printf result-%d $hex'})).output)"}""",
+        "exec",
+        files={".codex/config.toml": CODEX},
+        asks_for="gpt-6-sol",
+    ),
+    Application(
+        "Codex CLI, OpenAI's provider",
+        "@openai/codex",
+        "codex exec --model $MODEL --skip-git-repo-check --dangerously-bypass-approvals-and-sandbox -",
+        "responses",
+        "codex_exec/",
+        '{"cmd": "printf result-%d $hex"}',
+        "exec_command",
+        files={".codex/config.toml": 'openai_base_url = "$BASE"'},
+        variables={"CODEX_API_KEY": "$KEY"},
+        besides=frozenset({("GET", "/v1/responses")}),
+    ),
+    Application(
         "opencode",
         "opencode-ai",
         "opencode run -m tap/$MODEL",
@@ -131,6 +160,16 @@ APPLICATIONS = (
         '{"command": "printf result-%d $hex", "description": "Adds."}',
         "bash",
         files={"work/opencode.json": OPENCODE},
+    ),
+    Application(
+        "opencode, OpenAI's provider",
+        "opencode-ai",
+        "opencode run -m openai/$MODEL",
+        "responses",
+        "opencode/",
+        '{"command": "printf result-%d $hex", "description": "Adds."}',
+        "bash",
+        files={"work/opencode.json": OPENCODE_OPENAI},
     ),
     Application(
         "Gemini CLI",
@@ -355,7 +394,7 @@ def run(application: Application, model: str, folder: Path, simulator: Simulator
     until(lambda: not proxy.rows("state = 'open'"))
     rows, seen = proxy.new_rows(), simulator.seen[before:]
     chat = _longest_chat(seen)
-    results = [json.dumps(part["functionResponse"]) for part in chat if "functionResponse" in part]
+    results = [json.dumps(part) for part in chat if "functionResponse" in part or "function_response" in part]
     signatures = sum(part.get("thoughtSignature") == SIGNATURE for part in chat)
     faults = [status] if status else []
     if application.ends not in ends:
@@ -458,6 +497,10 @@ def main() -> None:
 def run_alone(application: Application, model: str, folder: Path) -> Run:
     """Runs an application in front of a proxy and a simulator of its own."""
     options = ["openai_mode=convert", "vertex_auth=express", f"vertex_api_key={API_KEY}"]
+    if application.asks_for:
+        config = folder / "gateway.yaml"
+        config.write_text(f"aliases: {{{application.asks_for}: {model}}}\n")
+        options.append(f"gateway_config={config}")
     with (
         Simulator() as simulator,
         Proxy(*options, folder=folder, confdir=folder / "confdir", mode=f"reverse:{simulator.url}") as proxy,

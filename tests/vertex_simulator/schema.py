@@ -102,7 +102,8 @@ def _check_string(schemas: dict[str, Any], schema: dict[str, Any], value: object
     elif form == "google-duration" and isinstance(value, str):
         fits = re.fullmatch(r"-?\d+(\.\d{1,9})?s", value) is not None
     if "enum" in schema and value not in schema["enum"]:
-        fits = False
+        # Types of schemas may be in lower case: Google's own examples for REST write `"type": "object"`.
+        fits = isinstance(value, str) and "OBJECT" in schema["enum"] and value.upper() in schema["enum"]
     if not fits:
         raise SchemaError(f"Invalid value at '{where}' ({_type_name(schema)}), {json.dumps(value)[:80]}")
 
