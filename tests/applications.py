@@ -425,7 +425,7 @@ def _programs(application: Application) -> Iterator[Path]:
 
 def _longest_chat(seen: list[Seen]) -> list[dict[str, Any]]:
     """The parts of the longest chat that came upstream."""
-    chats = [call.request.json().get("contents", []) for call in seen if call.request.body]
+    chats = [call.request.json().get("contents", []) for call in seen if "enerateContent" in call.request.path]
     return [part for content in max(chats, key=len, default=[]) for part in content.get("parts", [])]
 
 

@@ -182,7 +182,7 @@ class Simulator:
         size = ("Transfer-Encoding", "chunked") if chunked else ("Content-Length", str(sum(map(len, pieces))))
         headers += [size, ("X-Simulated", "yes"), ("Server", "scaffolding on HTTPServer2")]
         writer.write(http.send(h11.Response(status_code=answer.status, headers=headers, reason="OK")) or b"")
-        for number, piece in enumerate(pieces):
+        for number, piece in enumerate(pieces if request.method != "HEAD" else []):
             if plan.cut == number:
                 return _reset(writer)
             if number and plan.gate:

@@ -106,6 +106,7 @@ def _read_thinking(asked: schema.CountRequest, request: Request) -> Thinking | N
 
 
 def _read_tools(asked: schema.CountRequest, request: Request) -> None:
+    served: set[str | None] = set()
     for number, tool in enumerate(asked.tools or []):
         path = f"tools[{number}]"
         if isinstance(tool, schema.Tool):
@@ -120,6 +121,7 @@ def _read_tools(asked: schema.CountRequest, request: Request) -> None:
             continue
         if kind in SERVER_TOOLS:
             request.server_tools.setdefault(SERVER_TOOLS[kind], path)
+            served.add(tool.name)
         else:
             request.notes.drop(path)
         if tool.cache_control:
@@ -127,17 +129,24 @@ def _read_tools(asked: schema.CountRequest, request: Request) -> None:
     names = [function.name for function in request.functions]
     if len(set(names)) < len(names):
         raise InvalidRequest("Tool names must be unique.", "tools")
-    _read_choice(asked, request, names)
+    _read_choice(asked, request, names, served)
 
 
-def _read_choice(asked: schema.CountRequest, request: Request, names: list[str]) -> None:
+def _read_choice(asked: schema.CountRequest, request: Request, names: list[str], served: set[str | None]) -> None:
+    """`names` are those of functions, `served` those of tools that the service runs. Raises InvalidRequest."""
     choice = asked.tool_choice
     match choice:
         case schema.NamedChoice(name=name) if name in names:
             request.tool_choice = ToolChoice("required", [name])
+        case schema.NamedChoice(name=name) if name in served:
+            # Claude Code forces its searches so. Gemini cannot be made to call a tool that it runs itself.
+            request.notes.drop("tool_choice")
         case schema.NamedChoice(name=name):
             raise InvalidRequest(f"Tool '{name}' not found in provided tools, or is not run here", "tool_choice")
         case schema.AnyChoice(type="any"):
+            if not names and served:
+                request.notes.drop("tool_choice")
+                return
             if not names:
                 raise InvalidRequest("`tool_choice` needs tools that can be called here", "tool_choice")
             request.tool_choice = ToolChoice("required")

@@ -197,12 +197,17 @@ class TestTools:
         [
             ([F, F], None, "tools: Tool names must be unique."),
             ([F], {"type": "tool", "name": "g"}, "tool_choice: Tool 'g' not found in provided tools"),
-            ([SEARCH], {"type": "tool", "name": "web_search"}, "tool_choice: Tool 'web_search' not found"),
-            ([SEARCH], {"type": "any"}, "tool_choice: `tool_choice` needs tools that can be called here"),
         ],
     )
     def test_what_cannot_be(self, tools: list[Json], choice: Json | None, told: str) -> None:
         assert refused(tools=tools, tool_choice=choice).startswith(told)
+
+    @pytest.mark.parametrize("choice", [{"type": "tool", "name": "web_search"}, {"type": "any"}])
+    def test_a_search_cannot_be_forced(self, choice: Json) -> None:
+        """Claude Code forces its searches. Gemini searches if it wants to."""
+        request = read(tools=[SEARCH], tool_choice=choice)
+        assert (request.tool_choice, "tool_choice" in request.notes.dropped) == (None, True)
+        assert read(tools=[SEARCH, F], tool_choice={"type": "any"}).notes.dropped == []
 
 
 class TestForGemini:
