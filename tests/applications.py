@@ -114,6 +114,13 @@ OPENCODE_OPENAI = """
 """
 LLM = "- {model_id: tap, model_name: $MODEL, api_base: $BASE, supports_tools: true, can_stream: true}"
 LLM_TOOL = "def add(a: int, b: int) -> str:\n    return f'result-{a + b}'\n"
+CLAUDE = {
+    "ANTHROPIC_BASE_URL": "$URL",
+    "ANTHROPIC_API_KEY": "$KEY",
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+    "IS_SANDBOX": "1",
+}
+"""With IS_SANDBOX, root may skip permissions."""
 LITELLM = {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}
 """Nothing is downloaded."""
 
@@ -199,13 +206,18 @@ APPLICATIONS = (
         "claude-cli/",
         '{"command": "printf result-%d $hex", "description": "Adds."}',
         "Bash",
-        variables={
-            "ANTHROPIC_BASE_URL": "$URL",
-            "ANTHROPIC_API_KEY": "$KEY",
-            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
-            "IS_SANDBOX": "1",
-        },
-        besides=frozenset({("HEAD", "/")}),
+        variables=CLAUDE,
+    ),
+    Application(
+        "Claude Code, Anthropic's model",
+        "@anthropic-ai/claude-code",
+        "claude -p --model claude-opus-4-5 --dangerously-skip-permissions",
+        "messages",
+        "claude-cli/",
+        '{"command": "printf result-%d $hex", "description": "Adds."}',
+        "Bash",
+        variables=CLAUDE,
+        asks_for="claude-opus-4-5",
     ),
     Application(
         "Continue",
