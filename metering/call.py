@@ -283,7 +283,7 @@ def uuid7() -> str:
     return str(uuid.UUID(int=millis << 80 | 0x7 << 76 | fraction << 64 | 0x2 << 62 | random))
 
 
-_WORD = re.compile(r"[\w@][\w@./:+=~-]*")
+_WORD = re.compile(r"[\w@-][\w@./:+=~-]*")
 
 
 def word(value: object, limit: int = 64) -> str | None:

@@ -12,7 +12,7 @@ WORDS = frozenset(
     " thoughtsTokenCount toolUsePromptTokenCount promptTokensDetails candidatesTokensDetails cacheTokensDetails"
     " responseTokensDetails toolUsePromptTokensDetails modality tokenCount trafficType billableCharacterCount"
     " prompt_token_count candidates_token_count response_token_count total_token_count cached_content_token_count"
-    " thoughts_token_count tool_use_prompt_token_count prompt_tokens_details candidates_tokens_details"
+    " serviceTier thoughts_token_count tool_use_prompt_token_count prompt_tokens_details candidates_tokens_details"
     " cache_tokens_details response_tokens_details tool_use_prompt_tokens_details token_count traffic_type"
     # Anthropic
     " input_tokens cache_creation_input_tokens cache_read_input_tokens cache_creation ephemeral_5m_input_tokens"

@@ -41,6 +41,7 @@ GEMINI = {
     "responseTokensDetails": [{"modality": "TEXT", "tokenCount": 1}],
     "toolUsePromptTokensDetails": [{"modality": "TEXT", "tokenCount": 1}],
     "trafficType": "ON_DEMAND",
+    "serviceTier": "flex",
     "billableCharacterCount": 8,
 }
 GEMINI_IN_SNAKE_CASE = {
