@@ -7,6 +7,7 @@ from typing import NamedTuple
 from metering.call import UsageState
 from metering.paths import Target
 from metering.usage.anthropic import AnthropicReader
+from metering.usage.audio import AudioReader
 from metering.usage.counting import CountReader
 from metering.usage.gemini import GeminiReader
 from metering.usage.gemini import LiveReader
@@ -66,17 +67,31 @@ OPENAI: dict[str, Callable[[], Reader]] = {
     "decisions": ChatReader,
     "responses": ResponsesReader,
     "responses/compact": ResponsesReader,
-    "responses/input_tokens": CountReader,
     "images/generations": ImagesReader,
     "images/edits": ImagesReader,
     "images/variations": ImagesReader,
+    "audio/transcriptions": AudioReader,
+    "audio/translations": AudioReader,
+    "audio/speech": AudioReader,
+    "threads/runs": ChatReader,
+    "threads/runs/submit_tool_outputs": ChatReader,
 }
 ANTHROPIC: dict[str, Callable[[], Reader]] = {
     "messages": AnthropicReader,
     "messages/count_tokens": CountReader,
 }
+OPENAI_WITHOUT_USE = re.compile(
+    r"models|files|uploads.*|moderations|content_provenance_checks|audio/voices|audio/voice_consents|videos/characters"
+    r"|vector_stores.*|conversations.*|assistants|threads|threads/messages|evals|skills.*|.*/cancel"
+    r"|fine_tuning/alpha/graders/validate|fine_tuning/checkpoints/permissions|fine_tuning/jobs/(?:pause|resume)"
+    r"|realtime/(?:sessions|transcription_sessions|client_secrets|translations/client_secrets)"
+    r"|realtime/calls/(?:reject|refer|hangup)|live/sessions/(?:reject|refer|hangup|content)|containers/files"
+)
+"""POSTs of OpenAI's API that use nothing. All others that are not read do: they are `unsupported`."""
+OPENAI_CONNECTIONS = ("realtime", "realtime/translations", "live", "live/sessions")
+"""Operations of OpenAI's API that are WebSocket connections, which begin with a GET."""
 NOT_APPLICABLE = re.compile(
-    r"countTokens|computeTokens|fetchPredictOperation|responses/input_tokens|messages/count_tokens"
+    r"countTokens|computeTokens|fetchPredictOperation|messages/count_tokens"
     r"|(?:cachedContents|models|operations|endpoints|tuningJobs|files)\..*|.*\.(?:list|delete)|models|files(?:/content)?"
 )
 """Operations that use nothing."""
@@ -88,12 +103,9 @@ def usage_of(target: Target | None, method: str, model: str | None) -> Usage:
         return UNREAD
     reader: Reader | None = None
     operation = target.operation
-    if target.surface in ("openai", "vertex-openai"):
-        if operation in OPENAI:
-            if method != "POST":
-                return Usage(None, UsageState.NOT_APPLICABLE)
-            reader = OPENAI[operation]()
-    elif target.surface == "anthropic":
+    if "openai" in target.fields:
+        return _of_openai(target.fields["openai"], operation, method)
+    if target.surface == "anthropic":
         reader = ANTHROPIC[operation]()
     elif operation == "predict":
         reader = PredictReader(model)
@@ -107,3 +119,16 @@ def usage_of(target: Target | None, method: str, model: str | None) -> Usage:
     if NOT_APPLICABLE.fullmatch(operation):
         return Usage(reader, UsageState.NOT_APPLICABLE)
     return Usage(reader, None if reader else UsageState.UNSUPPORTED)
+
+
+def _of_openai(path: str, operation: str, method: str) -> Usage:
+    if operation == "responses/input_tokens":
+        return Usage(CountReader(), UsageState.NOT_APPLICABLE)
+    if operation in OPENAI_CONNECTIONS and method == "GET":
+        return UNREAD
+    # What is sent to the path of a single object, such as `chat/completions/{id}`, changes it, and answers with it.
+    is_of_one = not operation.endswith(path.rstrip("/").rpartition("/")[2])
+    if method != "POST" or is_of_one or OPENAI_WITHOUT_USE.fullmatch(operation):
+        return Usage(None, UsageState.NOT_APPLICABLE)
+    factory = OPENAI.get(operation)
+    return Usage(factory(), None) if factory else UNREAD
