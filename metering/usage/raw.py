@@ -29,6 +29,9 @@ WORDS = frozenset(
     " ttl_12h_tokens ttl_30m_tokens tool_usage image_gen web_search num_requests svg_usage seconds duration"
     # Mistral
     " prompt_audio_seconds pages_processed pages_processed_annotation doc_size_bytes"
+    # Batches
+    " total completed failed successfulCount failedCount incompleteCount requestCount successfulRequestCount"
+    " failedRequestCount pendingRequestCount"
     # Veo
     " sampleCount durationSeconds videos raiMediaFilteredCount".split()
 )

@@ -110,10 +110,22 @@ TOOLS = {
     "svg_usage": {"input_tokens": 6},
 }
 OCR = {"pages_processed": 3, "pages_processed_annotation": 1, "doc_size_bytes": 4096}
+OF_BATCHES = {
+    "total": 1,
+    "completed": 2,
+    "failed": 3,
+    "successfulCount": 4,
+    "failedCount": 5,
+    "incompleteCount": 6,
+    "requestCount": 7,
+    "successfulRequestCount": 8,
+    "failedRequestCount": 9,
+    "pendingRequestCount": 10,
+}
 VEO = {"sampleCount": 2, "durationSeconds": 8, "videos": 1, "raiMediaFilteredCount": 1}
 
 
-@pytest.mark.parametrize("usage", [GEMINI, GEMINI_IN_SNAKE_CASE, ANTHROPIC, OPENAI, SOUND, TOOLS, OCR, VEO])
+@pytest.mark.parametrize("usage", [GEMINI, GEMINI_IN_SNAKE_CASE, ANTHROPIC, OPENAI, SOUND, TOOLS, OCR, OF_BATCHES, VEO])
 def test_all_that_the_references_describe(usage: dict[str, object]) -> None:
     assert allowed(usage) == usage
 
