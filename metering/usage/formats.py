@@ -1,6 +1,5 @@
 """Chooses the reader for the response to a call, by its operation and publisher."""
 
-import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -15,6 +14,7 @@ from metering.usage.openai import ImagesReader
 from metering.usage.openai import ResponsesReader
 from metering.usage.predict import PredictReader
 from metering.usage.reader import Reader
+from metering.usage.spending import may_spend
 from metering.usage.videos import PollReader
 from metering.usage.videos import SubmissionReader
 
@@ -41,6 +41,7 @@ GOOGLE: dict[str, Callable[[], Reader]] = {
     "fetchPredictOperation": PollReader,
     "operations.get": PollReader,
     "BidiGenerateContent": LiveReader,
+    "BidiGenerateContentConstrained": LiveReader,
 }
 RAW_PREDICT: dict[str, Callable[[], Reader]] = {
     "anthropic": AnthropicReader,
@@ -63,26 +64,23 @@ ANTHROPIC: dict[str, Callable[[], Reader]] = {
     "messages": AnthropicReader,
     "messages/count_tokens": CountReader,
 }
-NOT_APPLICABLE = re.compile(
-    r"countTokens|computeTokens|fetchPredictOperation|responses/input_tokens|messages/count_tokens"
-    r"|(?:cachedContents|models|operations|endpoints|tuningJobs|files)\..*|.*\.(?:list|delete)|models|files(?:/content)?"
-)
-"""Operations that use nothing."""
 
 
 def usage_of(target: Target | None, method: str, model: str | None) -> Usage:
     """The reader for the response to a call, and the `usage_state` if that response is complete."""
-    if target is None or target.operation is None or "rpc_service" in target.fields:
+    idle = not may_spend(target, method)
+    if target is None or target.operation is None:
+        return Usage(None, UsageState.NOT_APPLICABLE) if idle else UNREAD
+    if "rpc_service" in target.fields:
         return UNREAD
     reader: Reader | None = None
     operation = target.operation
     if target.surface in ("openai", "vertex-openai"):
-        if operation in OPENAI:
-            if method != "POST":
-                return Usage(None, UsageState.NOT_APPLICABLE)
+        if operation in OPENAI and method == "POST":
             reader = OPENAI[operation]()
     elif target.surface == "anthropic":
-        reader = ANTHROPIC[operation]()
+        if operation in ANTHROPIC:
+            reader = ANTHROPIC[operation]()
     elif operation == "predict":
         reader = PredictReader(model)
     elif operation in ("rawPredict", "streamRawPredict"):
@@ -92,6 +90,6 @@ def usage_of(target: Target | None, method: str, model: str | None) -> Usage:
             reader = factory()
     elif operation in GOOGLE:
         reader = GOOGLE[operation]()
-    if NOT_APPLICABLE.fullmatch(operation):
+    if idle:
         return Usage(reader, UsageState.NOT_APPLICABLE)
     return Usage(reader, None if reader else UsageState.UNSUPPORTED)
