@@ -1,6 +1,6 @@
 """Decides which flows are AI calls, and records what the request headers say about each."""
 
-import re
+from collections.abc import Iterator
 from collections.abc import Mapping
 from weakref import WeakKeyDictionary
 
@@ -15,9 +15,11 @@ from addons.exchange import fails_closed
 from addons.options import Options
 from metering.call import Call
 from metering.call import word
-from metering.paths import Api
-from metering.paths import api_of
+from metering.hosts import api_of
+from metering.hosts import is_door
 from metering.paths import parse
+from metering.sdks import sdk_of
+from metering.templates import Api
 
 LONGEST_PATH = 1024
 LONGEST_TAG = 128
@@ -48,9 +50,7 @@ class Classify:
             base = _base_of(path, configuration.settings)
             path = path[len(base) :] or "/"
             api = _told_api(request, path)
-        elif host := next(
-            (name for name in (request.host, flow.client_conn.sni) if name and self.is_ai_host(name)), None
-        ):
+        elif host := next(filter(self.is_ai_host, _names(flow)), None):
             api = api_of(host)
         else:
             request.stream = True
@@ -80,6 +80,14 @@ class Classify:
             flow.response.stream = True
 
 
+def _names(flow: http.HTTPFlow) -> Iterator[str]:
+    """What the client calls the host of a request in forward mode."""
+    names = (flow.request.host, flow.client_conn.sni or flow.request.host)
+    yield from names
+    if is_door(names[-1]):
+        yield flow.request.pretty_host
+
+
 def _base_of(path: str, settings: Settings) -> str:
     """The configured base path that `path` begins with; empty if none."""
     bases = settings.gateway_base_path
@@ -103,20 +111,3 @@ def _told_api(request: http.Request, path: str) -> Api | None:
 def _endpoint_id(fields: Mapping[str, str]) -> str | None:
     endpoint = fields.get("endpoint")
     return None if endpoint == "openapi" else endpoint
-
-
-SDKS = (
-    ("x-goog-api-client", re.compile(r"\b(google-genai-sdk/[\w.+-]+)"), r"\1"),
-    ("user-agent", re.compile(r"^(?:Async)?([A-Za-z]+)/(?:Python|JS) ([\w.+-]+)"), r"\1/\2"),
-    ("user-agent", re.compile(r"^([\w.-]+/[\w.+-]+)"), r"\1"),
-)
-"""Where clients name their SDK: header, pattern, and template for the column `sdk`."""
-
-
-def sdk_of(headers: http.Headers) -> str | None:
-    """The name and version of the client's SDK, such as `google-genai-sdk/1.2.3`; None if no header of `SDKS` names
-    it."""
-    for header, pattern, template in SDKS:
-        if match := pattern.search(headers.get(header, "")):
-            return word(match.expand(template).lower())
-    return None
