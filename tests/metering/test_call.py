@@ -13,6 +13,7 @@ from metering.call import TOKENS
 from metering.call import Call
 from metering.call import Reading
 from metering.call import count
+from metering.call import is_same_model
 from metering.call import uuid7
 from metering.call import word
 
@@ -45,7 +46,7 @@ def test_forget_counts() -> None:
 
 
 def test_what_a_reading_tells_is_a_column() -> None:
-    told = {field.name for field in fields(Reading)} - {"content", "terminal", "by_tokens", "failed"}
+    told = {field.name for field in fields(Reading)} - {"content", "terminal", "by_tokens", "failed", "iterations"}
     assert told <= set(COLUMNS)
     assert set(BILLED) <= told
 
@@ -166,3 +167,21 @@ def test_what_makes_usage_known(name: str, of_any: bool, of_tokens: bool) -> Non
     told: dict[str, Any] = {name: 0}
     assert Reading(**told).counted == of_any
     assert Reading(by_tokens=True, **told).counted == of_tokens
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("claude-opus-4-6", "claude-opus-4-6@20260205", True),
+        ("claude-opus-4-6-20260205", "claude-opus-4-6@20260205", True),
+        ("claude-opus-4-6-20260205", "claude-opus-4-6", True),
+        ("claude-3-5-sonnet-v2@20241022", "claude-3-5-sonnet-v2", True),
+        ("claude-opus-4-6@default", "claude-opus-4-6-latest", True),
+        ("claude-opus-4-6", "claude-opus-4-7", False),
+        ("claude-opus-4", "claude-opus-4-1", False),
+        ("claude-opus-4-6", None, False),
+        (None, None, False),
+    ],
+)
+def test_names_of_one_model(one: str | None, other: str | None, same: bool) -> None:
+    assert is_same_model(one, other) is is_same_model(other, one) is same
