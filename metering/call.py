@@ -90,6 +90,9 @@ class Reading:
     sound (which only `usage_raw` has)."""
     failed: bool = False
     """Whether an error has come inside the response."""
+    iterations: "list[Reading] | None" = None
+    """The parts of the response that another model may have made (`model_served`). Their counts are part of the counts
+    above."""
 
     @property
     def counted(self) -> bool:
@@ -295,6 +298,14 @@ def word(value: object, limit: int = 64) -> str | None:
     if isinstance(value, str) and len(value) <= limit and _WORD.fullmatch(value):
         return value
     return None
+
+
+_DATED = re.compile(r"(?:@[\w-]*|-\d{8}|-latest)+$")
+
+
+def is_same_model(one: str | None, other: str | None) -> bool:
+    """Whether two names are of one model. Claude's may end with a date: `claude-opus-4-6@20260205`, or `-20260205`."""
+    return one is not None and other is not None and _DATED.sub("", one) == _DATED.sub("", other)
 
 
 LARGEST_COUNT = 10**12

@@ -2,10 +2,12 @@
 
 import signal
 import socket
+from contextlib import closing
 from typing import Any
 
 import pytest
 
+from metering.database import open_for_reading
 from tests.conftest import StartProxy
 from tests.http import HELLO
 from tests.http import MODEL
@@ -15,6 +17,7 @@ from tests.http import comes_whole
 from tests.http import connection
 from tests.http import read_until
 from tests.http import request
+from tests.ledgers import broken_invariants
 from tests.process import Proxy
 from tests.process import Row
 from tests.process import until
@@ -95,6 +98,32 @@ class TestComplete:
         assert {row["video_seconds"] for row in polls} == {None}
         (settled,) = tap.rows(f"id = '{submission['id']}'")
         assert (settled["usage_state"], settled["video_seconds"]) == ("final", 8)
+
+    @pytest.mark.parametrize("action", ["rawPredict", "streamRawPredict"])
+    def test_an_answer_that_two_models_made(self, tap: Proxy, action: str) -> None:
+        body = CLAUDE_BODY | {
+            "stream": action == "streamRawPredict",
+            "anthropic_beta": ["compact-2026-01-12"],
+            "context_management": {"edits": [{"type": "compact_20260112"}]},
+            "tools": [{"type": "advisor_20260301", "name": "advisor", "model": "claude-fable-5-1"}],
+        }
+        path = f"{PROJECT}/publishers/anthropic/models/claude-sonnet-4@20250514:{action}"
+        assert call(tap.url, path, body).status == 200
+        row = tap.new_row()
+        assert outcome(row) == ("done", "final", None, 200)
+        assert (row["attempts"], row["input_tokens"], row["output_tokens"]) == (
+            1,
+            2 + 7 + 55_196 + 823,
+            9 + 1_200 + 1_612,
+        )
+        with closing(open_for_reading(tap.ledger)) as db:
+            asked = "SELECT kind, model, input_tokens, output_tokens FROM attempts WHERE call_id = ? ORDER BY n"
+            found = [tuple(one) for one in db.execute(asked, (row["id"],))]
+        assert found == [
+            ("attempt", "claude-sonnet-4@20250514", 2 + 7 + 55_196, 9 + 1_200),
+            ("iteration", "claude-fable-5-1", 823, 1_612),
+        ]
+        assert broken_invariants(tap.ledger) == []
 
     @pytest.mark.parametrize(
         ("method", "path", "body"),
