@@ -13,6 +13,7 @@ from metering.usage.gemini import LiveReader
 from metering.usage.openai import ChatReader
 from metering.usage.openai import ImagesReader
 from metering.usage.openai import ResponsesReader
+from metering.usage.polls import PolledReader
 from metering.usage.predict import PredictReader
 from metering.usage.reader import Reader
 from metering.usage.videos import PollReader
@@ -63,6 +64,11 @@ ANTHROPIC: dict[str, Callable[[], Reader]] = {
     "messages": AnthropicReader,
     "messages/count_tokens": CountReader,
 }
+POLLED: dict[tuple[str, str], Callable[[], Reader]] = {
+    ("GET", "responses"): ResponsesReader,
+    ("POST", "responses/cancel"): ResponsesReader,
+}
+"""(Method, operation) -> the reader of an answer that was made in the background, and is asked for now."""
 NOT_APPLICABLE = re.compile(
     r"countTokens|computeTokens|fetchPredictOperation|responses/input_tokens|messages/count_tokens"
     r"|(?:cachedContents|models|operations|endpoints|tuningJobs|files)\..*|.*\.(?:list|delete)|models|files(?:/content)?"
@@ -76,6 +82,8 @@ def usage_of(target: Target | None, method: str, model: str | None) -> Usage:
         return UNREAD
     reader: Reader | None = None
     operation = target.operation
+    if polled := POLLED.get((method, operation)):
+        return Usage(PolledReader(polled()), UsageState.NOT_APPLICABLE)
     if target.surface in ("openai", "vertex-openai"):
         if operation in OPENAI:
             if method != "POST":

@@ -86,7 +86,7 @@ class ResponsesReader(Reader):
         if isinstance(kind, str) and kind.endswith(".delta"):
             reading.content = True
         status = word(member(response, "status"))
-        if status not in ("completed", "incomplete", "failed"):
+        if status not in ("completed", "incomplete", "failed", "cancelled"):
             take_names(reading, response)
             return
         reading.terminal = reading.terminal or response is not event
