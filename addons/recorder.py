@@ -30,12 +30,12 @@ from metering.call import AttemptKind
 from metering.call import AttemptRow
 from metering.call import Call
 from metering.call import Reading
+from metering.call import Settlement
 from metering.call import is_same_model
 from metering.database import LedgerError
 from metering.ledger import Ledger
 from metering.outcome import Ending
 from metering.usage.errors import http_code
-from metering.usage.videos import Settlement
 
 logger = logging.getLogger(__name__)
 

@@ -123,6 +123,19 @@ def _sums(one: dict[str, int] | None, another: dict[str, int] | None) -> dict[st
     return {name: one.get(name, 0) + another.get(name, 0) for name in one | another}
 
 
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What a poll says of the call that began an operation, for that call's row. Its `response_id` is the name of the
+    operation."""
+
+    operation: str
+    videos: int | None = None
+    """How many videos Veo has made. None if it has failed, or if a model has answered."""
+    error_type: str | None = None
+    answer: Reading | None = None
+    """The answer of a model that answered in the background."""
+
+
 MODALITIES = ("input_by_modality", "output_by_modality")
 COUNTS = (
     "input_tokens",

@@ -7,12 +7,14 @@ from metering.call import UsageState
 from metering.paths import Target
 from metering.usage.anthropic import AnthropicReader
 from metering.usage.audio import AudioReader
+from metering.usage.batches import BatchReader
 from metering.usage.counting import CountReader
 from metering.usage.gemini import GeminiReader
 from metering.usage.gemini import LiveReader
 from metering.usage.openai import ChatReader
 from metering.usage.openai import ImagesReader
 from metering.usage.openai import ResponsesReader
+from metering.usage.polls import PolledReader
 from metering.usage.predict import PredictReader
 from metering.usage.reader import Reader
 from metering.usage.spending import may_spend
@@ -42,6 +44,9 @@ GOOGLE: dict[str, Callable[[], Reader]] = {
     "predictLongRunning": SubmissionReader,
     "fetchPredictOperation": PollReader,
     "operations.get": PollReader,
+    "batchPredictionJobs.create": BatchReader,
+    "batchGenerateContent": BatchReader,
+    "asyncBatchEmbedContent": BatchReader,
     "BidiGenerateContent": LiveReader,
     "BidiGenerateContentConstrained": LiveReader,
 }
@@ -74,6 +79,7 @@ OPENAI: dict[str, Callable[[], Reader]] = {
     "audio/transcriptions": AudioReader,
     "audio/translations": AudioReader,
     "audio/speech": AudioReader,
+    "batches": BatchReader,
     "threads/runs": ChatReader,
     "threads/runs/submit_tool_outputs": ChatReader,
 }
@@ -81,6 +87,15 @@ ANTHROPIC: dict[str, Callable[[], Reader]] = {
     "messages": AnthropicReader,
     "messages/count_tokens": CountReader,
 }
+POLLED: dict[tuple[str, str], Callable[[], Reader]] = {
+    ("GET", "responses"): ResponsesReader,
+    ("POST", "responses/cancel"): ResponsesReader,
+    ("GET", "batches"): BatchReader,
+    ("POST", "batches/cancel"): BatchReader,
+    ("GET", "batches.get"): BatchReader,
+    ("GET", "batchPredictionJobs.get"): BatchReader,
+}
+"""(Method, operation) -> the reader of an answer that was made in the background, and is asked for now."""
 
 
 def usage_of(target: Target | None, method: str, model: str | None) -> Usage:
@@ -92,6 +107,8 @@ def usage_of(target: Target | None, method: str, model: str | None) -> Usage:
         return UNREAD
     reader: Reader | None = None
     operation = target.operation
+    if polled := POLLED.get((method, operation)):
+        return Usage(PolledReader(polled()), UsageState.NOT_APPLICABLE)
     if target.surface in ("openai", "vertex-openai"):
         if operation == "responses/input_tokens":
             reader = CountReader()

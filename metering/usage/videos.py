@@ -4,8 +4,7 @@ The billed quantity is video seconds: the requested duration times the number of
 operation done completes the row of the submission (`Settlement`). Polls themselves use nothing.
 """
 
-from dataclasses import dataclass
-
+from metering.call import Settlement
 from metering.call import word
 from metering.json_values import both
 from metering.json_values import items
@@ -16,15 +15,6 @@ from metering.usage.errors import take_error
 from metering.usage.reader import Reader
 
 LONGEST_NAME = 512
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """The result of a finished operation, for the row of its submission. `operation` is its resource name."""
-
-    operation: str
-    videos: int | None = None
-    error_type: str | None = None
 
 
 class SubmissionReader(Reader):
@@ -45,22 +35,18 @@ class PollReader(Reader):
         "name done response videos gcsUri bytesBase64Encoded generateVideoResponse generatedSamples"
     )
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.settlement: Settlement | None = None
-
     def read(self, event: object) -> None:
         name = word(member(event, "name"), LONGEST_NAME)
         self._reading.response_id = name
         if not name or member(event, "done") is not True:
             return
         if error := member(event, "error"):
-            self.settlement = Settlement(name, error_type=_rpc_code(error))
+            self._settlement = Settlement(name, error_type=_rpc_code(error))
             return
         response = member(event, "response")
         gemini_api = member(response, "generateVideoResponse")
         videos = items(member(response, "videos")) or items(member(gemini_api, "generatedSamples"))
-        self.settlement = Settlement(name, videos=len(videos))
+        self._settlement = Settlement(name, videos=len(videos))
 
 
 def _rpc_code(error: object) -> str:

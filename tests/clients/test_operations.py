@@ -22,6 +22,7 @@ READ = {
     "audio/speech": "AudioReader",
     "audio/transcriptions": "AudioReader",
     "audio/translations": "AudioReader",
+    "batches": "BatchReader",
     "chat/completions": "ChatReader",
     "completions": "ChatReader",
     "decisions": "ChatReader",
@@ -35,7 +36,6 @@ READ = {
     "threads/runs/submit_tool_outputs": "ChatReader",
 }
 UNREAD = {
-    "batches": "the polls tell it",
     "evals/runs": "the polls tell it, for each model",
     "fine_tuning/alpha/graders/run": "a sum of input and output",
     "fine_tuning/jobs": "training, which is billed when it is done",

@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from metering.call import Settlement
 from metering.usage.videos import PollReader
-from metering.usage.videos import Settlement
 from metering.usage.videos import SubmissionReader
 from tests.metering.test_json_array import json_values
 from tests.metering.usage.told import ANYTHING
