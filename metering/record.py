@@ -69,6 +69,10 @@ BACKGROUND = (
     "batchPredictionJobs.create",
     "batchGenerateContent",
     "asyncBatchEmbedContent",
+    "videos",
+    "videos/edits",
+    "videos/extensions",
+    "videos/remix",
 )
 """Operations whose answer may be made in the background, and asked for later."""
 ANSWERED = ("model_served", "finish_reason", *COUNTS, *MODALITIES, "traffic_type", "usage_raw")

@@ -18,6 +18,7 @@ from metering.usage.polls import PolledReader
 from metering.usage.predict import PredictReader
 from metering.usage.reader import Reader
 from metering.usage.spending import may_spend
+from metering.usage.videos import JobReader
 from metering.usage.videos import PollReader
 from metering.usage.videos import SubmissionReader
 
@@ -80,6 +81,10 @@ OPENAI: dict[str, Callable[[], Reader]] = {
     "audio/translations": AudioReader,
     "audio/speech": AudioReader,
     "batches": BatchReader,
+    "videos": JobReader,
+    "videos/edits": JobReader,
+    "videos/extensions": JobReader,
+    "videos/remix": JobReader,
     "threads/runs": ChatReader,
     "threads/runs/submit_tool_outputs": ChatReader,
 }
@@ -90,6 +95,7 @@ ANTHROPIC: dict[str, Callable[[], Reader]] = {
 POLLED: dict[tuple[str, str], Callable[[], Reader]] = {
     ("GET", "responses"): ResponsesReader,
     ("POST", "responses/cancel"): ResponsesReader,
+    ("GET", "videos"): JobReader,
     ("GET", "batches"): BatchReader,
     ("POST", "batches/cancel"): BatchReader,
     ("GET", "batches.get"): BatchReader,

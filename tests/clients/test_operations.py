@@ -34,6 +34,10 @@ READ = {
     "responses/compact": "ResponsesReader",
     "threads/runs": "ChatReader",
     "threads/runs/submit_tool_outputs": "ChatReader",
+    "videos": "JobReader",
+    "videos/edits": "JobReader",
+    "videos/extensions": "JobReader",
+    "videos/remix": "JobReader",
 }
 UNREAD = {
     "evals/runs": "the polls tell it, for each model",
@@ -48,10 +52,6 @@ UNREAD = {
     "vector_stores/file_batches": "the same",
     "vector_stores/files": "the same",
     "vector_stores/search": "a search, which has no tokens",
-    "videos": "the polls tell it",
-    "videos/edits": "a video, which is billed when it is done",
-    "videos/extensions": "the same",
-    "videos/remix": "the same",
 }
 """Operations that cost something, and why their answers are not read."""
 

@@ -186,7 +186,7 @@ class TestComplete:
             ("/v1beta1/unknown", None),
             ("/favicon.ico", None),
             (f"{PROJECT}/interactionsHttp", {}),
-            ("/v1/batches", {}),
+            ("/v1/fine_tuning/jobs", {}),
         ],
     )
     def test_what_is_not_read(self, start_proxy: StartProxy, path: str, body: object) -> None:

@@ -31,12 +31,13 @@ USED = {
     "total_tokens": 1300,
 }
 VERTEX = {"name": JOB, "model": "publishers/google/models/gemini-2.5-flash"}
+VIDEO = {"id": "video_1", "object": "video", "model": "sora-2", "seconds": "8", "size": "720x1280", "error": None}
 GEMINI = {"name": "batches/123"}
 ANSWERS = [
     {"response": {"usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 20, "totalTokenCount": 29}}},
     {"response": {"usageMetadata": {"promptTokenCount": 1, "candidatesTokenCount": 2, "totalTokenCount": 3}}},
 ]
-BATCHES: list[tuple[str, str, list[dict[str, Any]], dict[str, Any]]] = [
+JOBS: list[tuple[str, str, list[dict[str, Any]], dict[str, Any]]] = [
     (
         "/v1/batches",
         "/v1/batches/batch_1",
@@ -78,6 +79,16 @@ BATCHES: list[tuple[str, str, list[dict[str, Any]], dict[str, Any]]] = [
             "input_items": 8,
             "input_tokens": None,
         },
+    ),
+    (
+        "/v1/videos",
+        "/v1/videos/video_1",
+        [
+            {**VIDEO, "status": "queued", "progress": 0},
+            {**VIDEO, "status": "in_progress", "progress": 40},
+            {**VIDEO, "status": "completed", "progress": 100},
+        ],
+        {"usage_state": "final", "finish_reason": "completed", "video_seconds": 8, "model_served": "sora-2"},
     ),
     (
         "/v1beta/models/gemini-2.5-flash:batchGenerateContent",
@@ -136,8 +147,8 @@ def test_the_row(path: Path, proxy: Proxy, upstream: RawUpstream) -> None:
     assert read == expected
 
 
-@pytest.mark.parametrize(("path", "poll", "answers", "expected"), BATCHES, ids=["openai", "vertex", "gemini"])
-def test_a_batch_from_submission_to_settlement(
+@pytest.mark.parametrize(("path", "poll", "answers", "expected"), JOBS, ids=["openai", "vertex", "video", "gemini"])
+def test_a_job_from_submission_to_settlement(
     path: str,
     poll: str,
     answers: list[dict[str, Any]],
