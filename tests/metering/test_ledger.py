@@ -339,6 +339,16 @@ class TestSettlement:
         assert {row[2:4] for row in found if row[0] != one.id} == {("not_applicable", None)}
         assert broken_invariants(ledger.path) == []
 
+    @pytest.mark.parametrize(
+        "operation",
+        "batches batchPredictionJobs.create batchGenerateContent asyncBatchEmbedContent videos videos/edits"
+        " videos/extensions videos/remix".split(),
+    )
+    def test_what_else_an_answer_settles(self, ledger: Ledger, operation: str) -> None:
+        ledger.commit(self.begun(operation=operation))
+        self.poll(ledger, self.USED)
+        assert ("final", 9) in rows(ledger.path, "usage_state, input_tokens")
+
     def test_each_poll_after_that_changes_nothing(self, ledger: Ledger) -> None:
         one = self.begun()
         ledger.commit(one)

@@ -143,6 +143,11 @@ def test_gemini_without_all_answers(job: Json, input_tokens: int | None, output_
     assert (known.get("input_tokens"), known.get("output_tokens")) == (input_tokens, output_tokens)
 
 
+@pytest.mark.parametrize("state", ["BATCH_STATE_CANCELLED", "BATCH_STATE_EXPIRED"])
+def test_gemini_that_was_stopped(state: str) -> None:
+    assert counts(BatchReader(), gemini(state))["finish_reason"] == state
+
+
 def test_an_error_is_of_the_poll_if_there_is_no_job() -> None:
     known = told(BatchReader(), {"error": {"code": 404, "status": "NOT_FOUND"}})
     assert known == {"failed": True, "error_type": "NOT_FOUND"}

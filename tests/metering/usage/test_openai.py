@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from metering.usage.openai import ChatReader
 from metering.usage.openai import ImagesReader
@@ -178,6 +179,11 @@ class TestChat:
     )
     def test_cached_tokens(self, usage: Json) -> None:
         assert counts(ChatReader(), {"usage": usage}) == {"input_tokens": 9, "input_cached_tokens": 3}
+
+    @pytest.mark.parametrize("name", ["completion_tokens_details", "output_tokens_details", "output_token_details"])
+    def test_thoughts(self, name: str) -> None:
+        known = counts(ChatReader(), {"usage": {"output_tokens": 9, name: {"reasoning_tokens": 3}}})
+        assert known == {"output_tokens": 9, "output_thought_tokens": 3}
 
     @pytest.mark.parametrize(
         ("event", "searches"),
@@ -438,6 +444,29 @@ def test_pruning_leaves_all_that_is_read(
 def test_any_shape(reader: type[ChatReader | ResponsesReader | ImagesReader], value: object) -> None:
     for member in ("choices", "usage", "response", "data", "error", "output"):
         told(reader(), value, {member: value, "type": "response.completed"}, {member: [value]}, *ANYTHING)
+
+
+NUMBERS = st.none() | st.integers(0, 50)
+
+
+@given(
+    st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS), st.sampled_from(["gemini-3", "gpt-5", ""])
+)
+def test_parts_are_never_more_than_the_whole(numbers: tuple[int | None, ...], model: str) -> None:
+    prompt, completion, total, cached, written, audio, reasoning = numbers
+    counted = {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": total,
+        "prompt_tokens_details": {"cached_tokens": cached, "cache_write_tokens": written, "audio_tokens": audio},
+        "completion_tokens_details": {"reasoning_tokens": reasoning},
+    }
+    known = counts(ChatReader(), {"model": model, "usage": counted})
+    assert known.get("total_tokens") == total
+    if prompt is not None and completion is not None:
+        parts = [prompt, known.get("input_cached_tokens", 0), known.get("input_cache_write_tokens", 0)]
+        assert known["input_tokens"] >= max(parts)
+        assert known["output_tokens"] >= max(completion, known.get("output_thought_tokens", 0))
 
 
 def test_an_empty_usage_erases_nothing() -> None:

@@ -111,6 +111,15 @@ def test_a_chat_of_tensors() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "value"),
+    [("intVal", 12), ("int64Val", "12"), ("uintVal", 12), ("uint64Val", "12"), ("floatVal", 12.0), ("doubleVal", 12.0)],
+)
+def test_tensors(name: str, value: object) -> None:
+    answer = {"outputs": [{"structVal": {"usage": {"structVal": {"prompt_tokens": {name: [value]}}}}}]}
+    assert counts(PredictReader("m"), *pruned(PredictReader("m"), answer)) == {"input_tokens": 12}
+
+
+@pytest.mark.parametrize(
     ("predictions", "tokens"),
     [
         ([chat(12, 30), chat(5, 7)], (17, 37, 54)),
