@@ -1,13 +1,15 @@
 """A ledger that is deleted, moved or replaced while it is in use."""
 
+import itertools
 import os
 import shutil
 import sqlite3
-import subprocess
-import sys
+import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,21 +23,29 @@ from tests.ledgers import broken_invariants
 from tests.ledgers import call
 from tests.ledgers import done
 from tests.ledgers import new_ledger
+from tests.ledgers import processes
 from tests.ledgers import rejected
 from tests.ledgers import rows
 from tests.ledgers import spills
-from tests.process import ROOT
 from tests.process import until
 
 LOG = ("-wal", "-shm")
 
 
+@cache
+def _another() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = Ledger(Path(folder) / "another.db")
+        ledger.commit(done(call(id="another")))
+        ledger.close()
+        return ledger.path.read_bytes()
+
+
 def another(path: Path) -> Path:
     """Another ledger, with a call of its own."""
-    ledger = Ledger(path.parent.parent / "another.db")
-    ledger.commit(done(call(id="another")))
-    ledger.close()
-    return ledger.path
+    other = path.parent.parent / "another.db"
+    other.write_bytes(_another())
+    return other
 
 
 def delete(path: Path) -> None:
@@ -108,19 +118,47 @@ SAID: dict[Callable[[Path], None], str] = {
 """What happens -> what the log says."""
 
 
-@pytest.mark.parametrize("before", [1, 700])
+def look(ledger: Ledger) -> None:
+    """Let the ledger see now whether it is still at its path, as it does every `LOOK_S` seconds."""
+    ledger._wake.set()
+
+
+def has_log(ledger: Ledger) -> None:
+    """All rows are in the write-ahead log."""
+
+
+def has_both(ledger: Ledger) -> None:
+    """Some rows are in the file, by a checkpoint that the ledger has not seen yet."""
+    assert ledger._db
+    ledger._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+
+def has_looked(ledger: Ledger) -> None:
+    """Some rows are in the file, others in the log. The ledger has seen them there, so it knows them no longer."""
+    has_both(ledger)
+    ledger.commit(done(call(id="before-log")))
+    look(ledger)
+    until(lambda: not ledger._recent)
+
+
+@pytest.mark.parametrize("before", [has_log, has_both, has_looked])
 @pytest.mark.parametrize("happens", [*GONE, *OVERWRITTEN, *KEPT])
 def test_recording_goes_on(
-    ledger: Ledger, happens: Callable[[Path], None], before: int, caplog: pytest.LogCaptureFixture
+    ledger: Ledger,
+    happens: Callable[[Path], None],
+    before: Callable[[Ledger], None],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """`before`: with all of the rows in the write-ahead log, and after a checkpoint."""
-    for number in range(before):
+    for number in range(10):
         ledger.commit(done(call(id=f"before-{number}")))
+    before(ledger)
+    earlier = len(rows(ledger.path))
     ends, stays = call(id="ends"), call(id="stays")
     ledger.commit(ends)
     ledger.commit(stays)
     happens(ledger.path)
     ledger.commit(done(call(id="first")))
+    look(ledger)
     until(lambda: "while in use" in caplog.text)
     until(lambda: ledger._db is not None and not spills(ledger.path))
     # It may notice first that the log is gone, then that all is.
@@ -139,12 +177,12 @@ def test_recording_goes_on(
     # Of all files that are deleted the log may be the first.
     assert f"{SAID[happens]} while in use" in caplog.text or happens is delete_all
     if happens in KEPT:
-        assert len([row for row in found if "-" in row[0]]) == before
+        assert len([row for row in found if "-" in row[0]]) == earlier
     if happens in GONE:
         assert not [row for row in found if "-" in row[0]]
     if (old := ledger.path.parent / "old.db").exists():
         # Nothing of what was in its log is gone, and no call is in both.
-        assert len(rows(old)) == before
+        assert len(rows(old)) == earlier
         assert broken_invariants(old) == []
     assert broken_invariants(ledger.path) == []
     assert rejected(ledger.path) == []
@@ -189,16 +227,30 @@ def no_folder(path: Path) -> None:
     ],
 )
 def test_what_is_there_now_cannot_be_used(
-    ledger: Ledger, happens: Callable[[Path], None], said: str, caplog: pytest.LogCaptureFixture
+    ledger: Ledger,
+    happens: Callable[[Path], None],
+    said: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ledger.commit(call(id="open"))
     happens(ledger.path)
     ledger.commit(done(call(id="a")))
+    look(ledger)
     until(lambda: said in caplog.text)
     ledger.commit(done(call(id="b")))
     assert not ledger.is_well
     assert ledger.waiting == (2 if happens is no_folder else 0)
-    time.sleep(0.6)
+    looks: list[bool] = []
+    tend = ledger._tend
+
+    def counted() -> bool:
+        looks.append(tend())
+        return looks[-1]
+
+    monkeypatch.setattr(ledger, "_tend", counted)
+    until(lambda: len(looks) > 2)
+    assert looks[-1] is False
     assert len([record for record in caplog.records if said in record.message]) == 1
     if ledger.path.is_dir():
         ledger.path.rmdir()
@@ -223,54 +275,70 @@ def test_it_is_gone_at_the_end(ledger: Ledger) -> None:
 def test_its_clients_have_other_names(ledger: Ledger) -> None:
     before = ledger.fingerprint("AIzaOne")
     ledger.path.unlink()
-    until(ledger.path.exists)
+    look(ledger)
     until(lambda: ledger.fingerprint("AIzaOne") != before)
     ledger.close()
 
 
 SHARED = """
-import sys, time
-from metering.call import Call
-from metering.ledger import Ledger
+import select
 ledger = Ledger(sys.argv[1])
-print("ready", flush=True)
-for number in range(600):
+number = 0
+while not select.select([0], [], [], 0.002)[0]:
+    number += 1
     one = Call(started_at=1, path=f"{ledger.instance}/{number}")
     ledger.commit(one)
     one.state, one.usage_state, one.ended_at = "done", "absent", 2
     ledger.commit(one)
-    print(one.path, flush=True)
-    time.sleep(0.002)
+    say(one.path)
 ledger.close()
 """
+
+
+def instances(path: Path) -> set[str]:
+    """The processes that have rows in the ledger at `path`, and that have its log open."""
+    if not all(Path(f"{path}{suffix}").exists() for suffix in ("", *LOG)):
+        return set()
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)) as db:
+            return {instance for (instance,) in db.execute("SELECT DISTINCT instance FROM calls")}
+    except sqlite3.OperationalError:
+        return set()
 
 
 @pytest.mark.parametrize("happens", [delete, delete_all, move, delete_log])
 def test_several_processes(tmp_path: Path, happens: Callable[[Path], None]) -> None:
     """All of them end up with the same new file."""
     (tmp_path / "folder").mkdir()
-    path = tmp_path / "folder" / "usage.db"
-    command = [sys.executable, "-c", SHARED, str(path)]
-    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) for _ in range(2)]
-    for process in processes:
-        assert process.stdout
-        assert process.stdout.readline() == "ready\n"
-    time.sleep(0.1)
-    happens(path)
-    time.sleep(0.1)
-    finished = [process.communicate()[0].split() for process in processes]
-    assert [process.returncode for process in processes] == [0, 0]
+    path = new_ledger(tmp_path / "folder" / "usage.db")
+    finished: dict[str, list[str]] = defaultdict(list)
+    with processes(SHARED, path, 2) as program:
+        assert program.stdin
+        assert program.stdout
+        while len(finished) < 2 or min(map(len, finished.values())) < 20:
+            name = program.stdout.readline().strip()
+            finished[name.split("/")[0]].append(name)
+        happens(path)
+        until(lambda: len(instances(path)) == 2)
+        time.sleep(0.05)
+        program.stdin.close()
+        *names, ended = program.stdout.read().splitlines()
+    assert ended == "ended 0 0"
+    for name in names:
+        finished[name.split("/")[0]].append(name)
+    everything = sorted(itertools.chain(*finished.values()))
     found = [name for (name,) in rows(path, "path")]
     assert len(found) == len(set(found))
-    for names in finished:
-        assert len(names) == 600
+    for names in finished.values():
         # What came after it was noticed.
-        assert set(names[400:]) <= set(found)
+        noticed = min(names.index(name) for name in found if name in names)
+        assert set(names[noticed:]) <= set(found)
+        assert len(names[noticed:]) > 10
     if happens is move:
         old = [name for (name,) in rows(path.parent / "old.db", "path")]
-        assert sorted(old + found) == sorted(finished[0] + finished[1])
+        assert sorted(old + found) == everything
     if happens is delete_log:
-        assert len(found) == 1200
+        assert sorted(found) == everything
     assert broken_invariants(path) == []
     assert rejected(path) == []
 
