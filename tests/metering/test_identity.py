@@ -5,7 +5,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
-import time
+from collections import Counter
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import closing
@@ -283,27 +283,17 @@ def test_its_clients_have_other_names(ledger: Ledger) -> None:
 SHARED = """
 import select
 ledger = Ledger(sys.argv[1])
-number = 0
+first, number = ledger._db, 0
 while not select.select([0], [], [], 0.002)[0]:
     number += 1
     one = Call(started_at=1, path=f"{ledger.instance}/{number}")
     ledger.commit(one)
     one.state, one.usage_state, one.ended_at = "done", "absent", 2
     ledger.commit(one)
-    say(one.path)
+    say(f"{one.path} {'before' if ledger._db in (None, first) else 'after'}")
 ledger.close()
 """
-
-
-def instances(path: Path) -> set[str]:
-    """The processes that have rows in the ledger at `path`, and that have its log open."""
-    if not all(Path(f"{path}{suffix}").exists() for suffix in ("", *LOG)):
-        return set()
-    try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)) as db:
-            return {instance for (instance,) in db.execute("SELECT DISTINCT instance FROM calls")}
-    except sqlite3.OperationalError:
-        return set()
+"""Each line of its output is the path of a call, and whether the ledger was opened anew before the call ended."""
 
 
 @pytest.mark.parametrize("happens", [delete, delete_all, move, delete_log])
@@ -312,28 +302,38 @@ def test_several_processes(tmp_path: Path, happens: Callable[[Path], None]) -> N
     (tmp_path / "folder").mkdir()
     path = new_ledger(tmp_path / "folder" / "usage.db")
     finished: dict[str, list[str]] = defaultdict(list)
+    said: Counter[tuple[str, str]] = Counter()
+
+    def hear(line: str) -> None:
+        name, when = line.split()
+        instance, _ = name.split("/")
+        finished[instance].append(name)
+        said[instance, when] += 1
+
+    def have_said(when: str) -> bool:
+        return len(finished) == 2 and all(said[instance, when] >= 20 for instance in finished)
+
     with processes(SHARED, path, 2) as program:
         assert program.stdin
         assert program.stdout
-        while len(finished) < 2 or min(map(len, finished.values())) < 20:
-            name = program.stdout.readline().strip()
-            finished[name.split("/")[0]].append(name)
+        while not have_said("before"):
+            hear(program.stdout.readline())
         happens(path)
-        until(lambda: len(instances(path)) == 2)
-        time.sleep(0.05)
+        while not have_said("after"):
+            hear(program.stdout.readline())
         program.stdin.close()
-        *names, ended = program.stdout.read().splitlines()
+        *lines, ended = program.stdout.read().splitlines()
     assert ended == "ended 0 0"
-    for name in names:
-        finished[name.split("/")[0]].append(name)
+    for line in lines:
+        hear(line)
     everything = sorted(itertools.chain(*finished.values()))
     found = [name for (name,) in rows(path, "path")]
     assert len(found) == len(set(found))
     for names in finished.values():
-        # What came after it was noticed.
+        # From the first that came after it was noticed, nothing is missing.
         noticed = min(names.index(name) for name in found if name in names)
         assert set(names[noticed:]) <= set(found)
-        assert len(names[noticed:]) > 10
+        assert len(names) - noticed >= 20
     if happens is move:
         old = [name for (name,) in rows(path.parent / "old.db", "path")]
         assert sorted(old + found) == everything
