@@ -189,7 +189,7 @@ def _one() -> sqlite3.Connection:
 
 @contextmanager
 def empty() -> Iterator[sqlite3.Connection]:
-    """An empty ledger in memory, for tests with many examples. It is always the same one, and what is written is rolled
+    """An empty ledger in memory. It is always the same one, and what is written is rolled
     back: a new connection would have to compile the triggers again."""
     db = _one()
     db.execute("BEGIN")
