@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from tests.vertex_simulator import Simulator
 
 
-def pytest_collectstart(collector: pytest.Collector) -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Sets hypothesis up before the tests are imported, but not in the process that only hands out tests to others."""
-    if isinstance(collector, pytest.Session):
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
         from hypothesis import HealthCheck
         from hypothesis import settings
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import threading
 from collections import Counter
 from collections import defaultdict
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from metering import ledger as ledgers
 from metering.companions import is_alive
 from metering.database import connect
 from metering.identity import Found
@@ -102,7 +104,9 @@ def delete_shm(path: Path) -> None:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
+def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
+    """It looks where it is after a call that finds it gone, and when `look` asks for it, but never in between."""
+    monkeypatch.setattr(ledgers, "LOOK_S", 60.0)
     (tmp_path / "folder").mkdir()
     return Ledger(new_ledger(tmp_path / "folder" / "usage.db"))
 
@@ -119,8 +123,19 @@ SAID: dict[Callable[[Path], None], str] = {
 
 
 def look(ledger: Ledger) -> None:
-    """Let the ledger see now whether it is still at its path, as it does every `LOOK_S` seconds."""
-    ledger._wake.set()
+    """Let the ledger see now whether it is still at its path, as it does every `LOOK_S` seconds, and wait for that."""
+    tend, has_looked = ledger._tend, threading.Event()
+
+    def tend_and_say() -> bool:
+        try:
+            return tend()
+        finally:
+            has_looked.set()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ledger, "_tend", tend_and_say)
+        ledger._wake.set()
+        assert has_looked.wait(10)
 
 
 def has_log(ledger: Ledger) -> None:
@@ -138,7 +153,7 @@ def has_looked(ledger: Ledger) -> None:
     has_both(ledger)
     ledger.commit(done(call(id="before-log")))
     look(ledger)
-    until(lambda: not ledger._recent)
+    assert not ledger._recent
 
 
 @pytest.mark.parametrize("before", [has_log, has_both, has_looked])
@@ -191,7 +206,8 @@ def test_recording_goes_on(
     assert {file.suffix for file in ledger.path.parent.iterdir()} <= {".db", ".db-wal", ".db-shm"}
 
 
-def test_it_is_noticed_without_a_call(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
+def test_it_is_noticed_without_a_call(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    ledger = Ledger(new_ledger(tmp_path / "usage.db"))
     ledger.path.unlink()
     until(ledger.path.exists)
     assert "was deleted, moved or replaced" in caplog.text
