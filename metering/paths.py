@@ -65,7 +65,9 @@ TEMPLATES = (
     Template("vertex", "vertex", "models.", "/{version:v1beta1}/models[/{model}]"),
     Template("vertex", "vertex", "{resource}.", _PARENT + "/{resource:resource}[/{id}][:{verb:name}]"),
     Template("vertex", "vertex", "{resource}.", "/{version:v1beta1}/{resource:resource}[/{id}][:{verb:name}]"),
+    Template("vertex", "vertex", "interactions.", _PARENT + "/interactions/{id}/{verb:name}"),
     Template("vertex", "vertex", "interactions.", _PARENT + "/interactionsHttp[/{id}][/{verb:name}]"),
+    Template("vertex", "vertex", "interactions.", "/{version:v1beta1}/interactions/{id}/{verb:name}"),
     Template("vertex", "vertex-live", "{rpc}", _LIVE + "cloud.aiplatform.{version}.LlmBidiService/{rpc:live}"),
     Template("vertex", "vertex", "{rpc}", "/google.cloud.aiplatform.{version}.{rpc_service:name}/{rpc:name}"),
     Template("gemini", "gemini", "{action}", _ACTION, "POST"),
@@ -81,6 +83,7 @@ TEMPLATES = (
     Template("gemini", "gemini", "models.", _GEMINI + "/{collection:collection}[/{model}]"),
     Template("gemini", "gemini", "operations.", _GEMINI + "/{collection:collection}/{model}/operations[/{id}]"),
     Template("gemini", "gemini", "{resource}.", _GEMINI + "/{resource:resource}[/{id}][:{verb:name}]"),
+    Template("gemini", "gemini", "interactions.", _GEMINI + "/interactions/{id}/{verb:name}"),
     Template("gemini", "openai", "{openai}", _GEMINI + "/openai/{openai:openai}"),
     Template("gemini", "gemini", "{rpc}", _LIVE + "ai.generativelanguage.{version}.GenerativeService.{rpc:live}"),
     # Other paths of these APIs, so that at least the host is right.

@@ -10,6 +10,7 @@ from metering.usage.anthropic import AnthropicReader
 from metering.usage.counting import CountReader
 from metering.usage.gemini import GeminiReader
 from metering.usage.gemini import LiveReader
+from metering.usage.interactions import InteractionsReader
 from metering.usage.openai import ChatReader
 from metering.usage.openai import ImagesReader
 from metering.usage.openai import ResponsesReader
@@ -42,6 +43,8 @@ GOOGLE: dict[str, Callable[[], Reader]] = {
     "fetchPredictOperation": PollReader,
     "operations.get": PollReader,
     "BidiGenerateContent": LiveReader,
+    "interactions.create": InteractionsReader,
+    "interactions.createStream": InteractionsReader,
 }
 RAW_PREDICT: dict[str, Callable[[], Reader]] = {
     "anthropic": AnthropicReader,
@@ -67,6 +70,10 @@ ANTHROPIC: dict[str, Callable[[], Reader]] = {
 POLLED: dict[tuple[str, str], Callable[[], Reader]] = {
     ("GET", "responses"): ResponsesReader,
     ("POST", "responses/cancel"): ResponsesReader,
+    ("GET", "interactions.get"): InteractionsReader,
+    ("GET", "interactions.poll"): InteractionsReader,
+    ("GET", "interactions.stream"): InteractionsReader,
+    ("POST", "interactions.cancel"): InteractionsReader,
 }
 """(Method, operation) -> the reader of an answer that was made in the background, and is asked for now."""
 NOT_APPLICABLE = re.compile(

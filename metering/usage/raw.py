@@ -32,6 +32,13 @@ WORDS = frozenset(
     " input_tokens_details cached_tokens cache_write_tokens audio_tokens image_tokens text_tokens"
     " reasoning_tokens accepted_prediction_tokens rejected_prediction_tokens prompt_cache_hit_tokens"
     " prompt_cache_miss_tokens extra_properties google num_server_side_tools_used num_sources_used"
+    # Interactions
+    " total_input_tokens total_output_tokens total_thought_tokens total_cached_tokens total_tool_use_tokens"
+    " initial_input_tokens input_tokens_by_modality output_tokens_by_modality cached_tokens_by_modality"
+    " tool_use_tokens_by_modality tokens grounding_tool_count count"
+    " totalInputTokens totalOutputTokens totalThoughtTokens totalCachedTokens totalToolUseTokens totalTokens"
+    " initialInputTokens inputTokensByModality outputTokensByModality cachedTokensByModality toolUseTokensByModality"
+    " groundingToolCount"
     # Veo
     " sampleCount durationSeconds videos raiMediaFilteredCount".split()
 )
