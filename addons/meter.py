@@ -29,6 +29,10 @@ LARGEST_HELD = 64 * 1024 * 1024
 """Size in bytes above which a request body is streamed, and nothing is read from it."""
 
 
+IN_ARRAYS = ("streamGenerateContent", "interactions.createStream", "interactions.stream")
+"""Operations that stream: as server-sent events if the client asks for these, else as the elements of a JSON array."""
+
+
 class Meter:
     """Measures calls. It comes before `rewrite` in the addon chain, so that it reads answers in the upstream's
     format."""
@@ -81,7 +85,7 @@ class Meter:
         elif response.status_code >= 400:
             metered.read_with(Usage(ErrorReader(), metered.usage.state))
         tap = metered.tap = Tap(response, metered.usage, functools.partial(self._tell_end, exchange))
-        in_array = target is not None and target.operation == "streamGenerateContent"
+        in_array = target is not None and target.operation in IN_ARRAYS
         call.streamed = tap.event_stream or (in_array and response.status_code < 400)
         if not exchange.repeated:
             response.stream = tap

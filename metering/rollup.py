@@ -41,6 +41,11 @@ _TIERS = {
     "on_demand_flex": "flex",
     "on_demand_offpeak": "offpeak",
     "provisioned_throughput": "provisioned",
+    "service_tier_unspecified": "standard",
+    "service_tier_standard": "standard",
+    "service_tier_priority": "priority",
+    "service_tier_flex": "flex",
+    "service_tier_deferred": "deferred",
 }
 """Lowercase `traffic_type` -> tier. Any other value, such as Anthropic's `batch`, is itself a tier."""
 _INPUT_KINDS = ("text", "image", "audio", "video", "document")

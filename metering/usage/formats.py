@@ -11,6 +11,7 @@ from metering.usage.batches import BatchReader
 from metering.usage.counting import CountReader
 from metering.usage.gemini import GeminiReader
 from metering.usage.gemini import LiveReader
+from metering.usage.interactions import InteractionsReader
 from metering.usage.openai import ChatReader
 from metering.usage.openai import ImagesReader
 from metering.usage.openai import ResponsesReader
@@ -50,6 +51,8 @@ GOOGLE: dict[str, Callable[[], Reader]] = {
     "asyncBatchEmbedContent": BatchReader,
     "BidiGenerateContent": LiveReader,
     "BidiGenerateContentConstrained": LiveReader,
+    "interactions.create": InteractionsReader,
+    "interactions.createStream": InteractionsReader,
 }
 RAW_PREDICT: dict[str, Callable[[], Reader]] = {
     "anthropic": AnthropicReader,
@@ -100,6 +103,10 @@ POLLED: dict[tuple[str, str], Callable[[], Reader]] = {
     ("POST", "batches/cancel"): BatchReader,
     ("GET", "batches.get"): BatchReader,
     ("GET", "batchPredictionJobs.get"): BatchReader,
+    ("GET", "interactions.get"): InteractionsReader,
+    ("GET", "interactions.poll"): InteractionsReader,
+    ("GET", "interactions.stream"): InteractionsReader,
+    ("POST", "interactions.cancel"): InteractionsReader,
 }
 """(Method, operation) -> the reader of an answer that was made in the background, and is asked for now."""
 

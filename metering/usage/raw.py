@@ -41,6 +41,13 @@ WORDS = frozenset(
     # Batches
     " total completed failed successfulCount failedCount incompleteCount requestCount successfulRequestCount"
     " failedRequestCount pendingRequestCount"
+    # Interactions
+    " total_input_tokens total_output_tokens total_thought_tokens total_cached_tokens total_tool_use_tokens"
+    " initial_input_tokens input_tokens_by_modality output_tokens_by_modality cached_tokens_by_modality"
+    " tool_use_tokens_by_modality tokens grounding_tool_count count"
+    " totalInputTokens totalOutputTokens totalThoughtTokens totalCachedTokens totalToolUseTokens totalTokens"
+    " initialInputTokens inputTokensByModality outputTokensByModality cachedTokensByModality toolUseTokensByModality"
+    " groundingToolCount"
     # Veo
     " sampleCount durationSeconds videos raiMediaFilteredCount".split()
 )

@@ -55,6 +55,9 @@ PATHS = [
     ("POST", f"{P}/batchPredictionJobs", "vertex", "batchPredictionJobs.create", None, None),
     ("POST", f"{P}/interactionsHttp", "vertex", "interactions.create", None, None),
     ("POST", f"{P}/interactions:createStream", "vertex", "interactions.createStream", None, None),
+    ("POST", f"{P}/interactions/v1_x/cancel", "vertex", "interactions.cancel", None, None),
+    ("POST", "/v1beta1/interactions/v1_x/cancel", "vertex", "interactions.cancel", None, None),
+    ("POST", "/v1beta/interactions/v1_x/cancel", "gemini", "interactions.cancel", None, None),
     (
         "POST",
         "/google.cloud.aiplatform.v1.PredictionService/StreamGenerateContent",

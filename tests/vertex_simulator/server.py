@@ -26,6 +26,9 @@ from tests.vertex_simulator.live import Live
 from tests.vertex_simulator.openai import openai_answer
 from tests.vertex_simulator.vertex import Vertex
 
+GOOGLES = ("/v1/publishers", "/v1/projects", "/v1/interactions")
+"""The beginnings of Google's paths among those that begin as OpenAI's do."""
+
 
 class _Encoder:
     """A content coding that gives out every piece as it comes."""
@@ -149,7 +152,7 @@ class Simulator:
                 return Answer.json(self.credentials.mint(request.body, self.token_uri))
             if self._files.are_asked(request):
                 return self._files.answer(request)
-            if request.path.startswith("/v1/") and not request.path.startswith(("/v1/publishers", "/v1/projects")):
+            if request.path.startswith("/v1/") and not request.path.startswith(GOOGLES):
                 return openai_answer(request, self._background)
             return self._vertex.answer(request)
         except Denied as e:

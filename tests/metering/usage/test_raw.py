@@ -126,10 +126,44 @@ OF_BATCHES = {
     "failedRequestCount": 9,
     "pendingRequestCount": 10,
 }
+INTERACTION = {
+    "total_input_tokens": 1,
+    "total_output_tokens": 2,
+    "total_thought_tokens": 3,
+    "total_cached_tokens": 4,
+    "total_tool_use_tokens": 5,
+    "total_tokens": 6,
+    "initial_input_tokens": 7,
+    "input_tokens_by_modality": [{"modality": "text", "tokens": 8}],
+    "output_tokens_by_modality": [{"modality": "image", "tokens": 9}],
+    "cached_tokens_by_modality": [{"modality": "audio", "tokens": 10}],
+    "tool_use_tokens_by_modality": [{"modality": "document", "tokens": 11}],
+    "grounding_tool_count": [{"type": "google_search", "count": 12}],
+}
+INTERACTION_IN_CAMEL_CASE = {
+    "totalInputTokens": 1,
+    "totalOutputTokens": 2,
+    "totalThoughtTokens": 3,
+    "totalCachedTokens": 4,
+    "totalToolUseTokens": 5,
+    "totalTokens": 6,
+    "initialInputTokens": 7,
+    "inputTokensByModality": [{"modality": "TEXT", "tokens": 8}],
+    "outputTokensByModality": [{"modality": "IMAGE", "tokens": 9}],
+    "cachedTokensByModality": [{"modality": "AUDIO", "tokens": 10}],
+    "toolUseTokensByModality": [{"modality": "DOCUMENT", "tokens": 11}],
+    "groundingToolCount": [{"type": "GOOGLE_SEARCH", "count": 12}],
+}
 VEO = {"sampleCount": 2, "durationSeconds": 8, "videos": 1, "raiMediaFilteredCount": 1}
 
 
-@pytest.mark.parametrize("usage", [GEMINI, GEMINI_IN_SNAKE_CASE, ANTHROPIC, OPENAI, SOUND, TOOLS, OCR, OF_BATCHES, VEO])
+@pytest.mark.parametrize(
+    "usage",
+    [
+        *(GEMINI, GEMINI_IN_SNAKE_CASE, ANTHROPIC, OPENAI, SOUND, TOOLS, OCR, OF_BATCHES),
+        *(INTERACTION, INTERACTION_IN_CAMEL_CASE, VEO),
+    ],
+)
 def test_all_that_the_references_describe(usage: dict[str, object]) -> None:
     assert allowed(usage) == usage
 
