@@ -85,18 +85,22 @@ class Reading:
     """Whether the event that ends the response has come. Nothing is lost if the connection breaks after it."""
     by_tokens: bool = field(default=False, compare=False)
     """Whether the call is billed by tokens, whatever else is counted."""
+    measured: bool = False
+    """Whether a quantity has come that the call is billed by and that is none of `BILLED`, such as pages, or seconds of
+    sound (which only `usage_raw` has)."""
     failed: bool = False
     """Whether an error has come inside the response."""
 
     @property
     def counted(self) -> bool:
         """Whether any count that a call is billed by has come."""
-        return any(getattr(self, name) is not None for name in (TOKENS if self.by_tokens else BILLED))
+        names = TOKENS if self.by_tokens else BILLED
+        return self.measured or any(getattr(self, name) is not None for name in names)
 
     def plus(self, other: "Reading") -> "Reading":
         """The sum of the readings of two responses that are one to the client. Token counts are known only if both are;
         any other missing count is 0."""
-        both = replace(self, content=self.content or other.content)
+        both = replace(self, content=self.content or other.content, measured=self.measured or other.measured)
         for name in COUNTED:
             setattr(both, name, _sum(getattr(self, name), getattr(other, name), name in TOKENS))
         for name in MODALITIES:
@@ -283,7 +287,7 @@ def uuid7() -> str:
     return str(uuid.UUID(int=millis << 80 | 0x7 << 76 | fraction << 64 | 0x2 << 62 | random))
 
 
-_WORD = re.compile(r"[\w@][\w@./:+=~-]*")
+_WORD = re.compile(r"[\w@-][\w@./:+=~-]*")
 
 
 def word(value: object, limit: int = 64) -> str | None:

@@ -112,14 +112,18 @@ KINDS = {
     "resource": r"cachedContents|operations|batchPredictionJobs|endpoints|tuningJobs|interactions|batches|files",
     "openai": r"(?![^?#]*(?::|%3[Aa])[A-Za-z]+$)"
     r"(?:chat|completions|responses|conversations|embeddings|images|audio|videos|moderations|realtime"
-    r"|batches|files|uploads|fine_tuning|vector_stores|assistants|threads|containers)(?:/[^/?#]+)*/?",
+    r"|batches|files|uploads|fine_tuning|vector_stores|assistants|threads|containers"
+    r"|decisions|evals|live|skills|content_provenance_checks)(?:/[^/?#]+)*/?",
 }
 
 OPENAI_WORDS = frozenset(
     "chat completions responses cancel compact input_tokens input_items conversations items embeddings images"
     " generations edits variations audio speech transcriptions translations videos content remix moderations"
     " realtime client_secrets sessions batches files uploads parts complete fine_tuning jobs events checkpoints"
-    " vector_stores search file_batches assistants threads messages runs steps containers".split()
+    " vector_stores search file_batches assistants threads messages runs steps containers"
+    " submit_tool_outputs decisions evals output_items live forks fork attach skills versions"
+    " content_provenance_checks extensions characters voices voice_consents transcription_sessions calls accept reject"
+    " refer hangup alpha graders run validate permissions pause resume".split()
 )
 """The segments of OpenAI's paths that are fixed words. All others are ids, which are not part of an operation's
 name."""

@@ -37,7 +37,7 @@ Row = dict[str, object]
 
 TIMES = {"day": "%Y-%m-%d", "hour": "%Y-%m-%dT%H:00%z"}
 """Keys that are computed from when a call started, in the report's time zone -> their strftime formats."""
-KEYS = (*TIMES, *rollup.FIRST_GROUPS)
+KEYS = (*TIMES, *rollup.FIRST_GROUPS, "tier")
 SUMS = ("calls", "errors", "covered_calls", *COUNTS)
 PERCENTILES = (50, 90, 99)
 MEASURES = tuple(rollup.MEASURES)
@@ -137,6 +137,8 @@ def _column(key: str) -> str:
         return "bucket"
     if key == "status":
         return "nullif(status, 0)"
+    if key == "tier":
+        return f"({rollup.COMPUTED['tier']})"
     return f"nullif({'tags' if key.startswith('tag:') else key}, '')"
 
 

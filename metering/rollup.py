@@ -124,7 +124,7 @@ lists the known counts, such as `input output`."""
 KEYS = (*GROUPS, *_CLASS)
 _INTEGERS = ("status", "context")
 COMPUTED = {
-    "tier": "CASE lower(traffic_type) "
+    "tier": "CASE lower(coalesce(traffic_type, '')) "
     + " ".join(f"WHEN '{word}' THEN '{tier}'" for word, tier in _TIERS.items())
     + " ELSE lower(traffic_type) END",
     "region": "CASE WHEN location IN ('', 'global') THEN location WHEN location LIKE '%-%' THEN 'regional'"

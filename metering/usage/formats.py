@@ -24,7 +24,8 @@ class Usage(NamedTuple):
 
     reader: Reader | None
     state: UsageState | None
-    """The `usage_state` of a call with a complete response; None if that depends on the counts."""
+    """The `usage_state` of a call with a complete response; None if that depends on the counts. It depends on them too
+    if this is `unsupported` and there is a reader, which then guesses the format: without counts it guessed wrong."""
 
 
 UNREAD = Usage(None, UsageState.UNSUPPORTED)
@@ -48,10 +49,21 @@ RAW_PREDICT: dict[str, Callable[[], Reader]] = {
     "ai21": ChatReader,
 }
 """Publisher -> its reader. rawPredict and streamRawPredict use the publisher's own format."""
+CONTAINERS = (
+    "rawPredict",
+    "streamRawPredict",
+    "serverStreamingPredict",
+    "directPredict",
+    "directRawPredict",
+    "explain",
+    "invoke",
+)
+"""Operations that pass on what the container of a model answers, whatever its format. Most speak OpenAI's."""
 OPENAI: dict[str, Callable[[], Reader]] = {
     "chat/completions": ChatReader,
     "completions": ChatReader,
     "embeddings": ChatReader,
+    "decisions": ChatReader,
     "responses": ResponsesReader,
     "responses/compact": ResponsesReader,
     "responses/input_tokens": CountReader,
@@ -85,11 +97,11 @@ def usage_of(target: Target | None, method: str, model: str | None) -> Usage:
         reader = ANTHROPIC[operation]()
     elif operation == "predict":
         reader = PredictReader(model)
-    elif operation in ("rawPredict", "streamRawPredict"):
+    elif operation in CONTAINERS:
         if target.fields.get("model") == "count-tokens":
             return Usage(CountReader(), UsageState.NOT_APPLICABLE)
-        if factory := RAW_PREDICT.get(target.publisher or ""):
-            reader = factory()
+        factory = RAW_PREDICT.get(target.publisher or "")
+        return Usage(factory(), None) if factory else Usage(PredictReader(model), UsageState.UNSUPPORTED)
     elif operation in GOOGLE:
         reader = GOOGLE[operation]()
     if NOT_APPLICABLE.fullmatch(operation):

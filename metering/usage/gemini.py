@@ -1,9 +1,9 @@
 """Gemini: generateContent, streamGenerateContent, embedContent, batchEmbedContents, and the Live API.
 
-One rule fits every stream that Google has served (metering notes, 1.2): per field the last value that is
-present wins; nothing is summed and an absent field erases nothing. Vertex sends chunks with only a
-`trafficType` first; AI Studio sends running totals. `totalTokenCount` = prompt + candidates + toolUsePrompt +
-thoughts (discovery document of aiplatform v1).
+Nothing is summed over a stream: usage with a `totalTokenCount` replaces all counts that were told before it, and of
+other usage the last value of each field counts. So Vertex's chunks with only a `trafficType` change no count, and AI
+Studio's running totals replace each other. `totalTokenCount` = prompt + candidates + toolUsePrompt + thoughts
+(discovery document of aiplatform v1).
 """
 
 from metering.call import Reading
@@ -14,6 +14,11 @@ from metering.json_values import items
 from metering.json_values import member
 from metering.json_values import snake
 from metering.usage import raw
+from metering.usage.enums import BLOCK_REASONS
+from metering.usage.enums import FINISH_REASONS
+from metering.usage.enums import MODALITIES
+from metering.usage.enums import TRAFFIC_TYPES
+from metering.usage.enums import enum_name
 from metering.usage.errors import ERROR_NAMES
 from metering.usage.errors import take_error
 from metering.usage.reader import Reader
@@ -39,7 +44,7 @@ class GeminiReader(Reader):
     wanted = ERROR_NAMES | both(
         "usageMetadata trafficType modelVersion responseId candidates index content parts text thought inlineData"
         " mimeType functionCall finishReason groundingMetadata webSearchQueries promptFeedback blockReason"
-        " embedding embeddings cacheTokensDetails modality tokenCount"
+        " embedding embeddings cacheTokensDetails modality tokenCount serviceTier"
         f" {' '.join(COUNTS)} {' '.join(DETAILS)}"
     )
 
@@ -53,7 +58,7 @@ class GeminiReader(Reader):
         """The latest event, without its candidates."""
         self._unfinished: dict[int, bool] = {}
         self._is_blocked = False
-        self._searches: dict[int, int] = {}
+        self._searches: set[str] = set()
 
     @property
     def reading(self) -> Reading:
@@ -77,7 +82,7 @@ class GeminiReader(Reader):
         reading.response_id = word(member(event, "responseId"), 128) or reading.response_id
         for position, candidate in enumerate(items(member(event, "candidates"))):
             self._candidate(position, candidate)
-        blocked = word(member(member(event, "promptFeedback"), "blockReason"))
+        blocked = enum_name(member(member(event, "promptFeedback"), "blockReason"), BLOCK_REASONS)
         reading.finish_reason = reading.finish_reason or blocked
         if member(event, "embedding") is not None:
             reading.input_items = 1
@@ -101,7 +106,7 @@ class GeminiReader(Reader):
         reading = self._reading
         index = count(member(candidate, "index"))
         index = position if index is None else index
-        reason = word(member(candidate, "finishReason"))
+        reason = enum_name(member(candidate, "finishReason"), FINISH_REASONS)
         self._unfinished[index] = self._unfinished.get(index, True) and reason is None
         if index == 0 and reason:
             reading.finish_reason = reason
@@ -109,10 +114,9 @@ class GeminiReader(Reader):
         reading.content = reading.content or bool(parts)
         if made := sum(_is_image(part) for part in parts):
             reading.images = (reading.images or 0) + made
-        queries = member(member(candidate, "groundingMetadata"), "webSearchQueries")
-        if isinstance(queries, list):
-            self._searches[index] = len(queries)
-            reading.search_queries = sum(self._searches.values())
+        if (searches := _searches(candidate)) is not None:
+            self._searches |= searches
+            reading.search_queries = len(self._searches)
 
 
 def _is_text(candidates: object) -> bool:
@@ -138,18 +142,28 @@ class LiveReader(Reader):
     """Server messages of one WebSocket connection. Usage comes once a turn, for that turn: it adds up."""
 
     wanted = ERROR_NAMES | both(
-        f"usageMetadata trafficType modality tokenCount serverContent modelTurn parts groundingMetadata"
-        f" webSearchQueries {' '.join(COUNTS)} {' '.join(DETAILS)}"
+        f"usageMetadata trafficType serviceTier modality tokenCount serverContent modelTurn parts groundingMetadata"
+        f" webSearchQueries turnComplete {' '.join(COUNTS)} {' '.join(DETAILS)}"
     )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._searches: set[str] = set()
+        """The queries of the current turn; messages may repeat them."""
+        self._searched = 0
+        """How many queries the turns before had."""
 
     def read(self, event: object) -> None:
         if take_error(self._reading, event):
             return
         content = member(event, "serverContent")
         self._reading.content = self._reading.content or member(content, "modelTurn") is not None
-        queries = member(member(content, "groundingMetadata"), "webSearchQueries")
-        if isinstance(queries, list):
-            self._reading.search_queries = (self._reading.search_queries or 0) + len(queries)
+        if (searches := _searches(content)) is not None:
+            self._searches |= searches
+            self._reading.search_queries = self._searched + len(self._searches)
+        if member(content, "turnComplete"):
+            self._searched += len(self._searches)
+            self._searches = set()
         if isinstance(usage := member(event, "usageMetadata"), dict):
             self._add(usage)
 
@@ -177,8 +191,20 @@ SUMMED = (
 )
 
 
+def _searches(content: object) -> set[str] | None:
+    """The web searches that a candidate or a message of Live tells; None if it tells none. Google charges for each
+    distinct query that is not empty."""
+    queries = member(member(content, "groundingMetadata"), "webSearchQueries")
+    if not isinstance(queries, list):
+        return None
+    return {query.strip() for query in queries if isinstance(query, str) and query.strip()}
+
+
 def merge(usage: dict[str, object], new: dict[str, object]) -> dict[str, object]:
-    """`usage`, with what is present in `new` on top, in camelCase."""
+    """`usage`, with what is present in `new` on top, in camelCase. If `new` has a total, it replaces all counts."""
+    if member(new, "totalTokenCount") is not None:
+        for counted in _OF_COUNTS:
+            usage.pop(counted, None)
     for spelling, value in new.items():
         name = _SPELLINGS.get(spelling)
         if name and value is not None and (name == spelling or new.get(name) is None):
@@ -186,10 +212,9 @@ def merge(usage: dict[str, object], new: dict[str, object]) -> dict[str, object]
     return usage
 
 
+_OF_COUNTS = (*COUNTS, *DETAILS, "cacheTokensDetails")
 _SPELLINGS = {
-    spelling: name
-    for name in (*COUNTS, *DETAILS, "cacheTokensDetails", "trafficType")
-    for spelling in (snake(name), name)
+    spelling: name for name in (*_OF_COUNTS, "trafficType", "serviceTier") for spelling in (snake(name), name)
 }
 """Either spelling of a member -> its name in camelCase."""
 
@@ -198,32 +223,35 @@ def take_usage(reading: Reading, usage: dict[str, object]) -> None:
     """Put a usageMetadata object (camelCase) into the columns."""
     prompt, cached, candidates, response, thoughts, tool, total = (count(usage.get(name)) for name in COUNTS)
     visible = response if candidates is None else candidates
-    reading.traffic_type = word(usage.get("trafficType")) or reading.traffic_type
+    traffic_type = enum_name(usage.get("trafficType"), TRAFFIC_TYPES) or word(usage.get("serviceTier"))
+    reading.traffic_type = traffic_type or reading.traffic_type
     reading.usage_raw = raw.allowed(usage) or reading.usage_raw
     reading.total_tokens = total
     reading.input_cached_tokens = cached
     reading.input_tool_tokens = tool
     reading.output_thought_tokens = thoughts
     reading.input_tokens = None if prompt is None else prompt + (tool or 0)
-    reading.output_tokens = _output(reading.input_tokens, visible, thoughts, total)
     modalities: dict[str, dict[str, int]] = {"input": {}, "output": {}}
     for name, side in DETAILS.items():
         for detail in items(usage.get(name)):
-            modality, tokens = word(member(detail, "modality")), count(member(detail, "tokenCount"))
+            modality, tokens = enum_name(member(detail, "modality"), MODALITIES), count(member(detail, "tokenCount"))
             if modality and tokens is not None:
                 modality = "text" if modality == "MODALITY_UNSPECIFIED" else modality.lower()
                 modalities[side][modality] = modalities[side].get(modality, 0) + tokens
-    reading.input_by_modality = modalities["input"] or reading.input_by_modality
-    reading.output_by_modality = modalities["output"] or reading.output_by_modality
+    reading.input_by_modality = modalities["input"] or None
+    reading.output_by_modality = modalities["output"] or None
+    is_text = modalities["output"].get("text", 0) > 0 or not any(modalities["output"].values())
+    reading.output_tokens = _output(reading.input_tokens, visible, thoughts or 0, total, is_text=is_text)
 
 
-def _output(inputs: int | None, visible: int | None, thoughts: int | None, total: int | None) -> int | None:
-    """All output tokens. Most surfaces leave thoughts out of the candidates, some count them in: the total
-    tells. It also tells the output where the field is missing, as proto3 JSON leaves out zeros."""
+def _output(inputs: int | None, visible: int | None, thoughts: int, total: int | None, *, is_text: bool) -> int | None:
+    """All output tokens. Most surfaces count thoughts beside the candidates (`visible`), some count them in: the total
+    tells, but for sound and images, and if there are more thoughts than candidates. It also tells the output where the
+    field is missing, as proto3 JSON leaves out zeros."""
     if visible is None:
         return None if total is None or inputs is None or total < inputs else total - inputs
-    inclusive = bool(thoughts) and inputs is not None and total == inputs + visible
-    return visible if inclusive else visible + (thoughts or 0)
+    includes_thoughts = inputs is not None and total == inputs + visible and thoughts <= visible and is_text
+    return visible if includes_thoughts else visible + thoughts
 
 
 def _is_image(part: object) -> bool:

@@ -4,6 +4,7 @@ kept."""
 import json
 import re
 
+from metering.call import LARGEST_COUNT
 from metering.call import count
 
 WORDS = frozenset(
@@ -12,7 +13,7 @@ WORDS = frozenset(
     " thoughtsTokenCount toolUsePromptTokenCount promptTokensDetails candidatesTokensDetails cacheTokensDetails"
     " responseTokensDetails toolUsePromptTokensDetails modality tokenCount trafficType billableCharacterCount"
     " prompt_token_count candidates_token_count response_token_count total_token_count cached_content_token_count"
-    " thoughts_token_count tool_use_prompt_token_count prompt_tokens_details candidates_tokens_details"
+    " serviceTier thoughts_token_count tool_use_prompt_token_count prompt_tokens_details candidates_tokens_details"
     " cache_tokens_details response_tokens_details tool_use_prompt_tokens_details token_count traffic_type"
     # Anthropic
     " input_tokens cache_creation_input_tokens cache_read_input_tokens cache_creation ephemeral_5m_input_tokens"
@@ -23,6 +24,11 @@ WORDS = frozenset(
     " input_tokens_details cached_tokens cache_write_tokens audio_tokens image_tokens text_tokens"
     " reasoning_tokens accepted_prediction_tokens rejected_prediction_tokens prompt_cache_hit_tokens"
     " prompt_cache_miss_tokens extra_properties google num_server_side_tools_used num_sources_used"
+    " input_token_details output_token_details prompt_token_details num_cached_tokens num_search_queries"
+    " cached_tokens_details cached_text_tokens cached_image_tokens cached_audio_tokens cache_write_tokens_details"
+    " ttl_12h_tokens ttl_30m_tokens tool_usage image_gen web_search num_requests svg_usage seconds duration"
+    # Mistral
+    " prompt_audio_seconds pages_processed pages_processed_annotation doc_size_bytes"
     # Veo
     " sampleCount durationSeconds videos raiMediaFilteredCount".split()
 )
@@ -48,4 +54,10 @@ def _allowed(value: object, depth: int) -> object:
         return [item for item in (_allowed(item, depth - 1) for item in value[:32]) if item is not None]
     if isinstance(value, str) and _ENUM.fullmatch(value):
         return value
-    return count(value)
+    return _number(value)
+
+
+def _number(value: object) -> int | float | None:
+    """A count, or seconds such as 8.47."""
+    number = count(value)
+    return value if number is None and isinstance(value, float) and 0 <= value <= LARGEST_COUNT else number

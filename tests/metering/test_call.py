@@ -45,7 +45,7 @@ def test_forget_counts() -> None:
 
 
 def test_what_a_reading_tells_is_a_column() -> None:
-    told = {field.name for field in fields(Reading)} - {"content", "terminal", "by_tokens", "failed"}
+    told = {field.name for field in fields(Reading)} - {"content", "terminal", "by_tokens", "measured", "failed"}
     assert told <= set(COLUMNS)
     assert set(BILLED) <= told
 
@@ -160,9 +160,19 @@ def test_word_takes_no_text(text: object) -> None:
         ("video_seconds", True, False),
         ("search_queries", False, False),
         ("input_items", False, False),
+        ("measured", False, False),
     ],
 )
 def test_what_makes_usage_known(name: str, of_any: bool, of_tokens: bool) -> None:
     told: dict[str, Any] = {name: 0}
     assert Reading(**told).counted == of_any
     assert Reading(by_tokens=True, **told).counted == of_tokens
+
+
+def test_a_quantity_that_is_no_count_makes_usage_known() -> None:
+    measured = Reading(measured=True)
+    assert measured.counted
+    assert Reading(measured=True, by_tokens=True).counted
+    assert Reading().plus(measured).counted
+    assert measured.plus(Reading()).counted
+    assert not Reading().plus(Reading()).counted

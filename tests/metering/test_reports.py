@@ -82,6 +82,16 @@ class TestUsage:
         rows = reports.usage([db], by("tag:X-Team", "model"), EVER)
         assert short(rows, "tag:X-Team", "calls") == [("blue", 1), ("red", 1), (None, 1)]
 
+    def test_tiers_are_of_one_spelling(self, db: sqlite3.Connection) -> None:
+        told = ["ON_DEMAND", None, "standard", "ON_DEMAND_FLEX", "flex", "PROVISIONED_THROUGHPUT", "batch"]
+        for number, traffic_type in enumerate(told):
+            put(db, str(number), traffic_type=traffic_type)
+        tiers = [("batch", 1), ("flex", 2), ("provisioned", 1), ("standard", 3)]
+        assert short(reports.usage([db], by("tier"), EVER), "tier", "calls") == tiers
+        # Read from rows: half of a bucket.
+        half = Span(0, BUCKET_US // 2)
+        assert short(reports.usage([db], by("tier"), half), "tier", "calls") == tiers
+
     def test_several_ledgers(self, db: sqlite3.Connection) -> None:
         put(db, "a", model="g", input_tokens=1)
         with closing(fresh()) as other:

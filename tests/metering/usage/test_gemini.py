@@ -176,10 +176,159 @@ def test_recorded_stream() -> None:
             {"input_items": 1, "input_tokens": 4},
         ),
         ([{"embeddings": [{}, {}], **usage(promptTokenCount=8)}], {"input_items": 2, "input_tokens": 8}),
+        # Usage with a total replaces all that was told before it.
+        (
+            [
+                usage(
+                    promptTokenCount=9,
+                    cachedContentTokenCount=4,
+                    candidatesTokenCount=21,
+                    thoughtsTokenCount=35,
+                    totalTokenCount=65,
+                    candidatesTokensDetails=[{"modality": "TEXT", "tokenCount": 21}],
+                    trafficType="ON_DEMAND",
+                ),
+                usage(promptTokenCount=87, thoughtsTokenCount=78, totalTokenCount=165),
+            ],
+            {
+                "input_tokens": 87,
+                "output_tokens": 78,
+                "output_thought_tokens": 78,
+                "total_tokens": 165,
+                "traffic_type": "ON_DEMAND",
+            },
+        ),
+        # Details may come after their counts.
+        (
+            [
+                usage(promptTokenCount=9, candidatesTokenCount=1, totalTokenCount=10),
+                usage(promptTokensDetails=[{"modality": "TEXT", "tokenCount": 9}]),
+            ],
+            {"input_tokens": 9, "output_tokens": 1, "total_tokens": 10, "input_by_modality": {"text": 9}},
+        ),
+        # The Gemini API's name of the tier.
+        ([usage(serviceTier="flex", promptTokenCount=1)], {"input_tokens": 1, "traffic_type": "flex"}),
+        ([usage(service_tier="priority")], {"traffic_type": "priority"}),
+        ([usage(trafficType="ON_DEMAND", serviceTier="flex")], {"traffic_type": "ON_DEMAND"}),
+        # Enums as numbers.
+        (
+            [
+                {
+                    "candidates": [{"finishReason": 2}],
+                    **usage(
+                        trafficType=3,
+                        promptTokenCount=4,
+                        candidatesTokenCount=7,
+                        promptTokensDetails=[{"modality": 1, "tokenCount": 1}, {"modality": 4, "tokenCount": 3}],
+                        candidatesTokensDetails=[{"modality": 0, "tokenCount": 7}],
+                    ),
+                }
+            ],
+            {
+                "finish_reason": "MAX_TOKENS",
+                "traffic_type": "ON_DEMAND_FLEX",
+                "input_tokens": 4,
+                "output_tokens": 7,
+                "input_by_modality": {"text": 1, "audio": 3},
+                "output_by_modality": {"text": 7},
+            },
+        ),
+        ([{"promptFeedback": {"blockReason": 4}}], {"finish_reason": "PROHIBITED_CONTENT"}),
     ],
 )
 def test_usage(events: list[object], expected: Json) -> None:
     assert counts(GeminiReader(), *events) == expected
+
+
+@pytest.mark.parametrize(
+    ("visible", "thoughts", "total", "details", "output"),
+    [
+        # Input 417. The total says that thoughts are inside the candidates ...
+        (74, 70, 491, {}, 74),
+        (74, 74, 491, {"TEXT": 4}, 74),
+        (74, 10, 491, {"AUDIO": 70, "TEXT": 4}, 74),
+        # ... but they cannot be: there are more of them, or all of the candidates is sound or a picture.
+        (74, 77, 491, {"AUDIO": 74}, 151),
+        (74, 75, 491, {}, 149),
+        (74, 10, 491, {"AUDIO": 74}, 84),
+        (74, 10, 491, {"IMAGE": 70, "AUDIO": 4}, 84),
+        (74, 10, 491, {"AUDIO": 74, "TEXT": 0}, 84),
+        # The total says that they stand beside, or says nothing.
+        (74, 77, 568, {"AUDIO": 74}, 151),
+        (74, 10, 501, {"TEXT": 74}, 84),
+        (74, 10, None, {}, 84),
+        (74, 10, 700, {}, 84),
+    ],
+)
+@pytest.mark.parametrize("reader", [GeminiReader, LiveReader])
+def test_where_thoughts_stand(
+    reader: type[GeminiReader | LiveReader],
+    visible: int,
+    thoughts: int,
+    total: int | None,
+    details: dict[str, int],
+    output: int,
+) -> None:
+    is_live = reader is LiveReader
+    name = "response" if is_live else "candidates"
+    event = usage(
+        **{
+            "promptTokenCount": 417,
+            f"{name}TokenCount": visible,
+            "thoughtsTokenCount": thoughts,
+            "totalTokenCount": total,
+            f"{name}TokensDetails": [{"modality": kind, "tokenCount": tokens} for kind, tokens in details.items()],
+        }
+    )
+    told = counts(reader(), event)
+    assert (told["output_tokens"], told["output_thought_tokens"]) == (output, thoughts)
+
+
+@pytest.mark.parametrize(
+    ("answers", "searches"),
+    [
+        ([["", "current weather"]], 1),
+        ([[""]], 0),
+        ([[" ", "\n"]], 0),
+        ([[]], 0),
+        ([["a", "a", "b"]], 2),
+        ([["a"], ["a", "b"]], 2),
+        ([["a", "b"], ["c"]], 3),
+        ([["a", None, 5, {}]], 1),
+    ],
+)
+def test_searches_are_what_is_billed(answers: list[list[object]], searches: int) -> None:
+    def candidate(index: int, queries: list[object]) -> Json:
+        return {"index": index, "groundingMetadata": {"webSearchQueries": queries}}
+
+    streamed = [{"candidates": [candidate(0, queries)]} for queries in answers]
+    together = {"candidates": [candidate(index, queries) for index, queries in enumerate(answers)]}
+    assert counts(GeminiReader(), *streamed) == {"search_queries": searches}
+    assert counts(GeminiReader(), together) == {"search_queries": searches}
+
+
+def test_searches_of_live_turns() -> None:
+    def message(*queries: str, **content: object) -> Json:
+        return {"serverContent": {"groundingMetadata": {"webSearchQueries": list(queries)}, **content}}
+
+    reader = LiveReader()
+    assert counts(reader, message("a", ""), message("a", "b", turnComplete=True)) == {"search_queries": 2}
+    assert counts(reader, {"serverContent": {"turnComplete": True}}) == {"search_queries": 2}
+    # The same question in the next turn is another search.
+    assert counts(reader, message("a")) == {"search_queries": 3}
+
+
+def test_ids_of_base64url() -> None:
+    reader = GeminiReader()
+    assert counts(reader, {"responseId": "-r2zaZ_5C8-Rt8gP"}) == {"response_id": "-r2zaZ_5C8-Rt8gP"}
+
+
+def test_a_stream_of_numbers_has_an_end() -> None:
+    reader = GeminiReader()
+    reader.read({"candidates": [{"content": {"parts": [{"text": "a"}]}}]})
+    assert not reader.terminal
+    reader.read({"candidates": [{"finishReason": 1}], **usage(promptTokenCount=1, candidatesTokenCount=1)})
+    assert reader.terminal
 
 
 def test_pictures_and_searches() -> None:

@@ -41,6 +41,7 @@ GEMINI = {
     "responseTokensDetails": [{"modality": "TEXT", "tokenCount": 1}],
     "toolUsePromptTokensDetails": [{"modality": "TEXT", "tokenCount": 1}],
     "trafficType": "ON_DEMAND",
+    "serviceTier": "flex",
     "billableCharacterCount": 8,
 }
 GEMINI_IN_SNAKE_CASE = {
@@ -90,12 +91,48 @@ OPENAI = {
     "num_server_side_tools_used": 14,
     "num_sources_used": 15,
 }
+SOUND = {
+    "type": "tokens",
+    "input_token_details": {"audio_tokens": 1, "text_tokens": 2, "cached_tokens_details": {"cached_audio_tokens": 3}},
+    "output_token_details": {"audio_tokens": 4},
+    "prompt_token_details": {"cached_tokens": 5},
+    "num_cached_tokens": 6,
+    "num_search_queries": 7,
+    "prompt_audio_seconds": 8,
+    "duration": 8.47,
+}
+TOOLS = {
+    "cache_write_tokens_details": {"ttl_30m_tokens": 1, "ttl_12h_tokens": 2},
+    "tool_usage": {
+        "image_gen": {"cached_tokens_details": {"cached_text_tokens": 3, "cached_image_tokens": 4}},
+        "web_search": {"num_requests": 5},
+    },
+    "svg_usage": {"input_tokens": 6},
+}
+OCR = {"pages_processed": 3, "pages_processed_annotation": 1, "doc_size_bytes": 4096}
 VEO = {"sampleCount": 2, "durationSeconds": 8, "videos": 1, "raiMediaFilteredCount": 1}
 
 
-@pytest.mark.parametrize("usage", [GEMINI, GEMINI_IN_SNAKE_CASE, ANTHROPIC, OPENAI, VEO])
+@pytest.mark.parametrize("usage", [GEMINI, GEMINI_IN_SNAKE_CASE, ANTHROPIC, OPENAI, SOUND, TOOLS, OCR, VEO])
 def test_all_that_the_references_describe(usage: dict[str, object]) -> None:
     assert allowed(usage) == usage
+
+
+@pytest.mark.parametrize(
+    ("seconds", "kept"),
+    [
+        (27, 27),
+        (8.0, 8),
+        (8.47, 8.47),
+        (0.0, 0),
+        (-1.5, None),
+        (1e13, None),
+        (float("nan"), None),
+        (float("inf"), None),
+    ],
+)
+def test_seconds(seconds: float, kept: float | None) -> None:
+    assert allowed({"seconds": seconds}) == (None if kept is None else {"seconds": kept})
 
 
 def test_nothing() -> None:

@@ -1,0 +1,57 @@
+"""Google's enum values, which may be told by name or by number (`$alt=json;enum-encoding=int`).
+
+Source: the enums of GenerateContentResponse in the discovery document of aiplatform v1. A value's number is its place
+in the table.
+"""
+
+from metering.call import word
+
+FINISH_REASONS = (
+    "FINISH_REASON_UNSPECIFIED",
+    "STOP",
+    "MAX_TOKENS",
+    "SAFETY",
+    "RECITATION",
+    "OTHER",
+    "BLOCKLIST",
+    "PROHIBITED_CONTENT",
+    "SPII",
+    "MALFORMED_FUNCTION_CALL",
+    "MODEL_ARMOR",
+    "IMAGE_SAFETY",
+    "IMAGE_PROHIBITED_CONTENT",
+    "IMAGE_RECITATION",
+    "IMAGE_OTHER",
+    "UNEXPECTED_TOOL_CALL",
+    "NO_IMAGE",
+    "MALFORMED_RESPONSE",
+    "CONTINUATION",
+    "TOO_MANY_TOOL_CALLS",
+)
+BLOCK_REASONS = (
+    "BLOCKED_REASON_UNSPECIFIED",
+    "SAFETY",
+    "OTHER",
+    "BLOCKLIST",
+    "PROHIBITED_CONTENT",
+    "MODEL_ARMOR",
+    "IMAGE_SAFETY",
+    "JAILBREAK",
+)
+MODALITIES = ("MODALITY_UNSPECIFIED", "TEXT", "IMAGE", "VIDEO", "AUDIO", "DOCUMENT")
+TRAFFIC_TYPES = (
+    "TRAFFIC_TYPE_UNSPECIFIED",
+    "ON_DEMAND",
+    "ON_DEMAND_PRIORITY",
+    "ON_DEMAND_FLEX",
+    "ON_DEMAND_OFFPEAK",
+    "PROVISIONED_THROUGHPUT",
+)
+
+
+def enum_name(value: object, names: tuple[str, ...]) -> str | None:
+    """The name of an enum value that is a name or a number. A number without a name, which a later version of the API
+    may have, stays a number, as text. None for any other value."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return names[value] if 0 <= value < len(names) else str(value)
+    return word(value)

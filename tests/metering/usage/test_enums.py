@@ -1,0 +1,42 @@
+"""Google's enum values by name and by number."""
+
+import pytest
+
+from metering.usage import enums
+from metering.usage.enums import enum_name
+from tests.vertex_simulator.schema import _document
+
+SCHEMAS = {
+    "Candidate.finishReason": enums.FINISH_REASONS,
+    "GenerateContentResponsePromptFeedback.blockReason": enums.BLOCK_REASONS,
+    "ModalityTokenCount.modality": enums.MODALITIES,
+    "GenerateContentResponseUsageMetadata.trafficType": enums.TRAFFIC_TYPES,
+}
+
+
+@pytest.mark.parametrize("version", ["v1", "v1beta1"])
+@pytest.mark.parametrize("place", SCHEMAS)
+def test_the_tables_are_googles(version: str, place: str) -> None:
+    schema, _, field = place.partition(".")
+    title = f"GoogleCloudAiplatform{version.capitalize()}{schema}"
+    assert tuple(_document(version)["schemas"][title]["properties"][field]["enum"]) == SCHEMAS[place]
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        (0, "RED"),
+        (1, "GREEN"),
+        (2, "2"),
+        (-1, "-1"),
+        ("GREEN", "GREEN"),
+        ("BLUE", "BLUE"),
+        (True, None),
+        (1.0, None),
+        (None, None),
+        ("some free text", None),
+        ([1], None),
+    ],
+)
+def test_enum_name(value: object, name: str | None) -> None:
+    assert enum_name(value, ("RED", "GREEN")) == name
