@@ -118,6 +118,13 @@ class Metered:
         else:
             call.response_bytes = (call.response_bytes or 0) + size
 
+    def restart(self, usage: Usage, size: int) -> None:
+        """Measure from now on a response that a message of `size` bytes on a WebSocket connection asks for."""
+        self.read_with(usage)
+        self.started = self.received = time.perf_counter_ns()
+        self.connecting = 0
+        self.call.request_bytes, self.call.response_bytes = size, 0
+
     def take_turn(self, reading: Reading) -> bool:
         """Put what was read from a Live connection so far into the row. Returns whether it has counts."""
         call = self.call

@@ -15,6 +15,7 @@ from metering.usage.openai import ImagesReader
 from metering.usage.openai import ResponsesReader
 from metering.usage.predict import PredictReader
 from metering.usage.reader import Reader
+from metering.usage.realtime import RealtimeReader
 from metering.usage.videos import PollReader
 from metering.usage.videos import SubmissionReader
 
@@ -71,6 +72,15 @@ OPENAI: dict[str, Callable[[], Reader]] = {
     "images/edits": ImagesReader,
     "images/variations": ImagesReader,
 }
+RESPONSES = "responses"
+"""The operation that may be a WebSocket connection with several responses, each of which is a call."""
+OPENAI_SOCKETS: dict[str, Callable[[], Reader]] = {
+    "realtime": RealtimeReader,
+    "realtime/translations": RealtimeReader,
+    "live": RealtimeReader,
+    "live/sessions": RealtimeReader,
+}
+"""Operations that are WebSocket connections, each of which is one call."""
 ANTHROPIC: dict[str, Callable[[], Reader]] = {
     "messages": AnthropicReader,
     "messages/count_tokens": CountReader,
