@@ -144,11 +144,6 @@ class Recorder:
     def settle(self, exchange: Exchange, ending: Ending) -> None:
         """Settle the row and commit it. If it is settled already, this only does something if more of the response has
         come."""
-        for turn in exchange.turns:
-            self._settle(turn, ending)
-        self._settle(exchange, ending)
-
-    def _settle(self, exchange: Exchange, ending: Ending) -> None:
         metered = exchange.metered
         others = [one.reading for one in exchange.others if one.reading and not one.is_error]
         if metered.settle(ending, others, exchange.refused_as):
@@ -217,7 +212,8 @@ class Recorder:
             exchange.metered.tell_status(None)
         if exchange.metered.tap:
             exchange.metered.tap.break_off()
-        self.settle(exchange, ending)
+        for call in (exchange, *exchange.turns):
+            self.settle(call, ending)
         self._end(flow, exchange)
 
     def _ending(self, flow: http.HTTPFlow) -> Ending:

@@ -33,7 +33,10 @@ class RealtimeReader(Reader):
     wanted = (
         ERROR_NAMES
         | USAGE_NAMES
-        | frozenset("id model session response status_details reason seconds audio input transcription".split())
+        | frozenset(
+            "id model session response status_details reason audio input transcription cached_tokens_details seconds"
+            " active_seconds paused_seconds".split()
+        )
     )
 
     def __init__(self) -> None:
