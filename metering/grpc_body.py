@@ -1,8 +1,8 @@
 """The body of a gRPC request or answer: messages, each after its length.
 
 `GrpcBody` has the methods of `JsonBody`: `feed(bytes)` returns the messages that these bytes completed, in their JSON
-form, and `flush()` what a cut message still tells. If the messages are pieces of an HTTP body (google.api.HttpBody, as
-in RawPredict), the values of that body are returned instead.
+form, and `flush()` what a cut message still tells. If the messages carry pieces of another body in a field of the type
+`bytes` (such as google.api.HttpBody, in RawPredict), the values of that body are returned instead.
 
 The framing, with compression by message: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
 """
@@ -24,8 +24,6 @@ from metering.sse import EventDecoder
 HEAD = 5
 """The size in bytes of what stands before a message: whether it is compressed, and its length (four bytes,
 big-endian)."""
-HTTP_BODY = "HttpBody"
-"""The name of google.api.HttpBody in a schema. Its content must be of the type `bytes`."""
 
 
 class GrpcBody:
@@ -45,7 +43,8 @@ class GrpcBody:
         self._decoder: Decoder | None = None
         self._reader: MessageDecoder | None = None
         """What reads the message that has begun; None between messages."""
-        self._content = _HttpContent(wanted, budget) if message == HTTP_BODY else None
+        carries = any(field.type == "bytes" for field in schema.messages[message].values())
+        self._content = _Content(wanted, budget) if carries else None
 
     def feed(self, data: bytes) -> list[object]:
         """Read the next bytes. Raises ProtobufError, DecodingError, TooMuchWork."""
@@ -102,8 +101,8 @@ class GrpcBody:
         return [] if self._content else [value]
 
 
-class _HttpContent:
-    """Reads the HTTP body that messages of the type google.api.HttpBody are pieces of: JSON, or server-sent events."""
+class _Content:
+    """Reads the body that the messages carry in pieces: JSON, or server-sent events."""
 
     def __init__(self, wanted: frozenset[str], budget: Budget) -> None:
         self._wanted = wanted

@@ -81,8 +81,12 @@ class Responses(Generic[Call]):
         if stream is None and not in_stream:
             # Some servers do not repeat the stream.
             in_stream = self._responses
+        has_not_begun = [one for one in in_stream if one.id is None]
         if id:
-            in_stream = [one for one in in_stream if one.id is None]
+            in_stream = has_not_begun
+        elif member(event, "type") == "error" and member(event, "status") is not None:
+            # What has an HTTP status refuses a request.
+            in_stream = has_not_begun or in_stream
         if not in_stream:
             return None
         in_stream[0].id = in_stream[0].id or id

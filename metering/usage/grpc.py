@@ -8,14 +8,12 @@ Google's proto files.
 from collections.abc import Callable
 
 from metering.call import UsageState
-from metering.grpc_body import HTTP_BODY
 from metering.protobuf import VALUES
 from metering.protobuf import Field
 from metering.protobuf import Schema
 from metering.usage.counting import CountReader
 from metering.usage.formats import NOT_APPLICABLE
 from metering.usage.formats import RAW_PREDICT
-from metering.usage.formats import UNREAD
 from metering.usage.formats import Usage
 from metering.usage.gemini import GeminiReader
 from metering.usage.openai import ChatReader
@@ -49,9 +47,13 @@ ANSWERS = {
     "countTokens": "CountTokensResponse",
     "computeTokens": "ComputeTokensResponse",
     "predict": "PredictResponse",
-    "rawPredict": HTTP_BODY,
-    "streamRawPredict": HTTP_BODY,
-    "chatCompletions": HTTP_BODY,
+    "explain": "ExplainResponse",
+    "rawPredict": "HttpBody",
+    "streamRawPredict": "HttpBody",
+    "chatCompletions": "HttpBody",
+    "directRawPredict": "DirectRawPredictResponse",
+    "streamDirectRawPredict": "StreamDirectRawPredictResponse",
+    "streamingRawPredict": "StreamingRawPredictResponse",
 }
 """Operation -> the message of its answer. The tensors that other methods answer tell no usage."""
 READERS: dict[str, Callable[[], Reader]] = {
@@ -63,7 +65,10 @@ READERS: dict[str, Callable[[], Reader]] = {
     "chatCompletions": ChatReader,
 }
 """Operation -> its reader, where neither model nor publisher decides."""
-STREAMED = frozenset({"streamGenerateContent", "streamRawPredict", "chatCompletions", "serverStreamingPredict"})
+STREAMED = frozenset(
+    "streamGenerateContent streamRawPredict chatCompletions serverStreamingPredict streamingPredict streamingRawPredict"
+    " streamDirectPredict streamDirectRawPredict".split()
+)
 """The operations that answer with several messages."""
 
 ENDPOINT = {1: Field("endpoint", "string")}
@@ -126,7 +131,11 @@ MESSAGES: dict[str, dict[int, Field]] = {
         4: Field("modelDisplayName", "string"),
         6: Field("metadata", "Value"),
     },
-    HTTP_BODY: {2: Field("data", "bytes")},
+    "ExplainResponse": {3: Field("predictions", "Value", True)},
+    "HttpBody": {2: Field("data", "bytes")},
+    "DirectRawPredictResponse": {1: Field("output", "bytes")},
+    "StreamDirectRawPredictResponse": {1: Field("output", "bytes")},
+    "StreamingRawPredictResponse": {1: Field("output", "bytes")},
 }
 """Message -> field number -> field."""
 ENUMS = {
@@ -166,12 +175,14 @@ SCHEMA = Schema(MESSAGES | VALUES, ENUMS)
 
 
 def usage_of_grpc(operation: str, model: str | None, publisher: str | None) -> Usage:
-    """How the answer to an operation of `ANSWERS` is read; `UNREAD` if it is in the format of an unknown publisher.
-    `model` and `publisher` are those of the request."""
-    if operation == "predict":
+    """How the answer to an operation of `ANSWERS` is read. `model` and `publisher` are those of the request."""
+    if operation in ("predict", "explain"):
         return Usage(PredictReader(model), None)
+    if model == "count-tokens":
+        return Usage(CountReader(), UsageState.NOT_APPLICABLE)
     factory = READERS.get(operation) or RAW_PREDICT.get(publisher or "")
     if factory is None:
-        return UNREAD
+        # The container of a model answers in any format.
+        return Usage(PredictReader(model), UsageState.UNSUPPORTED)
     reader = factory()
     return Usage(reader, UsageState.NOT_APPLICABLE if NOT_APPLICABLE.fullmatch(operation) else None)

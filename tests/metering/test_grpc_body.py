@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from metering.budget import Budget
 from metering.budget import TooMuchWork
 from metering.decoding import DecodingError
-from metering.grpc_body import HTTP_BODY
 from metering.grpc_body import GrpcBody
 from metering.protobuf import Field
 from metering.protobuf import ProtobufError
@@ -17,7 +16,7 @@ from tests.protobuf import framed
 from tests.protobuf import message
 
 SCHEMA = Schema(
-    {"Answer": {1: Field("tokens", "int"), 2: Field("name", "string")}, HTTP_BODY: {2: Field("b", "bytes")}}
+    {"Answer": {1: Field("tokens", "int"), 2: Field("name", "string")}, "Content": {2: Field("b", "bytes")}}
 )
 WANTED = frozenset({"usage", "input_tokens"})
 
@@ -95,7 +94,7 @@ def test_many_tiny_messages() -> None:
         read(b"\0" * 5 * 100_000)
 
 
-# Messages that are pieces of an HTTP body
+# Messages that carry pieces of another body
 
 USAGE = {"usage": {"input_tokens": 7}}
 
@@ -108,19 +107,19 @@ def pieces(text: str, size: int) -> bytes:
 
 @given(size=st.integers(1, 80))
 def test_json(size: int) -> None:
-    assert read(pieces(json.dumps(USAGE), size), of=HTTP_BODY) == [USAGE]
+    assert read(pieces(json.dumps(USAGE), size), of="Content") == [USAGE]
 
 
 @given(size=st.integers(1, 80))
 def test_events(size: int) -> None:
     text = "event: a\ndata: " + json.dumps(USAGE) + "\n\ndata: [DONE]\n\n"
-    assert read(pieces(text, size), of=HTTP_BODY) == [USAGE, b"[DONE]"]
+    assert read(pieces(text, size), of="Content") == [USAGE, b"[DONE]"]
 
 
 def test_events_after_blank_lines() -> None:
-    assert read(pieces("\n\n", 9) + pieces("data: {}\n\n", 99), of=HTTP_BODY) == [{}]
+    assert read(pieces("\n\n", 9) + pieces("data: {}\n\n", 99), of="Content") == [{}]
 
 
 def test_a_cut_body() -> None:
-    assert read(pieces('{"usage": {"input_tokens": 7}, "text": "ab', 99), of=HTTP_BODY) == [USAGE]
-    assert read(pieces('data: {"usage": {"input_tokens": 7}}\n', 99), of=HTTP_BODY) == [USAGE]
+    assert read(pieces('{"usage": {"input_tokens": 7}, "text": "ab', 99), of="Content") == [USAGE]
+    assert read(pieces('data: {"usage": {"input_tokens": 7}}\n', 99), of="Content") == [USAGE]

@@ -79,6 +79,17 @@ def test_ids_tell_responses_apart() -> None:
     assert responses.call_of(created("3")) is None
 
 
+@pytest.mark.parametrize(("status", "expected"), [(429, "second"), (None, "first")])
+def test_an_error_refuses_a_request_or_breaks_a_response_off(status: int | None, expected: str) -> None:
+    responses: Responses[str] = Responses()
+    responses.begin("first", None)
+    responses.call_of(created("1"))
+    responses.begin("second", None)
+    assert responses.call_of({"type": "error", "status": status, "error": {}}) == expected
+    responses.end("second")
+    assert responses.call_of({"type": "error", "status": status, "error": {}}) == "first"
+
+
 def test_a_server_that_does_not_repeat_the_stream() -> None:
     responses: Responses[str] = Responses()
     responses.begin("first", "a")

@@ -19,7 +19,8 @@ from metering.budget import Budget
 from metering.grpc_body import GrpcBody
 from metering.outcome import Ending
 from metering.outcome import outcome
-from metering.usage.formats import UNREAD
+from metering.usage.anthropic import AnthropicReader
+from metering.usage.counting import CountReader
 from metering.usage.grpc import ANSWERS
 from metering.usage.grpc import MESSAGES
 from metering.usage.grpc import READERS
@@ -27,6 +28,9 @@ from metering.usage.grpc import REQUESTS
 from metering.usage.grpc import SCHEMA
 from metering.usage.grpc import STREAMED
 from metering.usage.grpc import usage_of_grpc
+from metering.usage.openai import ChatReader
+from metering.usage.predict import PredictReader
+from metering.usage.reader import Reader
 from tests.protobuf import framed
 from tests.protobuf import message
 from tests.protobuf import packed
@@ -68,11 +72,19 @@ def test_recordings(path: Path, size: int) -> None:
     assert {name: row[name] for name in recording["row"]} == recording["row"]
 
 
-@pytest.mark.parametrize("operation", ["rawPredict", "streamRawPredict"])
-@pytest.mark.parametrize(("publisher", "is_read"), [("anthropic", True), ("mistralai", True), ("other", False)])
-def test_raw_predict_is_in_the_format_of_the_publisher(operation: str, publisher: str, is_read: bool) -> None:
-    assert (usage_of_grpc(operation, "m", publisher) != UNREAD) == is_read
-    assert usage_of_grpc(operation, None, None) == UNREAD
+@pytest.mark.parametrize("operation", ["rawPredict", "streamRawPredict", "directRawPredict", "streamDirectRawPredict"])
+@pytest.mark.parametrize(
+    ("publisher", "reader"), [("anthropic", AnthropicReader), ("mistralai", ChatReader), ("other", PredictReader)]
+)
+def test_raw_predict_is_in_the_format_of_the_publisher(operation: str, publisher: str, reader: type[Reader]) -> None:
+    usage = usage_of_grpc(operation, "m", publisher)
+    assert type(usage.reader) is reader
+    assert usage.state == ("unsupported" if publisher == "other" else None)
+
+
+def test_claudes_tokens_are_only_counted() -> None:
+    usage = usage_of_grpc("rawPredict", "count-tokens", "anthropic")
+    assert (type(usage.reader), usage.state) == (CountReader, "not_applicable")
 
 
 def test_the_tables_agree() -> None:
