@@ -343,9 +343,7 @@ LARGE = 2**53
 
 def fill(ledger: Ledger, **fields: Any) -> None:
     """One more row of this kind and its sums in the rollup are beyond an integer of SQLite's."""
-    for _ in range(1023):
-        ledger.commit(done(call(started_at=1, **fields), input_tokens=LARGE))
-    ledger.commit(done(call(started_at=1, **fields), input_tokens=LARGE - 1))
+    ledger.commit(done(call(started_at=1, **fields), input_tokens=2**63 - 1))
 
 
 class TestARowThatCannotBeStored:
@@ -374,7 +372,7 @@ class TestARowThatCannotBeStored:
     def test_without_an_open_row(self, ledger: Ledger) -> None:
         fill(ledger)
         ledger.commit(done(call(started_at=1), input_tokens=LARGE))
-        assert (len(rows(ledger.path)), len(rejected(ledger.path))) == (1024, 1)
+        assert (len(rows(ledger.path)), len(rejected(ledger.path))) == (1, 1)
         assert broken_invariants(ledger.path) == []
 
     def test_in_the_spill(self, ledger: Ledger) -> None:

@@ -32,7 +32,6 @@ from tests.ledgers import broken_invariants
 from tests.ledgers import call
 from tests.ledgers import done
 from tests.ledgers import empty
-from tests.ledgers import fresh
 from tests.ledgers import rows
 from tests.ledgers import spills
 from tests.ledgers import write_lock
@@ -43,7 +42,7 @@ INTEGERS = [name for name in COLUMNS if name.endswith(("_tokens", "_bytes", "_us
 
 @pytest.fixture
 def db() -> Iterator[sqlite3.Connection]:
-    with closing(fresh()) as opened:
+    with empty() as opened:
         yield opened
 
 

@@ -2,7 +2,6 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
 
 import pytest
 from hypothesis import given
@@ -11,14 +10,13 @@ from hypothesis import strategies as st
 from metering import rollup
 from metering.verify import verify
 from tests.ledgers import empty
-from tests.ledgers import fresh
 
 KINDS = ("text", "image", "audio", "video", "document")
 
 
 @pytest.fixture
 def db() -> Iterator[sqlite3.Connection]:
-    with closing(fresh()) as opened:
+    with empty() as opened:
         yield opened
 
 

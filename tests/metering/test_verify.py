@@ -1,18 +1,17 @@
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 
 import pytest
 
 from metering.verify import verify
-from tests.ledgers import fresh
+from tests.ledgers import empty
 from tests.metering.test_rollup import put
 from tests.metering.test_rollup import tried
 
 
 @pytest.fixture
 def db() -> Iterator[sqlite3.Connection]:
-    with closing(fresh()) as opened:
+    with empty() as opened:
         yield opened
 
 
