@@ -15,6 +15,7 @@ from metering.budget import Budget
 from metering.call import Call
 from metering.call import ErrorType
 from metering.call import Reading
+from metering.call import Settlement
 from metering.call import State
 from metering.call import UsageState
 from metering.outcome import Ending
@@ -25,8 +26,6 @@ from metering.usage.errors import ErrorReader
 from metering.usage.errors import rpc_code
 from metering.usage.formats import Usage
 from metering.usage.formats import usage_of
-from metering.usage.videos import PollReader
-from metering.usage.videos import Settlement
 
 
 class Told(NamedTuple):
@@ -64,9 +63,9 @@ class Metered:
 
     @property
     def settlement(self) -> Settlement | None:
-        """The result for the row of a Veo submission, if this call is a poll that has found it done."""
+        """The result for the row of another call, if this one is a poll that has found it done."""
         reader = self._usage.reader
-        return reader.settlement if isinstance(reader, PollReader) else None
+        return reader.settlement if reader else None
 
     @property
     def reading(self) -> Reading:

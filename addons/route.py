@@ -27,9 +27,10 @@ from addons.translation.errors import Failure
 from addons.translation.errors import InvalidRequest
 from addons.translation.errors import refusal
 from metering.call import ErrorType
-from metering.paths import GEMINI_HOST
+from metering.hosts import GEMINI_HOST
+from metering.hosts import api_of
+from metering.hosts import is_by_location
 from metering.paths import Target
-from metering.paths import api_of
 from metering.paths import parse
 from metering.usage.formats import RESPONSES
 
@@ -119,7 +120,7 @@ class Route:
                 exchange.choose(service.name, service)
             if target:
                 path, upstream = self._to_vertex(request, exchange, service, target, path, named)
-        elif is_google(named) and "version" in target.fields:
+        elif is_by_location(named.host) and "version" in target.fields:
             upstream = named._replace(host=GEMINI_HOST)
         go_to(request, upstream, path + query_of(request))
 

@@ -38,6 +38,9 @@ logger = logging.getLogger(__name__)
 AT_ONCE = 64 * 1024
 """Bytes that are read at once of an answer that is here whole, as they would come over the network."""
 
+MEDIA = ("audio/", "video/", "image/")
+"""How the types of contents begin that tell no usage, such as those of audio/speech."""
+
 
 class Tap:
     def __init__(
@@ -53,7 +56,9 @@ class Tap:
         self.last_byte: int | None = None
         self.complete = False
         """Whether the framing of the answer is complete."""
-        self.event_stream = response.headers.get("content-type", "").strip().lower().startswith("text/event-stream")
+        kind = response.headers.get("content-type", "").strip().lower()
+        self.event_stream = kind.startswith("text/event-stream")
+        self._is_media = kind.startswith(MEDIA)
         self._on_end = on_end
         self._length = _content_length(response)
         self._budget = Budget()
@@ -115,7 +120,7 @@ class Tap:
 
     def _start(self) -> None:
         reader = self.usage.reader
-        if reader or self._on_event:
+        if (reader and not self._is_media) or self._on_event:
             wanted = None if self._on_event else reader
             self._parts = _Parts(
                 self._coding, wanted, self._budget, event_stream=self.event_stream, message=self._message

@@ -90,6 +90,9 @@ class Reading:
     sound (which only `usage_raw` has)."""
     failed: bool = False
     """Whether an error has come inside the response."""
+    iterations: "list[Reading] | None" = None
+    """The parts of the response that another model may have made (`model_served`). Their counts are part of the counts
+    above."""
 
     @property
     def counted(self) -> bool:
@@ -127,6 +130,19 @@ def _sums(one: dict[str, int] | None, another: dict[str, int] | None) -> dict[st
     if one is None or another is None:
         return another if one is None else one
     return {name: one.get(name, 0) + another.get(name, 0) for name in one | another}
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What a poll says of the call that began an operation, for that call's row. Its `response_id` is the name of the
+    operation."""
+
+    operation: str
+    videos: int | None = None
+    """How many videos Veo has made. None if it has failed, or if a model has answered."""
+    error_type: str | None = None
+    answer: Reading | None = None
+    """The answer of a model that answered in the background."""
 
 
 MODALITIES = ("input_by_modality", "output_by_modality")
@@ -304,6 +320,14 @@ def word(value: object, limit: int = 64) -> str | None:
     if isinstance(value, str) and len(value) <= limit and _WORD.fullmatch(value):
         return value
     return None
+
+
+_DATED = re.compile(r"(?:@[\w-]*|-\d{8}|-latest)+$")
+
+
+def is_same_model(one: str | None, other: str | None) -> bool:
+    """Whether two names are of one model. Claude's may end with a date: `claude-opus-4-6@20260205`, or `-20260205`."""
+    return one is not None and other is not None and _DATED.sub("", one) == _DATED.sub("", other)
 
 
 LARGEST_COUNT = 10**12

@@ -28,6 +28,7 @@ from metering import companions
 from metering.call import BILLED
 from metering.call import COLUMNS
 from metering.call import Call
+from metering.call import Settlement
 from metering.call import State
 from metering.call import UsageState
 from metering.call import uuid7
@@ -48,7 +49,6 @@ from metering.rejected import Rejected
 from metering.rejected import set_aside
 from metering.spill import Spill
 from metering.spill import fold_file
-from metering.usage.videos import Settlement
 
 PATIENCE_MS = 50
 """How long a commit may wait for another process. The event loop is blocked meanwhile."""

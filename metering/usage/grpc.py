@@ -12,7 +12,6 @@ from metering.protobuf import VALUES
 from metering.protobuf import Field
 from metering.protobuf import Schema
 from metering.usage.counting import CountReader
-from metering.usage.formats import NOT_APPLICABLE
 from metering.usage.formats import RAW_PREDICT
 from metering.usage.formats import Usage
 from metering.usage.gemini import GeminiReader
@@ -185,4 +184,4 @@ def usage_of_grpc(operation: str, model: str | None, publisher: str | None) -> U
         # The container of a model answers in any format.
         return Usage(PredictReader(model), UsageState.UNSUPPORTED)
     reader = factory()
-    return Usage(reader, UsageState.NOT_APPLICABLE if NOT_APPLICABLE.fullmatch(operation) else None)
+    return Usage(reader, UsageState.NOT_APPLICABLE if isinstance(reader, CountReader) else None)

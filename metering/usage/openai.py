@@ -119,7 +119,7 @@ class ResponsesReader(Reader):
         take_names(reading, response)
         take_usage(reading, member(response, "usage"), tool_usage=member(response, "tool_usage"))
         status = word(member(response, "status"))
-        if status not in ("completed", "incomplete", "failed"):
+        if status not in ("completed", "incomplete", "failed", "cancelled"):
             return
         reading.terminal = reading.terminal or response is not event
         reading.failed = reading.failed or status == "failed"

@@ -23,7 +23,13 @@ TRANSCRIPTION = "input_audio_transcription"
 DONE = "response.done"
 SUMMED = (TRANSCRIBED, DONE)
 """The events whose usage adds up."""
-SESSIONS = ("session.created", "session.updated", "transcription_session.created", "transcription_session.updated")
+SESSIONS = (
+    "session.created",
+    "session.started",
+    "session.updated",
+    "transcription_session.created",
+    "transcription_session.updated",
+)
 """The events that name the model."""
 
 

@@ -185,6 +185,37 @@ class TestAttempts:
             ("opus", 272_000, 1, 1, 300_000, "final"),
         ]
 
+    def test_an_iteration_is_of_the_calls_publisher_and_project(self, db: sqlite3.Connection) -> None:
+        tried(db, "a", 1, model="opus", status=200, input_tokens=3)
+        tried(db, "a", 2, kind="iteration", model="haiku", status=200, input_tokens=10)
+        put(db, "a", model="opus", model_served="opus-1", publisher="anthropic", project="p", status=200)
+        assert groups(db, "model, model_served, publisher, project, calls, uses") == [
+            ("haiku", "haiku", "anthropic", "p", 0, 1),
+            ("opus", "opus-1", "anthropic", "p", 1, 1),
+        ]
+        assert is_sound(db)
+
+    def test_what_an_iteration_keeps_in_the_cache_for_an_hour(self, db: sqlite3.Connection) -> None:
+        def written(tokens: int, hour: int, **members: str) -> dict[str, object]:
+            split = {"ephemeral_1h_input_tokens": hour}
+            return members | {"cache_creation_input_tokens": tokens, "cache_creation": split}
+
+        raw = [written(5, 3, type="compaction"), written(7, 2, type="message"), written(9, 8, model="haiku")]
+        tried(db, "a", 1, model="opus", status=200, input_cache_write_tokens=12)
+        tried(db, "a", 2, kind="iteration", model="haiku", status=200, input_cache_write_tokens=9)
+        usage = written(7, 2) | {"iterations": raw}
+        put(db, "a", model="opus", input_cache_write_tokens=21, usage_raw=json.dumps(usage))
+        put(db, "b", model="sonnet", input_cache_write_tokens=21, usage_raw=json.dumps(usage))
+        # The list was shortened.
+        put(db, "c", model="x", input_cache_write_tokens=21, usage_raw=json.dumps(usage | {"iterations": raw[:2]}))
+        assert groups(db, "model, input_cache_write_1h_tokens") == [
+            ("haiku", 8),
+            ("opus", 5),
+            ("sonnet", 13),
+            ("x", None),
+        ]
+        assert is_sound(db)
+
     def test_several_of_one_group(self, db: sqlite3.Connection) -> None:
         for n in (1, 2, 3):
             tried(db, "a", n, model="g", status=200, input_tokens=n)

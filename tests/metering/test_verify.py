@@ -38,6 +38,11 @@ def test_verify(db: sqlite3.Connection, columns: dict[str, object], broken: str)
     assert [name for name, times in verify(db, lambda instance: False).items() if times] == [broken]
 
 
+def test_seconds_of_sound_are_final_usage_without_a_count(db: sqlite3.Connection) -> None:
+    put(db, "a", usage_state="final", ended_at=1, usage_raw='{"seconds":27}')
+    assert set(verify(db, lambda instance: False).values()) == {0}
+
+
 def test_verify_sees_a_wrong_rollup(db: sqlite3.Connection) -> None:
     put(db, "a", usage_state="absent", ended_at=1)
     db.execute("UPDATE rollup SET calls = 2")

@@ -22,7 +22,7 @@ VERSIONS = ("vertex-2023-10-16", "2026-10-21")
 SIGNATURE = "c2lnbmVkIGJ5IENsYXVkZQ=="
 MEMBERS = frozenset(
     "anthropic_version anthropic_beta messages max_tokens system metadata stop_sequences stream temperature top_k"
-    " top_p tools tool_choice thinking output_config".split()
+    " top_p tools tool_choice thinking output_config context_management".split()
 )
 IDENTIFIER = re.compile(r"[a-zA-Z0-9_-]+")
 TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
@@ -82,6 +82,7 @@ def _check(action: str, model: str, body: dict[str, Any]) -> None:
     _check_sampling(model, body)
     _check_thinking(model, body)
     _check_tools(body)
+    _check_compaction(body)
     _check_system(body.get("system"))
     _check_messages(body)
     _need(json.dumps(body).count('"cache_control":') <= 4, "A maximum of 4 blocks with cache_control may be provided.")
@@ -147,6 +148,7 @@ def _check_tools(body: dict[str, Any]) -> None:
         where = f"tools.{index}"
         if tool.get("type", "custom") != "custom":
             _need(re.fullmatch(r"[a-z_]+_\d{8}", tool["type"]), f"{where}: Input tag {tool['type']!r} is not known")
+            _need(not tool["type"].startswith("advisor_") or "model" in tool, f"{where}.advisor.model: Field required")
             continue
         _need(TOOL_NAME.fullmatch(tool["name"]), f"{where}.custom.name: String should match pattern")
         _need(tool.keys() <= TOOL_MEMBERS, f"{where}.custom: Extra inputs are not permitted")
@@ -163,6 +165,16 @@ def _check_tools(body: dict[str, Any]) -> None:
     known |= set() if kind == "none" else {"disable_parallel_tool_use"}
     _need(choice.keys() <= known, f"tool_choice.{kind}: Extra inputs are not permitted")
     _need(kind != "tool" or choice.get("name") in names, "tool_choice.name: no such tool")
+
+
+def _check_compaction(body: dict[str, Any]) -> None:
+    for edit in body.get("context_management", {}).get("edits", []):
+        _need(edit["type"] == "compact_20260112", "context_management.edits: unknown type")
+        least = edit.get("trigger", {"value": 150_000})["value"]
+        _need(least >= 50_000, "context_management.edits.0.trigger.value: Input should be at least 50000")
+        _need(
+            "compact-2026-01-12" in body.get("anthropic_beta", []), "context_management: Extra inputs are not permitted"
+        )
 
 
 def _check_system(system: object) -> None:
@@ -365,8 +377,9 @@ def _answer(model: str, body: dict[str, Any], plan: Plan) -> Answer:
     }
     if searches:
         reported["search_queries"] = searches
+    told = {"output_tokens": output} | _iterations(body, usage, output, reported)
     if not body.get("stream"):
-        whole = message | {"content": blocks, "stop_reason": stop_reason, "usage": usage | {"output_tokens": output}}
+        whole = message | {"content": blocks, "stop_reason": stop_reason, "usage": usage | told}
         return Answer.json(whole, reported=reported)
     start: dict[str, Any] = message | {"content": [], "stop_reason": None, "usage": usage | {"output_tokens": 1}}
     events: list[dict[str, Any]] = [{"type": "message_start", "message": start}]
@@ -377,7 +390,7 @@ def _answer(model: str, body: dict[str, Any], plan: Plan) -> Answer:
     events.insert(3, {"type": "vertex_event"})
     stopped = {"stop_reason": stop_reason, "stop_sequence": None}
     events += [
-        {"type": "message_delta", "delta": stopped, "usage": {"output_tokens": output}},
+        {"type": "message_delta", "delta": stopped, "usage": told},
         {"type": "message_stop"},
     ]
     if plan.error_after is not None:
@@ -385,6 +398,25 @@ def _answer(model: str, body: dict[str, Any], plan: Plan) -> Answer:
         events = [*events[: plan.error_after], {"type": "error", "error": error}]
     pieces = [f"event: {event['type']}\ndata: {json.dumps(event)}  \n\n".encode() for event in events]
     return Answer(200, "text/event-stream; charset=utf-8", pieces, streamed=True, reported=reported)
+
+
+def _iterations(
+    body: dict[str, Any], usage: dict[str, Any], output: int, reported: dict[str, int | None]
+) -> dict[str, Any]:
+    """The usage by iterations if it takes more than one: the counts beside them leave out those of a compaction and
+    those of an advisor. Adds theirs to `reported`."""
+    none = {"cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}
+    more: list[dict[str, Any]] = []
+    if body.get("context_management"):
+        more.append({"type": "compaction", "input_tokens": 55_196, "output_tokens": 1_200, **none})
+    advisors = [tool["model"] for tool in body.get("tools", []) if str(tool.get("type")).startswith("advisor_")]
+    more += [
+        {"type": "advisor_message", "model": m, "input_tokens": 823, "output_tokens": 1_612, **none} for m in advisors
+    ]
+    for name in ("input_tokens", "output_tokens"):
+        reported[name] = (reported[name] or 0) + sum(one[name] for one in more)
+    own = {name: count for name, count in usage.items() if name.endswith("_tokens")}
+    return {"iterations": [*more, {"type": "message", **own, "output_tokens": output}]} if more else {}
 
 
 def _block_events(index: int, block: dict[str, Any]) -> list[dict[str, Any]]:

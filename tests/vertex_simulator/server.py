@@ -14,6 +14,7 @@ import brotli
 import h11
 import zstandard
 
+from tests.vertex_simulator.background import Background
 from tests.vertex_simulator.credentials import Credentials
 from tests.vertex_simulator.credentials import Denied
 from tests.vertex_simulator.exchange import Answer
@@ -71,6 +72,7 @@ class Simulator:
         self.connections = 0
         self._vertex = Vertex(self.credentials)
         self._files = Files(self.credentials)
+        self._background = Background()
         self._socket = socket.create_server((host, port), backlog=512)
         self._tls = tls
         self.port: int = self._socket.getsockname()[1]
@@ -152,7 +154,7 @@ class Simulator:
             if self._files.are_asked(request):
                 return self._files.answer(request)
             if request.path.startswith("/v1/") and not request.path.startswith(("/v1/publishers", "/v1/projects")):
-                return openai_answer(request)
+                return openai_answer(request, self._background)
             return self._vertex.answer(request)
         except Denied as e:
             if request.path == "/token":

@@ -13,6 +13,7 @@ from tests.vertex_simulator import OPENAI_KEY
 from tests.vertex_simulator import Answer
 from tests.vertex_simulator import Credentials
 from tests.vertex_simulator import Request
+from tests.vertex_simulator.background import Background
 from tests.vertex_simulator.claude import SIGNATURE
 from tests.vertex_simulator.credentials import Denied
 from tests.vertex_simulator.embeddings import vector
@@ -291,13 +292,26 @@ def test_claudes_stream_has_events_of_all_kinds(vertex: Vertex) -> None:
     assert json.loads(written) == {"city": "Paris"}
 
 
+def test_claude_compacts_only_with_its_beta(vertex: Vertex) -> None:
+    edits = {"edits": [{"type": "compact_20260112", "trigger": {"type": "input_tokens", "value": 50_000}}]}
+    path, body = f"/publishers/anthropic/models/{CLAUDE}:rawPredict", said(ASKED, context_management=edits)
+    assert ask(vertex, path, body).status == 400
+    assert ask(vertex, path, body | {"anthropic_beta": ["compact-2026-01-12"]}).status == 200
+
+
 # OpenAI
+
+
+def test_responses_in_the_background_are_stored() -> None:
+    body = {"model": "gpt-5", "input": "x", "background": True}
+    assert ask_openai("responses", body).status == 200
+    assert ask_openai("responses", body | {"store": False}).status == 400
 
 
 def ask_openai(path: str, body: Body | bytes, content_type: str = "application/json") -> Answer:
     headers = [(b"authorization", f"Bearer {OPENAI_KEY}".encode()), (b"content-type", content_type.encode())]
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return openai_answer(Request("POST", f"/v1/{path}", {}, headers, data))
+    return openai_answer(Request("POST", f"/v1/{path}", {}, headers, data), Background())
 
 
 def chat(*messages: Body, model: str = "gpt-4o", **more: Any) -> Body:

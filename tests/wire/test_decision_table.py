@@ -2,10 +2,12 @@
 
 import signal
 import socket
+from contextlib import closing
 from typing import Any
 
 import pytest
 
+from metering.database import open_for_reading
 from tests.conftest import StartProxy
 from tests.http import HELLO
 from tests.http import MODEL
@@ -15,6 +17,7 @@ from tests.http import comes_whole
 from tests.http import connection
 from tests.http import read_until
 from tests.http import request
+from tests.ledgers import broken_invariants
 from tests.process import Proxy
 from tests.process import Row
 from tests.process import until
@@ -96,6 +99,69 @@ class TestComplete:
         (settled,) = tap.rows(f"id = '{submission['id']}'")
         assert (settled["usage_state"], settled["video_seconds"]) == ("final", 8)
 
+    @pytest.mark.parametrize("stream", [False, True])
+    def test_a_response_in_the_background(self, tap: Proxy, stream: bool) -> None:
+        body = {"model": "gpt-5", "input": "x", "background": True, "stream": stream}
+        if stream:
+            assert not comes_whole(tap.url, "/v1/responses", body, headers=OPENAI, plan={"cut": 3})
+            until(lambda: not tap.rows("state = 'open'"))
+        else:
+            call(tap.url, "/v1/responses", body, headers=OPENAI)
+        begun = tap.new_row()
+        assert begun["usage_state"] == "absent"
+        assert begun["state"] == ("upstream_failed" if stream else "done")
+        path = f"/v1/responses/{begun['response_id']}"
+        for query in ("", "", "") if not stream else ("?stream=true&starting_after=2",) * 2:
+            assert call(tap.url, path + query, headers=OPENAI).status == 200
+        polls = tap.new_rows()
+        assert {outcome(row) for row in polls} == {("done", "not_applicable", None, 200)}
+        assert {row["total_tokens"] for row in polls} == {None}
+        (settled,) = tap.rows(f"id = '{begun['id']}'")
+        assert (settled["usage_state"], settled["state"]) == ("final", begun["state"])
+        names = ("input_tokens", "output_tokens", "output_thought_tokens", "total_tokens", "finish_reason")
+        assert [settled[name] for name in names] == [1, 6, 2, 7, "completed"]
+        assert broken_invariants(tap.ledger) == []
+
+    def test_a_response_that_is_cancelled(self, tap: Proxy) -> None:
+        body = {"model": "gpt-5", "input": "x", "background": True}
+        call(tap.url, "/v1/responses", body, headers=OPENAI)
+        begun = tap.new_row()
+        path = f"/v1/responses/{begun['response_id']}"
+        assert call(tap.url, f"{path}/cancel", {}, headers=OPENAI).json()["status"] == "cancelled"
+        assert outcome(tap.new_row()) == ("done", "not_applicable", None, 200)
+        (settled,) = tap.rows(f"id = '{begun['id']}'")
+        assert (settled["usage_state"], settled["finish_reason"]) == ("absent", "cancelled")
+
+    def test_a_response_that_nobody_began_here(self, tap: Proxy) -> None:
+        assert call(tap.url, "/v1/responses/resp_unknown", headers=OPENAI).status == 404
+        assert outcome(tap.new_row()) == ("done", "not_applicable", "invalid_request_error", 404)
+
+    @pytest.mark.parametrize("action", ["rawPredict", "streamRawPredict"])
+    def test_an_answer_that_two_models_made(self, tap: Proxy, action: str) -> None:
+        body = CLAUDE_BODY | {
+            "stream": action == "streamRawPredict",
+            "anthropic_beta": ["compact-2026-01-12"],
+            "context_management": {"edits": [{"type": "compact_20260112"}]},
+            "tools": [{"type": "advisor_20260301", "name": "advisor", "model": "claude-fable-5-1"}],
+        }
+        path = f"{PROJECT}/publishers/anthropic/models/claude-sonnet-4@20250514:{action}"
+        assert call(tap.url, path, body).status == 200
+        row = tap.new_row()
+        assert outcome(row) == ("done", "final", None, 200)
+        assert (row["attempts"], row["input_tokens"], row["output_tokens"]) == (
+            1,
+            2 + 7 + 55_196 + 823,
+            9 + 1_200 + 1_612,
+        )
+        with closing(open_for_reading(tap.ledger)) as db:
+            asked = "SELECT kind, model, input_tokens, output_tokens FROM attempts WHERE call_id = ? ORDER BY n"
+            found = [tuple(one) for one in db.execute(asked, (row["id"],))]
+        assert found == [
+            ("attempt", "claude-sonnet-4@20250514", 2 + 7 + 55_196, 9 + 1_200),
+            ("iteration", "claude-fable-5-1", 823, 1_612),
+        ]
+        assert broken_invariants(tap.ledger) == []
+
     @pytest.mark.parametrize(
         ("method", "path", "body"),
         [
@@ -120,7 +186,7 @@ class TestComplete:
             ("/v1beta1/unknown", None),
             ("/favicon.ico", None),
             (f"{PROJECT}/interactionsHttp", {}),
-            ("/v1/batches", {}),
+            ("/v1/fine_tuning/jobs", {}),
         ],
     )
     def test_what_is_not_read(self, start_proxy: StartProxy, path: str, body: object) -> None:

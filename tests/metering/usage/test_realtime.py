@@ -16,12 +16,14 @@ import pytest
 from metering.json_array import JsonDocument
 from metering.outcome import Ending
 from metering.outcome import outcome
+from metering.paths import parse
 from metering.usage.formats import OPENAI_SOCKETS
 from metering.usage.formats import Usage
 from metering.usage.realtime import DONE
 from metering.usage.realtime import SESSIONS
 from metering.usage.realtime import TRANSCRIBED
 from metering.usage.realtime import RealtimeReader
+from metering.usage.spending import may_spend
 from tests.metering.usage.told import ANYTHING
 from tests.metering.usage.told import pruned
 from tests.metering.usage.told import told
@@ -59,6 +61,24 @@ def test_pruned(path: Path) -> None:
     """The reader sees all that it needs in what `JsonScanner` leaves of long messages."""
     messages = [message for _, message in json.loads(path.read_text())["messages"]]
     assert told(RealtimeReader(), *pruned(RealtimeReader(), *messages)) == told(RealtimeReader(), *messages)
+
+
+@pytest.mark.parametrize("kind", ["session.created", "session.started", "session.updated"])
+@pytest.mark.parametrize("prefix", ["", "transcription_"])
+def test_the_session_names_the_model(prefix: str, kind: str) -> None:
+    event = {"type": prefix + kind, "session": {"id": "s", "model": "gpt-realtime"}}
+    expected = {"model_served": "gpt-realtime", "response_id": "s"}
+    assert told(RealtimeReader(), event) == ({} if prefix and kind == "session.started" else expected)
+
+
+@pytest.mark.parametrize(
+    "path", ["realtime", "realtime/translations", "live", "live/sessions/s/attach", "live/sessions/s/fork"]
+)
+def test_the_paths_of_such_connections(path: str) -> None:
+    target = parse("GET", f"/v1/{path}")
+    assert target
+    assert OPENAI_SOCKETS[target.operation or ""] is RealtimeReader
+    assert may_spend(target, "GET")
 
 
 def test_any_shape() -> None:
