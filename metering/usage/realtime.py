@@ -40,8 +40,8 @@ class RealtimeReader(Reader):
         ERROR_NAMES
         | USAGE_NAMES
         | frozenset(
-            "id model session response status_details reason audio input transcription cached_tokens_details seconds"
-            " active_seconds paused_seconds".split()
+            "id model session response status_details reason audio input transcription input_audio_transcription"
+            " cached_tokens_details seconds active_seconds paused_seconds".split()
         )
     )
 
@@ -49,6 +49,10 @@ class RealtimeReader(Reader):
         super().__init__()
         self._usage: dict[str, object] = {}
         """The sum of all usage objects."""
+        self._transcriber: str | None = None
+        """The model that writes down what is said."""
+        self._transcribed: dict[str, Reading] = {}
+        """What each of these models has used."""
 
     def read(self, event: object) -> None:
         reading = self._reading
@@ -68,7 +72,10 @@ class RealtimeReader(Reader):
     def _take_session(self, session: object) -> None:
         reading = self._reading
         transcription = member(member(member(session, "audio"), "input"), "transcription")
-        served = word(member(session, "model"), 128) or word(member(transcription, "model"), 128)
+        # Older sessions have it at the top.
+        transcription = transcription or member(session, TRANSCRIPTION)
+        self._transcriber = word(member(transcription, "model"), 128) or self._transcriber
+        served = word(member(session, "model"), 128) or self._transcriber
         reading.model_served = served or reading.model_served
         reading.response_id = word(member(session, "id"), 128) or reading.response_id
 
@@ -94,6 +101,9 @@ class RealtimeReader(Reader):
             one = Reading()
             take_usage(one, usage)
             reading.add(one)
+            if kind == TRANSCRIBED and self._transcriber and one.counted:
+                self._transcribed.setdefault(self._transcriber, Reading(self._transcriber)).add(one)
+                reading.iterations = list(self._transcribed.values())
             told: dict[str, object] = {TRANSCRIPTION: usage} if kind == TRANSCRIBED else usage
             self._usage = _sum(self._usage, told)
         else:

@@ -123,9 +123,10 @@ class RealtimeSocket(Socket):
     def greet(self) -> bytes:
         session: dict[str, Any] = {"id": "sess_1", "object": "realtime.session", "type": "realtime"}
         session["model"] = self._model
+        transcription = {"model": "gpt-4o-transcribe"}
+        session["audio"] = {"input": {"transcription": transcription}}
         if self._model is None:
-            transcription = {"model": "gpt-4o-transcribe"}
-            session |= {"type": "transcription", "audio": {"input": {"transcription": transcription}}}
+            session["type"] = "transcription"
         return self._event({"type": "session.created", "session": session})
 
     def answer(self, message: dict[str, Any]) -> bytes:

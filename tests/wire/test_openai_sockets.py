@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Iterator
+from contextlib import closing
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,6 +12,8 @@ from wsproto.events import AcceptConnection
 from wsproto.events import CloseConnection
 from wsproto.events import RejectConnection
 
+from metering.database import open_for_reading
+from metering.verify import verify
 from tests.conftest import StartProxy
 from tests.http import API_KEY
 from tests.process import Proxy
@@ -215,8 +218,9 @@ def test_messages_that_are_no_json(tap: Proxy) -> None:
 
 
 def test_an_upgrade_that_the_upstream_refuses(tap: Proxy) -> None:
-    with connected(tap.port, "/v1/responses", {"authorization": "Bearer sk-wrong"}) as (_, answer):
+    with connected(tap.port, "/v1/responses", {"authorization": "Bearer sk-wrong"}) as (client, answer):
         assert (type(answer), answer.status_code) == (RejectConnection, 401)
+        assert client.hear()["error"]["code"] == "invalid_api_key"
     row = tap.new_row()
     assert (row["state"], row["usage_state"], row["status"]) == ("done", "not_applicable", 401)
 
@@ -327,6 +331,19 @@ def test_a_row_for_a_realtime_connection(tap: Proxy) -> None:
     assert (row["model"], row["model_served"], row["response_id"]) == ("gpt-realtime", "gpt-realtime", "sess_1")
     assert (row["streamed"], row["status"]) == (1, 101)
     assert row["ttft_us"] > 0
+    # What was said was written down by another model.
+    own, other = attempts(tap, row["id"])
+    assert (own["kind"], own["model"], own["total_tokens"]) == ("attempt", "gpt-realtime", 90)
+    assert json.loads(own["input_by_modality"]) == {"text": 20, "audio": 40}
+    assert (other["kind"], other["model"], other["total_tokens"]) == ("iteration", "gpt-4o-transcribe", 9)
+    assert row["attempts"] == 1
+    with closing(open_for_reading(tap.ledger)) as db:
+        assert not any(verify(db, lambda _: True).values())
+
+
+def attempts(proxy: Proxy, id: str) -> list[Row]:
+    with closing(open_for_reading(proxy.ledger)) as db:
+        return [dict(row) for row in db.execute("SELECT * FROM attempts WHERE call_id = ? ORDER BY n", (id,))]
 
 
 def test_a_transcription_session(tap: Proxy) -> None:

@@ -63,6 +63,24 @@ def test_pruned(path: Path) -> None:
     assert told(RealtimeReader(), *pruned(RealtimeReader(), *messages)) == told(RealtimeReader(), *messages)
 
 
+@pytest.mark.parametrize("place", ["audio", "input_audio_transcription"])
+def test_transcriptions_are_those_of_another_model(place: str) -> None:
+    usage = {"type": "tokens", "input_tokens": 5, "output_tokens": 2, "total_tokens": 7}
+    seconds = {"type": "duration", "seconds": 3}
+    model = {"model": "gpt-4o-transcribe"}
+    session = {place: {"input": {"transcription": model}} if place == "audio" else model, "model": "gpt-realtime"}
+    reader = RealtimeReader()
+    reader.read({"type": TRANSCRIBED, "usage": usage})
+    assert reader.reading.iterations is None
+    reader.read({"type": "session.updated", "session": session})
+    for one in (usage, seconds, usage):
+        reader.read({"type": TRANSCRIBED, "usage": one})
+    assert reader.reading.iterations
+    (part,) = reader.reading.iterations
+    assert (part.model_served, part.input_tokens, part.total_tokens) == ("gpt-4o-transcribe", 10, 14)
+    assert (reader.reading.model_served, reader.reading.total_tokens) == ("gpt-realtime", 21)
+
+
 @pytest.mark.parametrize("kind", ["session.created", "session.started", "session.updated"])
 @pytest.mark.parametrize("prefix", ["", "transcription_"])
 def test_the_session_names_the_model(prefix: str, kind: str) -> None:
