@@ -17,9 +17,11 @@ from metering.call import Call
 from metering.call import word
 from metering.hosts import api_of
 from metering.hosts import is_door
+from metering.paths import Target
 from metering.paths import parse
 from metering.sdks import sdk_of
 from metering.templates import Api
+from metering.usage.formats import OPENAI_SOCKETS
 
 LONGEST_PATH = 1024
 LONGEST_TAG = 128
@@ -68,7 +70,7 @@ class Classify:
             project=word(fields.get("project"), 128),
             location=word(fields.get("location")),
             publisher=word(target.publisher) if target else None,
-            model=word(fields.get("model") or _endpoint_id(fields), 256),
+            model=word(fields.get("model") or _endpoint_id(fields) or _queried_model(request, target), 256),
         )
         exchange = Exchange(call, target, base, path, keys.client_of(request), configuration)
         self.exchanges[flow] = exchange
@@ -111,3 +113,8 @@ def _told_api(request: http.Request, path: str) -> Api | None:
 def _endpoint_id(fields: Mapping[str, str]) -> str | None:
     endpoint = fields.get("endpoint")
     return None if endpoint == "openapi" else endpoint
+
+
+def _queried_model(request: http.Request, target: Target | None) -> str | None:
+    """The model in the query, where OpenAI's Realtime API has it."""
+    return request.query.get("model") if target and target.operation in OPENAI_SOCKETS else None

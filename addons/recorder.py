@@ -26,6 +26,7 @@ from addons.metered import Told
 from addons.options import Options
 from addons.options import is_start
 from metering.call import COUNTED
+from metering.call import MODALITIES
 from metering.call import AttemptKind
 from metering.call import AttemptRow
 from metering.call import Call
@@ -216,7 +217,8 @@ class Recorder:
             exchange.metered.tell_status(None)
         if exchange.metered.tap:
             exchange.metered.tap.break_off()
-        self.settle(exchange, ending)
+        for call in (exchange, *exchange.turns):
+            self.settle(call, ending)
         self._end(flow, exchange)
 
     def _ending(self, flow: http.HTTPFlow) -> Ending:
@@ -290,4 +292,8 @@ def _take(reading: Reading, attempt: AttemptRow, iterations: list[AttemptRow], c
         for name in COUNTED:
             if (count := getattr(row, name)) is not None:
                 setattr(attempt, name, (getattr(attempt, name) or 0) - count)
+        for name in MODALITIES:
+            rest = getattr(attempt, name) or {}
+            parts = getattr(row, name) or {}
+            setattr(attempt, name, {key: tokens - parts.get(key, 0) for key, tokens in rest.items()} or None)
         iterations.append(row)

@@ -32,6 +32,7 @@ from metering.hosts import api_of
 from metering.hosts import is_by_location
 from metering.paths import Target
 from metering.paths import parse
+from metering.usage.formats import RESPONSES
 
 LOST_MODEL = (
     "The request has no path, and so no model: google-genai sends it like this when it has a base_url but neither"
@@ -48,6 +49,10 @@ _VERTEX = re.compile(r"/(?:projects|publishers)/")
 NO_MESSAGES = (
     "Anthropic's Messages API is not available here. Claude on Vertex AI has other paths: set"
     " CLAUDE_CODE_USE_VERTEX=1, or use AnthropicVertex."
+)
+HTTP_INSTEAD = (
+    "Responses are converted here, which is not possible over a WebSocket. Send POST /v1/responses over HTTP instead,"
+    " as Codex and other clients do by themselves after this error."
 )
 OF_ANOTHER = (
     "This call has a credential of {issuer}, but its path leads to {host}, which must not see it. Nothing was sent."
@@ -67,6 +72,9 @@ class Route:
         if not exchange or flow.error or flow.response:
             return
         if named := reverse_target(flow):
+            if _must_use_http(flow.request, exchange):
+                _refuse_upgrade(flow, exchange)
+                return
             try:
                 self._send_on(flow.request, exchange, named)
             except InvalidRequest as e:
@@ -89,7 +97,7 @@ class Route:
         self._check_path(request, exchange, named)
         gateway, target = exchange.configuration.gateway, exchange.target
         if target and target.api == "openai":
-            if gateway.default.rewrites or gateway.may_serve(base_path=exchange.base, surface="openai"):
+            if _may_be_converted(exchange):
                 self._wait_for_body(request, exchange)
             else:
                 pass_on(request, exchange, named)
@@ -142,6 +150,32 @@ class Route:
             exchange.suppose(project=target.fields.get("project"), location=target.fields.get("location"))
         location = target.fields.get("location") or _usual_location(service)
         return path, exchange.configuration.settings.vertex_endpoint or vertex_endpoint(location, named)
+
+
+def _may_be_converted(exchange: Exchange) -> bool:
+    """Whether a call of an OpenAI client may be answered by another service, which its body decides."""
+    gateway = exchange.configuration.gateway
+    return gateway.default.rewrites or gateway.may_serve(base_path=exchange.base, surface="openai")
+
+
+def _must_use_http(request: http.Request, exchange: Exchange) -> bool:
+    """Whether the call is a WebSocket for responses that may have to be converted. Their models are only told by
+    messages on that WebSocket."""
+    target = exchange.target
+    is_responses = target is not None and target.api == "openai" and target.operation == RESPONSES
+    return is_responses and _is_upgrade(request) and _may_be_converted(exchange)
+
+
+def _refuse_upgrade(flow: http.HTTPFlow, exchange: Exchange) -> None:
+    exchange.refuse(flow, Failure(426, HTTP_INSTEAD, "UPGRADE_REQUIRED"), ErrorType.BAD_REQUEST)
+    assert flow.response
+    # RFC 9110, section 15.5.22: the answer must name the protocol to be used.
+    flow.response.headers["upgrade"] = "HTTP/1.1"
+    flow.response.headers["connection"] = "Upgrade"
+
+
+def _is_upgrade(request: http.Request) -> bool:
+    return str(request.headers.get("upgrade", "")).lower() == "websocket"
 
 
 def pass_on(request: http.Request, exchange: Exchange, named: Endpoint) -> None:
@@ -199,4 +233,4 @@ def _is_catalogue(target: Target) -> bool:
 
 
 def _wants_a_model(request: http.Request) -> bool:
-    return request.method == "POST" or request.headers.get("upgrade", "").lower() == "websocket"
+    return request.method == "POST" or _is_upgrade(request)

@@ -100,6 +100,15 @@ class Reading:
         names = TOKENS if self.by_tokens else BILLED
         return self.measured or any(getattr(self, name) is not None for name in names)
 
+    def add(self, turn: "Reading") -> None:
+        """Add the counts of another turn of the same connection. What a turn does not tell is 0 there."""
+        for name in COUNTED:
+            if (more := getattr(turn, name)) is not None:
+                setattr(self, name, (getattr(self, name) or 0) + more)
+        for name in MODALITIES:
+            setattr(self, name, _sums(getattr(self, name), getattr(turn, name)))
+        self.traffic_type = turn.traffic_type or self.traffic_type
+
     def plus(self, other: "Reading") -> "Reading":
         """The sum of the readings of two responses that are one to the client. Token counts are known only if both are;
         any other missing count is 0."""

@@ -18,6 +18,7 @@ from metering.usage.openai import ResponsesReader
 from metering.usage.polls import PolledReader
 from metering.usage.predict import PredictReader
 from metering.usage.reader import Reader
+from metering.usage.realtime import RealtimeReader
 from metering.usage.spending import may_spend
 from metering.usage.videos import JobReader
 from metering.usage.videos import PollReader
@@ -91,6 +92,16 @@ OPENAI: dict[str, Callable[[], Reader]] = {
     "threads/runs": ChatReader,
     "threads/runs/submit_tool_outputs": ChatReader,
 }
+RESPONSES = "responses"
+"""The operation that may be a WebSocket connection with several responses, each of which is a call."""
+OPENAI_SOCKETS: dict[str, Callable[[], Reader]] = {
+    "realtime": RealtimeReader,
+    "realtime/translations": RealtimeReader,
+    "live": RealtimeReader,
+    "live/sessions/attach": RealtimeReader,
+    "live/sessions/fork": RealtimeReader,
+}
+"""Operations that are WebSocket connections, each of which is one call."""
 ANTHROPIC: dict[str, Callable[[], Reader]] = {
     "messages": AnthropicReader,
     "messages/count_tokens": CountReader,

@@ -36,6 +36,7 @@ WORDS = frozenset(
     " input_token_details output_token_details prompt_token_details num_cached_tokens num_search_queries"
     " cached_tokens_details cached_text_tokens cached_image_tokens cached_audio_tokens cache_write_tokens_details"
     " ttl_12h_tokens ttl_30m_tokens tool_usage image_gen web_search num_requests svg_usage seconds duration"
+    " input_audio_transcription active_seconds paused_seconds"
     # Mistral
     " prompt_audio_seconds pages_processed pages_processed_annotation doc_size_bytes"
     # Batches

@@ -66,7 +66,7 @@ IDLE_ANTHROPIC = frozenset({"messages/count_tokens", "messages/batches/cancel"})
 
 SOCKETS = frozenset(
     "BidiGenerateContent BidiGenerateContentConstrained BidiGenerateMusic interactions.live"
-    " realtime live/sessions/attach".split()
+    " realtime realtime/translations live live/sessions/attach".split()
 )
 """Operations that a GET asks for, as it opens a WebSocket."""
 

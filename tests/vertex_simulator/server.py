@@ -23,7 +23,10 @@ from tests.vertex_simulator.exchange import Request
 from tests.vertex_simulator.exchange import Seen
 from tests.vertex_simulator.files import Files
 from tests.vertex_simulator.live import Live
+from tests.vertex_simulator.openai import KEY
 from tests.vertex_simulator.openai import openai_answer
+from tests.vertex_simulator.openai_sockets import openai_socket
+from tests.vertex_simulator.socket import Socket
 from tests.vertex_simulator.vertex import Vertex
 
 GOOGLES = ("/v1/publishers", "/v1/projects", "/v1/interactions")
@@ -133,8 +136,9 @@ class Simulator:
                 return
             seen = Seen(request)
             self.seen.append(seen)
-            if request.headers.get("upgrade", "").lower() == "websocket":
-                await self._live(request, reader, writer)
+            socket = self._socket_for(request) if request.headers.get("upgrade", "").lower() == "websocket" else None
+            if socket:
+                await self._talk(socket, request, reader, writer)
                 return
             seen.answer = self._answer(request)
             if not await self._send(http, writer, request, seen.answer):
@@ -162,11 +166,19 @@ class Simulator:
             error = {"code": e.status, "message": e.message, "status": e.word, "type": e.word}
             return Answer.json({"error": error}, e.status)
 
-    async def _live(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _socket_for(self, request: Request) -> Socket | None:
+        """What answers a WebSocket; None if the request is answered over HTTP, such as one without a key."""
+        if request.path.startswith("/v1/"):
+            is_known = request.headers.get("authorization") == f"Bearer {KEY}"
+            return openai_socket(request.path, request.query) if is_known else None
         self.credentials.check(request.headers, request.query)
+        return Live(in_project="authorization" in request.headers)
+
+    async def _talk(
+        self, live: Socket, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         head = [f"{request.method} {request.path} HTTP/1.1".encode()]
         head += [name + b": " + value for name, value in request.raw_headers]
-        live = Live(in_project="authorization" in request.headers)
         writer.write(live.feed(b"\r\n".join(head) + b"\r\n\r\n"))
         while not live.closed and (data := await reader.read(65536)):
             writer.write(live.feed(data))

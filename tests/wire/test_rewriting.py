@@ -36,8 +36,9 @@ from tests.vertex_simulator import Simulator
 from tests.vertex_simulator.embeddings import vector
 from tests.vertex_simulator.pictures import png
 from tests.vertex_simulator.veo import VIDEO
+from tests.websocket_client import Client
 from tests.wire.test_live import PATH
-from tests.wire.test_live import Client
+from tests.wire.test_live import turn
 
 CHAT = "/v1/chat/completions"
 PARENT = "/v1/projects/test-project/locations"
@@ -434,7 +435,7 @@ def test_live_gets_its_project(converting: Proxy, publisher: str) -> None:
         assert isinstance(client.hear(), AcceptConnection)
         client.say({"setup": {"model": f"publishers/{publisher}/models/gemini-live-2.5-flash"}})
         assert client.hear() == {"setupComplete": {}}
-        client.turn()
+        turn(client)
         client.hear(), client.hear()
         client.close()
     row = converting.new_rows()[-1]
