@@ -62,6 +62,7 @@ def test_what_a_browser_asks_first(tap: Proxy) -> None:
         ("POST", f"{MODEL}%3AgenerateContent", "vertex", "generateContent", "absent"),
         ("POST", f"{MODEL}%253AgenerateContent", "vertex", None, "unsupported"),
         ("POST", f"{PROJECT}:askContexts", "vertex", "askContexts", "unsupported"),
+        ("POST", f"{PROJECT}/:askContexts", "vertex", "askContexts", "unsupported"),
         ("POST", f"{PROJECT}%3AevaluateInstances", "vertex", "evaluateInstances", "unsupported"),
         ("POST", f"{PROJECT}/voices:create", "vertex", "voices.create", "unsupported"),
         ("POST", f"{PROJECT}/agents", "vertex", "agents.create", "not_applicable"),
