@@ -19,13 +19,13 @@ for hours, `agents.create` only stores something. `models.create` tunes a model;
 
 IDLE_VERBS = frozenset(
     # Resources are kept.
-    "create update cancel wait add remove import export copy upload batchCreate batchDelete batchCancel"
+    "create cancel wait add remove import export copy upload batchCreate batchDelete batchCancel"
     " batchMigrate batchImport purge rollback search lookup"
     # Who may do what
     " getIamPolicy setIamPolicy testIamPermissions accept check signUp setPublisherModelConfig generateAccessToken"
     " generateFetchAccessToken authorizeAccess register ping rotateSigningSecret"
     # What runs on machines, without a model
-    " start stop assign setDefault upgrade reboot pause resume suspend enable disable activate deprovision"
+    " start stop assign setDefault upgrade reboot pause resume suspend enable disable deprovision"
     " execute executeCode bidiExecute snapshot reportEvent clearTrainingData cancelAsyncQuery checkQueryJob"
     " deployIndex undeployIndex mutateDeployedIndex"
     # Data: features, indexes, experiments, metadata, sessions
