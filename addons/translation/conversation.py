@@ -216,6 +216,8 @@ class Request:
     top_logprobs: int | None = None
     modalities: list[str] | None = None
     voice: str | None = None
+    audio_format: str | None = None
+    """The format in which the client wants sound, by OpenAI's name: pcm16, wav, mp3, ..."""
     service_tier: str | None = None
     """OpenAI's name of the tier: priority, flex, ..."""
     user: str | None = None
@@ -313,6 +315,8 @@ class Choice:
     parts: list[Part] = field(default_factory=list)
     finish: Finish | None = None
     refusal: str | None = None
+    fault: str | None = None
+    """Why this is no answer, in the service's words: the model's call was no valid one, ... None: it is an answer."""
     citations: list[Citation] = field(default_factory=list)
     logprobs: list[TokenLogprob] | None = None
     searches: list[str] = field(default_factory=list)

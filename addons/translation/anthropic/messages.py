@@ -28,8 +28,9 @@ IMAGE_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 """Media types of images that Claude takes (page on vision)."""
 TEXT_TYPES = re.compile(r"text/|application/(?:json|xml|yaml|x-yaml|javascript|x-javascript|sql)\b")
 """Media types of documents that are sent as plain text."""
-OPENING = "Continue."
-"""The user message that is put before a conversation that begins with the assistant: Claude wants the user first."""
+CONTINUE = "Continue."
+"""The user message that is put before a conversation that begins with the assistant, as Claude wants the user first, or
+behind one that ends with the assistant, if the model cannot continue that."""
 _TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 _NOT_IN_ID = re.compile(r"[^a-zA-Z0-9_-]")
 
@@ -65,11 +66,13 @@ def write_messages(request: Request, family: Family) -> list[Message]:
         messages.pop()
     if not messages:
         raise InvalidRequest("the messages are empty; write a text")
-    if messages[-1].role == "assistant" and not family.takes_prefill:
-        raise InvalidRequest("this model cannot continue an assistant message; end with a user message")
+    path = request.named("turns", "messages")
     if messages[0].role == "assistant":
-        messages.insert(0, Message("user", [_text_block(OPENING)]))
-        request.notes.assumed.append(f"{request.named('turns', 'messages')}[0]={OPENING}")
+        messages.insert(0, Message("user", [_text_block(CONTINUE)]))
+        request.notes.assumed.append(f"{path}[0]={CONTINUE}")
+    if messages[-1].role == "assistant" and not family.takes_prefill:
+        messages.append(Message("user", [_text_block(CONTINUE)]))
+        request.notes.assumed.append(f"{path}[-1]={CONTINUE}")
     return messages
 
 

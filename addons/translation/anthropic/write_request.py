@@ -11,7 +11,6 @@ from typing import Any
 from addons.translation import json_schema
 from addons.translation.anthropic.answer_tool import AnswerTool
 from addons.translation.anthropic.answer_tool import answer_tool_of
-from addons.translation.anthropic.answer_tool import json_instruction
 from addons.translation.anthropic.families import Family
 from addons.translation.anthropic.families import family_of
 from addons.translation.anthropic.messages import Message
@@ -33,7 +32,7 @@ from metering.json_values import items
 
 VERSION = "vertex-2023-10-16"
 """The value of `anthropic_version` (Anthropic's page on Claude on Vertex AI)."""
-WITHOUT_TARGET = ("presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "voice")
+WITHOUT_TARGET = ("presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "voice", "audio_format")
 """Fields of our `Request` that Claude has no parameter for."""
 SERVER_TOOLS: dict[str, Json] = {"googleSearch": {"type": "web_search_20250305", "name": "web_search"}}
 """Google's names of tools that the service runs itself -> Claude's tools."""
@@ -72,7 +71,7 @@ def write_request(request: Request) -> Written:
     body["max_tokens"] = _max_tokens(request, family, thinking.budget)
     system = [text for text in request.system if request.turns]
     if request.format and not answer_tool:
-        system.append(Text(json_instruction(request.format.schema)))
+        system.append(Text(json_schema.instruction(request.format.schema)))
     if instructions := list(write_blocks(system)):
         body["system"] = instructions
     body |= thinking.members

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator
 from pydantic import ConfigDict
 from pydantic import Field
 
+from addons.translation.conversation import Effort
 from addons.translation.conversation import Json
 from addons.translation.validation import GoogleModel
 
@@ -29,6 +30,9 @@ SAMPLING = {
 """Fields of our `Request` -> members of a GenerationConfig that have the same values."""
 MODES: dict[Literal["none", "auto", "required"], str] = {"none": "NONE", "auto": "AUTO", "required": "ANY"}
 """Our `ToolChoice.mode` -> the mode of a FunctionCallingConfig."""
+
+EFFORTS: dict[str, Effort] = {"MINIMAL": "minimal", "LOW": "low", "MEDIUM": "medium", "HIGH": "high"}
+"""Google's `thinkingLevel` -> our effort."""
 
 SERVED_TIERS = {
     "ON_DEMAND": "default",

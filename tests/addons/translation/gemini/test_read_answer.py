@@ -23,6 +23,8 @@ from tests.addons.translation.gemini.examples import read
 from tests.metering.usage.told import ANYTHING
 from tests.vertex_simulator.schema import _document
 
+CALL = {"functionCall": {"name": "f", "args": {}}}
+
 
 def test_an_answer() -> None:
     one = candidate({"text": "Hi"}, finishReason="STOP", index=0)
@@ -86,9 +88,6 @@ def test_every_finish_reason_of_the_schema_is_known() -> None:
     assert set(described["enum"]) <= FINISH_REASONS.keys()
 
 
-CALL = {"functionCall": {"name": "f", "args": {}}}
-
-
 @pytest.mark.parametrize(
     ("candidates", "finish"),
     [
@@ -120,6 +119,31 @@ def test_a_refused_candidate_tells_why() -> None:
     assert choice_of({"finishReason": "SAFETY", "finishMessage": "why"}).refusal == "why"
     assert choice_of(candidate({"text": "a"}, finishReason="SAFETY", finishMessage="why")).refusal is None
     assert choice_of({"finishReason": "STOP", "finishMessage": "why"}).refusal is None
+    assert choice_of({"finishReason": "NO_IMAGE"}).refusal == "The model gave no answer (NO_IMAGE)."
+
+
+@pytest.mark.parametrize("before", [[], [candidate({"text": "a"})], [candidate(CALL)]])
+@pytest.mark.parametrize(
+    ("reason", "message", "fault"),
+    [
+        ("MALFORMED_FUNCTION_CALL", "Malformed call: f(", "MALFORMED_FUNCTION_CALL: Malformed call: f("),
+        ("UNEXPECTED_TOOL_CALL", "g", "UNEXPECTED_TOOL_CALL: g"),
+        ("TOO_MANY_TOOL_CALLS", None, "The model's answer is not valid (TOO_MANY_TOOL_CALLS)."),
+        ("MALFORMED_RESPONSE", "why", "MALFORMED_RESPONSE: why"),
+        ("MISSING_THOUGHT_SIGNATURE", "", "The model's answer is not valid (MISSING_THOUGHT_SIGNATURE)."),
+        ("STOP", "why", None),
+        ("MAX_TOKENS", "why", None),
+        ("SAFETY", "why", None),
+    ],
+)
+def test_faults(before: list[Json], reason: str, message: str | None, fault: str | None) -> None:
+    last: Json = {"finishReason": reason} | ({} if message is None else {"finishMessage": message})
+    choice = choice_of(*before, last)
+    assert choice.fault == fault
+    assert fault is None or choice.refusal is None
+    # In one document with what came before.
+    if before:
+        assert choice_of(before[0] | last).fault == fault
 
 
 @pytest.mark.parametrize(
