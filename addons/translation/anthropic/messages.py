@@ -23,6 +23,7 @@ from addons.translation.conversation import ToolCall
 from addons.translation.conversation import ToolResult
 from addons.translation.conversation import Turn
 from addons.translation.errors import InvalidRequest
+from addons.translation.function_names import NameRule
 
 IMAGE_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 """Media types of images that Claude takes (page on vision)."""
@@ -31,7 +32,8 @@ TEXT_TYPES = re.compile(r"text/|application/(?:json|xml|yaml|x-yaml|javascript|x
 CONTINUE = "Continue."
 """The user message that is put before a conversation that begins with the assistant, as Claude wants the user first, or
 behind one that ends with the assistant, if the model cannot continue that."""
-_TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
+TOOL_NAMES = NameRule("a-zA-Z0-9_-", "a-zA-Z0-9_-", 128)
+"""The names of tools that Claude takes (reference of Messages)."""
 _NOT_IN_ID = re.compile(r"[^a-zA-Z0-9_-]")
 
 
@@ -140,7 +142,6 @@ def _assistant_content(parts: list[Part], calls: _CallIds, family: Family) -> li
             # A thought that Claude has not signed is of no use to it, and is left out.
             content += [block for block in [signatures.thinking_block(part)] if block]
         elif isinstance(part, ToolCall):
-            check_name(part.name)
             call: Json = {"type": "tool_use", "id": calls.of_call(part), "name": part.name, "input": part.arguments}
             content.append(call | cache_control(part.cache))
         elif isinstance(part, Media):
@@ -203,9 +204,3 @@ def _source(media: Media) -> Json:
             "Claude loads https:// URLs only, not http:// or gs://: send the file itself as a data: URL"
         )
     return {"type": "url", "url": media.uri}
-
-
-def check_name(name: str, param: str | None = None) -> None:
-    """Raises InvalidRequest, with `param`, for a function name that Claude does not take."""
-    if not _TOOL_NAME.fullmatch(name):
-        raise InvalidRequest("for Claude, a function name has 1 to 128 characters: letters, digits, _ and -", param)

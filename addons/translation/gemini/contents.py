@@ -15,7 +15,6 @@ from addons.translation.conversation import ToolResult
 from addons.translation.conversation import Turn
 from addons.translation.errors import InvalidRequest
 from addons.translation.gemini.families import Family
-from addons.translation.gemini.names import Names
 from addons.translation.gemini.parts import stands_in_result
 from addons.translation.gemini.parts import write_media
 from addons.translation.gemini.parts import write_part
@@ -25,17 +24,16 @@ CONTINUE = "Continue."
 ends."""
 
 
-def write_contents(request: Request, family: Family, names: Names) -> list[Json]:
+def write_contents(request: Request, family: Family) -> list[Json]:
     """The contents of a request. What is put before or behind them is added to `request.notes`. Raises InvalidRequest
     if nothing is left for Gemini."""
     # If there are only instructions, they become the user's turn: Gemini needs one.
     turns = request.turns or [Turn("user", list(request.system))]
     contents: list[Json] = []
     for turn in turns:
-        renamed = [names.renamed(part) for part in turn.parts]
         if turn.role == "user":
-            contents += _user_contents(renamed, family)
-        elif parts := _model_parts(renamed, family):
+            contents += _user_contents(turn.parts, family)
+        elif parts := _model_parts(turn.parts, family):
             # A turn that has only Claude's thoughts has no parts for Gemini, and is left out.
             contents.append({"role": "model", "parts": parts})
     path = request.named("turns", "messages")

@@ -19,8 +19,9 @@ from addons.translation.conversation import Usage
 from addons.translation.conversation import usage_of
 from addons.translation.errors import Failure
 from addons.translation.errors import read_error
-from addons.translation.gemini.names import Names
+from addons.translation.function_names import Names
 from addons.translation.gemini.parts import read_part
+from addons.translation.gemini.schema import FUNCTION_NAMES
 from addons.translation.gemini.schema import SERVED_TIERS
 from addons.translation.gemini.speech import joined
 from addons.translation.gemini.speech import wants_wav
@@ -84,7 +85,7 @@ class AnswerReader:
         """`candidates` is how many the request asked for (`candidateCount`). `names` are those of its functions. Sound
         is put into a wav file if `as_wav`."""
         self._wanted = candidates
-        self._names = names or Names(Request(""))
+        self._names = names or Names(Request(""), FUNCTION_NAMES)
         self._as_wav = as_wav
         self.failure: Failure | None = None
         """The error that came instead of, or inside, the answer."""
@@ -145,7 +146,7 @@ class AnswerReader:
 
 def reader_for(request: Request) -> AnswerReader:
     """A reader of the answer to a request."""
-    return AnswerReader(request.n or 1, Names(request), wants_wav(request))
+    return AnswerReader(request.n or 1, Names(request, FUNCTION_NAMES), wants_wav(request))
 
 
 class _Candidate:

@@ -18,11 +18,12 @@ from addons.translation.conversation import ToolChoice
 from addons.translation.conversation import Turn
 from addons.translation.conversation import Written
 from addons.translation.errors import InvalidRequest
+from addons.translation.function_names import Names
 from addons.translation.gemini.contents import write_contents
 from addons.translation.gemini.families import Family
 from addons.translation.gemini.families import family_of
-from addons.translation.gemini.names import Names
 from addons.translation.gemini.parts import RESOLUTIONS
+from addons.translation.gemini.schema import FUNCTION_NAMES
 from addons.translation.gemini.schema import MODES
 from addons.translation.gemini.schema import SAMPLING
 from addons.translation.gemini.speech import is_given
@@ -56,15 +57,14 @@ def write_request(request: Request) -> Written:
     # The notes are copied: the request may be written for another service too, which drops other things.
     notes = Notes([*request.notes.dropped], [*request.notes.assumed])
     request = _without_refused(replace(request, notes=notes), family)
-    names = Names(request)
-    body: Json = {"contents": write_contents(request, family, names)}
+    request = Names(request, FUNCTION_NAMES).applied(request)
+    body: Json = {"contents": write_contents(request, family)}
     if request.system and request.turns:
         body["systemInstruction"] = {"parts": [{"text": part.text} for part in request.system]}
-    if tools := _tools(request, names):
+    if tools := _tools(request):
         body["tools"] = tools
     if request.tool_choice and request.functions:
-        calling = request.tool_choice.google or _calling(request.tool_choice, names)
-        body["toolConfig"] = {"functionCallingConfig": calling}
+        body["toolConfig"] = {"functionCallingConfig": request.tool_choice.google or _calling(request.tool_choice)}
     config = _generation_config(request, family)
     if request.google:
         _add_google(request.google, body, config)
@@ -118,13 +118,13 @@ def _with_modalities(request: Request, family: Family) -> Request:
     return replace(request, modalities=modalities)
 
 
-def _calling(choice: ToolChoice, names: Names) -> Json:
+def _calling(choice: ToolChoice) -> Json:
     """A FunctionCallingConfig."""
     if not choice.names or choice.mode == "none":
         return {"mode": MODES[choice.mode]}
     # Names are allowed with ANY and VALIDATED only. With VALIDATED the model may also answer with text.
     mode = "ANY" if choice.mode == "required" else "VALIDATED"
-    return {"mode": mode, "allowedFunctionNames": [names.sent(name) for name in choice.names]}
+    return {"mode": mode, "allowedFunctionNames": choice.names}
 
 
 def _add_google(google: Google, body: Json, config: Json) -> None:
@@ -194,15 +194,15 @@ def _details(turns: list[Turn]) -> list[str]:
     return [part.detail for turn in turns for part in turn.parts if isinstance(part, Media) and part.detail]
 
 
-def _tools(request: Request, names: Names) -> list[Json]:
+def _tools(request: Request) -> list[Json]:
     settings = request.google.tools if request.google else {}
-    declared = [_declaration(function, names) for function in request.functions]
+    declared = [_declaration(function) for function in request.functions]
     tools: list[Json] = [{"functionDeclarations": declared}] if declared else []
     return tools + [{name: settings.get(name, {})} for name in request.server_tools]
 
 
-def _declaration(function: Function, names: Names) -> Json:
-    declaration: Json = {"name": names.sent(function.name)}
+def _declaration(function: Function) -> Json:
+    declaration: Json = {"name": function.name}
     if function.description:
         declaration["description"] = function.description
     if function.google:

@@ -253,7 +253,6 @@ class TestToolCalls:
             [user(ToolResult("1", "f", ""))],
             [assistant(ToolCall("1", "f", {})), user(ToolResult("2", "f", ""))],
             [assistant(ToolCall("1", "f", {})), user(ToolResult("1", "f", ""), ToolResult("1", "f", ""))],
-            [assistant(ToolCall("1", "f.g", {})), user(ToolResult("1", "f.g", ""))],
         ],
     )
     def test_calls_that_do_not_hold(self, turns: list[Turn]) -> None:
