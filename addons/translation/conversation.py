@@ -315,8 +315,8 @@ class Choice:
     parts: list[Part] = field(default_factory=list)
     finish: Finish | None = None
     refusal: str | None = None
-    fault: str | None = None
-    """Why this is no answer, in the service's words: the model's call was no valid one, ... None: it is an answer."""
+    is_invalid: bool = False
+    """Whether the service says that what the model made is no valid answer. `refusal` says why."""
     citations: list[Citation] = field(default_factory=list)
     logprobs: list[TokenLogprob] | None = None
     searches: list[str] = field(default_factory=list)

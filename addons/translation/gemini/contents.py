@@ -34,7 +34,6 @@ def write_contents(request: Request, family: Family) -> list[Json]:
         if turn.role == "user":
             contents += _user_contents(turn.parts, family)
         elif parts := _model_parts(turn.parts, family):
-            # A turn that has only Claude's thoughts has no parts for Gemini, and is left out.
             contents.append({"role": "model", "parts": parts})
     path = request.named("turns", "messages")
     if not contents:
@@ -80,7 +79,10 @@ def _user_contents(parts: list[Part], family: Family) -> list[Json]:
 
 def _model_parts(parts: list[Part], family: Family) -> list[Json]:
     """The parts of a turn of the model. Thoughts are among them only if a Gemini client sent them. If the calls have
-    lost their signatures, the first call gets a value that Google accepts instead."""
+    lost their signatures, the first call gets a value that Google accepts instead. There are no parts if the turn has
+    only white space, or only Claude's thoughts; it is then left out."""
+    if not any(_says_something(part) for part in parts):
+        return []
     calls = [part for part in parts if isinstance(part, ToolCall)]
     lost = family.needs_signatures and calls and not any(signatures.google_value(call.signature) for call in calls)
     return [
@@ -88,3 +90,8 @@ def _model_parts(parts: list[Part], family: Family) -> list[Json]:
         for part in parts
         if isinstance(part, Text | Media | ToolCall) or part.google
     ]
+
+
+def _says_something(part: Part) -> bool:
+    """Whether a part of the model's is worth a turn."""
+    return not isinstance(part, Text) or bool(part.text.strip() or part.signature or part.google)

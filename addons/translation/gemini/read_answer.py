@@ -198,12 +198,11 @@ class _Candidate:
         return choice
 
     def _explain(self, choice: Choice, reason: str, message: str | None) -> None:
-        """Says why there is no answer, in Google's words if it gave a message."""
-        message = self._names.given_in(message) if message else None
-        if reason in FAULTS:
-            choice.fault = f"{reason}: {message}" if message else f"The model's answer is not valid ({reason})."
-        elif choice.finish is Finish.CONTENT_FILTER and not any(self._texts):
-            choice.refusal = message or f"The model gave no answer ({reason})."
+        """Says why there is no answer, or no valid one, with Google's message if there is one."""
+        choice.is_invalid = reason in FAULTS
+        if choice.is_invalid or (choice.finish is Finish.CONTENT_FILTER and not any(self._texts)):
+            why = "The model gave no valid answer." if choice.is_invalid else "The model gave no answer."
+            choice.refusal = f"{reason}: {self._names.given_in(message or why)}"
 
     def _read_grounding(self, choice: Choice, grounding: object, own: dict[int, tuple[int, str]]) -> None:
         queries = dict.fromkeys(filter(None, map(text_of, items(member(grounding, "webSearchQueries")))))

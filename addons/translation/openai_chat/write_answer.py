@@ -56,9 +56,8 @@ def _completion_id(answer: Answer) -> str:
 def _write_choice(choice: Choice) -> Json:
     text = "".join(part.text for part in choice.parts if isinstance(part, Text))
     calls = [part for part in choice.parts if isinstance(part, ToolCall)]
-    refusal = choice.refusal or choice.fault
-    empty = calls or refusal or any(isinstance(part, Media) for part in choice.parts)
-    message: Json = {"role": "assistant", "content": text or (None if empty else ""), "refusal": refusal}
+    empty = calls or choice.refusal or any(isinstance(part, Media) for part in choice.parts)
+    message: Json = {"role": "assistant", "content": text or (None if empty else ""), "refusal": choice.refusal}
     if calls:
         message["tool_calls"] = [_write_call(call) for call in calls]
     message |= _write_beside(choice.parts, _new_audio(), images=0)
@@ -272,8 +271,8 @@ class _ChoiceWriter:
             self._images += len(delta.get("images", ()))  # type: ignore[arg-type]
             if delta:
                 yield delta
-        if refusal := choice.refusal or choice.fault:
-            yield {"refusal": refusal}
+        if choice.refusal:
+            yield {"refusal": choice.refusal}
         if choice.citations:
             yield {"annotations": _write_citations(choice)}
 

@@ -114,6 +114,7 @@ class _Response:
         self._service_tier: str | None = None
         self.finish: Finish | None = None
         self._fault: str | None = None
+        """Why there is no valid answer."""
 
     def add(self, answer: Answer) -> Iterator[Json]:
         """The events for a piece of the answer, or for all of it."""
@@ -168,12 +169,13 @@ class _Response:
                 yield from self._part(part)
         if logprobs and self._items.is_open(TEXT):
             yield from self._items.say(TEXT, "", logprobs)
-        if choice.refusal:
+        if choice.is_invalid:
+            self._fault = choice.refusal
+        elif choice.refusal:
             yield from self._items.say(REFUSAL, choice.refusal)
         for citation in choice.citations:
             yield from self._items.cite(citation)
         self.finish = choice.finish or self.finish
-        self._fault = choice.fault or self._fault
 
     def _part(self, part: Part) -> Iterator[Json]:
         """The events for a part that is not text, or for an empty text."""

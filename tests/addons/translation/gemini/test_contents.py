@@ -80,6 +80,8 @@ def test_the_model_begins(model: str, first: list[Text]) -> None:
             Notes(),
         ),
         ([user(Text("a")), assistant()], [("user", "a")], Notes()),
+        ([user(Text("a")), assistant(Text(" \n"), Text(""))], [("user", "a")], Notes()),
+        ([assistant(Text(" ")), user(Text("a"))], [("user", "a")], Notes()),
     ],
 )
 def test_both_ends(turns: list[Turn], expected: list[tuple[str, str]], notes: Notes) -> None:

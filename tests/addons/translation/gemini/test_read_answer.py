@@ -116,10 +116,10 @@ def test_each_choice_has_its_own_memory() -> None:
 
 
 def test_a_refused_candidate_tells_why() -> None:
-    assert choice_of({"finishReason": "SAFETY", "finishMessage": "why"}).refusal == "why"
+    assert choice_of({"finishReason": "SAFETY", "finishMessage": "why"}).refusal == "SAFETY: why"
     assert choice_of(candidate({"text": "a"}, finishReason="SAFETY", finishMessage="why")).refusal is None
     assert choice_of({"finishReason": "STOP", "finishMessage": "why"}).refusal is None
-    assert choice_of({"finishReason": "NO_IMAGE"}).refusal == "The model gave no answer (NO_IMAGE)."
+    assert choice_of({"finishReason": "NO_IMAGE"}).refusal == "NO_IMAGE: The model gave no answer."
 
 
 @pytest.mark.parametrize("before", [[], [candidate({"text": "a"})], [candidate(CALL)]])
@@ -128,9 +128,9 @@ def test_a_refused_candidate_tells_why() -> None:
     [
         ("MALFORMED_FUNCTION_CALL", "Malformed call: f(", "MALFORMED_FUNCTION_CALL: Malformed call: f("),
         ("UNEXPECTED_TOOL_CALL", "g", "UNEXPECTED_TOOL_CALL: g"),
-        ("TOO_MANY_TOOL_CALLS", None, "The model's answer is not valid (TOO_MANY_TOOL_CALLS)."),
+        ("TOO_MANY_TOOL_CALLS", None, "TOO_MANY_TOOL_CALLS: The model gave no valid answer."),
         ("MALFORMED_RESPONSE", "why", "MALFORMED_RESPONSE: why"),
-        ("MISSING_THOUGHT_SIGNATURE", "", "The model's answer is not valid (MISSING_THOUGHT_SIGNATURE)."),
+        ("MISSING_THOUGHT_SIGNATURE", "", "MISSING_THOUGHT_SIGNATURE: The model gave no valid answer."),
         ("STOP", "why", None),
         ("MAX_TOKENS", "why", None),
         ("SAFETY", "why", None),
@@ -139,11 +139,12 @@ def test_a_refused_candidate_tells_why() -> None:
 def test_faults(before: list[Json], reason: str, message: str | None, fault: str | None) -> None:
     last: Json = {"finishReason": reason} | ({} if message is None else {"finishMessage": message})
     choice = choice_of(*before, last)
-    assert choice.fault == fault
-    assert fault is None or choice.refusal is None
+    assert choice.is_invalid == (fault is not None)
+    assert fault is None or choice.refusal == fault
     # In one document with what came before.
     if before:
-        assert choice_of(before[0] | last).fault == fault
+        whole = choice_of(before[0] | last)
+        assert (whole.is_invalid, whole.refusal) == (choice.is_invalid, choice.refusal)
 
 
 @pytest.mark.parametrize(
@@ -380,7 +381,7 @@ def test_any_answer(given: list[object]) -> None:
             assert choice.index >= 0
             called.update(choice.index for part in choice.parts if isinstance(part, ToolCall))
             assert choice.finish is not Finish.TOOL_CALLS or choice.index in called
-            assert choice.refusal is None or choice.finish is Finish.CONTENT_FILTER
+            assert choice.refusal is None or choice.is_invalid or choice.finish is Finish.CONTENT_FILTER
         assert reader.failure is None or 400 <= reader.failure.status < 600
 
 

@@ -134,10 +134,10 @@ def test_a_refusal() -> None:
 @pytest.mark.parametrize(
     ("parts", "content"), [([], None), ([Text("a")], "a"), ([ToolCall("1", "f", {})], None), ([Thought("hm")], None)]
 )
-def test_a_fault(parts: list[Part], content: str | None) -> None:
-    message = told(*parts, finish=Finish.STOP, fault="why")["message"]
+def test_an_invalid_answer(parts: list[Part], content: str | None) -> None:
+    message = told(*parts, finish=Finish.STOP, refusal="why", is_invalid=True)["message"]
     assert (message["content"], message["refusal"]) == (content, "why")
-    stream = Stream().write(piece(*parts), piece(finish=Finish.STOP, fault="why")).end()
+    stream = Stream().write(piece(*parts), piece(finish=Finish.STOP, refusal="why", is_invalid=True)).end()
     assert stream.deltas[-1] == {"refusal": "why"}
     assert stream.events[-2]["choices"][0]["finish_reason"] == "stop"
 

@@ -115,12 +115,12 @@ def test_a_refusal() -> None:
         ([ToolCall("1", "f", {})], [("function_call", "completed")]),
     ],
 )
-def test_a_fault(parts: list[Part], kinds: list[tuple[str, str]]) -> None:
-    response = told(*parts, finish=Finish.STOP, fault="why")
+def test_an_invalid_answer(parts: list[Part], kinds: list[tuple[str, str]]) -> None:
+    response = told(*parts, finish=Finish.STOP, refusal="why", is_invalid=True)
     assert (response["status"], response["error"]) == ("failed", {"code": "server_error", "message": "why"})
     assert (response["incomplete_details"], "completed_at" in response) == (None, False)
     assert [(item["type"], item["status"]) for item in response["output"]] == kinds
-    events = Stream({}).write(piece(*parts), piece(finish=Finish.STOP, fault="why")).end().events
+    events = Stream({}).write(piece(*parts), piece(finish=Finish.STOP, refusal="why", is_invalid=True)).end().events
     assert events[-1]["type"] == "response.failed"
     assert events[-1]["response"]["error"] == response["error"]
 
