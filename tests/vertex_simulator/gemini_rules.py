@@ -93,13 +93,19 @@ def check_config(model: str, body: dict[str, Any]) -> None:
         known = next((levels for name, levels in LEVELS if re.match(name, model)), ())
         if budget is not None or level.upper() not in known:
             refuse("thinking_level is not supported by this model.")
+    declared, server = tools_of(body)
+    if is_speaking(model) and either(body, "systemInstruction"):
+        refuse("Developer instruction is not enabled for this model")
+    if (is_speaking(model) or "-image" in model) and declared:
+        refuse("Function calling is not enabled for this model")
     if is_gemini_3(model):
         if either(config, "presencePenalty") or either(config, "frequencyPenalty"):
             refuse(PENALTY)
         if either(config, "responseLogprobs"):
             refuse(LOGPROBS)
         return
-    declared, server = tools_of(body)
+    if (is_speaking(model) or "-image" in model) and either(config, "responseMimeType") == "application/json":
+        refuse("JSON mode is not enabled for this model")
     if declared and server & SEARCHES:
         refuse("Multiple tools are supported only when they are all search tools.")
     if either(config, "responseMimeType") == "application/json" and (declared or server):

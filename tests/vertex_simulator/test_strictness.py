@@ -310,6 +310,13 @@ TALKS: list[tuple[str, Body, str | None]] = [
     ("gemini-2.5-flash-preview-tts", set_to(responseModalities=["TEXT", "AUDIO"]), "response modalities"),
     ("gemini-2.5-flash-preview-tts", set_to(), "response modalities (TEXT)"),
     ("gemini-2.5-flash-preview-tts", set_to(responseModalities=["AUDIO"]), None),
+    (
+        "gemini-2.5-flash-preview-tts",
+        set_to(responseModalities=["AUDIO"]) | {"systemInstruction": USER},
+        "Developer instruction",
+    ),
+    ("gemini-2.5-flash-image", talk(USER, tools=DECLARED), "Function calling is not enabled"),
+    ("gemini-2.5-flash-image", set_to(responseMimeType="application/json"), "JSON mode"),
 ]
 
 

@@ -25,6 +25,15 @@ class Family(NamedTuple):
     search_with_functions: bool = True
     """Whether a request may have both Google's search tools and functions. Before Gemini 3 the answer is 400, "Tool use
     with function calling is unsupported"."""
+    takes_functions: bool = True
+    """Whether it calls functions. Models of images and of speech answer 400, "Function calling is not enabled for this
+    model"."""
+    takes_instructions: bool = True
+    """Whether a request may have a `systemInstruction`. Models of speech answer 400, "Developer instruction is not
+    enabled for this model"."""
+    takes_json: bool = True
+    """Whether a request may ask for JSON. Models of speech, and of images before Gemini 3, answer 400, "JSON mode is
+    not enabled for this model"."""
     json_with_tools: bool = True
     """Whether a request may ask for JSON beside functions or tools of the server. Before Gemini 3 the answer is 400,
     "Function calling with a response mime type: 'application/json' is unsupported"; likewise for "Tool use"."""
@@ -72,13 +81,18 @@ _TEXT_BEFORE_3 = _BEFORE_3._replace(gives=("text",))
 _ALL_LEVELS = ("MINIMAL", "LOW", "MEDIUM", "HIGH")
 _GEMINI_3 = Family(takes_last_word=True, takes_sampling=True, gives=("text",))
 """Gemini 3, 3.1 and 3.5 Flash."""
-_GEMINI_3_IMAGE = _GEMINI_3._replace(gives=("text", "image"))
+_GEMINI_3_IMAGE = _GEMINI_3._replace(gives=("text", "image"), takes_functions=False)
 _TUNED = _BEFORE_3._replace(takes_last_word=False, takes_penalties=False, takes_logprobs=False, resolution_per=None)
 """A tuned model of the project, known by a number only: it gets only what every family takes."""
 
+_IMAGE_BEFORE_3 = _BEFORE_3._replace(
+    gives=("text", "image"), takes_functions=False, takes_json=False, takes_penalties=False, takes_logprobs=False
+)
+_SPEECH = _IMAGE_BEFORE_3._replace(gives=("audio",), takes_instructions=False)
+
 FAMILIES = {
-    r"gemini-[12]\.\d+-.*image": _BEFORE_3._replace(gives=("text", "image"), takes_penalties=False),
-    r"gemini-.*-tts|gemini-tts": _BEFORE_3._replace(gives=("audio",), takes_penalties=False),
+    r"gemini-[12]\.\d+-.*image": _IMAGE_BEFORE_3,
+    r"gemini-.*-tts|gemini-tts": _SPEECH,
     r"gemini-2\.\d+-.*(?:live|native-audio)|gemini-live-2": _BEFORE_3,
     r"gemini-2\.5-pro": _TEXT_BEFORE_3._replace(budgets=(128, 32768)),
     r"gemini-2\.5-flash-lite": _TEXT_BEFORE_3._replace(budgets=(512, 24576), stops_at_zero=True),
@@ -87,7 +101,7 @@ FAMILIES = {
     r"gemini-(?:1\.|2\.0|robotics-er-1\.5)": _TEXT_BEFORE_3,
     r"gemini-3-pro-image": _GEMINI_3_IMAGE._replace(levels=()),
     r"gemini-3\.1-flash-image": _GEMINI_3_IMAGE._replace(levels=("MINIMAL", "HIGH")),
-    r"gemini-.*-image": NEWEST._replace(gives=("text", "image"), levels=()),
+    r"gemini-.*-image": NEWEST._replace(gives=("text", "image"), takes_functions=False, levels=()),
     r"gemini-3-pro": _GEMINI_3._replace(levels=("LOW", "HIGH")),
     r"gemini-3\.1-pro": _GEMINI_3,
     r"gemini-3\.5-flash-lite|gemini-3\.6-flash": NEWEST._replace(gives=("text",), levels=_ALL_LEVELS),

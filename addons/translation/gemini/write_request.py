@@ -86,17 +86,38 @@ def _without_refused(request: Request, family: Family) -> Request:
             if value or flag == "takes_sampling":
                 request.notes.drop(request.named(name))
             setattr(request, name, None)
+    if request.functions and not family.takes_functions:
+        if request.tool_choice and request.tool_choice.mode == "required":
+            raise InvalidRequest("this model calls no functions: leave tool_choice out", request.named("tool_choice"))
+        request.notes.drop("tools")
+        request = replace(request, functions=[], tool_choice=None)
     if request.functions and not family.search_with_functions:
         searches = {name: param for name, param in request.server_tools.items() if name in SEARCHES}
         request.notes.dropped += searches.values()
         kept = {name: param for name, param in request.server_tools.items() if name not in SEARCHES}
         request = replace(request, server_tools=kept)
-    form = request.format
-    if form and not form.google and (request.functions or request.server_tools) and not family.json_with_tools:
-        request.notes.assumed.append(f"{form.param}=instruction")
-        instruction = Text(json_schema.instruction(form.schema))
-        request = replace(request, format=None, system=[*request.system, instruction])
-    return _with_modalities(request, family)
+    return _with_instructions(_with_modalities(request, family), family)
+
+
+def _with_instructions(request: Request, family: Family) -> Request:
+    """The request with an instruction to answer in JSON if the family takes no other, and with its instructions where
+    the family takes them."""
+    form, notes = request.format, request.notes
+    takes_json = family.takes_json and (family.json_with_tools or not (request.functions or request.server_tools))
+    if form and not form.google and not takes_json:
+        request = replace(request, format=None)
+        if "text" not in (family.gives or ("text",)):
+            notes.drop(form.param)
+        else:
+            notes.assumed.append(f"{form.param}=instruction")
+            request = replace(request, system=[*request.system, Text(json_schema.instruction(form.schema))])
+    if request.system and request.turns and not family.takes_instructions:
+        notes.assumed.append(f"{request.named('turns', 'messages')}[0]=instructions")
+        first, *others = request.turns
+        said = [first] if first.role == "assistant" else []
+        begun = Turn("user", [*request.system, *([] if said else first.parts)])
+        request = replace(request, system=[], turns=[begun, *said, *others])
+    return request
 
 
 def _with_modalities(request: Request, family: Family) -> Request:

@@ -88,23 +88,29 @@ LOW_TO_HIGH = ("LOW", "MEDIUM", "HIGH")
 ALL = ("MINIMAL", *LOW_TO_HIGH)
 TEXT: tuple[Modality, ...] = ("text",)
 IMAGE: tuple[Modality, ...] = ("text", "image")
-NO_PENALTIES = BEFORE_3 | {"takes_penalties": False}
+IMAGE_BEFORE_3: dict[str, Any] = BEFORE_3 | {
+    "takes_functions": False,
+    "takes_json": False,
+    "takes_penalties": False,
+    "takes_logprobs": False,
+}
+SPEECH: dict[str, Any] = IMAGE_BEFORE_3 | {"takes_instructions": False}
 MODELS = {
     "gemini-1.5-pro-002": Family(**BEFORE_3, gives=TEXT),
     "gemini-2.0-flash": Family(**BEFORE_3, gives=TEXT),
     "gemini-2.0-flash-exp": Family(**BEFORE_3),
-    "gemini-2.0-flash-preview-image-generation": Family(**NO_PENALTIES, gives=IMAGE),
-    "gemini-2.5-flash-image": Family(**NO_PENALTIES, gives=IMAGE),
-    "gemini-2.5-flash-preview-tts": Family(**NO_PENALTIES, gives=("audio",)),
-    "gemini-3.1-flash-tts-preview": Family(**NO_PENALTIES, gives=("audio",)),
+    "gemini-2.0-flash-preview-image-generation": Family(**IMAGE_BEFORE_3, gives=IMAGE),
+    "gemini-2.5-flash-image": Family(**IMAGE_BEFORE_3, gives=IMAGE),
+    "gemini-2.5-flash-preview-tts": Family(**SPEECH, gives=("audio",)),
+    "gemini-3.1-flash-tts-preview": Family(**SPEECH, gives=("audio",)),
     "gemini-live-2.5-flash": Family(**BEFORE_3),
     "gemini-2.5-flash-native-audio-preview-12-2025": Family(**BEFORE_3),
     "gemini-2.5-pro": Family(**BEFORE_3, gives=TEXT, budgets=(128, 32768), stops_at_zero=False),
     "gemini-2.5-flash-lite": Family(**BEFORE_3, gives=TEXT, budgets=(512, 24576), stops_at_zero=True),
     "gemini-2.5-flash": Family(**BEFORE_3, gives=TEXT, budgets=(1, 24576), stops_at_zero=True),
-    "gemini-3-pro-image-preview": Family(**SINCE_3, gives=IMAGE, levels=()),
-    "gemini-3.1-flash-image-preview": Family(**SINCE_3, gives=IMAGE, levels=("MINIMAL", "HIGH")),
-    "gemini-3.8-flash-image": Family(**SINCE_3_6, gives=IMAGE, levels=()),
+    "gemini-3-pro-image-preview": Family(**SINCE_3, gives=IMAGE, takes_functions=False, levels=()),
+    "gemini-3.1-flash-image-preview": Family(**SINCE_3, gives=IMAGE, takes_functions=False, levels=("MINIMAL", "HIGH")),
+    "gemini-3.8-flash-image": Family(**SINCE_3_6, gives=IMAGE, takes_functions=False, levels=()),
     "gemini-3-pro-preview": Family(**SINCE_3, gives=TEXT, levels=("LOW", "HIGH")),
     "gemini-3.1-pro-preview": Family(**SINCE_3, gives=TEXT, levels=LOW_TO_HIGH),
     "gemini-3-flash-preview": Family(**SINCE_3, gives=TEXT, levels=ALL),

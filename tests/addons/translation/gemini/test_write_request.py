@@ -310,6 +310,36 @@ class TestGenerationConfig:
         assert "tools" in body
         assert ("generationConfig" in body, notes) == (kept, Notes([], [] if kept else [f"{format.param}=instruction"]))
 
+    @pytest.mark.parametrize(
+        ("model", "notes", "instructed", "asked"),
+        [
+            ("gemini-2.5-flash-image", Notes([], ["response_format=instruction"]), True, False),
+            (PAINTER, Notes(), False, True),
+            (SPEAKER, Notes(["response_format"], ["modalities=audio"]), False, False),
+        ],
+    )
+    def test_json_of_models_of_images_and_speech(self, model: str, notes: Notes, instructed: bool, asked: bool) -> None:
+        body, _, told = write_request(Request(model, turns=[HI], format=Format()))
+        assert told == notes
+        assert ("systemInstruction" in body, "responseMimeType" in json.dumps(body)) == (instructed, asked)
+
+    @pytest.mark.parametrize("model", [SPEAKER, PAINTER, "gemini-2.5-flash-image", "gemini-3.8-flash-image"])
+    def test_models_that_call_no_functions(self, model: str) -> None:
+        request = Request(model, turns=[HI], functions=FUNCTIONS, tool_choice=ToolChoice("auto"))
+        body, _, notes = write_request(request)
+        assert ("tools" in body, "toolConfig" in body, notes.dropped) == (False, False, ["tools"])
+        request.tool_choice = ToolChoice("required")
+        with pytest.raises(InvalidRequest) as caught:
+            write_request(request)
+        assert caught.value.param == "tool_choice"
+
+    def test_instructions_for_speech_are_the_users_words(self) -> None:
+        request = Request(SPEAKER, system=[Text("Say it kindly:")], turns=[HI], modalities=["audio"])
+        body, _, notes = write_request(request)
+        check(body)
+        assert body["contents"] == [{"role": "user", "parts": [{"text": "Say it kindly:"}, {"text": "Hi"}]}]
+        assert ("systemInstruction" in body, notes) == (False, Notes([], ["messages[0]=instructions"]))
+
     def test_json_without_tools(self) -> None:
         body, _, notes = write_request(Request(OLD, turns=[HI], format=Format()))
         assert (body["generationConfig"], notes) == ({"responseMimeType": "application/json"}, Notes())
