@@ -130,6 +130,8 @@ def test_results(output: object, response: Json) -> None:
     ("model", "mime_type", "inside"),
     [
         (NEW, "image/png", True),
+        (NEW, "image/jpeg", True),
+        (NEW, "image/webp", True),
         (NEW, "application/pdf", True),
         (NEW, "text/plain", True),
         (NEW, "image/heic", False),
