@@ -50,6 +50,8 @@ class Plan:
     thoughts: int = 0
     calls: int = 1
     """Function calls in an answer to a request that declares functions."""
+    finish: str = "STOP"
+    """Gemini's finish reason; any other than STOP comes in a candidate of its own, without content."""
 
     @classmethod
     def of(cls, headers: dict[str, str]) -> "Plan":

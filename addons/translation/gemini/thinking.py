@@ -4,28 +4,36 @@ Sources: Google's pages on thinking and on OpenAI compatibility.
 """
 
 from addons.translation.conversation import BUDGETS_OF_EFFORTS
-from addons.translation.conversation import Effort
 from addons.translation.conversation import Json
+from addons.translation.conversation import Notes
 from addons.translation.conversation import Thinking
 from addons.translation.gemini.families import Family
+from addons.translation.gemini.schema import EFFORTS
 
 BUDGETS = BUDGETS_OF_EFFORTS | {"minimal": 1024, "high": 24576}
 """Effort -> tokens to think with (Google's page on OpenAI compatibility)."""
-_RANKS: tuple[Effort, ...] = ("minimal", "low", "medium", "high")
+_RANKS = ("minimal", "low", "medium", "high", "xhigh", "max")
+"""Efforts, the lowest first."""
 
 
-def thinking_config(thinking: Thinking, family: Family) -> Json | None:
-    """The `thinkingConfig` of a request. None if the client sets nothing, or the family takes none."""
+def thinking_config(thinking: Thinking, family: Family, notes: Notes) -> Json | None:
+    """The `thinkingConfig` of a request. None if the client sets nothing, or the family takes none. An effort that the
+    family does not have, in whose place it gets another, is added to the notes."""
     if not family.budgets and not family.levels:
         return None
     config: Json = {}
     if family.levels:
         if (effort := thinking.as_effort) is not None:
-            config["thinkingLevel"] = _level(effort, family.levels)
+            config["thinkingLevel"] = level = level_of(effort, family.levels)
+            if thinking.effort and level.lower() != effort:
+                notes.assumed.append(f"{thinking.param}={level.lower()}")
     elif family.budgets:
-        budget = thinking.budget if thinking.budget is not None else thinking.effort and BUDGETS[thinking.effort]
+        effort = thinking.effort
+        budget = thinking.budget if thinking.budget is not None else effort and BUDGETS.get(effort, BUDGETS["high"])
         if isinstance(budget, int):
-            config["thinkingBudget"] = _budget_within(budget, family)
+            config["thinkingBudget"] = fitting = _budget_within(budget, family)
+            if thinking.effort == "none" and fitting:
+                notes.assumed.append(f"{thinking.param}={fitting}")
     asked = thinking.effort is not None or thinking.budget is not None
     if not thinking.is_off and (thinking.include or (asked and thinking.include is None)):
         config["includeThoughts"] = True
@@ -34,14 +42,34 @@ def thinking_config(thinking: Thinking, family: Family) -> Json | None:
     return config or None
 
 
-def drop_budget_or_level(config: object, family: Family) -> str | None:
-    """If a `thinkingConfig` has both `thinkingBudget` and `thinkingLevel`, which Google refuses, removes the one that
-    the family does not take. Returns the name of the removed one in snake_case: `thinking_level`; else None."""
-    if not isinstance(config, dict) or not {"thinkingBudget", "thinkingLevel"} <= config.keys():
-        return None
-    name, gone = ("thinkingBudget", "thinking_budget") if family.levels else ("thinkingLevel", "thinking_level")
-    del config[name]
-    return gone
+def fit_config(config: object, family: Family, path: str, notes: Notes) -> None:
+    """Changes a `thinkingConfig` in Google's words so that the family takes it, and adds to the notes what was changed.
+    `path` is its path in the client's body. Google refuses a budget beside a level, a level that the model does not
+    know, and any level before Gemini 3."""
+    if not isinstance(config, dict) or not isinstance(level := config.get("thinkingLevel"), str):
+        return
+    if "thinkingBudget" in config and family.levels:
+        del config["thinkingBudget"]
+        notes.dropped.append(f"{path}.thinking_budget")
+    if not family.levels:
+        del config["thinkingLevel"]
+        effort = EFFORTS.get(level.upper())
+        if "thinkingBudget" in config or not family.budgets or effort is None:
+            notes.dropped.append(f"{path}.thinking_level")
+        else:
+            config["thinkingBudget"] = budget = _budget_within(BUDGETS[effort], family)
+            notes.assumed.append(f"{path}.thinking_budget={budget}")
+    elif level.upper() not in family.levels and (effort := EFFORTS.get(level.upper())):
+        config["thinkingLevel"] = fitting = level_of(effort, family.levels)
+        notes.assumed.append(f"{path}.thinking_level={fitting}")
+
+
+def level_of(effort: str, levels: tuple[str, ...]) -> str:
+    """The level with the name of the effort, else the next higher one, else the highest."""
+    if effort == "none":
+        return levels[0]
+    higher = (name.upper() for name in _RANKS[_RANKS.index(effort) :])
+    return next((level for level in higher if level in levels), levels[-1])
 
 
 def _budget_within(budget: int, family: Family) -> int:
@@ -51,11 +79,3 @@ def _budget_within(budget: int, family: Family) -> int:
         return max(budget, -1)
     least, most = family.budgets
     return min(max(budget, least), most)
-
-
-def _level(effort: Effort, levels: tuple[str, ...]) -> str:
-    """The level with the name of the effort, else the next higher one, else the highest."""
-    if effort == "none":
-        return levels[0]
-    higher = (name.upper() for name in _RANKS[_RANKS.index(effort) :])
-    return next((level for level in higher if level in levels), levels[-1])
