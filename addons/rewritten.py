@@ -238,7 +238,16 @@ def _is_openai_error(document: object) -> bool:
 
 NOTES = {"x-vertex-tap-dropped": "dropped", "x-vertex-tap-assumed": "assumed"}
 """Headers of an answer that tell what became of its request."""
+MOST_NOTES = 64
+"""The most paths in such a header."""
 _UNSAFE = re.compile(r"[^\x21-\x7e]+")
+_INDEX = re.compile(r"\[\d+\]")
+
+
+def _folded(notes: list[str]) -> list[str]:
+    """The paths in `notes`. If there are too many, those that differ in their indexes only become one: a long
+    conversation has `messages[].name`."""
+    return notes if len(notes) <= MOST_NOTES else list(dict.fromkeys(_INDEX.sub("[]", one) for one in notes))
 
 
 def take_notes(response: http.Response, exchange: Exchange, plan: Plan) -> None:
@@ -248,4 +257,4 @@ def take_notes(response: http.Response, exchange: Exchange, plan: Plan) -> None:
         response.headers.setdefault("x-request-id", exchange.call.id)
     for header, name in NOTES.items():
         if noted := getattr(plan.notes, name):
-            response.headers[header] = ", ".join(_UNSAFE.sub("_", one)[:128] for one in noted[:64])
+            response.headers[header] = ", ".join(_UNSAFE.sub("_", one)[:128] for one in _folded(noted)[:MOST_NOTES])

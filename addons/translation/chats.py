@@ -160,13 +160,13 @@ class ClientDialect(NamedTuple):
 CLIENTS = {
     "chat/completions": ClientDialect(
         read_chat,
-        lambda answer, request, body: write_chat(answer, request.model),
-        lambda request, body: ChatWriter(request.model, request.include_usage),
+        lambda answer, request, body: write_chat(answer, request.model, request.client_tools),
+        lambda request, body: ChatWriter(request.model, request.include_usage, request.client_tools),
     ),
     "responses": ClientDialect(
         read_response,
-        lambda answer, request, body: write_response(answer, request.model, body),
-        lambda request, body: ResponseWriter(request.model, body),
+        lambda answer, request, body: write_response(answer, request.model, body, request.client_tools),
+        lambda request, body: ResponseWriter(request.model, body, request.client_tools),
     ),
 }
 """Chat operations of OpenAI's API -> the dialect of their clients."""

@@ -134,6 +134,21 @@ class Function:
     cache: Json | None = None
 
 
+class ClientTool(NamedTuple):
+    """A tool that the client runs, as the client's dialect has it. Services get it as a function."""
+
+    kind: str
+    """The client's word for its kind: `function`, `custom`, `shell`, ..."""
+    name: str
+    namespace: str | None = None
+    """The name of the group that it belongs to."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a function in no group: services get it under its own name."""
+        return self.kind == "function" and not self.namespace
+
+
 @dataclass(slots=True)
 class ToolChoice:
     mode: Literal["none", "auto", "required"]
@@ -153,9 +168,20 @@ class Format:
     """The path of this setting in the client's body."""
     google: Json | None = None
     """The members of Google's GenerationConfig that ask for it, if a Google client sent them."""
+    name: str | None = None
+    """The name of the schema."""
+    description: str | None = None
+
+    @property
+    def described(self) -> Json | None:
+        """The schema with its name and description as members, for services that have no other place for them."""
+        if self.schema is None:
+            return None
+        told = {"title": self.name, "description": self.description}
+        return {name: text for name, text in told.items() if text} | self.schema
 
 
-Effort = Literal["none", "minimal", "low", "medium", "high"]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
 @dataclass(slots=True)
@@ -173,6 +199,11 @@ class Thinking:
     @property
     def is_off(self) -> bool:
         return self.effort == "none" or self.budget == 0
+
+    @property
+    def effort_param(self) -> str:
+        """The path of the effort in the client's body."""
+        return "reasoning.effort" if self.param == "reasoning" else self.param
 
     @property
     def as_effort(self) -> Effort | None:
@@ -195,6 +226,8 @@ class Request:
     system: list[Text] = field(default_factory=list)
     turns: list[Turn] = field(default_factory=list)
     functions: list[Function] = field(default_factory=list)
+    client_tools: dict[str, ClientTool] = field(default_factory=dict)
+    """Names of functions -> the tools of the client that they stand for, if these are no plain functions."""
     server_tools: dict[str, str] = field(default_factory=dict)
     """Tools that the service runs itself, by Google's names (googleSearch, codeExecution, ...) -> the path in the
     client's body (`tools[0]`)."""
@@ -235,6 +268,15 @@ class Request:
     def named(self, member: str, default: str | None = None) -> str:
         """The path of a field in the client's body; if `names` does not have it, `default` or the field's own name."""
         return self.names.get(member, default or member)
+
+    def unusable(self, issuer: Issuer) -> list[str]:
+        """Paths of the signatures and signed thoughts in the client's body that models of `issuer` cannot use."""
+        parts = [part for turn in self.turns for part in turn.parts if not isinstance(part, ToolResult)]
+        foreign = [part for part in parts if part.signature and part.signature.issuer != issuer]
+        thoughts = any(isinstance(part, Thought) for part in foreign)
+        others = any(not isinstance(part, Thought) for part in foreign)
+        found = {"thoughts": thoughts, "signatures": others}
+        return [self.names[name] for name, is_there in found.items() if is_there and name in self.names]
 
     def caches(self) -> list[Json]:
         """Every `cache` that functions, instructions and parts have."""
@@ -339,6 +381,8 @@ class Usage:
     thoughts: int | None = None
     input_by_modality: dict[str, int] = field(default_factory=dict)
     output_by_modality: dict[str, int] = field(default_factory=dict)
+    cache_written: int | None = None
+    """Tokens of the input that were written to a cache. Claude charges more for them."""
 
 
 def usage_of(reading: Reading) -> Usage | None:
@@ -352,6 +396,7 @@ def usage_of(reading: Reading) -> Usage | None:
         reading.output_thought_tokens,
         reading.input_by_modality or {},
         reading.output_by_modality or {},
+        reading.input_cache_write_tokens,
     )
 
 

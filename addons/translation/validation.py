@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Callable
+from collections.abc import Iterator
 from math import isfinite
 from typing import Annotated
 from typing import Any
+from typing import ClassVar
 from typing import TypeVar
 
 from pydantic import AliasChoices
@@ -24,6 +26,35 @@ from metering.json_values import snake
 
 class Model(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+
+    quiet: ClassVar[frozenset[str]] = frozenset()
+    """Names of undeclared members that ask for nothing, such as the `id` of an item, or that are read elsewhere."""
+    read_whole: ClassVar[bool] = False
+    """Whether all undeclared members are read elsewhere."""
+
+
+NOTHING: tuple[object, ...] = (None, False, [], {})
+"""Values of members that ask for nothing."""
+
+
+def models_in(value: object, path: str = "") -> Iterator[tuple[str, BaseModel]]:
+    """All models in a validated body, itself first, each with its path in the body: `messages[0].content[1]`."""
+    if isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from models_in(inner, f"{path}[{number}]")
+    elif isinstance(value, BaseModel):
+        yield path, value
+        for name, field in type(value).model_fields.items():
+            yield from models_in(getattr(value, name), f"{path}.{field.alias or name}" if path else name)
+
+
+def undeclared(body: Model) -> Iterator[str]:
+    """Paths of members within a validated body that no model declares and that ask for something. Those of the body
+    itself are not among them."""
+    for path, model in models_in(body):
+        if path and isinstance(model, Model) and not model.read_whole:
+            extra = model.model_extra or {}
+            yield from (f"{path}.{name}" for name in extra if name not in model.quiet and extra[name] not in NOTHING)
 
 
 def camel_or_snake(name: str) -> AliasChoices:

@@ -113,6 +113,7 @@ def _check_thinking(model: str, body: dict[str, Any]) -> None:
     _need(kind in ("enabled", "disabled", "adaptive"), "thinking.type: Input should be 'enabled' or 'disabled'")
     effort = body.get("output_config", {}).get("effort")
     _need(effort in (None, "low", "medium", "high", "max", "xhigh"), "output_config.effort: unknown")
+    _need(effort != "xhigh" or "-4-6" not in model, "output_config.effort: This model does not support xhigh.")
     takes_effort = ADAPTIVE.match(model) or "opus-4-5" in model
     _need(not effort or takes_effort, "output_config.effort: This model does not support the effort parameter.")
     if kind == "disabled":

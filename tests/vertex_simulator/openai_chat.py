@@ -47,6 +47,7 @@ PARTS = {
     "assistant": ("text", "refusal"),
     "tool": ("text",),
 }
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 LONGEST_ID = 40
 REASONING = re.compile(r"(o\d|gpt-5(?!\.\d|-chat)|gpt-5\.\d-codex)")
@@ -66,7 +67,7 @@ def check_chat(body: dict[str, Any]) -> None:
         if value is not None:
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
             need(is_number and least <= value <= most, f"Invalid '{name}': {value!r}.", name, "invalid_value")
-    one_of(body.get("reasoning_effort"), ("none", "minimal", "low", "medium", "high", "xhigh"), "reasoning_effort")
+    one_of(body.get("reasoning_effort"), EFFORTS, "reasoning_effort")
     one_of(body.get("verbosity"), ("low", "medium", "high"), "verbosity")
     _check_of_model(body)
     need(

@@ -29,9 +29,9 @@ class AnswerTool(NamedTuple):
 
 def answer_tool_of(request: Request) -> AnswerTool | None:
     """The answer tool for a request. None if the client gives no schema, or requires a call of one of its functions."""
-    if request.format is None or request.format.schema is None or requires_call(request):
+    schema = request.format.described if request.format else None
+    if schema is None or requires_call(request):
         return None
-    schema = request.format.schema
     name = "answer"
     while any(function.name == name for function in request.functions):
         name += "_"

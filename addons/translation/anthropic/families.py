@@ -7,6 +7,8 @@ what is new in each model, which name what a model no longer takes.
 import re
 from typing import NamedTuple
 
+from addons.translation.conversation import Effort
+
 
 class Family(NamedTuple):
     """What the models of a family can do. The defaults are the newest family's."""
@@ -18,6 +20,8 @@ class Family(NamedTuple):
     takes_efforts: bool = True
     """Whether it takes `thinking.type: adaptive`, where the model decides how long to think, guided by
     `output_config.effort` (pages on adaptive thinking and effort: from Claude 4.6)."""
+    efforts: tuple[Effort, ...] = ("low", "medium", "high", "xhigh", "max")
+    """The efforts that it takes, the lowest first (page on effort: `max` from Claude 4.6, `xhigh` from Opus 4.7)."""
     thinks_unasked: bool = True
     """Whether it thinks if the request does not mention thinking (what is new in Claude 5)."""
     stops_with: str | None = None
@@ -36,8 +40,8 @@ NEWEST = Family()
 _UNTIL_4_5 = Family(
     takes_efforts=False, thinks_unasked=False, takes_sampling=True, takes_prefill=True, takes_forced_calls=True
 )
-_CLAUDE_4_6 = _UNTIL_4_5._replace(takes_efforts=True, takes_prefill=False)
-_CLAUDE_4_7 = _CLAUDE_4_6._replace(takes_sampling=False)
+_CLAUDE_4_6 = _UNTIL_4_5._replace(takes_efforts=True, efforts=("low", "medium", "high", "max"), takes_prefill=False)
+_CLAUDE_4_7 = _CLAUDE_4_6._replace(efforts=Family().efforts, takes_sampling=False)
 _CLAUDE_5 = Family(stops_with="disabled", takes_forced_calls=True)
 _TUNED = Family(most_tokens=4096, takes_efforts=False, thinks_unasked=False)
 """A tuned model of the project, known by a number only: it gets only what every family takes."""

@@ -15,6 +15,7 @@ from addons.translation import signatures
 from addons.translation.anthropic.families import Family
 from addons.translation.conversation import Json
 from addons.translation.conversation import Media
+from addons.translation.conversation import Notes
 from addons.translation.conversation import Part
 from addons.translation.conversation import Request
 from addons.translation.conversation import Text
@@ -56,7 +57,7 @@ def write_messages(request: Request, family: Family) -> list[Message]:
         if turn.role == "user":
             content = _user_content(turn.parts, calls)
         else:
-            content = _assistant_content(turn.parts, calls, family)
+            content = _assistant_content(turn.parts, calls, family, request.notes, request.named("media"))
         if not content:
             continue
         if messages and messages[-1].role == turn.role:
@@ -132,7 +133,8 @@ def _user_content(parts: list[Part], calls: _CallIds) -> list[Json]:
     return results + list(write_blocks(part for part in parts if isinstance(part, Text | Media)))
 
 
-def _assistant_content(parts: list[Part], calls: _CallIds, family: Family) -> list[Json]:
+def _assistant_content(parts: list[Part], calls: _CallIds, family: Family, notes: Notes, name: str) -> list[Json]:
+    """The blocks of an assistant turn. `name` is the path of its media, which are dropped."""
     calls.refuse_open()
     content: list[Json] = []
     for part in parts:
@@ -145,7 +147,8 @@ def _assistant_content(parts: list[Part], calls: _CallIds, family: Family) -> li
             call: Json = {"type": "tool_use", "id": calls.of_call(part), "name": part.name, "input": part.arguments}
             content.append(call | cache_control(part.cache))
         elif isinstance(part, Media):
-            raise InvalidRequest("Claude takes images and files in user messages only, not in assistant messages")
+            # Claude takes images and files in user messages only.
+            notes.drop(name)
     return content
 
 

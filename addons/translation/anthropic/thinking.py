@@ -19,6 +19,8 @@ BUDGETS: dict[Effort, int] = {"medium": 8192, "high": 16384}
 """Effort -> tokens to think with; a lower effort gets the least. Anthropic gives no such numbers: these are ours."""
 LEAST_BUDGET = 1024
 """The least `thinking.budget_tokens` (page on extended thinking)."""
+_RANKS: tuple[Effort, ...] = ("minimal", "low", "medium", "high", "xhigh", "max")
+"""Efforts, the lowest first."""
 _THOUGHTS = frozenset({"thinking", "redacted_thinking"})
 """Types of blocks that hold thoughts."""
 
@@ -43,7 +45,7 @@ def write_thinking(request: Request, family: Family, messages: list[Message]) ->
     must_call = family.takes_forced_calls and (requires_call(request) or answer_tool_of(request) is not None)
     if not off and (asked.effort or asked.budget is not None or asked.include):
         if family.takes_efforts:
-            return WrittenThinking(_adaptive(asked), on=True)
+            return WrittenThinking(_adaptive(asked, family, request.notes), on=True)
         if family.takes_budgets and _may_think(messages):
             budget = _budget(asked, family, request.notes)
             if asked.include is False:
@@ -53,24 +55,35 @@ def write_thinking(request: Request, family: Family, messages: list[Message]) ->
     elif family.thinks_unasked and family.stops_with and (off or must_call):
         return WrittenThinking({"thinking": {"type": family.stops_with}}, on=family.stops_with != "disabled")
     elif family.thinks_unasked and off:
+        if asked.effort:
+            request.notes.assumed.append(f"{asked.effort_param}=low")
         return WrittenThinking({"output_config": {"effort": "low"}}, on=True)
     return WrittenThinking({}, on=family.thinks_unasked)
 
 
-def _adaptive(asked: Thinking) -> Json:
-    """Members of the body for a family that takes efforts."""
+def _adaptive(asked: Thinking, family: Family, notes: Notes) -> Json:
+    """Members of the body for a family that takes efforts. An effort that it does not have becomes the next lower one,
+    `minimal` the lowest; both are added to the notes."""
     # Newer models omit the text of their thoughts by default.
     display = "omitted" if asked.include is False else "summarized"
     members: Json = {"thinking": {"type": "adaptive", "display": display}}
     if effort := asked.as_effort:
-        members["output_config"] = {"effort": "low" if effort == "minimal" else effort}
+        lower = [one for one in family.efforts if _RANKS.index(one) <= _RANKS.index(effort)]
+        fitting = lower[-1] if lower else family.efforts[0]
+        members["output_config"] = {"effort": fitting}
+        if asked.effort and fitting != asked.effort:
+            notes.assumed.append(f"{asked.effort_param}={fitting}")
     return members
 
 
 def _budget(asked: Thinking, family: Family, notes: Notes) -> int:
     """Tokens to think with: as many as the client wants, within Claude's limits, with room left for the answer."""
     given = asked.budget if asked.budget is not None and asked.budget > 0 else None
-    budget = given or BUDGETS.get(asked.effort or "medium", LEAST_BUDGET)
+    effort = asked.effort or "medium"
+    if effort in ("xhigh", "max"):
+        effort = "high"
+        notes.assumed.append(f"{asked.effort_param}={effort}")
+    budget = given or BUDGETS.get(effort, LEAST_BUDGET)
     budget = max(LEAST_BUDGET, min(budget, family.most_tokens - LEAST_BUDGET))
     if budget != given and not asked.effort:
         notes.assumed.append(f"{asked.param}={budget}")

@@ -73,7 +73,7 @@ def write_request(request: Request) -> Written:
     body["max_tokens"] = _max_tokens(request, family, thinking.budget)
     system = [text for text in request.system if request.turns]
     if request.format and not answer_tool:
-        system.append(Text(json_schema.instruction(request.format.schema)))
+        system.append(Text(json_schema.instruction(request.format.described)))
         notes.assumed.append(f"{request.format.param}=instruction")
     if instructions := list(write_blocks(system)):
         body["system"] = instructions
@@ -97,6 +97,7 @@ def write_request(request: Request) -> Written:
 
 def _note_dropped(request: Request) -> None:
     dropped = request.notes.dropped
+    request.notes.drop(*request.unusable("anthropic"))
     dropped += [request.named(name) for name in WITHOUT_TARGET if getattr(request, name)]
     if request.seed is not None:
         dropped.append(request.named("seed"))
@@ -115,14 +116,14 @@ def _limit_caches(request: Request, blocks: list[Any]) -> None:
     comes after one for five minutes becomes one for five minutes. `blocks` are all tools, instructions and message
     blocks of a request, in this order, in which Claude reads them."""
     cached = [block for block in blocks if "cache_control" in block]
-    dropped = request.notes.dropped
+    name = request.named("cache", "cache_control")
     for block in cached[:-MOST_CACHES]:
         del block["cache_control"]
-    if min(len(cached), MOST_CACHES) < len(request.caches()) and "cache_control" not in dropped:
-        dropped.append("cache_control")
+    if min(len(cached), MOST_CACHES) < len(request.caches()):
+        request.notes.drop(name)
     behind = dropwhile(_is_for_an_hour, cached[-MOST_CACHES:])
     if late := [block for block in behind if _is_for_an_hour(block)]:
-        dropped.append("cache_control.ttl")
+        request.notes.drop(f"{name}.ttl")
     for block in late:
         block["cache_control"] = {"type": "ephemeral"}
 

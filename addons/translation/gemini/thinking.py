@@ -26,14 +26,16 @@ def thinking_config(thinking: Thinking, family: Family, notes: Notes) -> Json | 
         if (effort := thinking.as_effort) is not None:
             config["thinkingLevel"] = level = level_of(effort, family.levels)
             if thinking.effort and level.lower() != effort:
-                notes.assumed.append(f"{thinking.param}={level.lower()}")
+                notes.assumed.append(f"{thinking.effort_param}={level.lower()}")
     elif family.budgets:
         effort = thinking.effort
         budget = thinking.budget if thinking.budget is not None else effort and BUDGETS.get(effort, BUDGETS["high"])
         if isinstance(budget, int):
             config["thinkingBudget"] = fitting = _budget_within(budget, family)
             if thinking.effort == "none" and fitting:
-                notes.assumed.append(f"{thinking.param}={fitting}")
+                notes.assumed.append(f"{thinking.effort_param}={fitting}")
+            if thinking.effort and thinking.effort not in BUDGETS:
+                notes.assumed.append(f"{thinking.effort_param}=high")
     asked = thinking.effort is not None or thinking.budget is not None
     if not thinking.is_off and (thinking.include or (asked and thinking.include is None)):
         config["includeThoughts"] = True

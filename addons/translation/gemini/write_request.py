@@ -161,6 +161,7 @@ def _add_google(google: Google, body: Json, config: Json) -> None:
 
 def _note_dropped(request: Request) -> None:
     dropped = request.notes.dropped
+    request.notes.drop(*request.unusable("google"))
     if request.service_tier and request.service_tier not in TIERS | DEFAULT_TIERS:
         dropped.append(request.named("service_tier"))
     if request.audio_format and not is_given(request):
@@ -169,9 +170,9 @@ def _note_dropped(request: Request) -> None:
         dropped.append(request.named("parallel_tool_calls"))
     if request.user:
         dropped.append(request.named("user"))
-    if request.caches() and "cache_control" not in dropped:
+    if request.caches():
         # Gemini caches by itself, or uses what `cached_content` names.
-        dropped.append("cache_control")
+        request.notes.drop(request.named("cache", "cache_control"))
 
 
 def _generation_config(request: Request, family: Family) -> Json:
@@ -194,8 +195,8 @@ def _generation_config(request: Request, family: Family) -> Json:
             config |= request.format.google
         else:
             config["responseMimeType"] = "application/json"
-            if request.format.schema is not None:
-                config["responseJsonSchema"] = json_schema.for_gemini(request.format.schema)
+            if request.format.described is not None:
+                config["responseJsonSchema"] = json_schema.for_gemini(request.format.described)
     if request.thinking:
         thinking = request.thinking.google or thinking_config(request.thinking, family, request.notes)
         if thinking:

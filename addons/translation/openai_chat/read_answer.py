@@ -4,9 +4,7 @@ Sources: OpenAI's API reference; for thoughts and images, which it does not have
 """
 
 import json
-import re
 
-from addons.translation import media
 from addons.translation import signatures
 from addons.translation.conversation import Answer
 from addons.translation.conversation import Choice
@@ -25,7 +23,8 @@ from addons.translation.errors import InvalidRequest
 from addons.translation.errors import read_error
 from addons.translation.openai_chat.logprobs import read_tokens
 from addons.translation.openai_chat.parts import read_arguments
-from addons.translation.openai_chat.parts import sign_text
+from addons.translation.openai_chat.parts import read_image
+from addons.translation.openai_chat.parts import sign_message
 from metering.call import Reading
 from metering.json_values import items
 from metering.json_values import member
@@ -181,22 +180,14 @@ def _read_message(message: object) -> list[Part]:
         # Mistral puts its thoughts here.
         parts += [Thought(text) for one in items(member(part, "thinking")) if (text := text_of(member(one, "text")))]
     for image in items(member(message, "images")):
-        parts += _read_image(member(image, "image_url"))
+        for picture in read_image(member(image, "image_url")):
+            value = signatures.of_google(image)
+            picture.signature = Signature("google", value) if value else None
+            parts.append(picture)
     if data := text_of(member(member(message, "audio"), "data")):
         parts.append(Media("audio/wav", data=data))
-    sign_text(parts, message)
+    sign_message(parts, message)
     return parts
-
-
-_DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)[^,]{0,99};base64,")
-
-
-def _read_image(image: object) -> list[Part]:
-    url = text_of(member(image, "url")) or text_of(image) or ""
-    if match := _DATA_URL.match(url):
-        return [Media(match[1], data=url[match.end() :])]
-    is_link = url.startswith(("http://", "https://"))
-    return [Media(media.type_by_name(url.partition("?")[0]) or "image/png", uri=url)] if is_link else []
 
 
 def _read_citation(cited: object) -> list[Citation]:

@@ -9,207 +9,70 @@ from typing import Annotated
 from typing import Literal
 
 from pydantic import BeforeValidator
-from pydantic import ConfigDict
 from pydantic import Discriminator
 from pydantic import Field
 from pydantic import Tag
 
 from addons.translation.conversation import Effort
 from addons.translation.conversation import Json
+from addons.translation.openai_chat.content_schema import Cached
+from addons.translation.openai_chat.content_schema import Content
+from addons.translation.openai_chat.content_schema import MediaUrl
+from addons.translation.openai_chat.google_settings import GoogleExtra
+from addons.translation.openai_chat.google_settings import SafetySetting
 from addons.translation.validation import Count
-from addons.translation.validation import GoogleModel
 from addons.translation.validation import Int32
 from addons.translation.validation import Model
 from addons.translation.validation import camel_or_snake
 from addons.translation.validation import lower
 from addons.translation.validation import member_of_text
-from addons.translation.validation import upper
-
-HarmCategory = Literal[
-    "HARM_CATEGORY_UNSPECIFIED",
-    "HARM_CATEGORY_HATE_SPEECH",
-    "HARM_CATEGORY_DANGEROUS_CONTENT",
-    "HARM_CATEGORY_HARASSMENT",
-    "HARM_CATEGORY_SEXUALLY_EXPLICIT",
-    "HARM_CATEGORY_CIVIC_INTEGRITY",
-    "HARM_CATEGORY_IMAGE_HATE",
-    "HARM_CATEGORY_IMAGE_DANGEROUS_CONTENT",
-    "HARM_CATEGORY_IMAGE_HARASSMENT",
-    "HARM_CATEGORY_IMAGE_SEXUALLY_EXPLICIT",
-    "HARM_CATEGORY_JAILBREAK",
-]
-Threshold = Literal["BLOCK_LOW_AND_ABOVE", "BLOCK_MEDIUM_AND_ABOVE", "BLOCK_ONLY_HIGH", "BLOCK_NONE", "OFF"]
-
-
-class SafetySetting(GoogleModel):
-    category: HarmCategory
-    threshold: Threshold
-    method: Literal["SEVERITY", "PROBABILITY"] | None = None
-
-
-class ThinkingConfig(GoogleModel):
-    include_thoughts: bool | None = None
-    thinking_budget: Annotated[Int32, Field(ge=-1)] | None = None
-    thinking_level: Annotated[Literal["MINIMAL", "LOW", "MEDIUM", "HIGH"], BeforeValidator(upper)] | None = None
-
-
-class ImageConfig(GoogleModel):
-    aspect_ratio: str | None = None
-    image_size: str | None = None
-    person_generation: Literal["ALLOW_ALL", "ALLOW_ADULT", "ALLOW_NONE"] | None = None
-
-
-class GoogleExtra(GoogleModel):
-    """The member `google` or `extra_body.google`: what Google's OpenAI endpoint takes there, and other settings that
-    only Gemini has. Members that are not declared are dropped."""
-
-    model_config = ConfigDict(extra="allow")
-
-    thinking_config: ThinkingConfig | None = None
-    image_config: ImageConfig | None = None
-    safety_settings: list[SafetySetting] | None = None
-    cached_content: str | None = None
-    labels: dict[str, str] | None = None
-    audio_timestamp: bool | None = None
 
 
 class ExtraBody(Model):
+    """The member `extra_body`, which some clients send as it is."""
+
     google: GoogleExtra | None = None
 
 
-class VideoMetadata(GoogleModel):
-    fps: Annotated[float, Field(gt=0, le=24)] | None = None
-    start_offset: Annotated[str, Field(pattern=r"^\d{1,9}(\.\d{1,9})?s$")] | None = None
-    end_offset: Annotated[str, Field(pattern=r"^\d{1,9}(\.\d{1,9})?s$")] | None = None
-
-
-class CacheControl(Model):
-    type: Literal["ephemeral"]
-    ttl: Literal["5m", "1h"] | None = None
-
-
-class Cached(Model):
-    """An object that may have a `cache_control`: Claude caches the request up to and including it. That of a message
-    counts for its last part."""
-
-    cache_control: CacheControl | None = None
-
-    @property
-    def cache(self) -> Json | None:
-        known = {"type", "ttl"}
-        return self.cache_control.model_dump(include=known, exclude_none=True) if self.cache_control else None
-
-
-Detail = Annotated[Literal["auto", "original", "low", "medium", "high", "ultra_high"], BeforeValidator(lower)]
-DETAILS = {"auto": None, "original": "ultra_high"}
-"""OpenAI's words for a detail -> `Media.detail`. All other words are the same."""
-
-
-class MediaUrl(Model):
-    url: str
-    detail: Detail | None = None
-    format: str | None = None
-    mime_type: str | None = None
-    video_metadata: VideoMetadata | None = None
-
-
-class TextPart(Cached):
-    type: Literal["text", "input_text", "output_text"]
-    text: str
-
-
-class RefusalPart(Cached):
-    type: Literal["refusal"]
-    refusal: str
-
-
-class ImagePart(Cached):
-    type: Literal["image_url"]
-    image_url: Annotated[MediaUrl, BeforeValidator(member_of_text("url"))]
-
-
-class VideoPart(Cached):
-    type: Literal["video_url", "input_video"]
-    video_url: Annotated[MediaUrl, BeforeValidator(member_of_text("url"))]
-    video_metadata: VideoMetadata | None = None
-
-
-class AudioUrlPart(Cached):
-    type: Literal["audio_url"]
-    audio_url: Annotated[MediaUrl, BeforeValidator(member_of_text("url"))]
-
-
-class InputAudio(Model):
-    data: str
-    format: str
-
-
-class AudioPart(Cached):
-    type: Literal["input_audio"]
-    input_audio: InputAudio
-
-
-class File(Model):
-    file_data: str | None = None
-    file_id: str | None = None
-    file_url: str | None = None
-    filename: str | None = None
-    format: str | None = None
-    mime_type: str | None = None
-
-
-class FilePart(Cached):
-    type: Literal["file"]
-    file: File
-
-
-class InputImagePart(Cached):
-    """An image as Responses have it: its members stand beside its type."""
-
-    type: Literal["input_image"]
-    image_url: str | None = None
-    file_id: str | None = None
-    detail: Detail | None = None
-
-
-class InputFilePart(File, Cached):
-    """A file as Responses have it: its members stand beside its type."""
-
-    type: Literal["input_file"]
-
-
-ContentPart = Annotated[
-    TextPart
-    | RefusalPart
-    | ImagePart
-    | VideoPart
-    | AudioUrlPart
-    | AudioPart
-    | FilePart
-    | InputImagePart
-    | InputFilePart,
-    Field(discriminator="type"),
-]
-
-
-def kind_of_content(value: object) -> str:
-    return "text" if isinstance(value, str) else "parts"
-
-
-Content = Annotated[
-    Annotated[str, Tag("text")] | Annotated[list[ContentPart], Tag("parts")], Discriminator(kind_of_content)
-]
+SIGNED = frozenset({"extra_content", "provider_specific_fields", "thought_signature", "thoughtSignature"})
+"""Members in which known gateways put Google's signature of a message or a call (see `signatures`)."""
 
 
 class CalledFunction(Model):
+    quiet = SIGNED
+
     name: str = Field(min_length=1)
     arguments: str = ""
 
 
 class Call(Cached):
+    quiet = SIGNED | {"index"}
+
     id: str | None = None
     type: Literal["function"] = "function"
     function: CalledFunction
+
+
+class CalledCustom(Model):
+    name: str = Field(min_length=1)
+    input: str = ""
+
+
+class CustomCall(Cached):
+    quiet = SIGNED | {"index"}
+
+    id: str | None = None
+    type: Literal["custom"]
+    custom: CalledCustom
+
+
+def _kind_of_call(value: object) -> str:
+    return "custom call" if isinstance(value, dict) and value.get("type") == "custom" else "call"
+
+
+AnyCall = Annotated[
+    Annotated[Call, Tag("call")] | Annotated[CustomCall, Tag("custom call")], Discriminator(_kind_of_call)
+]
 
 
 class InstructionMessage(Cached):
@@ -222,19 +85,34 @@ class UserMessage(Cached):
     content: Content
 
 
+class AnswerImage(Model):
+    """An image of an answer, as `write_answer` writes it."""
+
+    quiet = SIGNED | {"type", "index"}
+
+    image_url: Annotated[MediaUrl, BeforeValidator(member_of_text("url"))]
+
+
 class AssistantMessage(Cached):
+    """A message of the model. What OpenAI's API does not have is as `write_answer` writes it."""
+
+    quiet = SIGNED | {"reasoning_details"}
+
     role: Literal["assistant"]
     content: Content | None = None
     refusal: str | None = None
-    tool_calls: list[Call] | None = None
+    tool_calls: list[AnyCall] | None = None
     function_call: CalledFunction | None = None
+    images: list[AnswerImage] | None = None
+    audio: Json | None = None
+    reasoning_content: str | None = None
+    thinking_blocks: list[object] | None = None
 
 
 class ToolMessage(Cached):
     role: Literal["tool"]
     content: Content
     tool_call_id: str
-    name: str | None = None
 
 
 class FunctionMessage(Cached):
@@ -262,6 +140,8 @@ class FunctionTool(Cached):
 class ServerTool(Model):
     """A tool that the service runs: `{"type": "web_search"}`, or LiteLLM's `{"googleSearch": {}}`."""
 
+    read_whole = True
+
 
 SERVER_TOOLS = {
     "web_search": "googleSearch",
@@ -285,13 +165,43 @@ SERVER_TOOLS = {
 """Clients' names of tools that the service runs -> Google's names."""
 
 
+NOT_SERVED = frozenset(
+    {
+        "file_search",
+        "mcp",
+        "computer",
+        "computer_use",
+        "computer_use_preview",
+        "tool_search",
+        "programmatic_tool_calling",
+    }
+)
+"""Types of tools that run at OpenAI, or that only OpenAI's models know."""
+
+
+class CustomDefinition(Model):
+    name: str = Field(min_length=1)
+    description: str | None = None
+    format: Json | None = None
+
+
+class CustomTool(Cached):
+    """A tool of the client whose input is a text."""
+
+    type: Literal["custom"]
+    custom: CustomDefinition
+
+
 def _kind_of_tool(value: object) -> str:
     kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
-    return "function" if kind == "function" else "server"
+    return kind if kind in ("function", "custom") else "server"
 
 
 Tool = Annotated[
-    Annotated[FunctionTool, Tag("function")] | Annotated[ServerTool, Tag("server")], Discriminator(_kind_of_tool)
+    Annotated[FunctionTool, Tag("function")]
+    | Annotated[CustomTool, Tag("custom")]
+    | Annotated[ServerTool, Tag("server")],
+    Discriminator(_kind_of_tool),
 ]
 
 
@@ -305,8 +215,9 @@ class AllowedTools(Model):
 
 
 class NamedChoice(Model):
-    type: Literal["function", "allowed_tools"] = "function"
+    type: Literal["function", "custom", "allowed_tools"] = "function"
     function: Named | None = None
+    custom: Named | None = None
     name: str | None = None
     allowed_tools: AllowedTools | None = None
 
@@ -325,7 +236,11 @@ CallChoiceField = Annotated[
 
 
 class SchemaFormat(Model):
+    # Every service is held to the schema, `strict` or not.
+    quiet = frozenset({"strict"})
+
     name: str | None = None
+    description: str | None = None
     schema_: Json | None = Field(None, alias="schema")
 
 
@@ -366,10 +281,15 @@ EFFORTS: dict[str, Effort] = {
     "low": "low",
     "medium": "medium",
     "high": "high",
-    "xhigh": "high",
-    "max": "high",
+    "xhigh": "xhigh",
+    "max": "max",
 }
 """Clients' words for an effort -> our `Effort`."""
+
+
+TIERS = {"fast": "priority"}
+"""Clients' words for a service tier -> `Request.service_tier`. All other words are the same. OpenAI answers `fast` with
+`priority` (its API reference)."""
 
 
 def _as_list(value: object) -> object:

@@ -5,6 +5,7 @@ Sources: OpenAI's API reference; Google's pages on its own OpenAI endpoint.
 """
 
 import re
+from typing import Protocol
 
 from addons.translation.conversation import Effort
 from addons.translation.conversation import Format
@@ -15,13 +16,18 @@ from addons.translation.conversation import Notes
 from addons.translation.conversation import Request
 from addons.translation.conversation import ToolChoice
 from addons.translation.errors import InvalidRequest
+from addons.translation.openai_chat.content_schema import Cached
+from addons.translation.openai_chat.google_settings import GoogleExtra
 from addons.translation.openai_chat.schema import EFFORTS
 from addons.translation.openai_chat.schema import SERVER_TOOLS
+from addons.translation.openai_chat.schema import TIERS
 from addons.translation.openai_chat.schema import AnyRequest
 from addons.translation.openai_chat.schema import FunctionDefinition
-from addons.translation.openai_chat.schema import GoogleExtra
 from addons.translation.validation import NO_VALUE
+from addons.translation.validation import NOTHING
 from addons.translation.validation import is_finite
+from addons.translation.validation import models_in
+from addons.translation.validation import undeclared
 from metering.json_values import snake
 
 
@@ -37,14 +43,14 @@ def start_request(asked: AnyRequest) -> Request:
         seed=asked.seed,
         top_logprobs=asked.top_logprobs,
         parallel_tool_calls=asked.parallel_tool_calls,
-        service_tier=asked.service_tier,
+        service_tier=TIERS.get(asked.service_tier, asked.service_tier) if asked.service_tier else None,
         user=asked.user or None,
         stream=bool(asked.stream),
         project=asked.project_id,
         location=asked.region,
     )
     for name, value in (asked.model_extra or {}).items():
-        if value not in (None, False, [], {}):
+        if value not in NOTHING:
             request.notes.drop(name)
     request.google = _read_google(asked, request.notes)
     return request
@@ -77,18 +83,44 @@ def read_server_tool(tool: Json, param: str) -> str:
     raise InvalidRequest(f"write a tool of type function, or one of {', '.join(SERVER_TOOLS)}", param)
 
 
-def read_format(kind: str, schema: Json | None, param: str, schema_param: str) -> Format | None:
-    """The format of an answer, of type `kind`: text, json_object or json_schema; None for text. `param` and
-    `schema_param` are the paths of the format and its schema in the body. Raises InvalidRequest."""
+class NamedSchema(Protocol):
+    """A JSON Schema with a name."""
+
+    @property
+    def name(self) -> str | None: ...
+
+    @property
+    def description(self) -> str | None: ...
+
+    @property
+    def schema_(self) -> Json | None: ...
+
+
+def read_format(kind: str, given: NamedSchema | None, param: str, schema_param: str) -> Format | None:
+    """The format of an answer, of type `kind`: text, json_object or json_schema; None for text. `given` has its schema.
+    `param` and `schema_param` are the paths of the format and its schema in the body. Raises InvalidRequest."""
     if kind == "text":
         return None
     if kind == "json_object":
         return Format(param=param)
-    if schema is None:
+    schema = given.schema_ if given else None
+    if given is None or schema is None:
         raise InvalidRequest("a format of type json_schema needs a schema", schema_param)
     if not is_finite(schema):
         raise InvalidRequest(NO_VALUE, schema_param)
-    return Format(schema, param)
+    return Format(schema, param, name=given.name, description=given.description)
+
+
+def note_undeclared(request: Request, asked: AnyRequest) -> None:
+    """Adds to the notes what the client said in members that are not read, at any depth, and how the client names the
+    places at which Claude caches."""
+    request.notes.drop(*undeclared(asked))
+    caches = [(path, model) for path, model in models_in(asked) if isinstance(model, Cached)]
+    breakpoints = [(path, model.prompt_cache_breakpoint) for path, model in caches if model.prompt_cache_breakpoint]
+    if breakpoints and not any(model.cache_control for _, model in caches):
+        request.names["cache"] = "prompt_cache_breakpoint"
+    # Claude keeps what it caches for an hour at most.
+    request.notes.drop(*(f"{path}.prompt_cache_breakpoint.ttl" for path, one in breakpoints if one.ttl == "12h"))
 
 
 def read_effort(text: str, param: str) -> Effort:

@@ -8,10 +8,12 @@ import time
 import uuid
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
 
 from addons.translation import signatures
 from addons.translation.conversation import Answer
 from addons.translation.conversation import Choice
+from addons.translation.conversation import ClientTool
 from addons.translation.conversation import Finish
 from addons.translation.conversation import Json
 from addons.translation.conversation import Media
@@ -25,6 +27,8 @@ from addons.translation.conversation import to_bytes
 from addons.translation.errors import Failure
 from addons.translation.errors import openai_error
 from addons.translation.errors import unfinished
+from addons.translation.openai_chat.client_tools import CUSTOM
+from addons.translation.openai_chat.client_tools import custom_input
 from addons.translation.openai_chat.logprobs import write_tokens
 from addons.translation.openai_chat.parts import call_id
 from addons.translation.openai_chat.parts import extra_content
@@ -32,15 +36,16 @@ from addons.translation.openai_chat.parts import url_of
 from addons.translation.openai_chat.parts import write_call
 
 
-def write_answer(answer: Answer, model: str) -> Json:
-    """A chat.completion. `model` is the one that the client asked for; it is told where the answer names none."""
+def write_answer(answer: Answer, model: str, tools: Mapping[str, ClientTool] | None = None) -> Json:
+    """A chat.completion. `model` is the one that the client asked for; it is told where the answer names none. `tools`
+    are the client's, by the names of their functions."""
     choices = answer.choices or [Choice(0)]
     completion: Json = {
         "id": _completion_id(answer),
         "object": "chat.completion",
         "created": answer.created if answer.created is not None else int(time.time()),
         "model": answer.model or model,
-        "choices": [_write_choice(choice) for choice in choices],
+        "choices": [_write_choice(choice, tools or {}) for choice in choices],
     }
     if answer.usage:
         completion["usage"] = _write_usage(answer.usage)
@@ -53,13 +58,13 @@ def _completion_id(answer: Answer) -> str:
     return f"chatcmpl-{answer.id or uuid.uuid4().hex}"
 
 
-def _write_choice(choice: Choice) -> Json:
+def _write_choice(choice: Choice, tools: Mapping[str, ClientTool]) -> Json:
     text = "".join(part.text for part in choice.parts if isinstance(part, Text))
     calls = [part for part in choice.parts if isinstance(part, ToolCall)]
     empty = calls or choice.refusal or any(isinstance(part, Media) for part in choice.parts)
     message: Json = {"role": "assistant", "content": text or (None if empty else ""), "refusal": choice.refusal}
     if calls:
-        message["tool_calls"] = [_write_call(call) for call in calls]
+        message["tool_calls"] = [_write_call(call, tools) for call in calls]
     message |= _write_beside(choice.parts, _new_audio(), images=0)
     if choice.citations:
         message["annotations"] = _write_citations(choice)
@@ -91,20 +96,25 @@ def _write_beside(parts: Iterable[Part], audio: Json, images: int) -> Json:
     if pictures:
         beside["images"] = [
             {"type": "image_url", "index": number, "image_url": {"url": url_of(picture)}}
+            | extra_content(picture.signature)
             for number, picture in enumerate(pictures, images)
         ]
     for part in parts:
         if isinstance(part, Media) and part.data and part.mime_type.startswith("audio/"):
-            beside["audio"] = audio | {"data": part.data}
-        if isinstance(part, Text | Thought | Media):
+            beside["audio"] = audio | {"data": part.data} | extra_content(part.signature)
+        if isinstance(part, Text | Thought):
             beside |= extra_content(part.signature)
     if blocks := [block for part in parts if (block := signatures.thinking_block(part))]:
         beside["thinking_blocks"] = blocks
     return beside
 
 
-def _write_call(call: ToolCall) -> Json:
-    return write_call(call, call_id(call)) | extra_content(call.signature)
+def _write_call(call: ToolCall, tools: Mapping[str, ClientTool]) -> Json:
+    written = write_call(call, call_id(call))
+    if (tool := tools.get(call.name)) and tool.kind == CUSTOM:
+        called = {"name": tool.name, "input": custom_input(call.arguments)}
+        written = {"id": written["id"], "type": CUSTOM, "custom": called}
+    return written | extra_content(call.signature)
 
 
 def _write_citations(choice: Choice) -> list[Json]:
@@ -135,6 +145,8 @@ def _write_usage(usage: Usage) -> Json:
     }
     inputs = _write_modalities(usage.input_by_modality)
     outputs = _write_modalities(usage.output_by_modality)
+    if usage.cache_written is not None:
+        inputs = {"cache_write_tokens": usage.cache_written} | inputs
     if usage.cached is not None or inputs:
         written["prompt_tokens_details"] = {"cached_tokens": usage.cached or 0} | inputs
     if usage.thoughts is not None or outputs:
@@ -157,8 +169,9 @@ class StreamWriter:
     an error and without `[DONE]` (`fail`); nothing is said twice.
     """
 
-    def __init__(self, model: str, include_usage: bool) -> None:
+    def __init__(self, model: str, include_usage: bool, tools: Mapping[str, ClientTool] | None = None) -> None:
         self._include_usage = include_usage
+        self._tools = tools or {}
         self._head: Json = {
             "id": "",
             "object": "chat.completion.chunk",
@@ -221,7 +234,7 @@ class StreamWriter:
     def _choice(self, choice: Choice) -> Iterator[bytes]:
         written = self._choices.get(choice.index)
         if written is None:
-            written = self._choices[choice.index] = _ChoiceWriter()
+            written = self._choices[choice.index] = _ChoiceWriter(self._tools)
             yield self._chunk([self._delta(choice.index, {"role": "assistant", "content": ""})])
         for delta in written.deltas(choice):
             yield self._chunk([self._delta(choice.index, delta)])
@@ -240,8 +253,9 @@ class StreamWriter:
 class _ChoiceWriter:
     """Writes a choice over all of a stream: counts its calls and images."""
 
-    def __init__(self) -> None:
+    def __init__(self, tools: Mapping[str, ClientTool]) -> None:
         self.finish: str | None = None
+        self._tools = tools
         self._calls = 0
         self._images = 0
         self._audio = _new_audio()
@@ -258,7 +272,7 @@ class _ChoiceWriter:
                 continue
             delta: Json = {}
             if isinstance(part, ToolCall):
-                delta["tool_calls"] = [{"index": self._calls} | _write_call(part)]
+                delta["tool_calls"] = [{"index": self._calls} | _write_call(part, self._tools)]
                 self._calls += 1
             elif isinstance(part, Text) and part.text:
                 delta["content"] = part.text

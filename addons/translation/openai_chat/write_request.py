@@ -28,7 +28,8 @@ from addons.translation.openai_chat.parts import url_of
 from addons.translation.openai_chat.parts import write_call
 
 _REASONS = re.compile(r"(?:.*/)?(?:o\d|gpt-[5-9])(?![a-z\d])")
-"""OpenAI's models that take `max_completion_tokens` only. All other models take `max_tokens`."""
+"""OpenAI's models that reason: they take `max_completion_tokens` only, and any effort. All other models take
+`max_tokens`, and `high` as their highest effort."""
 _DOES_NOT_REASON = re.compile(r"(?:.*/)?(?:gpt-3\.5|gpt-4|chatgpt-)")
 """OpenAI's models that refuse `reasoning_effort`."""
 SAME_NAMES = (
@@ -87,18 +88,21 @@ def write_request(request: Request) -> Written:
     if request.format:
         body["response_format"] = {"type": "json_object"}
         if request.format.schema is not None:
-            schema: Json = {"name": "answer", "schema": request.format.schema}
+            schema: Json = {"name": request.format.name or "answer", "schema": request.format.schema}
+            if request.format.description:
+                schema["description"] = request.format.description
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
     if request.thinking:
         body |= _write_thinking(request, request.thinking, notes)
     if request.stream:
         # Whether or not the client wants the usage: the ledger needs it.
         body |= {"stream": True, "stream_options": {"include_usage": True}}
+    notes.drop(*request.unusable("google" if "gemini" in request.model else "openai"))
     if request.google:
         notes.drop(*request.google.paths())
     if request.caches():
         # OpenAI caches by itself, and refuses `cache_control`.
-        notes.drop("cache_control")
+        notes.drop(request.named("cache", "cache_control"))
     return Written(body, {}, notes)
 
 
@@ -137,6 +141,9 @@ def _write_thinking(request: Request, thinking: Thinking, notes: Notes) -> Json:
     effort = thinking.as_effort
     if thinking.include is not None:
         notes.drop(request.named("include", thinking.param))
+    if effort in ("xhigh", "max") and not _REASONS.match(request.model):
+        effort = "high"
+        notes.assumed.append(f"{thinking.effort_param}={effort}")
     if effort is None or not _DOES_NOT_REASON.match(request.model):
         return {"reasoning_effort": effort} if effort else {}
     if effort != "none":

@@ -49,7 +49,9 @@ def echo_of(body: Json) -> Json:
 
 def _echo_choice(choice: object) -> object:
     """The tool choice that was used: `auto` for a tool that the service runs, as `read_request` drops that choice."""
-    honoured = isinstance(choice, str) or (isinstance(choice, dict) and choice.get("type") in CHOICES)
+    honoured = isinstance(choice, str) or (
+        isinstance(choice, dict) and choice.get("type") in (*CHOICES, "allowed_tools")
+    )
     return choice if honoured else "auto"
 
 

@@ -9,6 +9,7 @@ import copy
 import uuid
 from collections.abc import Generator
 from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from addons.translation.conversation import Citation
@@ -182,13 +183,13 @@ class Items:
             annotation=annotation,
         )
 
-    def add_whole(self, item: Json, events: dict[str, Json], **told: object) -> Iterator[Json]:
+    def add_whole(self, item: Json, events: Sequence[tuple[str, Json]], **told: object) -> Iterator[Json]:
         """Adds an item that is complete at once. `events` are the names and members of the events between its first and
         its last event. `told` are members that it has in the last event only."""
         yield from self.close()
         place = self._add(item)
         yield self.event("response.output_item.added", output_index=place["output_index"], item=item)
-        for name, members in events.items():
+        for name, members in events:
             yield self.event(f"response.{name}", **place, **members)
         item |= {"status": "completed", **told}
         yield self._done(item, place)

@@ -6,17 +6,18 @@ Response in the last event, so it cannot differ from a stream.
 Source: OpenAI's API reference.
 """
 
-import json
 import time
 import uuid
 from collections import deque
 from collections.abc import Iterator
+from collections.abc import Mapping
 from itertools import chain
 
 from addons.translation import media
 from addons.translation import signatures
 from addons.translation.conversation import Answer
 from addons.translation.conversation import Choice
+from addons.translation.conversation import ClientTool
 from addons.translation.conversation import Finish
 from addons.translation.conversation import Json
 from addons.translation.conversation import Media
@@ -30,7 +31,8 @@ from addons.translation.conversation import to_bytes
 from addons.translation.errors import Failure
 from addons.translation.errors import refusal
 from addons.translation.errors import unfinished
-from addons.translation.openai_chat.parts import call_id
+from addons.translation.openai_responses.client_calls import Events
+from addons.translation.openai_responses.client_calls import write_call
 from addons.translation.openai_responses.echo import echo_of
 from addons.translation.openai_responses.items import REFUSAL
 from addons.translation.openai_responses.items import TEXT
@@ -44,10 +46,10 @@ ERRORS = {400: "invalid_prompt", 429: "rate_limit_exceeded"}
 """HTTP status -> the error code of a failed Response. For all others it is `server_error`."""
 
 
-def write_answer(answer: Answer, model: str, body: Json) -> Json:
+def write_answer(answer: Answer, model: str, body: Json, tools: Mapping[str, ClientTool] | None = None) -> Json:
     """A Response. `model` is the client's; it is used if the answer names none. `body` is the client's request, some
-    members of which a Response repeats."""
-    response = _Response(model, body)
+    members of which a Response repeats. `tools` are the client's, by the names of their functions."""
+    response = _Response(model, body, tools or {})
     last = deque(chain(response.add(answer), response.end()), maxlen=1).pop()
     written = last["response"]
     assert isinstance(written, dict)
@@ -61,8 +63,8 @@ class StreamWriter:
     with a failed Response (`fail`). After `end` or `fail` nothing more is written.
     """
 
-    def __init__(self, model: str, body: Json) -> None:
-        self._response = _Response(model, body)
+    def __init__(self, model: str, body: Json, tools: Mapping[str, ClientTool] | None = None) -> None:
+        self._response = _Response(model, body, tools or {})
         self._over = False
         self.failed = False
         """Whether the stream has ended with an error."""
@@ -96,11 +98,12 @@ class _Response:
     """A Response while it is written, and its stream events. Each event must be used before the next is taken, as it
     may hold an item that changes."""
 
-    def __init__(self, model: str, body: Json) -> None:
+    def __init__(self, model: str, body: Json, tools: Mapping[str, ClientTool]) -> None:
         self._id = ""
         self._created = int(time.time())
         self._model = model
         self._echo = echo_of(body)
+        self._tools = tools
         include = body.get("include")
         self._seals = isinstance(include, list) and ENCRYPTED in include
         """Whether the client wants signatures."""
@@ -215,20 +218,8 @@ class _Response:
     # Items that come whole
 
     def _call(self, call: ToolCall) -> Iterator[Json]:
-        arguments = json.dumps(call.arguments, ensure_ascii=False)
-        item: Json = {
-            "id": f"fc_{uuid.uuid4().hex}",
-            "type": "function_call",
-            "status": "in_progress",
-            "arguments": "",
-            "call_id": call_id(call),
-            "name": call.name,
-        }
-        events: dict[str, Json] = {
-            "function_call_arguments.delta": {"delta": arguments},
-            "function_call_arguments.done": {"name": call.name, "arguments": arguments},
-        }
-        yield from self._items.add_whole(item, events, arguments=arguments)
+        written = write_call(call, self._tools.get(call.name))
+        yield from self._items.add_whole(written.item, written.events, **written.told)
 
     def _image(self, mime_type: str, data: str) -> Iterator[Json]:
         item: Json = {
@@ -271,9 +262,9 @@ class _Response:
         return response | self._echo | members
 
 
-def _steps(kind: str, between: str) -> dict[str, Json]:
+def _steps(kind: str, between: str) -> Events:
     """The events of a tool that the service ran. They have no members of their own."""
-    return {f"{kind}.{step}": {} for step in ("in_progress", between, "completed")}
+    return [(f"{kind}.{step}", {}) for step in ("in_progress", between, "completed")]
 
 
 def _write_usage(usage: Usage) -> Json:
@@ -282,7 +273,7 @@ def _write_usage(usage: Usage) -> Json:
     inputs, outputs = usage.input or 0, usage.output or 0
     return {
         "input_tokens": inputs,
-        "input_tokens_details": {"cached_tokens": usage.cached or 0, "cache_write_tokens": 0},
+        "input_tokens_details": {"cached_tokens": usage.cached or 0, "cache_write_tokens": usage.cache_written or 0},
         "output_tokens": outputs,
         "output_tokens_details": {"reasoning_tokens": usage.thoughts or 0},
         "total_tokens": inputs + outputs,

@@ -87,6 +87,7 @@ def test_what_only_google_knows_is_named_for_others() -> None:
             Reading(input_tokens=3, input_cached_tokens=1, output_tokens=2, input_by_modality={"image": 3}),
             Usage(3, 2, 1, None, {"image": 3}, {}),
         ),
+        (Reading(input_tokens=9, input_cache_write_tokens=4), Usage(9, None, cache_written=4)),
     ],
 )
 def test_what_a_reading_tells_of_usage(reading: Reading, usage: Usage | None) -> None:
@@ -95,3 +96,11 @@ def test_what_a_reading_tells_of_usage(reading: Reading, usage: Usage | None) ->
 
 def test_bytes_of_any_text() -> None:
     assert to_bytes({"a": "é\ud800"}) == '{"a":"é?"}'.encode()
+
+
+@pytest.mark.parametrize(
+    ("param", "path"),
+    [("reasoning", "reasoning.effort"), ("reasoning_effort", "reasoning_effort"), ("thinking", "thinking")],
+)
+def test_the_path_of_an_effort(param: str, path: str) -> None:
+    assert Thinking("max", param=param).effort_param == path

@@ -22,6 +22,7 @@ def test_families(model: str) -> None:
         most_tokens=MOST[model],
         takes_budgets=model in MANUAL_ONLY,
         takes_efforts=model not in MANUAL_ONLY | NO_THINKING,
+        efforts=("low", "medium", "high", "max") if "-4-6" in model else ("low", "medium", "high", "xhigh", "max"),
         thinks_unasked=model in STOPS.keys() | ALWAYS_ON,
         stops_with=STOPS.get(model),
         takes_sampling=model in SAMPLING,

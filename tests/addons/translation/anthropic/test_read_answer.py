@@ -57,7 +57,7 @@ def test_an_answer() -> None:
     reader = AnswerReader()
     answer = reader.read(message(text("Hi"), stop_reason="end_turn", usage=usage))
     choice = Choice(0, [Text("Hi")], Finish.STOP)
-    assert answer == Answer("msg_1", "claude-x", [choice], Usage(17, 7, 5, 3), "priority")
+    assert answer == Answer("msg_1", "claude-x", [choice], Usage(17, 7, 5, 3, cache_written=2), "priority")
     assert reader.finished
 
 

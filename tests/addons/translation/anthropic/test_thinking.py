@@ -1,5 +1,8 @@
 import pytest
 
+from addons.translation.anthropic.write_request import write_request
+from addons.translation.conversation import Effort
+from addons.translation.conversation import Request
 from addons.translation.conversation import Signature
 from addons.translation.conversation import Text
 from addons.translation.conversation import Thinking
@@ -71,6 +74,36 @@ def test_thinking(model: str, thinking: Thinking | None, expected: Json) -> None
 )
 def test_efforts(model: str, thinking: Thinking, effort: str | None) -> None:
     assert written(model=model, thinking=thinking).get("output_config", {}).get("effort") == effort
+
+
+@pytest.mark.parametrize(
+    ("model", "effort", "assumed"),
+    [
+        ("claude-opus-4-6", "minimal", "low"),
+        ("claude-opus-4-6", "low", None),
+        ("claude-opus-4-6", "high", None),
+        ("claude-opus-4-6", "xhigh", "high"),
+        ("claude-opus-4-6", "max", None),
+        ("claude-opus-4-7", "xhigh", None),
+        ("claude-opus-4-7", "max", None),
+        ("claude-sonnet-5", "xhigh", None),
+        ("claude-opus-5-5", "max", None),
+        ("claude-opus-5-5", "none", "low"),
+    ],
+)
+def test_an_effort_is_kept_or_the_nearest_is_named(model: str, effort: Effort, assumed: str | None) -> None:
+    request = Request(model, turns=[user(Text("x"))], thinking=Thinking(effort), max_tokens=9)
+    made = write_request(request)
+    output = made.body["output_config"]
+    assert output == {"effort": assumed or effort}
+    assert made.notes.assumed == ([f"reasoning_effort={assumed}"] if assumed else [])
+
+
+@pytest.mark.parametrize("effort", ["xhigh", "max"])
+def test_a_budget_for_the_highest_efforts(effort: Effort) -> None:
+    made = write_request(Request(MANUAL, turns=[user(Text("x"))], thinking=Thinking(effort), max_tokens=20000))
+    assert made.body["thinking"] == {"type": "enabled", "budget_tokens": 16384}
+    assert made.notes.assumed == ["reasoning_effort=high"]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from addons.translation.conversation import Effort
 from addons.translation.conversation import Notes
 from addons.translation.conversation import Thinking
 from addons.translation.gemini.families import FAMILIES
@@ -79,6 +80,23 @@ def test_configs(model: str, thinking: Thinking, expected: Json | None) -> None:
 
 
 @pytest.mark.parametrize(
+    ("model", "effort", "config", "assumed"),
+    [
+        ("gemini-3-pro-preview", "xhigh", level("HIGH", True), ["reasoning_effort=high"]),
+        ("gemini-3-flash-preview", "max", level("HIGH", True), ["reasoning_effort=high"]),
+        ("gemini-2.5-pro", "xhigh", budget(24576, True), ["reasoning_effort=high"]),
+        ("gemini-2.5-flash", "max", budget(24576, True), ["reasoning_effort=high"]),
+        ("gemini-2.5-flash", "high", budget(24576, True), []),
+        ("gemini-2.5-pro", "none", budget(128), ["reasoning_effort=128"]),
+    ],
+)
+def test_an_effort_that_gemini_does_not_have(model: str, effort: Effort, config: Json, assumed: list[str]) -> None:
+    notes = Notes()
+    assert thinking_config(Thinking(effort), family_of(model), notes) == config
+    assert notes == Notes([], assumed)
+
+
+@pytest.mark.parametrize(
     ("model", "thinking", "assumed"),
     [
         ("gemini-3.8-flash", Thinking("none"), ["reasoning_effort=low"]),
@@ -149,7 +167,7 @@ def test_settings_in_googles_words(model: str, config: Json | None, left: Json |
 
 thinkings = st.builds(
     Thinking,
-    st.sampled_from([None, "none", "minimal", "low", "medium", "high"]),
+    st.sampled_from([None, "none", "minimal", "low", "medium", "high", "xhigh", "max"]),
     st.none() | st.integers(-5, 100_000),
     st.sampled_from([None, True, False]),
 )

@@ -1,13 +1,17 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from addons.translation.anthropic.write_request import write_request as write_for_claude
 from addons.translation.conversation import Function
 from addons.translation.conversation import Media
 from addons.translation.conversation import Part
 from addons.translation.conversation import Text
 from addons.translation.conversation import ToolCall
 from addons.translation.conversation import ToolResult
+from addons.translation.gemini.write_request import write_request as write_for_gemini
+from addons.translation.openai_chat.write_request import write_request as write_for_chat
 from tests.addons.translation.openai_chat.messages import HI
 from tests.addons.translation.openai_chat.messages import PNG
 from tests.addons.translation.openai_chat.messages import SHORT
@@ -132,12 +136,43 @@ class TestCaches:
                 [Text("a", cache=HOUR)],
             ),
             (message("user", "a", cache_control=None), [Text("a")]),
-            (message("user", "a", cache_control=HOUR | {"scope": "x"}), [Text("a", cache=HOUR)]),
         ],
     )
     def test_of_the_user(self, told: Json, parts: list[Part]) -> None:
         request = read(told)
         assert (request.turns, request.notes.dropped) == ([user(*parts)], [])
+
+    def test_what_nobody_knows_of_it(self) -> None:
+        request = read(message("user", "a", cache_control=HOUR | {"scope": "x"}))
+        assert request.turns == [user(Text("a", cache=HOUR))]
+        assert request.notes.dropped == ["messages[0].cache_control.scope"]
+
+    @pytest.mark.parametrize(
+        ("ttl", "cache", "dropped"),
+        [
+            (None, {"type": "ephemeral"}, []),
+            ("30m", {"type": "ephemeral", "ttl": "1h"}, []),
+            ("12h", {"type": "ephemeral", "ttl": "1h"}, ["messages[0].content[0].prompt_cache_breakpoint.ttl"]),
+        ],
+    )
+    def test_openais_own_breakpoints(self, ttl: str | None, cache: Json, dropped: list[str]) -> None:
+        breakpoint = {"mode": "explicit"} | ({"ttl": ttl} if ttl else {})
+        text = {"type": "text", "text": "a", "prompt_cache_breakpoint": breakpoint}
+        request = read(message("user", [text, {"type": "text", "text": "b"}]))
+        assert request.turns == [user(Text("a", cache=cache), Text("b"))]
+        assert request.notes.dropped == dropped
+        path = "prompt_cache_breakpoint"
+        assert path in write_for_gemini(request).notes.dropped
+        assert path in write_for_chat(replace(request, model="m")).notes.dropped
+        request.model = "claude-opus-4-1"
+        claudes = write_for_claude(request)
+        assert claudes.notes.dropped == dropped
+        assert claudes.body["messages"] == [
+            {
+                "role": "user",
+                "content": [{"type": "text", "text": "a", "cache_control": cache}, {"type": "text", "text": "b"}],
+            }
+        ]
 
     def test_of_instructions(self) -> None:
         content = [{"type": "text", "text": "a", "cache_control": SHORT}, {"type": "text", "text": "b"}]

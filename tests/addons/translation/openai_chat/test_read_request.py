@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -6,11 +7,14 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from addons.translation.anthropic.write_request import write_request as for_claude
 from addons.translation.conversation import Answer
 from addons.translation.conversation import Choice
+from addons.translation.conversation import ClientTool
 from addons.translation.conversation import Finish
 from addons.translation.conversation import Function
 from addons.translation.conversation import Media
+from addons.translation.conversation import Part
 from addons.translation.conversation import Signature
 from addons.translation.conversation import Text
 from addons.translation.conversation import Thinking
@@ -20,8 +24,13 @@ from addons.translation.conversation import ToolChoice
 from addons.translation.conversation import ToolResult
 from addons.translation.conversation import Turn
 from addons.translation.errors import InvalidRequest
+from addons.translation.gemini.write_request import write_request as for_gemini
+from addons.translation.openai_chat.client_tools import custom_parameters
 from addons.translation.openai_chat.read_request import read_request
+from addons.translation.openai_chat.schema import NOT_SERVED
+from addons.translation.openai_chat.write_answer import StreamWriter
 from addons.translation.openai_chat.write_answer import write_answer
+from addons.translation.openai_chat.write_request import write_request as for_service
 from tests.addons.translation.chats import DEEP
 from tests.addons.translation.chats import chats
 from tests.addons.translation.openai_chat.messages import HI
@@ -36,6 +45,8 @@ from tests.addons.translation.openai_chat.messages import refused
 from tests.addons.translation.openai_chat.messages import result
 from tests.addons.translation.openai_chat.messages import tool
 from tests.addons.translation.openai_chat.messages import user
+from tests.addons.translation.unheard import SERVICES
+from tests.addons.translation.unheard import unheard
 from tests.metering.test_json_array import json_values
 
 Json = dict[str, Any]
@@ -212,7 +223,8 @@ class TestToolCalls:
             ([HI, calls(call("1"), call("1")), result("1")], "messages[1].tool_calls"),
             ([HI, calls(call("")), result("")], "messages[1].tool_calls[0].id"),
             ([HI, calls(call("1", name="")), result("1")], "messages[1].tool_calls[0].function.name"),
-            ([HI, calls({"id": "1", "type": "custom"})], "messages[1].tool_calls[0].type"),
+            ([HI, calls({"id": "1", "type": "custom"})], "messages[1].tool_calls[0].custom"),
+            ([HI, calls({"id": "1", "type": "mcp", "function": {"name": "f"}})], "messages[1].tool_calls[0].type"),
         ],
     )
     def test_calls_and_results_that_do_not_match(self, messages: list[Json], param: str) -> None:
@@ -312,7 +324,7 @@ class TestTools:
         ({"temperature": 0, "top_p": 0.0, "top_k": 0}, {"temperature": 0, "top_p": 0.0, "top_k": 0}),
         ({"seed": 0, "presence_penalty": 0, "frequency_penalty": -2}, None),
         ({"max_tokens": 5}, {"max_tokens": 5}),
-        ({"max_tokens": 5, "max_completion_tokens": 7}, {"max_tokens": 7}),
+        ({"max_completion_tokens": 7}, {"max_tokens": 7}),
         ({"stop": "a"}, {"stop": ["a"]}),
         ({"stop": ["a", "b"]}, {"stop": ["a", "b"]}),
         ({"stop": []}, {"stop": None}),
@@ -384,7 +396,17 @@ def test_what_is_no_parameter(members: Json) -> None:
         # Some services know what to do with them: who does not names them.
         ({"user": "u", "parallel_tool_calls": False}, []),
         ({"google": {"thought_tag_marker": "x"}}, ["google.thought_tag_marker"]),
-        ({"stream_options": {"include_obfuscation": True}}, []),
+        ({"stream_options": {"include_obfuscation": True}}, ["stream_options.include_obfuscation"]),
+        ({"max_tokens": 5, "max_completion_tokens": 7}, ["max_tokens"]),
+        ({"reasoning_effort": "low", "reasoning": {"effort": "high"}}, ["reasoning"]),
+        ({"reasoning": {"max_tokens": 5, "effort": "high"}}, ["reasoning.effort"]),
+        ({"reasoning": {"effort": "high"}, "thinking": {"type": "disabled"}}, ["thinking"]),
+        ({"extra_body": {"top_a": 1, "google": {"labels": {"a": "b"}}}}, ["extra_body.top_a"]),
+        ({"tools": [{"type": "web_search", "search_context_size": "low"}]}, ["tools[0].search_context_size"]),
+        ({"tools": [{"googleSearch": {"excludeDomains": ["a"]}}]}, ["tools[0].googleSearch.excludeDomains"]),
+        ({"web_search_options": {"search_context_size": "low"}}, ["web_search_options.search_context_size"]),
+        ({"messages": [HI | {"name": "ann"}]}, ["messages[0].name"]),
+        ({"messages": [{"role": "system", "content": "s", "name": "n"}]}, ["messages[0].name"]),
     ],
 )
 def test_what_has_no_target_is_named(members: Json, dropped: list[str]) -> None:
@@ -397,7 +419,7 @@ def test_what_has_no_target_is_named(members: Json, dropped: list[str]) -> None:
         ({}, None),
         ({"reasoning_effort": "low"}, Thinking("low")),
         ({"reasoning_effort": "none"}, Thinking("none")),
-        ({"reasoning_effort": "XHIGH"}, Thinking("high")),
+        ({"reasoning_effort": "XHIGH"}, Thinking("xhigh")),
         ({"reasoning": {"effort": "medium"}}, Thinking("medium", param="reasoning")),
         ({"reasoning": {"effort": "medium", "exclude": True}}, Thinking("medium", include=False, param="reasoning")),
         # Tokens are more exact than an effort.
@@ -430,3 +452,310 @@ def test_a_chat_is_read_the_same_twice(chat: Json) -> None:
     before = json.dumps(chat)
     assert read_request(chat) == read_request(chat)
     assert json.dumps(chat) == before
+
+
+PATCH: Json = {
+    "type": "custom",
+    "custom": {
+        "name": "apply_patch",
+        "description": "Edits files.",
+        "format": {"type": "grammar", "grammar": {"syntax": "lark", "definition": "start: PATCH"}},
+    },
+}
+FUNCTION: Json = {"type": "function", "function": {"name": "f"}}
+
+
+class TestCustomTools:
+    def test_a_function_with_a_text(self) -> None:
+        request = read(tools=[FUNCTION, PATCH])
+        function = request.functions[1]
+        assert function.name == "apply_patch"
+        assert function.description == "Edits files.\n\nThe input must follow this lark grammar:\nstart: PATCH"
+        assert function.parameters == custom_parameters()
+        assert request.client_tools == {"apply_patch": ClientTool("custom", "apply_patch")}
+        assert request.notes.assumed == ["tools[1].custom.format=description"]
+
+    @pytest.mark.parametrize(
+        ("choice", "expected"),
+        [
+            ({"type": "custom", "custom": {"name": "apply_patch"}}, ToolChoice("required", ["apply_patch"])),
+            (
+                {
+                    "type": "allowed_tools",
+                    "allowed_tools": {
+                        "mode": "auto",
+                        "tools": [FUNCTION, {"type": "custom", "custom": {"name": "apply_patch"}}],
+                    },
+                },
+                ToolChoice("auto", ["f", "apply_patch"]),
+            ),
+        ],
+    )
+    def test_choices(self, choice: Json, expected: ToolChoice) -> None:
+        assert read(tools=[FUNCTION, PATCH], tool_choice=choice).tool_choice == expected
+        assert refused(tools=[FUNCTION], tool_choice=choice) == "tool_choice"
+
+    def test_calls_are_read_back(self) -> None:
+        called = {"id": "1", "type": "custom", "custom": {"name": "apply_patch", "input": "*** Begin"}}
+        request = read(HI, calls(called), result("1", "ok"), tools=[PATCH])
+        call = ToolCall("1", "apply_patch", {"input": "*** Begin"})
+        assert request.turns[1:] == [assistant(call), user(ToolResult("1", "apply_patch", "ok"))]
+
+    def test_a_function_of_the_same_name(self) -> None:
+        function: Json = {"type": "function", "function": {"name": "apply_patch"}}
+        request = read(tools=[PATCH, function])
+        first, second = (function.name for function in request.functions)
+        assert second == "apply_patch" != first
+        assert request.client_tools == {first: ClientTool("custom", "apply_patch")}
+
+    @pytest.mark.parametrize("kind", sorted(NOT_SERVED))
+    def test_tools_of_openai_are_dropped_and_named(self, kind: str) -> None:
+        request = read(tools=[FUNCTION, {"type": kind}], tool_choice="required")
+        assert request.notes.dropped == ["tools[1]"]
+        assert refused(tools=[{"type": kind}], tool_choice="required") == "tool_choice"
+        assert read(tools=[{"type": kind}]).functions == []
+
+
+GOOGLES = {"google": {"thought_signature": "c2lnbmVk"}}
+SIGNED = Signature("google", "c2lnbmVk")
+
+
+class TestAnswersSentBack:
+    """An assistant message as `write_answer` writes it is read back: each part, and each signature on its own."""
+
+    @pytest.mark.parametrize(
+        "parts",
+        [
+            [Text("Look:", SIGNED), Media("image/png", data="AAAA", signature=Signature("google", "b3RoZXI="))],
+            [Text("Look:"), Media("image/png", data="AAAA", signature=SIGNED), Media("image/jpeg", data="BBBB")],
+            [Media("image/png", data="AAAA", signature=SIGNED)],
+            [Text("Look:", SIGNED), Media("image/png", data="AAAA", signature=SIGNED)],
+            [Text("Hear:", SIGNED), Media("audio/wav", data="UklGRgAA", signature=Signature("google", "b3RoZXI="))],
+            [Media("audio/L16;codec=pcm;rate=24000", data="AAAA", signature=SIGNED)],
+            [Media("audio/mpeg", data="SUQzAAAA")],
+            [Text("Hi", SIGNED), ToolCall("c", "f", {}, Signature("google", "b3RoZXI="))],
+            [Thought("hm", Signature("anthropic", "sig")), Text("Hi")],
+        ],
+    )
+    def test_parts(self, parts: list[Part]) -> None:
+        written: Any = write_answer(Answer(choices=[Choice(0, parts)]), "m")
+        message = written["choices"][0]["message"]
+        results = [result("c")] if "tool_calls" in message else []
+        request = read(HI, message, *results)
+        assert request.turns[1] == assistant(*parts)
+        assert request.notes.dropped == []
+        # OpenAI's SDK gives a message back with every member that it knows.
+        whole: Json = {"refusal": None, "annotations": [], "audio": None, "function_call": None, "tool_calls": None}
+        assert read(HI, whole | message, *results).turns == request.turns
+
+    def test_parts_of_a_stream(self) -> None:
+        parts: list[Part] = [
+            Text("Look:", SIGNED),
+            Media("image/png", data="AAAA", signature=Signature("google", "b3RoZXI=")),
+        ]
+        writer = StreamWriter("m", False)
+        sent = b"".join(writer.write(Answer(choices=[Choice(0, [part])])) for part in parts).decode()
+        deltas = [
+            json.loads(line[6:])["choices"][0]["delta"] for line in sent.splitlines() if line.startswith("data: ")
+        ]
+        message: Json = {"role": "assistant", "content": "", "images": []}
+        for delta in deltas:
+            message["content"] += delta.get("content") or ""
+            message["images"] += delta.get("images", [])
+            message |= {"extra_content": delta["extra_content"]} if "extra_content" in delta else {}
+        assert read(HI, message).turns[1] == assistant(*parts)
+
+    def test_an_image_whose_signature_stands_beside_it(self) -> None:
+        url = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}, "index": 0}
+        signed = message("assistant", "Look:", images=[url, url], extra_content=GOOGLES)
+        assert read(HI, signed).turns[1] == assistant(
+            Text("Look:"), Media("image/png", data="AAAA"), Media("image/png", data="AAAA", signature=SIGNED)
+        )
+
+    @pytest.mark.parametrize(
+        ("members", "dropped"),
+        [
+            ({"images": [{"image_url": {"url": "file:///a.png"}}]}, ["messages[1].images[0]"]),
+            (
+                {"images": [{"image_url": "file:///a.png", "alt": "x"}]},
+                ["messages[1].images[0]", "messages[1].images[0].alt"],
+            ),
+            ({"audio": {"id": "audio_1"}}, ["messages[1].audio"]),
+            ({"reasoning_content": "hm"}, ["messages[1].reasoning_content"]),
+            ({"thinking_blocks": [{"type": "thinking", "thinking": "hm"}]}, ["messages[1].thinking_blocks"]),
+            ({"annotations": [{"type": "url_citation"}]}, ["messages[1].annotations"]),
+            ({"extra_content": {"google": {"thought_signature": "***"}}}, ["messages[1].extra_content"]),
+            ({"name": "ann"}, ["messages[1].name"]),
+            ({"annotations": [], "audio": None, "reasoning_content": ""}, []),
+        ],
+    )
+    def test_what_cannot_be_read_is_named(self, members: Json, dropped: list[str]) -> None:
+        request = read(HI, message("assistant", "a", **members))
+        assert request.turns[1] == assistant(Text("a"))
+        assert request.notes.dropped == dropped
+
+    def test_what_a_service_cannot_take_is_named(self) -> None:
+        image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}, "extra_content": GOOGLES}
+        block = {"type": "thinking", "thinking": "hm", "signature": "sig"}
+        drawn = message("assistant", "a", images=[image], extra_content=GOOGLES)
+        request = read(HI, drawn, HI, message("assistant", "b", thinking_blocks=[block], reasoning_content="hm"), HI)
+        googles = for_gemini(request)
+        assert googles.notes.dropped == ["messages[3].thinking_blocks"]
+        parts: Any = googles.body["contents"]
+        assert parts[1]["parts"] == [
+            {"text": "a", "thoughtSignature": "c2lnbmVk"},
+            {"inlineData": {"mimeType": "image/png", "data": "AAAA"}, "thoughtSignature": "c2lnbmVk"},
+        ]
+        claudes = for_claude(replace(request, model="claude-sonnet-4-5", thinking=Thinking("low")))
+        assert claudes.notes.dropped == ["messages[1].images", "messages[1].extra_content"]
+        others = for_service(replace(request, model="mistral"))
+        assert others.notes.dropped == [
+            "messages[1].images",
+            "messages[3].thinking_blocks",
+            "messages[1].extra_content",
+        ]
+
+
+WHOLE: Json = {
+    "messages": [
+        {"role": "system", "content": "Be brief.", "name": "sys"},
+        {
+            "role": "user",
+            "name": "ann",
+            "content": [
+                {"type": "text", "text": "a", "prompt_cache_breakpoint": {"mode": "explicit", "ttl": "30m"}},
+                {
+                    "type": "image_url",
+                    "image_url": {"url": "data:image/png;base64,AAAA", "detail": "low"},
+                    "prompt_cache_breakpoint": {"mode": "explicit", "ttl": "30m"},
+                },
+            ],
+        },
+        {
+            "role": "assistant",
+            "content": "b",
+            "refusal": "r",
+            "name": "bot",
+            "reasoning_content": "hm",
+            "annotations": [{"type": "url_citation", "url_citation": {"url": "https://a"}}],
+            "images": [
+                {
+                    "type": "image_url",
+                    "index": 0,
+                    "image_url": {"url": "data:image/png;base64,BBBB"},
+                    "extra_content": {"google": {"thought_signature": "b3RoZXI="}},
+                }
+            ],
+            "extra_content": {"google": {"thought_signature": "c2lnbmVk"}},
+            "tool_calls": [
+                {"id": "1", "type": "function", "index": 0, "function": {"name": "f", "arguments": '{"a": 1}'}},
+                {"id": "2", "type": "custom", "custom": {"name": "patch", "input": "***"}},
+            ],
+        },
+        {"role": "tool", "tool_call_id": "1", "name": "f", "content": "x"},
+        {"role": "tool", "tool_call_id": "2", "content": [{"type": "text", "text": "y"}]},
+        {"role": "user", "content": "go"},
+    ],
+    "tools": [
+        {
+            "type": "function",
+            "function": {
+                "name": "f",
+                "description": "d",
+                "strict": True,
+                "parameters": {"type": "object", "properties": {"a": {"type": "integer"}}},
+            },
+        },
+        {
+            "type": "custom",
+            "custom": {
+                "name": "patch",
+                "description": "p",
+                "format": {"type": "grammar", "grammar": {"syntax": "lark", "definition": "start: X"}},
+            },
+        },
+        {"type": "web_search", "search_context_size": "low"},
+        {"type": "mcp", "server_label": "l"},
+    ],
+    "tool_choice": "required",
+    "parallel_tool_calls": False,
+    "temperature": 0.5,
+    "top_p": 0.9,
+    "max_tokens": 50,
+    "stop": ["x"],
+    "seed": 3,
+    "n": 1,
+    "presence_penalty": 0.1,
+    "frequency_penalty": 0.2,
+    "logprobs": True,
+    "top_logprobs": 2,
+    "reasoning_effort": "low",
+    "service_tier": "flex",
+    "user": "u",
+    "safety_identifier": "s",
+    "metadata": {"a": "b"},
+    "store": True,
+    "verbosity": "low",
+    "prompt_cache_key": "k",
+    "prompt_cache_options": {"mode": "explicit"},
+    "logit_bias": {"1": 2},
+    "prediction": {"type": "content", "content": "x"},
+    "stream": True,
+    "stream_options": {"include_usage": True, "include_obfuscation": True},
+    "modalities": ["text", "audio"],
+    "audio": {"voice": "Kore", "format": "pcm16"},
+    "response_format": {
+        "type": "json_schema",
+        "json_schema": {
+            "name": "reply",
+            "description": "d",
+            "strict": True,
+            "schema": {"type": "object", "properties": {"a": {"type": "string"}}},
+        },
+    },
+    "extra_body": {
+        "google": {
+            "safety_settings": [{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "OFF"}],
+            "thought_tag_marker": "t",
+        },
+        "top_a": 1,
+    },
+    "labels": {"a": "b"},
+}
+"""Every member that a chat may have, or that clients send beside these."""
+
+
+@pytest.mark.parametrize("model", SERVICES)
+def test_nothing_vanishes_unnamed(model: str) -> None:
+    """Each member changes what the service gets, or is named to the client. So does one that nobody knows, anywhere."""
+    assert unheard(read_request, WHOLE, model) == set()
+
+
+@pytest.mark.parametrize("model", SERVICES)
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"reasoning": {"effort": "low", "exclude": True}},
+        {"thinking": {"type": "enabled", "budget_tokens": 2000}},
+        {"function_call": {"name": "g"}, "functions": [{"name": "g", "description": "d", "strict": True}]},
+        {"tools": [{"type": "function", "function": {"name": "f", "strict": True}}], "tool_choice": "required"},
+        {"web_search_options": {"search_context_size": "low", "user_location": {"type": "approximate"}}},
+        {
+            "messages": [
+                {
+                    "role": "user",
+                    "content": [
+                        {"type": "text", "text": "a", "cache_control": {"type": "ephemeral", "ttl": "1h"}},
+                        {
+                            "type": "file",
+                            "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,"},
+                        },
+                    ],
+                    "cache_control": {"type": "ephemeral"},
+                }
+            ]
+        },
+    ],
+)
+def test_nothing_of_a_few_members_vanishes(model: str, members: Json) -> None:
+    assert unheard(read_request, {"messages": [HI]} | members, model) == set()

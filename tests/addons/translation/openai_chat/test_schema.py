@@ -4,14 +4,14 @@ import pytest
 
 from addons.translation.errors import InvalidRequest
 from addons.translation.gemini.thinking import BUDGETS
+from addons.translation.openai_chat.content_schema import AudioPart
+from addons.translation.openai_chat.content_schema import ImagePart
+from addons.translation.openai_chat.content_schema import TextPart
 from addons.translation.openai_chat.schema import EFFORTS
-from addons.translation.openai_chat.schema import AudioPart
 from addons.translation.openai_chat.schema import ChatRequest
 from addons.translation.openai_chat.schema import FunctionTool
-from addons.translation.openai_chat.schema import ImagePart
 from addons.translation.openai_chat.schema import NamedChoice
 from addons.translation.openai_chat.schema import ServerTool
-from addons.translation.openai_chat.schema import TextPart
 from addons.translation.openai_chat.schema import ToolMessage
 from addons.translation.openai_chat.schema import UserMessage
 from addons.translation.validation import validated
@@ -90,4 +90,5 @@ def test_what_is_wrong_is_named(members: Json, param: str) -> None:
 
 
 def test_every_effort_is_one_of_ours() -> None:
-    assert set(EFFORTS.values()) == set(BUDGETS)
+    assert {word: effort for word, effort in EFFORTS.items() if word != effort} == {"disable": "none"}
+    assert {*EFFORTS.values()} == {*BUDGETS, "xhigh", "max"}

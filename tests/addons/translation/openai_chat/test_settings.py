@@ -1,10 +1,14 @@
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from addons.translation.conversation import Format
 from addons.translation.conversation import Function
+from addons.translation.conversation import Request
 from addons.translation.gemini.write_request import write_request as for_gemini
+from addons.translation.openai_chat.read_request import read_request as read_chat
+from addons.translation.openai_responses.read_request import read_request as read_response
 from addons.translation.validation import DEEPEST
 from tests.addons.translation.openai_chat.messages import converted
 from tests.addons.translation.openai_chat.messages import read
@@ -29,7 +33,7 @@ class TestTools:
         schema: Json = {"type": "object", "properties": {"a": {"$ref": "#/$defs/a"}}}
         request = read(tools=[tool("f", description="d", parameters=schema, strict=True), tool("g")])
         assert request.functions == [Function("f", "d", schema), Function("g")]
-        assert request.notes.dropped == []
+        assert request.notes.dropped == ["tools[0].function.strict"]
 
     @pytest.mark.parametrize(
         ("members", "names"),
@@ -74,7 +78,7 @@ class TestTools:
         ({"type": "json_object"}, Format()),
         (
             {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}},
-            Format({"type": "object"}),
+            Format({"type": "object"}, name="n"),
         ),
     ],
 )
@@ -157,3 +161,26 @@ def test_both_spellings_at_once(google: Json) -> None:
 def test_googles_own_word_on_thinking_stands() -> None:
     request = read(reasoning_effort="high", google={"thinking_config": {"thinking_budget": 5}})
     assert for_gemini(request).body["generationConfig"] == {"thinkingConfig": {"thinkingBudget": 5}}
+
+
+@pytest.mark.parametrize("read_dialect", [read_chat, read_response])
+@pytest.mark.parametrize(
+    ("asked", "header", "dropped"),
+    [
+        ("fast", "priority", []),
+        ("priority", "priority", []),
+        ("flex", "flex", []),
+        ("scale", None, ["service_tier"]),
+        ("ultrafast", None, ["service_tier"]),
+        ("auto", None, []),
+        ("default", None, []),
+    ],
+)
+def test_a_tier_means_the_same_in_both_dialects(
+    read_dialect: Callable[[Json], Request], asked: str, header: str | None, dropped: list[str]
+) -> None:
+    hi = [{"role": "user", "content": "Hi"}]
+    written = for_gemini(read_dialect({"model": "m", "messages": hi, "input": hi, "service_tier": asked}))
+    own = {"messages", "input"}
+    assert written.headers.get("x-vertex-ai-llm-shared-request-type") == header
+    assert [name for name in written.notes.dropped if name not in own] == dropped

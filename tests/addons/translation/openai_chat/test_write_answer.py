@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from addons.translation.conversation import Answer
 from addons.translation.conversation import Choice
 from addons.translation.conversation import Citation
+from addons.translation.conversation import ClientTool
 from addons.translation.conversation import Finish
 from addons.translation.conversation import Media
 from addons.translation.conversation import Part
@@ -17,6 +18,7 @@ from addons.translation.conversation import Thought
 from addons.translation.conversation import ToolCall
 from addons.translation.conversation import Usage
 from addons.translation.gemini.read_answer import AnswerReader
+from addons.translation.openai_chat.write_answer import StreamWriter
 from addons.translation.openai_chat.write_answer import write_answer
 from tests.addons.translation.gemini.examples import documents
 from tests.addons.translation.openai_chat.answers import Stream
@@ -168,6 +170,8 @@ def test_annotations() -> None:
             {"prompt_tokens_details": {"cached_tokens": 2}, "completion_tokens_details": {"reasoning_tokens": 1}},
         ),
         (Usage(3, 4, 0), {"prompt_tokens_details": {"cached_tokens": 0}}),
+        (Usage(3, 4, 1, cache_written=2), {"prompt_tokens_details": {"cached_tokens": 1, "cache_write_tokens": 2}}),
+        (Usage(3, 4, cache_written=0), {"prompt_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0}}),
         (
             Usage(3, 4, None, None, {"text": 1, "document": 1, "image": 1}, {"audio": 4, "smell": 9}),
             {
@@ -431,3 +435,22 @@ def test_any_stream(events: list[object]) -> None:
         assert not any(finishes[:-1])
         assert bool(finishes[-1]) == (sent[-1] == "[DONE]")
         assert finishes[-1] in (None, *Finish)
+
+
+def test_a_custom_tool_gets_its_call_as_a_text() -> None:
+    tools = {"patch": ClientTool("custom", "apply_patch"), "shell": ClientTool("shell", "shell")}
+    parts: list[Part] = [ToolCall("c", "patch", {"input": "***"}), ToolCall("d", "f", {"input": "x"})]
+    answer = Answer("r", "m", [Choice(0, parts, Finish.TOOL_CALLS)])
+    expected: list[Json] = [
+        {"id": "c", "type": "custom", "custom": {"name": "apply_patch", "input": "***"}},
+        {"id": "d", "type": "function", "function": {"name": "f", "arguments": '{"input": "x"}'}},
+    ]
+    whole: Any = write_answer(answer, "m", tools)
+    assert whole["choices"][0]["message"]["tool_calls"] == expected
+    writer = StreamWriter("m", False, tools)
+    lines = (writer.write(answer) + writer.end()).decode().splitlines()
+    chunks = [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
+    deltas = [choice["delta"] for chunk in chunks for choice in chunk["choices"]]
+    streamed = [call for delta in deltas for call in delta.get("tool_calls", [])]
+    assert streamed == [{"index": index} | call for index, call in enumerate(expected)]
+    assert chunks[-1]["choices"][0]["finish_reason"] == "tool_calls"

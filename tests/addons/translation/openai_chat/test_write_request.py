@@ -264,11 +264,17 @@ class TestWrittenParameters:
             # These would refuse it.
             ("gpt-4o", Thinking("high"), None, ["reasoning_effort"]),
             ("gpt-4.1", Thinking("none"), None, []),
+            ("gpt-5.6", Thinking("xhigh"), "xhigh", []),
+            ("openai/gpt-5.6", Thinking("max"), "max", []),
+            ("openai/gpt-oss-120b-maas", Thinking("xhigh"), "high", []),
+            ("deepseek-ai/deepseek-v3.2", Thinking("max"), "high", []),
         ],
     )
     def test_thinking(self, model: str, thinking: Thinking, effort: str | None, dropped: list[str]) -> None:
         body, _, notes = for_service(model=model, thinking=thinking)
         assert (body.get("reasoning_effort"), notes.dropped) == (effort, dropped)
+        nearest = thinking.effort in ("xhigh", "max") and thinking.effort != effort
+        assert notes.assumed == (["reasoning_effort=high"] if nearest else [])
 
     @pytest.mark.parametrize(
         ("members", "dropped"),

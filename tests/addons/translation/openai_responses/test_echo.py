@@ -32,7 +32,7 @@ def test_what_a_response_says_of_its_request() -> None:
     assert {name: response[name] for name in same} == {name: body[name] for name in same}
     assert response["tools"] == [{"description": None, "strict": False, **function}, {"type": "web_search"}]
     assert (response["tool_choice"], response["text"]) == (body["tool_choice"], {"format": {"type": "json_object"}})
-    assert response["reasoning"] == {"effort": "high", "summary": "auto"}
+    assert response["reasoning"] == {"effort": "max", "summary": "auto"}
     assert (response["store"], response["truncation"], response["top_logprobs"]) == (False, "disabled", 2)
 
 

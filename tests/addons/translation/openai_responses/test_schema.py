@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 
 from addons.translation.errors import InvalidRequest
+from addons.translation.openai_chat.schema import NOT_SERVED
 from addons.translation.openai_chat.schema import ServerTool
-from addons.translation.openai_responses.schema import NOT_SERVED
 from addons.translation.openai_responses.schema import SKIPPED
 from addons.translation.openai_responses.schema import CallItem
 from addons.translation.openai_responses.schema import FlatFunctionTool

@@ -38,7 +38,7 @@ Json = dict[str, Any]
 
 
 def test_an_answer() -> None:
-    answer = Answer("r", "served", [Choice(0, [Text("Hel"), Text("lo")])], Usage(5, 7, 1, 2), "flex")
+    answer = Answer("r", "served", [Choice(0, [Text("Hel"), Text("lo")])], Usage(5, 7, 1, 2, cache_written=3), "flex")
     response = write_answer(answer, "asked", {})
     assert (response["id"], response["object"], response["model"]) == ("resp_r", "response", "served")
     assert (response["status"], response["error"], response["incomplete_details"]) == ("completed", None, None)
@@ -46,7 +46,7 @@ def test_an_answer() -> None:
     assert response["service_tier"] == "flex"
     assert response["usage"] == {
         "input_tokens": 5,
-        "input_tokens_details": {"cached_tokens": 1, "cache_write_tokens": 0},
+        "input_tokens_details": {"cached_tokens": 1, "cache_write_tokens": 3},
         "output_tokens": 7,
         "output_tokens_details": {"reasoning_tokens": 2},
         "total_tokens": 12,
