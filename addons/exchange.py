@@ -232,6 +232,9 @@ class Exchange:
             flow.response = http.Response.make(failure.status, self.error_body(failure, param), headers)
             if dialect.id_member:
                 flow.response.headers[dialect.id_header] = self.call.id
+        if flow.request.method == "HEAD":
+            # mitmproxy would send the body, which the client would take for its next answer.
+            flow.response.content = b""
         self.refused_as = error_type
         self.move(Progress.REFUSED)
 

@@ -350,6 +350,8 @@ def test_no_location(location: str) -> None:
         (GEMINI_HOST, "gemini"),
         ("api.openai.com", "openai"),
         ("eu.api.openai.com", "openai"),
+        ("api.anthropic.com", "anthropic"),
+        ("console.anthropic.com", None),
         ("US-CENTRAL1-aiplatform.googleapis.com", "vertex"),
         ("aiplatform.mtls.googleapis.com", "vertex"),
         ("aiplatform.eu.rep.googleapis.com", "vertex"),
