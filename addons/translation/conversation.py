@@ -339,6 +339,8 @@ class Usage:
     thoughts: int | None = None
     input_by_modality: dict[str, int] = field(default_factory=dict)
     output_by_modality: dict[str, int] = field(default_factory=dict)
+    cache_written: int | None = None
+    """Tokens of the input that were written to a cache. Claude charges more for them."""
 
 
 def usage_of(reading: Reading) -> Usage | None:
@@ -352,6 +354,7 @@ def usage_of(reading: Reading) -> Usage | None:
         reading.output_thought_tokens,
         reading.input_by_modality or {},
         reading.output_by_modality or {},
+        reading.input_cache_write_tokens,
     )
 
 

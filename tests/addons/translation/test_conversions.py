@@ -2,6 +2,7 @@
 
 import base64
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -450,9 +451,9 @@ class TestFromAnthropic:
     )
     def test_what_is_not_served(self, method: str, operation: str, path: str) -> None:
         told = asked(operation, b"{}", method=method, path=path)
-        for plan in (lambda: from_anthropic(told, same), lambda: for_openai("anthropic", told, same)):
+        for plan in (from_anthropic, partial(for_openai, "anthropic")):
             with pytest.raises(InvalidRequest, match="POST /v1/messages, POST /v1/messages/count_tokens") as caught:
-                plan()
+                plan(told, same)
             assert (caught.value.status, caught.value.code) == (404, "UNKNOWN_URL")
 
     def test_models_are_only_listed(self) -> None:
