@@ -1,4 +1,4 @@
-"""Chooses the service for a call of an OpenAI client, by the model in its body."""
+"""Chooses the service for a call of an OpenAI or Anthropic client, by the model in its body."""
 
 from mitmproxy import http
 
@@ -11,12 +11,15 @@ from addons.route import check_recipient
 from addons.route import pass_on
 from addons.translation import conversions
 from addons.translation import videos
+from addons.translation.errors import Failure
+from addons.translation.errors import InvalidRequest
 from addons.translation.publishers import without_publisher
 from addons.upstream import content_of
+from metering.call import ErrorType
 
 
 class Choose:
-    """Chooses as soon as the request body is complete. A call that no service rewrites goes to OpenAI unchanged."""
+    """Chooses as soon as the request body is complete. A call that no service rewrites goes on unchanged."""
 
     def __init__(self, exchanges: Exchanges) -> None:
         self.exchanges = exchanges
@@ -28,12 +31,17 @@ class Choose:
             return
         if exchange.service:
             return
+        assert exchange.target
         service = exchange.service_for(_model_in(request, exchange)) or exchange.configuration.gateway.default
-        if service.provider == "openai" or service.rewrites:
+        if service.provider == "openai" or service.rewrites(exchange.target.surface):
             exchange.choose(service.name, service)
             return
         exchange.move(Progress.ASKED)
-        pass_on(request, exchange, named)
+        try:
+            pass_on(request, exchange, named)
+        except InvalidRequest as e:
+            exchange.refuse(flow, Failure(e.status, e.message, "UNKNOWN_URL"), ErrorType.BAD_REQUEST)
+            return
         check_recipient(flow, exchange, named)
         if exchange.goes_on:
             exchange.note_upstream(request.host, request.path)

@@ -37,7 +37,7 @@ from metering.paths import parse
 from metering.request import asked
 
 DROPPED_HEADERS = re.compile(
-    r"openai-.*|x-stainless-.*|x-goog-api-client|sec-.*|origin|referer|accept|accept-encoding|content-type"
+    r"openai-.*|anthropic-.*|x-app|x-claude-.*|x-stainless-.*|x-goog-api-client|sec-.*|origin|referer|accept|accept-encoding|content-type"
     r"|content-encoding|content-length|transfer-encoding|expect"
 )
 """Request headers that are dropped: they belong to the client's dialect, to a browser, or to the body that is

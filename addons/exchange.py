@@ -27,10 +27,11 @@ from addons.configuration.settings import Configuration
 from addons.metered import Metered
 from addons.metered import perf_counter_at
 from addons.translation.conversation import to_bytes
+from addons.translation.errors import ERROR_DIALECTS
+from addons.translation.errors import GOOGLES_ERRORS
+from addons.translation.errors import ErrorDialect
 from addons.translation.errors import Failure
-from addons.translation.errors import anthropic_error
 from addons.translation.errors import code_of
-from addons.translation.errors import openai_error
 from addons.translation.errors import words_for
 from addons.translation.plan import Plan
 from addons.upstream import Together
@@ -165,9 +166,16 @@ class Exchange:
         return self.target.surface == "openai" if self.target else LIKE_OPENAI.match(self.path) is not None
 
     @property
-    def speaks_anthropic(self) -> bool:
-        """Whether the client expects errors in Anthropic's format."""
-        return self.target is not None and self.target.surface == "anthropic"
+    def errors(self) -> ErrorDialect:
+        """How the client expects errors to look."""
+        surface = "openai" if self.speaks_openai else self.target.surface if self.target else ""
+        return ERROR_DIALECTS.get(surface, GOOGLES_ERRORS)
+
+    def error_body(self, failure: Failure, param: str | None = None) -> bytes:
+        """An error in the client's dialect. `param` names the wrong part of the client's body."""
+        dialect = self.errors
+        repeated = {dialect.id_member: self.call.id} if dialect.id_member else {}
+        return to_bytes(dialect.write(failure, param) | repeated)
 
     # Services
 
@@ -218,13 +226,19 @@ class Exchange:
     def refuse(self, flow: http.HTTPFlow, failure: Failure, error_type: str | None, param: str | None = None) -> None:
         """Answer the call with an error in the client's dialect.
 
-        `error_type` is that of the ledger row. `param` names the wrong part of the body, as OpenAI's errors do.
+        `error_type` is that of the ledger row. `param` names the wrong part of the client's body.
         """
-        if self.speaks_openai or self.speaks_anthropic:
-            body = to_bytes(openai_error(failure, param) if self.speaks_openai else anthropic_error(failure))
-            flow.response = http.Response.make(failure.status, body, {"content-type": "application/json"})
-        else:
+        dialect = self.errors
+        if dialect is GOOGLES_ERRORS:
             flow.response = error_response(failure.status, failure.message)
+        else:
+            headers = {"content-type": "application/json"}
+            flow.response = http.Response.make(failure.status, self.error_body(failure, param), headers)
+            if dialect.id_member:
+                flow.response.headers[dialect.id_header] = self.call.id
+        if flow.request.method == "HEAD":
+            # mitmproxy would send the body, which the client would take for its next answer.
+            flow.response.content = b""
         self.refused_as = error_type
         self.move(Progress.REFUSED)
 

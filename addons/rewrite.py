@@ -132,14 +132,17 @@ class Rewrite:
             _named_in(target.fields),
             request.headers.get("content-type", ""),
             _decoded(request),
+            request.headers.get("anthropic-beta", ""),
         )
+        is_anthropics = target.surface == "anthropic"
         if service.provider == "openai":
-            if target.surface == "openai":
-                return conversions.pass_on(told, gateway.named)
-            return conversions.from_google(told, gateway.named)
+            return conversions.for_openai(target.surface, told, gateway.named)
         if told.operation == "models":
             configured = [*gateway.models, *gateway.aliases]
-            return conversions.list_models(told, configured, _can_list(request, service))
+            can_list = _can_list(request, service)
+            return conversions.list_models(told, configured, can_list, as_anthropics=is_anthropics)
+        if is_anthropics:
+            return conversions.from_anthropic(told, gateway.named)
         return conversions.from_openai(told, gateway.named, compatible=service.openai == "compatible")
 
     def _answer(self, flow: http.HTTPFlow, exchange: Exchange) -> None:

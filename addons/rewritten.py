@@ -16,8 +16,6 @@ from addons.metered import Told
 from addons.tap import Tap
 from addons.translation.conversation import to_bytes
 from addons.translation.errors import Failure
-from addons.translation.errors import google_error
-from addons.translation.errors import openai_error
 from addons.translation.errors import read_error
 from addons.translation.errors import refusal
 from addons.translation.plan import AnswerBody
@@ -103,10 +101,10 @@ async def _rewrite_answer(
 def _tell_failure(
     exchange: Exchange, response: http.Response, failed: http.Response | None, failure: Failure, first: object
 ) -> Told | None:
-    """The client gets the error of an upstream; of an OpenAI service, as it is."""
+    """The client gets the error of an upstream; as it is if that is in the client's dialect already."""
     plan = exchange.plan
     assert plan
-    if plan.conversion is None and _is_openai_error(first):
+    if plan.conversion is None and exchange.errors.is_own(first):
         take_notes(response, exchange, plan)
         return None
     if failed and failed is not response and (retry_after := failed.headers.get("retry-after")):
@@ -148,7 +146,7 @@ def _tell(response: http.Response, exchange: Exchange, failure: Failure) -> None
     if failure.retry_after is not None and retry_after is None:
         response.headers["retry-after"] = str(failure.retry_after)
     response.status_code, response.reason = failure.status, phrase_of(failure.status)
-    response.content = to_bytes(openai_error(failure) if exchange.speaks_openai else google_error(failure))
+    response.content = exchange.error_body(failure)
 
 
 def take_headers(response: http.Response, exchange: Exchange, plan: Plan, content_type: str) -> None:
@@ -231,11 +229,6 @@ def event_of(data: object) -> object:
     raise ValueError("an event is not JSON")
 
 
-def _is_openai_error(document: object) -> bool:
-    error = document.get("error") if isinstance(document, dict) else None
-    return isinstance(error, dict) and isinstance(error.get("message"), str) and isinstance(error.get("type"), str)
-
-
 NOTES = {"x-vertex-tap-dropped": "dropped", "x-vertex-tap-assumed": "assumed"}
 """Headers of an answer that tell what became of its request."""
 MOST_NOTES = 64
@@ -251,10 +244,11 @@ def _folded(notes: list[str]) -> list[str]:
 
 
 def take_notes(response: http.Response, exchange: Exchange, plan: Plan) -> None:
+    header = exchange.errors.id_header
     if plan.conversion:
-        response.headers["x-request-id"] = exchange.call.id
+        response.headers[header] = exchange.call.id
     else:
-        response.headers.setdefault("x-request-id", exchange.call.id)
+        response.headers.setdefault(header, exchange.call.id)
     for header, name in NOTES.items():
         if noted := getattr(plan.notes, name):
             response.headers[header] = ", ".join(_UNSAFE.sub("_", one)[:128] for one in _folded(noted)[:MOST_NOTES])

@@ -45,10 +45,12 @@ UNKNOWN = (
     "This path is not known, neither as Vertex AI's nor as OpenAI's. OpenAI's paths begin with /v1, such as"
     " /v1/chat/completions."
 )
+BY_BODY = frozenset({"openai", "anthropic"})
+"""APIs whose calls may be rewritten: the model in the body chooses the service."""
 _VERTEX = re.compile(r"/(?:projects|publishers)/")
 NO_MESSAGES = (
-    "Anthropic's Messages API is not available here. Claude on Vertex AI has other paths: set"
-    " CLAUDE_CODE_USE_VERTEX=1, or use AnthropicVertex."
+    "Anthropic's Messages API is not available here. Set openai_mode=convert, so that its calls are converted. Claude"
+    " on Vertex AI has other paths: set CLAUDE_CODE_USE_VERTEX=1, or use AnthropicVertex."
 )
 HTTP_INSTEAD = (
     "Responses are converted here, which is not possible over a WebSocket. Send POST /v1/responses over HTTP instead,"
@@ -96,7 +98,7 @@ class Route:
         """
         self._check_path(request, exchange, named)
         gateway, target = exchange.configuration.gateway, exchange.target
-        if target and target.api == "openai":
+        if target and target.api in BY_BODY:
             if _may_be_converted(exchange):
                 self._wait_for_body(request, exchange)
             else:
@@ -126,13 +128,13 @@ class Route:
 
     def _check_path(self, request: http.Request, exchange: Exchange, named: Endpoint) -> None:
         """Raises ValueError or InvalidRequest for a path that nothing answers here."""
-        target, path, rewrites = exchange.target, exchange.path, exchange.configuration.gateway.default.rewrites
+        target, path = exchange.target, exchange.path
+        rewrites = exchange.configuration.gateway.default.rewrites("openai")
         if not target and path in ("", "/") and _wants_a_model(request):
             raise ValueError(LOST_MODEL)
-        if not target and rewrites and LIKE_OPENAI.match(path) and not _VERTEX.search(path):
+        is_probe = path in ("", "/")
+        if not target and rewrites and (is_probe or (LIKE_OPENAI.match(path) and not _VERTEX.search(path))):
             raise InvalidRequest(UNKNOWN, status=404)
-        if target and target.api == "anthropic" and (is_google(named) or rewrites):
-            raise InvalidRequest(NO_MESSAGES, status=404)
 
     def _wait_for_body(self, request: http.Request, exchange: Exchange) -> None:
         """Point the request at a placeholder host until its body decides where it goes, so that it cannot be sent
@@ -153,9 +155,11 @@ class Route:
 
 
 def _may_be_converted(exchange: Exchange) -> bool:
-    """Whether a call of an OpenAI client may be answered by another service, which its body decides."""
-    gateway = exchange.configuration.gateway
-    return gateway.default.rewrites or gateway.may_serve(base_path=exchange.base, surface="openai")
+    """Whether a call of an OpenAI or Anthropic client may be answered by another service, which its body decides."""
+    gateway, target = exchange.configuration.gateway, exchange.target
+    assert target
+    surface = target.surface
+    return gateway.default.rewrites(surface) or gateway.may_serve(base_path=exchange.base, surface=surface)
 
 
 def _must_use_http(request: http.Request, exchange: Exchange) -> bool:
@@ -179,9 +183,16 @@ def _is_upgrade(request: http.Request) -> bool:
 
 
 def pass_on(request: http.Request, exchange: Exchange, named: Endpoint) -> None:
-    """Point an OpenAI call at its upstream, without converting it."""
+    """Point an OpenAI or Anthropic call at its upstream, without converting it. Raises InvalidRequest for one of
+    Anthropic's where the user has named no upstream for it."""
     settings, target, path, upstream = exchange.configuration.settings, exchange.target, exchange.path, named
     assert target
+    if target.api == "anthropic":
+        if is_google(named):
+            raise InvalidRequest(NO_MESSAGES, status=404)
+        exchange.choose(exchange.configuration.gateway.default.name)
+        go_to(request, upstream, path + query_of(request))
+        return
     exchange.choose("openai")
     if is_google(named) or settings.names_openai_endpoint:
         upstream = settings.openai_endpoint

@@ -1,4 +1,4 @@
-"""The hosts of Vertex AI, the Gemini API and OpenAI: which API a host serves, and which host serves a location."""
+"""The hosts of the four APIs: which API a host serves, and which host serves a location."""
 
 import re
 from functools import lru_cache
@@ -35,6 +35,8 @@ HOSTS: tuple[tuple[Api, str], ...] = (
     ("gemini", r"(?:[a-z0-9-]+-)?generativelanguage(?:\.mtls)?\.sandbox\.googleapis\.com"),
     # eu.api.openai.com: developers.openai.com/api/docs/guides/data-residency
     ("openai", r"(?:[a-z]{2}\.)?api\.openai\.com"),
+    # api.anthropic.com: docs.anthropic.com/en/api/overview
+    ("anthropic", r"api\.anthropic\.com"),
 )
 """API -> pattern of a host's whole name. Azure's OpenAI hosts are not among them: their paths and keys are Azure's
 own."""

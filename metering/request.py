@@ -147,7 +147,7 @@ def named(target: Target, model: object) -> Asked:
     publisher, slash, rest = name.partition("/")
     if target.surface == "vertex-openai" and slash and publisher not in ("projects", "publishers", "models"):
         return Asked(publisher=publisher, model=rest)
-    if target.surface == "openai":
+    if target.surface in ("openai", "anthropic"):
         for prefix in PREFIXES:
             name = name.removeprefix(prefix)
         return Asked(model=name)

@@ -82,6 +82,7 @@ TEMPLATES = (
     Template("openai", "openai", "{openai}", "/v1/{openai:openai}"),
     Template("anthropic", "anthropic", "messages", "/v1/messages"),
     Template("anthropic", "anthropic", "messages/count_tokens", "/v1/messages/count_tokens"),
+    Template("anthropic", "anthropic", "models", "/v1/models[/{model:rest}]"),
     Template("anthropic", "anthropic", "messages/batches", "/v1/messages/batches[/{id}]"),
     Template("anthropic", "anthropic", "messages/batches/{verb}", "/v1/messages/batches/{id}/{verb:name}"),
     Template("anthropic", "anthropic", "complete", "/v1/complete"),

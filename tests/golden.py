@@ -5,8 +5,9 @@ python -m tests.golden [--write]
 
 Each file of FOLDER is one case:
 
-    call      the client's request: `from` (openai, google or passed), `operation`, and one of `body` (JSON), `form` or
-              `raw` (a string, for a body that is not valid JSON); other members are those of ClientRequest
+    call      the client's request: `from` (openai, google or anthropic; `passed` and `anthropic to openai` if a service
+              of OpenAI's dialect answers), `operation`, and one of `body` (JSON), `form` or `raw` (a string, for a body
+              that is not valid JSON); other members are those of ClientRequest
     models    the models that are asked for, one after the other
     changes   place -> values: the case is repeated with each value in that place:
               {"call.body.reasoning_effort": ["low", "high"]}
@@ -26,9 +27,11 @@ import copy
 import hashlib
 import json
 import uuid
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -36,6 +39,8 @@ from unittest import mock
 
 from urllib3.filepost import encode_multipart_formdata
 
+from addons.translation.conversions import for_openai
+from addons.translation.conversions import from_anthropic
 from addons.translation.conversions import from_google
 from addons.translation.conversions import from_openai
 from addons.translation.conversions import pass_on
@@ -48,7 +53,13 @@ from tests.vertex_simulator.pictures import png
 
 FOLDER = Path(__file__).parent / "addons" / "translation" / "golden"
 Json = dict[str, Any]
-ASKED = {"openai": from_openai, "google": from_google, "passed": pass_on}
+ASKED: dict[str, Callable[..., Plan]] = {
+    "openai": from_openai,
+    "google": from_google,
+    "passed": pass_on,
+    "anthropic": from_anthropic,
+    "anthropic to openai": partial(for_openai, "anthropic"),
+}
 LONGEST = 400
 """Characters: a longer string without spaces is shortened in a result."""
 UNCHANGED = "as it is"
@@ -131,6 +142,7 @@ def _plan(call: Json, model: str) -> Plan:
         resource=str(model if call["from"] == "google" else call.get("resource", "")),
         content_type=content_type,
         raw=raw,
+        betas=str(call.get("betas", "")),
     )
     more = {"compatible": True} if call.get("compatible") else {}
     return ASKED[call["from"]](asked, lambda name: name, **more)

@@ -20,6 +20,13 @@ OpenAiMode = Literal["observe", "convert", "compatible"]
 sends them to Vertex's OpenAI endpoint."""
 
 
+REWRITING: Mapping[str, frozenset[OpenAiMode]] = {
+    "openai": frozenset({"convert", "compatible"}),
+    "anthropic": frozenset({"convert"}),
+}
+"""Surface -> the modes in which its calls are rewritten."""
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """A Vertex AI project, with the proxy's credentials or the client's, or an API that is compatible with OpenAI's."""
@@ -44,10 +51,9 @@ class Service:
         """Whether this service adds credentials that the client does not have."""
         return self.api_key is not None if self.provider == "openai" else self.auth != "passthrough"
 
-    @property
-    def rewrites(self) -> bool:
-        """Whether this service answers OpenAI calls by rewriting them."""
-        return self.provider == "vertex" and self.openai != "observe"
+    def rewrites(self, surface: str) -> bool:
+        """Whether this service answers the calls of a surface (`openai`, `anthropic`) by rewriting them."""
+        return self.provider == "vertex" and self.openai in REWRITING[surface]
 
 
 class ServiceRoute(NamedTuple):

@@ -10,10 +10,19 @@ from typing import NamedTuple
 from typing import Protocol
 
 from addons.translation import splice
+from addons.translation.anthropic.for_vertex import COUNTING
+from addons.translation.anthropic.for_vertex import betas_for_vertex
+from addons.translation.anthropic.for_vertex import body_for_vertex
+from addons.translation.anthropic.for_vertex import name_at_vertex
 from addons.translation.anthropic.read_answer import reader_for as reader_for_claude
+from addons.translation.anthropic.read_request import read_count
+from addons.translation.anthropic.read_request import read_request as read_messages
+from addons.translation.anthropic.write_answer import StreamWriter as MessageWriter
+from addons.translation.anthropic.write_answer import write_answer as write_message
 from addons.translation.anthropic.write_request import write_request as write_for_claude
 from addons.translation.conversation import Answer
 from addons.translation.conversation import Json
+from addons.translation.conversation import Notes
 from addons.translation.conversation import Request
 from addons.translation.conversation import Written
 from addons.translation.errors import Failure
@@ -36,10 +45,12 @@ from addons.translation.plan import ClientRequest
 from addons.translation.plan import Plan
 from addons.translation.plan import RealName
 from addons.translation.plan import Sending
+from addons.translation.plan import WholeConversion
 from addons.translation.publishers import RAW_PUBLISHERS
 from addons.translation.publishers import ServedModel
 from addons.translation.publishers import model_of
 from addons.translation.validation import json_object
+from metering.json_values import member
 
 
 class Reader(Protocol):
@@ -168,8 +179,13 @@ CLIENTS = {
         lambda answer, request, body: write_response(answer, request.model, body, request.client_tools),
         lambda request, body: ResponseWriter(request.model, body, request.client_tools),
     ),
+    "messages": ClientDialect(
+        read_messages,
+        lambda answer, request, body: write_message(answer, request),
+        lambda request, body: MessageWriter(request),
+    ),
 }
-"""Chat operations of OpenAI's API -> the dialect of their clients."""
+"""Chat operations of OpenAI's API and Anthropic's -> the dialect of their clients."""
 
 
 def google_client(model: str, stream: bool, as_events: bool) -> ClientDialect:
@@ -220,6 +236,70 @@ def plan_openai_chat(asked: ClientRequest, real_name: RealName, compatible: bool
     request = client.read_request(body)
     request.model = _name_in_openai_bodies(model) if service is OPENAI else model.name
     return convert(request, body, client, service, service.resource(model, request.stream), model)
+
+
+def plan_messages(asked: ClientRequest, real_name: RealName) -> Plan:
+    """The plan for a chat of an Anthropic client that goes to Vertex AI. Raises InvalidRequest."""
+    body = json_object(asked.raw)
+    model = model_of(real_name(_model_name(body)))
+    if model.publisher == "anthropic":
+        model = model._replace(name=name_at_vertex(model.name))
+        resource = _raw_resource(model, body.get("stream") is True)
+        return _for_claude(asked, resource, body_for_vertex(asked.raw, body), model)
+    client, service = CLIENTS[asked.operation], SERVICES.get(model.publisher, OPENAI)
+    request = client.read_request(body)
+    request.model = _name_in_openai_bodies(model) if service is OPENAI else model.name
+    return convert(request, body, client, service, service.resource(model, request.stream), model)
+
+
+def plan_count(asked: ClientRequest, real_name: RealName) -> Plan:
+    """The plan for an Anthropic client's request to count tokens on Vertex AI. Raises InvalidRequest."""
+    body = json_object(asked.raw)
+    model = model_of(real_name(_model_name(body)))
+    if model.publisher == "anthropic":
+        model = model._replace(name=name_at_vertex(model.name))
+        resource = ServedModel(COUNTING, "anthropic").resource("rawPredict")
+        return _for_claude(asked, resource, body_for_vertex(asked.raw, body, model.name), model)
+    if model.publisher is not None:
+        raise cannot_count(model.name)
+    request = read_count(body)
+    request.model = model.name
+    written = write_for_gemini(request)
+    counted = {name: written.body[name] for name in COUNTED if name in written.body}
+    sending = Sending.of_json(model.resource("countTokens"), counted)
+    return Plan([sending], WholeConversion(_read_count), model, written.notes)
+
+
+COUNTED = ("contents", "systemInstruction", "tools")
+"""Members of a GenerateContentRequest that a CountTokensRequest has too."""
+
+
+def _read_count(documents: list[object]) -> Json | Failure:
+    total = member(documents[0], "totalTokens")
+    if not isinstance(total, int):
+        return refusal(502, "The upstream has not counted the tokens.")
+    return {"input_tokens": total}
+
+
+def cannot_count(model: str) -> InvalidRequest:
+    return InvalidRequest(f"The tokens of {model} cannot be counted: its service has no such operation.", status=404)
+
+
+def _for_claude(asked: ClientRequest, resource: str, raw: bytes, model: ServedModel) -> Plan:
+    """The plan for a request that is in the model's own dialect, Anthropic's."""
+    betas, dropped = betas_for_vertex(asked.betas)
+    headers = {"anthropic-beta": betas} if betas else {}
+    return Plan([Sending(resource, raw)], None, model, Notes(dropped), headers)
+
+
+def plan_messages_for_openai(asked: ClientRequest, real_name: RealName) -> Plan:
+    """The plan for a chat of an Anthropic client that goes to a service with OpenAI's dialect. Raises
+    InvalidRequest."""
+    body = json_object(asked.raw)
+    name, client = real_name(_model_name(body)), CLIENTS[asked.operation]
+    request = client.read_request(body)
+    request.model = name
+    return convert(request, body, client, OPENAI, "chat/completions", ServedModel(name))
 
 
 def plan_google_chat(asked: ClientRequest, real_name: RealName) -> Plan:

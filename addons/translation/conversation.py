@@ -109,6 +109,8 @@ class ToolResult:
     media: list[Media] = field(default_factory=list)
     google: Json | None = None
     cache: Json | None = None
+    is_error: bool = False
+    """Whether the tool has failed, and `output` says why."""
 
 
 Part = Text | Thought | Media | ToolCall | ToolResult
@@ -364,6 +366,8 @@ class Choice:
     searches: list[str] = field(default_factory=list)
     """Queries of the web searches that the service ran."""
     native: NativeFinish | None = None
+    stop_sequence: str | None = None
+    """The stop sequence that ended the answer; None if there was none, or the service does not say."""
     broken_call: bool = False
     """Whether the model made a tool call that cannot be read, as its JSON is invalid."""
     google: Json = field(default_factory=dict)

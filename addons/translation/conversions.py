@@ -1,7 +1,7 @@
 """Makes a `Plan` for each client request: chooses the conversion by API and operation.
 
-Strategy: `from_openai` plans an OpenAI client's request for Vertex AI, `from_google` a Google client's request for a
-service with OpenAI's dialect, `pass_on` an OpenAI client's request for such a service. Chats go through the neutral
+Strategy: `from_openai` and `from_anthropic` plan a client's request for Vertex AI. `for_openai` plans one for a service
+with OpenAI's dialect: `pass_on` an OpenAI client's, `from_google` a Google client's. Chats go through the neutral
 form (`chats.py`). Every other operation has a module of its own, which converts it directly. Of HTTP, only methods,
 paths, content types and bodies are known here.
 """
@@ -18,11 +18,16 @@ from addons.translation import forms
 from addons.translation import models
 from addons.translation import splice
 from addons.translation import videos
+from addons.translation.chats import cannot_count
+from addons.translation.chats import plan_count
 from addons.translation.chats import plan_google_chat
+from addons.translation.chats import plan_messages
+from addons.translation.chats import plan_messages_for_openai
 from addons.translation.chats import plan_openai_chat
 from addons.translation.conversation import Json
 from addons.translation.errors import Failure
 from addons.translation.errors import InvalidRequest
+from addons.translation.errors import refusal
 from addons.translation.images import gemini as gemini_images
 from addons.translation.images import imagen
 from addons.translation.images import predict
@@ -132,18 +137,21 @@ def from_openai(asked: ClientRequest, real_name: RealName, *, compatible: bool =
     return make(asked, real_name, compatible)
 
 
-def list_models(asked: ClientRequest, configured: list[str], can_list: bool) -> Plan:
+def list_models(asked: ClientRequest, configured: list[str], can_list: bool, *, as_anthropics: bool = False) -> Plan:
     """The plan for GET /v1/models or /v1/models/{id} on Vertex AI: the `configured` models and, with `can_list`, the
-    project's own, which the service lists. Raises InvalidRequest if there are none."""
+    project's own, which the service lists. `as_anthropics`: the client is Anthropic's. Raises InvalidRequest if there
+    are none."""
     if asked.method != "GET":
-        raise _not_served(asked)
+        raise _not_served_to_anthropics(asked) if as_anthropics else _not_served(asked)
     if not can_list and not configured:
         raise InvalidRequest(NO_MODELS, status=404)
 
     def read(documents: list[object]) -> Json | Failure:
         if asked.resource:
-            return models.one(asked.resource, configured, documents)
-        return models.catalogue(configured, documents)
+            found = models.one(asked.resource, configured, documents)
+        else:
+            found = models.catalogue(configured, documents)
+        return models.as_anthropics(found) if as_anthropics else found
 
     def next_page(document: object) -> Sending | None:
         token = models.next_page(document)
@@ -182,7 +190,53 @@ PATHS = (
 """Methods and paths that the error for an unknown path lists as available."""
 
 
-# Requests of OpenAI clients for a service with OpenAI's dialect
+# Requests of Anthropic clients
+
+MESSAGES = {
+    ("POST", "messages"): plan_messages,
+    ("POST", "messages/count_tokens"): plan_count,
+}
+"""Method and operation of Anthropic's API -> the function that plans it for Vertex AI."""
+
+
+def from_anthropic(asked: ClientRequest, real_name: RealName) -> Plan:
+    """The plan for an Anthropic client's request to Vertex AI. Raises InvalidRequest."""
+    if make := MESSAGES.get((asked.method, asked.operation)):
+        return make(asked, real_name)
+    raise _not_served_to_anthropics(asked)
+
+
+def _anthropic_for_openai(asked: ClientRequest, real_name: RealName) -> Plan:
+    match asked.method, asked.operation:
+        case "POST", "messages":
+            return plan_messages_for_openai(asked, real_name)
+        case "POST", "messages/count_tokens":
+            raise cannot_count(real_name(model_in(asked.content_type, asked.raw) or "this model"))
+        case "GET", "models":
+            resource = f"models/{quote(asked.resource, safe='')}" if asked.resource else "models"
+            read = WholeConversion(lambda documents: models.as_anthropics(_listed(documents[0])))
+            return Plan([Sending(resource, method="GET")], read)
+    raise _not_served_to_anthropics(asked)
+
+
+def _listed(document: object) -> Json | Failure:
+    return document if isinstance(document, dict) else refusal(502, "The upstream has no list of models.")
+
+
+def _not_served_to_anthropics(asked: ClientRequest) -> InvalidRequest:
+    path = asked.path.partition("?")[0]
+    served = ", ".join(f"{method} /v1/{operation}" for method, operation in MESSAGES)
+    message = f"{asked.method} /v1/{path} is not served here. Served are {served}, GET /v1/models."
+    return InvalidRequest(message, status=404, code="UNKNOWN_URL")
+
+
+# Requests for a service with OpenAI's dialect
+
+
+def for_openai(surface: str, asked: ClientRequest, real_name: RealName) -> Plan:
+    """The plan for the request of a client of any dialect, by its surface, to a service with OpenAI's dialect. Raises
+    InvalidRequest."""
+    return _FOR_OPENAI.get(surface, from_google)(asked, real_name)
 
 
 def pass_on(asked: ClientRequest, real_name: RealName) -> Plan:
@@ -249,3 +303,7 @@ def from_google(asked: ClientRequest, real_name: RealName) -> Plan:
             status=404,
         )
     return make(asked, real_name)
+
+
+_FOR_OPENAI = {"openai": pass_on, "anthropic": _anthropic_for_openai}
+"""Surface -> the function that plans a request for a service with OpenAI's dialect. All others are Google's."""

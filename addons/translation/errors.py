@@ -4,6 +4,7 @@ Error bodies of any service are read into a `Failure`, which is written in OpenA
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -158,13 +159,51 @@ def openai_error(failure: Failure, param: str | None = None) -> Json:
     }
 
 
-def anthropic_error(failure: Failure) -> Json:
+def anthropic_error(failure: Failure, param: str | None = None) -> Json:
+    """Anthropic's messages begin with the path of what is wrong, with dots: `messages.0.content: ...`."""
     usual = "api_error" if failure.status >= 500 else "invalid_request_error"
-    return {"type": "error", "error": {"type": _TYPES.get(failure.status, usual), "message": failure.message}}
+    message = failure.message
+    if param:
+        message = message.removeprefix(f"{param}: ")
+        path = _INDEX.sub(r".\1", param).removeprefix(".")
+        message = f"{path}: {message[:1].upper()}{message[1:]}"
+    return {"type": "error", "error": {"type": _TYPES.get(failure.status, usual), "message": message}}
 
 
+_INDEX = re.compile(r"\[(\d+)\]")
 _TYPES = {status: type for type, status in STATUSES.items()}
 
 
-def google_error(failure: Failure) -> Json:
+def google_error(failure: Failure, param: str | None = None) -> Json:
     return {"error": {"code": failure.status, "message": failure.message, "status": failure.code}}
+
+
+class ErrorDialect(NamedTuple):
+    """How errors look in a client's dialect."""
+
+    write: Callable[[Failure, str | None], Json]
+    """Writes an error. The text is the path of what is wrong in the client's body, if it is known."""
+    is_own: Callable[[object], bool]
+    """Whether a service's error, parsed, is in this dialect already."""
+    id_header: str = "x-request-id"
+    """The header of an answer that holds the id of the call."""
+    id_member: str | None = None
+    """The member of an error that repeats the id. None: there is none."""
+
+
+def _is_openais(document: object) -> bool:
+    error = member(document, "error")
+    return isinstance(member(error, "message"), str) and isinstance(member(error, "type"), str)
+
+
+def _is_anthropics(document: object) -> bool:
+    return member(document, "type") == "error" and _is_openais(document)
+
+
+ERROR_DIALECTS = {
+    "openai": ErrorDialect(openai_error, _is_openais),
+    "anthropic": ErrorDialect(anthropic_error, _is_anthropics, "request-id", "request_id"),
+}
+"""Surface -> the dialect of its errors."""
+GOOGLES_ERRORS = ErrorDialect(google_error, lambda document: False)
+"""The dialect of errors of all other surfaces."""

@@ -10,6 +10,8 @@ Claude: a tool's `input_schema` may use all of JSON Schema, but its root must be
 
 import json
 from typing import Any
+from typing import NamedTuple
+from urllib.parse import unquote
 
 from addons.translation.conversation import Json
 from addons.translation.validation import camel
@@ -100,15 +102,113 @@ def is_object(schema: Json) -> bool:
     return schema.get("type") == "object" and not any(name in schema for name in _BRANCHES)
 
 
-def for_claude(schema: Json | None) -> tuple[Json, list[str]]:
-    """The `input_schema` of a Claude tool, and the names of the keywords that had to be left out of its root."""
-    root = dict(schema or {})
-    reference = root.get("$ref")
-    if isinstance(reference, str) and isinstance(target := _definition(root, reference), dict):
-        del root["$ref"]
-        root = target | root
-    lost = [name for name in _BRANCHES if root.pop(name, None) is not None]
-    return root | {"type": "object"}, lost
+class ClaudeSchema(NamedTuple):
+    """The `input_schema` of a Claude tool."""
+
+    schema: Json
+    merged: list[str]
+    """The keywords of the root whose schemas were merged into it, such as `anyOf`."""
+    lost: list[str]
+    """The keywords of the root that had to be left out."""
+
+
+def for_claude(schema: Json | None) -> ClaudeSchema:
+    """The schema of a function's arguments for Claude. Branches at its root are merged: it has the properties of all of
+    them. What it requires is what all branches of an `anyOf` or `oneOf` require, and what any of an `allOf` does. So it
+    takes what the client's schema takes, and more."""
+    root = schema or {}
+    asked = [name for name in _BRANCHES if name in root]
+    if not asked:
+        return ClaudeSchema(root | {"type": "object"}, [], [])
+    flat = _Flattening(root).flat(root) or {}
+    lost = [name for name in asked if name == "$ref" and not isinstance(_definition(root, root[name]), dict)]
+    # References point to places below the root.
+    kept = {name: root[name] for name in ("$defs", "definitions") if name in root}
+    merged = [name for name in asked if name not in lost]
+    return ClaudeSchema({**_without(flat, "$defs", "definitions"), "type": "object"} | kept, merged, lost)
+
+
+class _Flattening:
+    """Merges the branches of schemas into one object schema. `root` is what their references point into."""
+
+    def __init__(self, root: Json) -> None:
+        self._root = root
+        self._targets: dict[str, Json | None] = {}
+        """Reference -> the merged schema that it points to; None while that is being merged."""
+
+    def flat(self, schema: object) -> Json | None:
+        """A schema without branches at its root; None if it takes no objects."""
+        if schema is True:
+            return {}
+        if not isinstance(schema, dict):
+            return None
+        kind = schema.get("type", "object")
+        if "object" not in (kind if isinstance(kind, list) else [kind]):
+            return None
+        all_of = [_without(schema, *_BRANCHES), self._target(schema.get("$ref"))]
+        all_of += map(self.flat, items(schema.get("allOf")))
+        for name in ("anyOf", "oneOf"):
+            branches = [one for one in map(self.flat, items(schema.get(name))) if one is not None]
+            all_of += [_either(branches)] if branches else []
+        return _all([one for one in all_of if one is not None])
+
+    def _target(self, reference: object) -> Json | None:
+        """The merged schema that a reference points to; None if there is none, or if it is a part of itself."""
+        if not isinstance(reference, str):
+            return None
+        if reference not in self._targets:
+            self._targets[reference] = None
+            self._targets[reference] = self.flat(_definition(self._root, reference))
+        return self._targets[reference]
+
+
+def _without(schema: Json, *names: str) -> Json:
+    return {name: value for name, value in schema.items() if name not in names}
+
+
+def _all(schemas: list[Json]) -> Json:
+    """An object schema for what all of these take. If several have the same keyword, the first one's counts."""
+    out: Json = {}
+    for one in schemas:
+        out |= _without(one, *out)
+    required = [name for one in schemas for name in items(one.get("required"))]
+    return out | _members_of(schemas) | ({"required": _unique(required)} if required else {})
+
+
+def _either(schemas: list[Json]) -> Json:
+    """An object schema for what any of these takes."""
+    first, *others = (items(one.get("required")) for one in schemas)
+    required = [name for name in first if all(name in other for other in others)]
+    closed = all(one.get("additionalProperties") is False for one in schemas)
+    out: Json = {"additionalProperties": False} if closed else {}
+    return out | _members_of(schemas) | ({"required": required} if required else {})
+
+
+def _members_of(schemas: list[Json]) -> Json:
+    """The member `properties`, with those of all these schemas. A property with several schemas gets an `anyOf`."""
+    found: dict[str, list[object]] = {}
+    for one in schemas:
+        properties = one.get("properties")
+        for name, schema in properties.items() if isinstance(properties, dict) else ():
+            found.setdefault(name, []).append(schema)
+    merged = {name: _any_of(_unique(several)) for name, several in found.items()}
+    return {"properties": merged} if merged else {}
+
+
+def _any_of(schemas: list[object]) -> object:
+    """A schema for what any of these takes. Those that are an `anyOf` themselves are not nested."""
+    if len(schemas) == 1:
+        return schemas[0]
+    return {"anyOf": _unique([one for schema in schemas for one in _choices(schema)])}
+
+
+def _choices(schema: object) -> list[object]:
+    is_any_of = isinstance(schema, dict) and schema.keys() == {"anyOf"}
+    return items(_member_of(schema, "anyOf")) if is_any_of else [schema]
+
+
+def _unique(values: list[object]) -> list[object]:
+    return list({json.dumps(value, sort_keys=True): value for value in values}.values())
 
 
 def inside(schema: Json, name: str) -> Json:
@@ -116,12 +216,23 @@ def inside(schema: Json, name: str) -> Json:
     return {"type": "object", "properties": {name: _moved(schema, f"#/properties/{name}")}, "required": [name]}
 
 
-def _definition(root: Json, reference: str) -> object:
-    """The schema that a reference such as `#/$defs/name` points to; None if there is none."""
-    _, _, path = reference.partition("#/")
-    place, _, name = path.partition("/")
-    definitions = root.get(place) if place in ("$defs", "definitions") else None
-    return definitions.get(name) if isinstance(definitions, dict) else None
+def _definition(root: Json, reference: object) -> object:
+    """What a reference such as `#/$defs/name/properties/x` points to, by the way of RFC 6901; None if there is
+    nothing."""
+    if not isinstance(reference, str) or not reference.startswith("#"):
+        return None
+    found: object = root
+    for step in unquote(reference[1:]).split("/")[1:]:
+        name = step.replace("~1", "/").replace("~0", "~")
+        if isinstance(found, list):
+            found = found[int(name)] if name.isdecimal() and int(name) < len(found) else None
+        else:
+            found = _member_of(found, name)
+    return found
+
+
+def _member_of(value: object, name: str) -> object:
+    return value.get(name) if isinstance(value, dict) else None
 
 
 def _moved(schema: object, place: str) -> Any:

@@ -1,8 +1,8 @@
-"""The list of models in OpenAI's form: the models that are configured, and the project's own.
+"""The list of models in OpenAI's form or Anthropic's: the models that are configured, and the project's own.
 
 Vertex AI lists only the models that a project owns, not those of publishers: these have to be configured.
 
-Sources: OpenAI's API reference; models.list in the discovery document of aiplatform v1.
+Sources: OpenAI's and Anthropic's API references; models.list in the discovery document of aiplatform v1.
 """
 
 import re
@@ -17,6 +17,8 @@ from addons.translation.errors import InvalidRequest
 from addons.translation.publishers import model_of
 from metering.json_values import items
 from metering.json_values import member
+from metering.json_values import number_of
+from metering.json_values import text_of
 
 _GOOGLE = re.compile(
     r"gemini|imagen|imagegeneration|imagetext|veo|lyria|chirp|text-embedding|text-multilingual-embedding"
@@ -45,6 +47,29 @@ def one(id: str, configured: Sequence[str], documents: list[object]) -> Json | F
     entries = items(catalogue(configured, documents)["data"])
     found = next((entry for entry in entries if member(entry, "id") == id), None)
     return found if isinstance(found, dict) else Failure(404, f"The model `{id}` does not exist", "NOT_FOUND")
+
+
+def as_anthropics(answer: Json | Failure) -> Json | Failure:
+    """A list of models, or a model, in Anthropic's form; `answer` is in OpenAI's."""
+    if isinstance(answer, Failure):
+        return answer
+    if "data" not in answer:
+        return _as_anthropics(answer)
+    data = [_as_anthropics(entry) for entry in items(answer["data"]) if text_of(member(entry, "id"))]
+    ends = {"first_id": data[0]["id"] if data else None, "last_id": data[-1]["id"] if data else None}
+    return {"data": data, "has_more": False, **ends}
+
+
+def _as_anthropics(entry: object) -> Json:
+    id, created = text_of(member(entry, "id")) or "", number_of(member(entry, "created"))
+    # Anthropic's reference: an epoch value if the date is unknown.
+    created_at = datetime.fromtimestamp(min(max(created, 0), _LATEST), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    name = text_of(member(entry, "display_name")) or _display_name(id)
+    return {"type": "model", "id": id, "display_name": name, "created_at": created_at}
+
+
+_LATEST = 2**32
+"""The latest second since the epoch that is believed."""
 
 
 def next_page(document: object) -> str | None:

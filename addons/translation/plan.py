@@ -31,6 +31,8 @@ class ClientRequest(NamedTuple):
     content_type: str
     raw: bytes
     """The body."""
+    betas: str = ""
+    """The value of the header `anthropic-beta`."""
 
 
 class Sending(NamedTuple):

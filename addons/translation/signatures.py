@@ -6,6 +6,9 @@ it. As most clients return only members that they know, it is also appended to t
 `__thought__`, as LiteLLM does it. It is read from every place in which a known gateway puts it. Claude's signature is
 written and read in Anthropic's own blocks, in the message's `thinking_blocks`, as LiteLLM does it. OpenAI's Responses
 have a member for both: `encrypted_content` of the reasoning item.
+
+Clients of Anthropic's Messages return thinking blocks with their `signature`, and ids of tool calls. Gemini's signature
+is put into these: `google:...` in a thinking block, and in an id as above, in letters that Anthropic allows there.
 """
 
 import base64
@@ -40,11 +43,16 @@ def with_signature(id: str, signature: str | None) -> str:
     return f"{id}{IN_ID}{signature}" if signature else id
 
 
+def with_signature_in_letters(id: str, signature: str | None) -> str:
+    """The same, if only letters, digits, `_` and `-` are allowed: the signature is base64url without padding."""
+    return with_signature(id, signature and signature.translate(_TO_URL).rstrip("="))
+
+
 def split_id(id: str) -> tuple[str, str | None]:
     """The id of a tool call without a signature, and the signature of Google's that was appended to it, if any."""
     bare, found, signature = id.partition(IN_ID)
     if found:
-        return bare, _valid(signature)
+        return bare, _standard(_valid(signature))
     bare, found, signature = id.partition(_BIFROST)
     if found and (decoded := _base64url(signature)):
         return bare, decoded
@@ -89,6 +97,22 @@ def unsealed(encrypted: str) -> Signature | None:
     return Signature("anthropic", value) if issuer == "anthropic" and value else None
 
 
+UNSIGNED = "unsigned:"
+"""The `signature` of a thinking block that no model has signed. Anthropic's blocks must have one."""
+
+
+def in_block(signature: Signature | None) -> str:
+    """The `signature` of a thinking block: Claude's as it is, another one with its issuer."""
+    if signature is None:
+        return UNSIGNED
+    return signature.value if signature.issuer == "anthropic" else sealed(signature)
+
+
+def is_claudes(signature: object) -> bool:
+    """Whether the `signature` of a thinking block is one of Claude's. Those are base64, and have no colon."""
+    return isinstance(signature, str) and ":" not in signature
+
+
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/_-]{4})*(?:[A-Za-z0-9+/_-]{2,3}={0,2})?")
 
 
@@ -129,6 +153,18 @@ def of_anthropic(message: object) -> list[Thought]:
 def _valid(signature: object) -> str | None:
     """The signature if it is base64, else None: Google would refuse the whole request for any other text."""
     return signature if isinstance(signature, str) and signature and _BASE64.fullmatch(signature) else None
+
+
+_TO_URL = str.maketrans("+/", "-_")
+_FROM_URL = str.maketrans("-_", "+/")
+
+
+def _standard(signature: str | None) -> str | None:
+    """A signature in base64 or base64url, padded or not, as base64 with its padding."""
+    if not signature:
+        return None
+    bare = signature.translate(_FROM_URL).rstrip("=")
+    return bare + "=" * (-len(bare) % 4)
 
 
 def _base64url(text: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Replaces the model's name in a JSON body, and leaves all other bytes as they are.
+"""Replaces the model's name in a JSON body, or adds a member, and leaves all other bytes as they are.
 
 Example: `replace_model(b'{ "model": "a", "x": 1e5 }', "m", set())` is `b'{ "model": "m", "x": 1e5 }'`.
 """
@@ -36,6 +36,21 @@ def replace_model(body: bytes, model: str, without: set[str]) -> bytes:
             written += text[rest : found.value] + json.dumps(model)
             rest = found.end
     return (written + text[rest:]).encode()
+
+
+def add_member(body: bytes, name: str, value: str) -> bytes:
+    """A JSON object with a member put first, unless it has one of that name. Raises InvalidRequest if the body is no
+    JSON object."""
+    try:
+        text = body.decode()
+        members = list(_members(text))
+    except (ValueError, IndexError, RecursionError):
+        raise InvalidRequest("the body is not a JSON object") from None
+    if any(found.name == name for found in members):
+        return body
+    place = text.index("{") + 1
+    comma = "," if members else ""
+    return f"{text[:place]}{json.dumps(name)}:{json.dumps(value)}{comma}{text[place:]}".encode()
 
 
 class _Member(NamedTuple):

@@ -160,10 +160,16 @@ def _path(loc: tuple[int | str, ...], body: object) -> str:
         if isinstance(step, int):
             path += f"[{step}]"
             value = value[step] if isinstance(value, list) and step < len(value) else None
-        elif isinstance(value, dict) and step == value.get("type") and value.keys() & loc[place + 1 : place + 2]:
+        elif isinstance(value, dict) and step == value.get("type") and _is_branch(value, step, loc[place + 1 :]):
             # In {"type": "text", "text": 5} the location is ("text", "text"): first the branch, then the member.
             continue
         elif isinstance(value, dict) and (step in value or snake(step) in value or place == len(loc) - 1):
             path += f".{step}" if path else step
             value = member(value, step)
     return path
+
+
+def _is_branch(value: Json, step: str, rest: tuple[int | str, ...]) -> bool:
+    """Whether a step that is named like the `type` of an object is a union branch, not the member of that name: the
+    next step is a member of the object, or the member has none."""
+    return bool(rest) and (rest[0] in value or not isinstance(value.get(step), dict | list))

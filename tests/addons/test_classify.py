@@ -85,6 +85,9 @@ def test_endpoints_are_models(endpoint: str, model: str | None) -> None:
         ("https://us-east1-aiplatform.googleapis.com/v1/unknown", None),
         ("https://generativelanguage.googleapis.com/v1/models", "gemini"),
         ("https://api.openai.com/v1/models", "openai"),
+        ("https://api.anthropic.com/v1/models", "anthropic"),
+        ("https://api.anthropic.com/v1/messages", "anthropic"),
+        ("https://api.anthropic.com/api/event_logging/batch", None),
         ("https://own.example/v1/models", "openai"),
     ],
 )
@@ -109,6 +112,11 @@ def test_known_hosts_of_forward_mode(url: str, surface: str | None) -> None:
         ("/models", {}, "openai"),
         ("/v1/models/g:countTokens", {"x-goog-api-key": "AIza1"}, "gemini"),
         ("/v1/models/ft:gpt-4o:acme::id", {"authorization": "Bearer sk-1"}, "openai"),
+        # A header that all of Anthropic's clients send.
+        ("/v1/models", {"anthropic-version": "2023-06-01"}, "anthropic"),
+        ("/v1/models/m", {"anthropic-version": "2023-06-01", "x-api-key": "AIza1"}, "anthropic"),
+        ("/v1/files", {"anthropic-version": "2023-06-01"}, "openai"),
+        ("/v1/chat/completions", {"anthropic-version": "2023-06-01"}, "openai"),
         # What a client calls itself is no credential.
         ("/v1/files", {"x-goog-api-client": "google-genai-sdk/3.4.0"}, "openai"),
         ("/v1/files?key=AIza1", {}, "gemini"),

@@ -71,7 +71,11 @@ GEMINI = [
 OPENAI = [
     f"{prefix}api.openai.com" for prefix in ("", "us.", "eu.", "au.", "ca.", "jp.", "in.", "sg.", "kr.", "gb.", "ae.")
 ]
+ANTHROPIC = ["api.anthropic.com", "API.anthropic.com."]
 OTHER = [
+    "console.anthropic.com",
+    "api.anthropic.com.evil.com",
+    "evilapi.anthropic.com",
     "",
     "example.com",
     "oauth2.googleapis.com",
@@ -125,6 +129,7 @@ OTHER = [
         *((host, "vertex") for host in VERTEX),
         *((host, "gemini") for host in GEMINI),
         *((host, "openai") for host in OPENAI),
+        *((host, "anthropic") for host in ANTHROPIC),
         *((host, None) for host in OTHER),
     ],
 )
@@ -136,7 +141,7 @@ BY_LOCATION = {*VERTEX[:5], GEMINI_HOST}
 """All others are the only way there is from where their user is."""
 
 
-@pytest.mark.parametrize("host", [*VERTEX, *GEMINI, *OPENAI, *OTHER])
+@pytest.mark.parametrize("host", [*VERTEX, *GEMINI, *OPENAI, *ANTHROPIC, *OTHER])
 def test_hosts_of_locations(host: str) -> None:
     assert is_by_location(host) == (host in BY_LOCATION)
 

@@ -40,12 +40,21 @@ WITHOUT_BUDGET = re.compile(r"claude-(opus-4-[7-9]|(opus|sonnet)-[5-9])")
 ONE_OF_TEMPERATURE_AND_TOP_P = re.compile(r"claude-(opus-4-[1-9]|sonnet-4-[5-9]|haiku-4-[5-9])(?!\d)")
 
 
+BETAS = frozenset(
+    "claude-code-20250219 context-1m-2025-08-07 context-management-2025-06-27 interleaved-thinking-2025-05-14"
+    " fine-grained-tool-streaming-2025-05-14".split()
+)
+"""The values of `anthropic-beta` that are known here; Vertex refuses any other."""
+
+
 class Refused(Exception):
     """The message says where, as Anthropic's do."""
 
 
-def claude(action: str, model: str, body: Any, plan: Plan) -> Answer:
+def claude(action: str, model: str, body: Any, plan: Plan, betas: str = "") -> Answer:
     try:
+        unknown = [beta for beta in betas.split(",") if beta and beta not in BETAS]
+        _need(not unknown, f"Unexpected value(s) {unknown} for the `anthropic-beta` header.")
         if model == "count-tokens":
             return _count_tokens(body)
         _check(action, model, body)

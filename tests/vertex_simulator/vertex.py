@@ -102,7 +102,7 @@ class Vertex:
         if action in ("create", "createStream") and parent.endswith("/interactions"):
             return self._interactions.act(action, body, plan)
         if action in ("rawPredict", "streamRawPredict"):
-            return claude(action, model, body, plan)
+            return claude(action, model, body, plan, request.headers.get("anthropic-beta", ""))
         raise Denied(404, "NOT_FOUND", f"No such action: {action}")
 
     def _cached(self, method: str, name: str, body: Any) -> Answer:

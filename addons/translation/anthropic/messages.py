@@ -155,6 +155,8 @@ def _assistant_content(parts: list[Part], calls: _CallIds, family: Family, notes
 def _tool_result(result: ToolResult, calls: _CallIds) -> Json:
     output = result.output if isinstance(result.output, str) else json.dumps(result.output, ensure_ascii=False)
     written: Json = {"type": "tool_result", "tool_use_id": calls.of_result(result)}
+    if result.is_error:
+        written["is_error"] = True
     if result.media:
         written["content"] = list(write_blocks([Text(output), *result.media]))
     elif output.strip():

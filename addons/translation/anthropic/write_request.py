@@ -213,8 +213,9 @@ def _called_names(messages: list[Message]) -> list[object]:
 
 
 def _tool(function: Function, notes: Notes) -> Json:
-    schema, lost = json_schema.for_claude(function.parameters)
+    schema, merged, lost = json_schema.for_claude(function.parameters)
     notes.dropped += [f"tools.{function.name}.parameters.{name}" for name in lost]
+    notes.assumed += [f"tools.{function.name}.parameters.{name}=merged" for name in merged]
     written: Json = {"name": function.name}
     if function.description:
         written["description"] = function.description

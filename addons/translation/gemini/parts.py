@@ -73,7 +73,10 @@ def _write_result(result: ToolResult, family: Family) -> Json:
     if _has_ref(output):
         # Google would read a `$ref` in a function's result as a reference to one of its `parts`.
         output = json.dumps(output, ensure_ascii=False)
-    response = output if isinstance(output, dict) else {"output": output}
+    if result.is_error:
+        response: object = {"error": output}
+    else:
+        response = output if isinstance(output, dict) else {"output": output}
     written: Json = {"name": result.name, "response": response}
     if result.id and family.takes_call_ids:
         written["id"] = result.id

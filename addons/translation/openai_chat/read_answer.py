@@ -137,6 +137,8 @@ class _ChoiceReader:
             self._add(fragment)
         if isinstance(legacy := member(message, "function_call"), dict):
             self._add({"index": 0, "function": legacy})
+        # vLLM's and SGLang's names of it.
+        choice.stop_sequence = text_of(member(raw, "stop_reason")) or text_of(member(raw, "matched_stop"))
         reason = text_of(member(raw, "finish_reason"))
         if reason or isinstance(whole, dict):
             self._finish(choice, reason)

@@ -203,6 +203,8 @@ class _Messages:
                 self.written.append(
                     {"role": "tool", "tool_call_id": self._find_id(part), "content": _write_output(part)}
                 )
+                if part.is_error:
+                    self._notes.drop(self._request.named("is_error"))
                 rest += part.media
         rest += [part for part in parts if isinstance(part, Media) or (isinstance(part, Text) and part.text)]
         if rest:

@@ -251,7 +251,7 @@ def test_the_service_of_the_options(tmp_path: Path, info: dict[str, str]) -> Non
     file = write_key(tmp_path, info)
     given = {"usage_db": str(tmp_path / "usage.db"), "vertex_auth": "service_account", "vertex_credentials": str(file)}
     service = read(DEFAULTS | given, []).gateway.default
-    assert (service.project, service.location, service.injects, service.rewrites) == (
+    assert (service.project, service.location, service.injects, service.rewrites("openai")) == (
         "test-project",
         "global",
         True,

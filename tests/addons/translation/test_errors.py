@@ -4,6 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from addons.translation.errors import ERROR_DIALECTS
+from addons.translation.errors import GOOGLES_ERRORS
 from addons.translation.errors import Failure
 from addons.translation.errors import InvalidRequest
 from addons.translation.errors import anthropic_error
@@ -187,6 +189,51 @@ def test_a_type_of_anthropics_tells_the_status(status: int, type: str) -> None:
 def test_in_anthropics_words(status: int, type: str) -> None:
     written = anthropic_error(Failure(status, "x", "UNKNOWN"))
     assert written == {"type": "error", "error": {"type": type, "message": "x"}}
+
+
+@pytest.mark.parametrize(
+    ("message", "param", "expected"),
+    [
+        ("the data is empty", "messages[0].content[12].source", "messages.0.content.12.source: The data is empty"),
+        ("tools[1].name: field required", "tools[1].name", "tools.1.name: Field required"),
+        ("No.", None, "No."),
+    ],
+)
+def test_anthropics_paths(message: str, param: str | None, expected: str) -> None:
+    written = anthropic_error(Failure(400, message, "INVALID_ARGUMENT"), param)
+    assert written == {"type": "error", "error": {"type": "invalid_request_error", "message": expected}}
+
+
+OPENAIS = {"error": {"message": "m", "type": "t"}}
+
+
+@pytest.mark.parametrize(
+    ("surface", "document", "expected"),
+    [
+        ("openai", OPENAIS, True),
+        ("openai", {"error": {"message": "m"}}, False),
+        ("openai", [OPENAIS], False),
+        ("anthropic", {"type": "error", **OPENAIS}, True),
+        ("anthropic", OPENAIS, False),
+        ("anthropic", None, False),
+    ],
+)
+def test_errors_that_are_in_a_dialect_already(surface: str, document: object, expected: bool) -> None:
+    assert ERROR_DIALECTS[surface].is_own(document) == expected
+
+
+@pytest.mark.parametrize(
+    ("surface", "header", "repeated"), [("openai", "x-request-id", None), ("anthropic", "request-id", "request_id")]
+)
+def test_where_the_id_of_a_call_stands(surface: str, header: str, repeated: str | None) -> None:
+    dialect = ERROR_DIALECTS[surface]
+    assert (dialect.id_header, dialect.id_member) == (header, repeated)
+
+
+def test_googles_errors() -> None:
+    written = GOOGLES_ERRORS.write(Failure(400, "m", "INVALID_ARGUMENT"), "p")
+    assert written == {"error": {"code": 400, "message": "m", "status": "INVALID_ARGUMENT"}}
+    assert not GOOGLES_ERRORS.is_own(written)
 
 
 def test_in_googles_words() -> None:

@@ -115,26 +115,177 @@ def test_functions_without_arguments(schema: Json | None, empty: bool) -> None:
 OBJECT = {"type": "object", "properties": {"a": {"anyOf": [True]}}}
 
 
+A: Json = {"type": "string"}
+B: Json = {"type": "integer"}
+
+
+def having(*required: str, **properties: Any) -> Json:
+    """The schema of an object."""
+    return {"type": "object", "properties": properties} | ({"required": list(required)} if required else {})
+
+
 @pytest.mark.parametrize(
-    ("schema", "expected", "lost"),
+    ("schema", "expected", "merged", "lost"),
     [
-        (None, {"type": "object"}, []),
-        ({}, {"type": "object"}, []),
-        (OBJECT, OBJECT, []),
-        ({"type": ["object", "null"]}, {"type": "object"}, []),
-        ({**OBJECT, "anyOf": [True], "allOf": []}, OBJECT, ["anyOf", "allOf"]),
-        # A reference at the root is followed, once.
-        ({**REF, "$defs": {"a": OBJECT}}, {**OBJECT, "$defs": {"a": OBJECT}}, []),
-        ({"$ref": "#/definitions/a", "definitions": {"a": OBJECT}}, {**OBJECT, "definitions": {"a": OBJECT}}, []),
-        ({**REF, "$defs": {"a": REF}}, {"type": "object", "$defs": {"a": REF}}, ["$ref"]),
-        ({"$ref": "#"}, {"type": "object"}, ["$ref"]),
-        ({**REF, "$defs": 5}, {"type": "object", "$defs": 5}, ["$ref"]),
+        (None, {"type": "object"}, [], []),
+        ({}, {"type": "object"}, [], []),
+        (OBJECT, OBJECT, [], []),
+        ({"type": ["object", "null"]}, {"type": "object"}, [], []),
+        ({**OBJECT, "anyOf": [True], "allOf": []}, OBJECT, ["anyOf", "allOf"], []),
+        # The branches' properties; required is what all branches require.
+        ({"anyOf": [having("a", a=A), having("a", "b", a=A, b=B)]}, having("a", a=A, b=B), ["anyOf"], []),
+        ({"oneOf": [having("a", a=A), having("b", b=B)]}, having(a=A, b=B), ["oneOf"], []),
+        ({"oneOf": [having("a", a=A), {}]}, having(a=A), ["oneOf"], []),
+        # What all must hold requires what any requires.
+        ({"allOf": [having("a", a=A), having("b", b=B)]}, having("a", "b", a=A, b=B), ["allOf"], []),
+        # Properties beside branches that only require some.
+        (
+            {**having("c", a=A, b=B, c=A), "anyOf": [{"required": ["a"]}, {"required": ["b"]}]},
+            having("c", a=A, b=B, c=A),
+            ["anyOf"],
+            [],
+        ),
+        ({**having(a=A, b=B), "allOf": [{"required": ["a"]}]}, having("a", a=A, b=B), ["allOf"], []),
+        # A property with several schemas.
+        (
+            {"anyOf": [having("kind", kind={"const": "x"}), having("kind", kind={"const": "y"})]},
+            having("kind", kind={"anyOf": [{"const": "x"}, {"const": "y"}]}),
+            ["anyOf"],
+            [],
+        ),
+        (
+            {"oneOf": [having(a=A), {"anyOf": [having(a=B), having(a=True)]}, having(a=A)]},
+            having(a={"anyOf": [A, B, True]}),
+            ["oneOf"],
+            [],
+        ),
+        # Branches in branches; those that take no objects do not count.
+        (
+            {"anyOf": [{"allOf": [having("a", a=A), having("b", b=B)]}, {"type": "null"}, {"type": "string"}, False]},
+            having("a", "b", a=A, b=B),
+            ["anyOf"],
+            [],
+        ),
+        # What nothing may be beside, if no branch allows it.
+        (
+            {"anyOf": [{**having(a=A), "additionalProperties": False}, {**having(b=B), "additionalProperties": False}]},
+            {**having(a=A, b=B), "additionalProperties": False},
+            ["anyOf"],
+            [],
+        ),
+        (
+            {"anyOf": [{**having(a=A), "additionalProperties": False}, having(b=B)]},
+            having(a=A, b=B),
+            ["anyOf"],
+            [],
+        ),
+        (
+            {**having(a=A), "description": "d", "anyOf": [{"description": "e"}]},
+            {**having(a=A), "description": "d"},
+            ["anyOf"],
+            [],
+        ),
+        # References, at any depth.
+        ({**REF, "$defs": {"a": OBJECT}}, {**OBJECT, "$defs": {"a": OBJECT}}, ["$ref"], []),
+        (
+            {"$ref": "#/definitions/a", "definitions": {"a": OBJECT}},
+            {**OBJECT, "definitions": {"a": OBJECT}},
+            ["$ref"],
+            [],
+        ),
+        (
+            {
+                **REF,
+                "$defs": {
+                    "a": {"$ref": "#/$defs/b"},
+                    "b": {"$ref": "#/$defs/c%7E1d/properties/e"},
+                    "c/d": having(e=having("a", a=A)),
+                },
+            },
+            {
+                **having("a", a=A),
+                "$defs": {
+                    "a": {"$ref": "#/$defs/b"},
+                    "b": {"$ref": "#/$defs/c%7E1d/properties/e"},
+                    "c/d": having(e=having("a", a=A)),
+                },
+            },
+            ["$ref"],
+            [],
+        ),
+        (
+            {
+                "anyOf": [REF, {"$ref": "#/$defs/b"}],
+                "$defs": {"a": having("a", a=A), "b": {"oneOf": [REF, having("a", a=B)]}},
+            },
+            {
+                **having("a", a={"anyOf": [A, B]}),
+                "$defs": {"a": having("a", a=A), "b": {"oneOf": [REF, having("a", a=B)]}},
+            },
+            ["anyOf"],
+            [],
+        ),
+        (
+            {"$ref": "#/$defs/a/1", "$defs": {"a": [5, having(a=A)]}},
+            {**having(a=A), "$defs": {"a": [5, having(a=A)]}},
+            ["$ref"],
+            [],
+        ),
+        # References that lead nowhere, or in a circle.
+        ({**REF, "$defs": {"a": REF}}, {"type": "object", "$defs": {"a": REF}}, ["$ref"], []),
+        ({"$ref": "#"}, {"type": "object"}, ["$ref"], []),
+        ({"$ref": "#/$defs/b"}, {"type": "object"}, [], ["$ref"]),
+        ({"$ref": "https://h/x", **having(a=A)}, having(a=A), [], ["$ref"]),
+        ({**REF, "$defs": 5}, {"type": "object", "$defs": 5}, [], ["$ref"]),
     ],
 )
-def test_what_claude_is_called_with(schema: Json | None, expected: Json, lost: list[str]) -> None:
+def test_what_claude_is_called_with(schema: Json | None, expected: Json, merged: list[str], lost: list[str]) -> None:
     before = copy.deepcopy(schema)
-    assert for_claude(schema) == (expected, lost)
+    assert for_claude(schema) == (expected, merged, lost)
     assert schema == before
+
+
+def test_many_references_are_merged_once() -> None:
+    levels = {str(n): {"anyOf": [{"$ref": f"#/$defs/{n + 1}"}] * 2} for n in range(60)}
+    schema: Json = {"$ref": "#/$defs/0", "$defs": {**levels, "60": having("a", a=A)}}
+    assert for_claude(schema).schema["required"] == ["a"]
+
+
+branches = st.recursive(
+    st.dictionaries(st.sampled_from("abc"), st.sampled_from([A, B, True]), max_size=3).flatmap(
+        lambda properties: st.lists(st.sampled_from("abc"), max_size=2, unique=True).map(
+            lambda required: having(*required, **properties)
+        )
+    ),
+    lambda inner: st.builds(
+        lambda keyword, several: {keyword: several},
+        st.sampled_from(["anyOf", "oneOf", "allOf"]),
+        st.lists(inner, min_size=1, max_size=3),
+    ),
+    max_leaves=6,
+)
+
+
+def takes(schema: Any, names: set[str]) -> bool:
+    """Whether an object with these members, each with a fitting value, is taken: what is required, and which of several
+    branches."""
+    if not set(schema.get("required", [])) <= names:
+        return False
+    several = [[takes(one, names) for one in schema.get(keyword, [])] for keyword in ("anyOf", "oneOf")]
+    return all(any(one) for one in several if one) and all(takes(one, names) for one in schema.get("allOf", []))
+
+
+def declared(schema: Any) -> set[str]:
+    inner = [one for keyword in ("anyOf", "oneOf", "allOf") for one in schema.get(keyword, [])]
+    return set(schema.get("properties", {})).union(*map(declared, inner))
+
+
+@given(branches, st.sets(st.sampled_from("abc")))
+def test_what_is_merged_takes_all_that_the_branches_take(schema: Any, names: set[str]) -> None:
+    merged = for_claude(schema).schema
+    assert is_object(merged)
+    assert declared(merged) == declared(schema)
+    assert takes(merged, names) or not takes(schema, names)
 
 
 @pytest.mark.parametrize(
@@ -166,8 +317,7 @@ def test_references_follow_a_schema_to_its_new_place() -> None:
 @given(schemas)
 def test_any_root(schema: Any) -> None:
     if isinstance(schema, dict):
-        written, _ = for_claude(schema)
-        assert is_object(written)
+        assert is_object(for_claude(schema).schema)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from addons.translation.errors import InvalidRequest
+from addons.translation.splice import add_member
 from addons.translation.splice import replace_model
 from tests.metering.test_json_array import json_values
 
@@ -34,6 +35,26 @@ from tests.metering.test_json_array import json_values
 )
 def test_another_model(body: bytes, expected: bytes) -> None:
     assert replace_model(body, "m", {"gone", "lost"}) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"{}", b'{"v":"1"}'),
+        (b' {\n "x" : 1e5 } ', b' {"v":"1",\n "x" : 1e5 } '),
+        (b'{"x":{"v":2}}', b'{"v":"1","x":{"v":2}}'),
+        (b'{"x":1, "v" : 2}', b'{"x":1, "v" : 2}'),
+        (b'{"\\u0076":2}', b'{"\\u0076":2}'),
+    ],
+)
+def test_a_member_more(body: bytes, expected: bytes) -> None:
+    assert add_member(body, "v", "1") == expected
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"a"', b"\xff"])
+def test_nothing_to_add_to(body: bytes) -> None:
+    with pytest.raises(InvalidRequest):
+        add_member(body, "v", "1")
 
 
 def test_a_model_of_any_name() -> None:

@@ -119,6 +119,11 @@ def test_what_reads_what(method: str, path: str, reader: str | None, state: str 
     assert (usage.reader and type(usage.reader).__name__, usage.state) == (reader, state)
 
 
+def test_anthropics_list_of_models() -> None:
+    usage = usage_of(parse("GET", "/v1/models", "anthropic"), "GET", model=None)
+    assert usage == (None, "not_applicable")
+
+
 def test_the_model_tells_what_a_prediction_is() -> None:
     target = parse("POST", f"{G}/imagen-4.0:predict")
     reader = usage_of(target, "POST", "imagen-4.0").reader

@@ -76,7 +76,24 @@ class TestTools:
         function = Function("f", None, {"anyOf": [{"type": "object"}], "properties": {}})
         body, _, notes = write_request(asked(functions=[function]))
         assert body["tools"] == [{"name": "f", "input_schema": {"type": "object", "properties": {}}}]
-        assert notes.dropped == ["tools.f.parameters.anyOf"]
+        assert "tools.f.parameters.anyOf=merged" in notes.assumed
+        assert notes.dropped == []
+
+    def test_a_reference_that_leads_nowhere(self) -> None:
+        body, _, notes = write_request(asked(functions=[Function("f", None, {"$ref": "#/$defs/a"})]))
+        assert body["tools"] == [{"name": "f", "input_schema": {"type": "object"}}]
+        assert notes.dropped == ["tools.f.parameters.$ref"]
+
+    def test_a_result_that_says_what_failed(self) -> None:
+        turns = [
+            Turn("user", [Text("Hi")]),
+            Turn("assistant", [ToolCall("1", "f", {})]),
+            Turn("user", [ToolResult("1", "f", "No such file.", is_error=True)]),
+        ]
+        body = written(*turns, functions=[F])
+        assert body["messages"][2]["content"] == [
+            {"type": "tool_result", "tool_use_id": "1", "is_error": True, "content": "No such file."}
+        ]
 
     def test_a_name_that_claude_does_not_take(self) -> None:
         body = written(functions=[Function("f.g")], tool_choice=ToolChoice("required", ["f.g"]))
