@@ -1,7 +1,9 @@
 """Gemini: generateContent and its streams, and what is refused of a conversation."""
 
 import base64
+import contextlib
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,7 +20,10 @@ from tests.vertex_simulator.samples import CITIES
 from tests.vertex_simulator.samples import THOUGHT
 from tests.vertex_simulator.samples import WORDS
 
-COMMON = {"responseId": "resp-0001", "createTime": "2026-03-12T18:06:06.323808Z"}
+
+def _common(body: dict[str, Any]) -> dict[str, str]:
+    """Members of each event. Each answer of a conversation has an id of its own: applications join those of one id."""
+    return {"responseId": f"resp-{len(body['contents']):04}", "createTime": "2026-03-12T18:06:06.323808Z"}
 
 
 def generate(action: str, model: str, body: dict[str, Any], plan: Plan, *, as_events: bool) -> Answer:
@@ -27,7 +32,7 @@ def generate(action: str, model: str, body: dict[str, Any], plan: Plan, *, as_ev
     if is_image_model(model):
         check_image_request(model, body)
         events = [
-            {**event, "modelVersion": model, **COMMON}
+            {**event, "modelVersion": model, **_common(body)}
             for event in image_answer(model, body, count(body["contents"]), plan.padding)
         ]
     else:
@@ -104,7 +109,7 @@ def _generate(model: str, body: dict[str, Any], plan: Plan) -> Iterator[dict[str
                 if _searches(body):
                     candidate["groundingMetadata"] = GROUNDING
             listed.append(candidate)
-        event: dict[str, Any] = {"candidates": listed, "modelVersion": model, **COMMON}
+        event: dict[str, Any] = {"candidates": listed, "modelVersion": model, **_common(body)}
         if plan.usage == "cumulative":
             event["usageMetadata"] = usage | {"candidatesTokenCount": position + 1}
         elif plan.usage in ("final", "traffic"):
@@ -132,10 +137,19 @@ def _answer_parts(model: str, body: dict[str, Any], config: dict[str, Any], plan
         for tool in body.get("tools", [])
         for function in _member(tool, "functionDeclarations", "function_declarations") or []
     ]
-    answered = any("functionResponse" in p or "function_response" in p for c in body["contents"] for p in c["parts"])
     if is_speaking(model):
         return [{"inlineData": {"mimeType": "audio/L16;codec=pcm;rate=24000", "data": sound}} for sound in SOUND]
-    if declared and not answered:
+    parts = [part for content in body["contents"] for part in content["parts"]]
+    answered = sum("functionResponse" in part or "function_response" in part for part in parts)
+    scripted = [call for part in parts for call in _scripted(part)]
+    if declared and answered < len(scripted):
+        name, arguments = scripted[answered]
+        names = [function["name"] for function in declared]
+        called = next((one for one in names if one == name or one.endswith(f"_{name}")), None)
+        if called is None:
+            raise Denied(400, "INVALID_ARGUMENT", f"{name} is none of the functions {', '.join(names)}.")
+        return [_call(model, called, answered, arguments)]
+    if declared and not scripted and not answered:
         return [_call(model, declared[0]["name"], number) for number in range(plan.calls)]
     if _member(config, "responseMimeType", "response_mime_type") == "application/json":
         return [{"text": '{"answer": '}, {"text": "42}"}]
@@ -146,15 +160,28 @@ def _answer_parts(model: str, body: dict[str, Any], config: dict[str, Any], plan
 
 SOUND = [base64.b64encode(bytes(range(start, start + 4))).decode() for start in (0, 4, 8)]
 """Pieces of samples. None has a number of bytes that is a multiple of 3, so their base64 cannot be put together."""
+
+
+def _scripted(part: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, arguments in SCRIPT.findall(part.get("text", "")):
+        # Some applications quote a prompt within another, as JSON.
+        with contextlib.suppress(ValueError):
+            yield name, json.loads(arguments)
+
+
+SCRIPT = re.compile(r"simulator: call (\S+) (\{.*\})$", re.MULTILINE)
+"""A prompt may say what the model is to call, in turn: `simulator: call NAME {arguments}`, each on a line."""
 SIGNATURE = base64.b64encode(b"a thought of the simulator").decode()
 
 
-def _call(model: str, name: str, number: int) -> dict[str, Any]:
+def _call(model: str, name: str, number: int, arguments: dict[str, Any] | None = None) -> dict[str, Any]:
     """Gemini 3 numbers its calls, and signs the first of a turn."""
-    call: dict[str, Any] = {"functionCall": {"name": name, "args": {"city": CITIES[number % len(CITIES)]}}}
+    scripted = arguments is not None
+    usual = {"city": CITIES[number % len(CITIES)]}
+    call: dict[str, Any] = {"functionCall": {"name": name, "args": arguments if scripted else usual}}
     if is_gemini_3(model):
         call["functionCall"]["id"] = f"call-{number}"
-        if number == 0:
+        if number == 0 or scripted:
             call["thoughtSignature"] = SIGNATURE
     return call
 

@@ -551,3 +551,23 @@ def test_edits(body: bytes, param: str | None) -> None:
     assert answer.status == (200 if is_whole and not param else 400), answer.pieces
     if not is_whole or param:
         assert told(answer)["error"]["param"] == param
+
+
+@pytest.mark.parametrize("model", ["gemini-2.5-flash", "gemini-3-flash-preview"])
+def test_a_prompt_says_what_is_called(vertex: Vertex, model: str) -> None:
+    """The functions that a prompt names are called in turn; then the answer is text. Each answer has its own id."""
+    text = 'Please.\nsimulator: call run {"cmd": "ls"}\nsimulator: call run {"cmd": "pwd"}'
+    contents: list[Body] = [{"role": "user", "parts": [{"text": text}]}]
+    tools = [{"functionDeclarations": [{"name": "default_api_run"}]}]
+    ids, calls = set(), []
+    for _ in range(3):
+        answer = told(ask(vertex, google(model, "generateContent"), {"contents": contents, "tools": tools}))
+        ids.add(answer["responseId"])
+        content = answer["candidates"][0]["content"]
+        if call := content["parts"][0].get("functionCall"):
+            calls.append(call["args"])
+            response = {"name": call["name"], "response": {"output": "."}}
+            contents += [content, {"role": "user", "parts": [{"functionResponse": response}]}]
+    assert (calls, len(ids), "text" in content["parts"][0]) == ([{"cmd": "ls"}, {"cmd": "pwd"}], 3, True)
+    other = {"contents": contents[:1], "tools": [{"functionDeclarations": [{"name": "walk"}]}]}
+    assert ask(vertex, google(model, "generateContent"), other).status == 400
