@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from tests.vertex_simulator.credentials import Denied
 from tests.vertex_simulator.exchange import Answer
 from tests.vertex_simulator.exchange import Plan
 from tests.vertex_simulator.gemini_images import check_image_request
