@@ -12,44 +12,38 @@ _PSC = r"[a-z][a-z0-9]{0,19}\.p\.googleapis\.com"
 """The end of a name of Private Service Connect: that of the endpoint, which has up to 20 letters and digits."""
 _REP = r"\.[a-z0-9-]+(?:\.p)?\.rep(?:\.mtls)?(?:\.sandbox)?\.googleapis\.com"
 
-HOSTS: tuple[tuple[Api, str, str], ...] = (
-    # api, pattern of the host's whole name, example
-    ("vertex", _PUBLIC, "us-central1-aiplatform.googleapis.com"),
-    # Mutual TLS: `mtlsRootUrl` of the discovery document.
-    ("vertex", r"(?:[a-z0-9-]+-)?aiplatform\.mtls\.googleapis\.com", "aiplatform.mtls.googleapis.com"),
-    # Regional endpoints, public and of Private Service Connect: cloud.google.com/vpc/docs/regional-service-endpoints;
-    # `endpoints` of the discovery document.
-    ("vertex", rf"aiplatform(?:-[a-z]+)?{_REP}", "aiplatform.us-central1.p.rep.googleapis.com"),
-    # Private Service Connect: cloud.google.com/vertex-ai/docs/general/googleapi-access-methods.
-    ("vertex", rf"(?:[a-z0-9-]+-)?aiplatform-{_PSC}", "aiplatform-genai1.p.googleapis.com"),
-    # Google's own tests: `to_mtls_url` of google-genai knows both forms.
-    (
-        "vertex",
-        r"(?:[a-z0-9-]+-)?aiplatform(?:\.mtls)?\.sandbox\.googleapis\.com",
-        "us-central1-autopush-aiplatform.sandbox.googleapis.com",
-    ),
-    # Endpoints with a host of their own, `dedicatedEndpointDns` of an endpoint; with `.p` by Private Service Connect.
-    ("vertex", r"(?:[a-z0-9-]+\.)+prediction(?:\.p)?\.vertexai\.goog", "7.us-central1-1.prediction.p.vertexai.goog"),
-    # Private endpoints, `predictHttpUri` of a deployed model.
-    ("vertex", r"\d+\.aiplatform\.googleapis\.com", "1234567890.aiplatform.googleapis.com"),
-    ("gemini", r"generativelanguage(?:\.mtls)?\.googleapis\.com", "generativelanguage.mtls.googleapis.com"),
-    ("gemini", rf"generativelanguage(?:-[a-z]+)?{_REP}", "generativelanguage.eu.rep.googleapis.com"),
-    ("gemini", rf"generativelanguage-{_PSC}", "generativelanguage-genai1.p.googleapis.com"),
-    (
-        "gemini",
-        r"(?:[a-z0-9-]+-)?generativelanguage(?:\.mtls)?\.sandbox\.googleapis\.com",
-        "staging-generativelanguage.sandbox.googleapis.com",
-    ),
-    # Regions by a prefix: developers.openai.com/api/docs/guides/data-residency.
-    ("openai", r"(?:[a-z]{2}\.)?api\.openai\.com", "eu.api.openai.com"),
+HOSTS: tuple[tuple[Api, str], ...] = (
+    # us-central1-aiplatform.googleapis.com
+    ("vertex", _PUBLIC),
+    # aiplatform.mtls.googleapis.com: `mtlsRootUrl` of the discovery document
+    ("vertex", r"(?:[a-z0-9-]+-)?aiplatform\.mtls\.googleapis\.com"),
+    # aiplatform.us-central1.p.rep.googleapis.com: cloud.google.com/vpc/docs/regional-service-endpoints, and `endpoints`
+    # of the discovery document
+    ("vertex", rf"aiplatform(?:-[a-z]+)?{_REP}"),
+    # aiplatform-genai1.p.googleapis.com: cloud.google.com/vertex-ai/docs/general/googleapi-access-methods
+    ("vertex", rf"(?:[a-z0-9-]+-)?aiplatform-{_PSC}"),
+    # us-central1-autopush-aiplatform.sandbox.googleapis.com: Google's own tests; `to_mtls_url` of google-genai
+    ("vertex", r"(?:[a-z0-9-]+-)?aiplatform(?:\.mtls)?\.sandbox\.googleapis\.com"),
+    # 7.us-central1-1.prediction.vertexai.goog: `dedicatedEndpointDns` of an endpoint; with `.p` by Private Service
+    # Connect
+    ("vertex", r"(?:[a-z0-9-]+\.)+prediction(?:\.p)?\.vertexai\.goog"),
+    # 1234567890.aiplatform.googleapis.com: `predictHttpUri` of a deployed model
+    ("vertex", r"\d+\.aiplatform\.googleapis\.com"),
+    ("gemini", r"generativelanguage(?:\.mtls)?\.googleapis\.com"),
+    ("gemini", rf"generativelanguage{_REP}"),
+    ("gemini", rf"generativelanguage-{_PSC}"),
+    ("gemini", r"(?:[a-z0-9-]+-)?generativelanguage(?:\.mtls)?\.sandbox\.googleapis\.com"),
+    # eu.api.openai.com: developers.openai.com/api/docs/guides/data-residency
+    ("openai", r"(?:[a-z]{2}\.)?api\.openai\.com"),
 )
-"""Azure's OpenAI hosts are not among them: their paths and keys are Azure's own."""
+"""API -> pattern of a host's whole name. Azure's OpenAI hosts are not among them: their paths and keys are Azure's
+own."""
 
 DOORS = frozenset({"private.googleapis.com", "restricted.googleapis.com"})
 """Hosts that serve all of Google's APIs, for networks without internet access. The name in TLS or in the header Host
 tells which one: cloud.google.com/vpc/docs/configure-private-google-access."""
 
-_COMPILED = tuple((api, re.compile(pattern)) for api, pattern, _ in HOSTS)
+_COMPILED = tuple((api, re.compile(pattern)) for api, pattern in HOSTS)
 _BY_LOCATION = re.compile(rf"{_PUBLIC}|{re.escape(GEMINI_HOST)}")
 _LOCATION = re.compile(r"[a-z][a-z0-9-]{0,40}")
 

@@ -90,8 +90,9 @@ def _compiled(template: str, anywhere: bool) -> re.Pattern[str]:
 
 
 def _literal(text: str) -> str:
-    """A pattern for fixed text of a template. Some clients send `%3A` for the colon before a verb."""
-    return re.escape(text).replace(":", "(?::|%3[Aa])")
+    """A pattern for fixed text of a template. Some clients send `%3A` for the colon before a verb, and the client of
+    vertexai puts a slash before it: `/locations/us-central1/:askContexts`."""
+    return re.escape(text).replace(":", "/?(?::|%3[Aa])")
 
 
 @lru_cache(maxsize=1024)

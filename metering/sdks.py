@@ -15,7 +15,8 @@ application that puts its own name there neither."""
 AI_SDKS_COMMON = r"ai-sdk[-/]provider-utils"
 """The product of the AI SDK that all of its calls name: its version is the one that is the same for all."""
 
-GENAI = "google-genai-sdk"
+SDKS = ("google-genai-sdk", "genai-js", "genai-py")
+"""Google's SDKs, which may be named behind what they are made with."""
 
 EDITIONS = (
     # pattern, name in the ledger: `GeminiCLI-tui/0.44.1` is the same application
@@ -74,8 +75,8 @@ def sdk_of(headers: Mapping[str, str]) -> str | None:
     common = [version for name, version in products if _AI_SDKS_COMMON.fullmatch(name)]
     if versions:
         return f"{AI_SDK}/{(common or versions)[0]}"
-    if sdk := next((version for name, version in products if name == GENAI), None):
-        return f"{GENAI}/{sdk}"
+    if sdk := next((f"{name}/{version}" for name, version in products if name in SDKS), None):
+        return sdk
     if match := _STAINLESS.match(texts[0]):
         return f"{match[1].lower()}/{match[2]}"
     return next((f"{name}/{version}" for name, version in _products(texts[0])), None)

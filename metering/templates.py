@@ -60,11 +60,12 @@ TEMPLATES = (
     Template("vertex", "vertex", "models.", _PARENT + "/models[/{model}]"),
     Template("vertex", "vertex", "operations.", _PUBLISHER + "/models/{model}/operations[/{id}][:{verb:name}]"),
     Template("vertex", "vertex", "models.", "/{version:v1beta1}/models[/{model}]"),
-    Template("vertex", "vertex", "interactions.", _PARENT + "/interactions/{id}/{verb:name}"),
+    Template("vertex", "vertex", "interactions.", _PARENT + "/interactions/{id}/{verb:interaction_verb}"),
+    Template("vertex", "vertex", "interactions.", "/{version:v1beta1}/interactions/{id}/{verb:interaction_verb}"),
     Template("vertex", "vertex", "interactions.", _PARENT + "/interactionsHttp[/{id}][/{verb:name}]"),
     Template("vertex", "vertex", "{resource}.", "/upload" + _PARENT + "/{owners:owners}" + _RESOURCE),
     Template("vertex", "vertex", "{resource}.", _PARENT + "/{owners:owners}" + _RESOURCE),
-    Template("vertex", "vertex", "{resource}.", "/{version:v1beta1}/{owners:vertex_owners}" + _RESOURCE),
+    Template("vertex", "vertex", "{resource}.", "/{version:v1beta1}/{owners:beta1_owners}" + _RESOURCE),
     Template("vertex", "vertex", "{resource}.", "/{version:v1}/{owners:express_owners}" + _RESOURCE),
     Template("vertex", "vertex", "projects.", _PROJECT + ":{verb:name}"),
     Template("vertex", "vertex", "locations.", _PROJECT + "/locations[/{id}]"),
@@ -117,6 +118,19 @@ _OWNERS = rf"(?:(?:a2a(?:/v1)?|ragEngineConfig(?=/operations)|{_WORD}/{_SEGMENT}
 `ragEngineConfig`, so it has no id. Paths of A2A, such as `reasoningEngines/7/a2a/v1/message:send`, have a prefix."""
 
 
+_EXPRESS = (
+    "apps batchPredictionJobs collaborativeProjects customJobs dataLabelingJobs datasets deploymentResourcePools"
+    " edgeDevices endpoints evaluationItems evaluationMetrics evaluationRuns evaluationSets exampleStores"
+    " extensionControllers extensions featureGroups featureOnlineStores featurestores hyperparameterTuningJobs"
+    " indexEndpoints indexes learningSets memoryBanks metadataStores migratableResources"
+    " modelDeploymentMonitoringJobs modelMonitors notebookExecutionJobs notebookRuntimeTemplates notebookRuntimes"
+    " onlineEvaluators persistentResources pipelineJobs ragCorpora ragEngineConfig reasoningEngines schedules"
+    " semanticGovernancePolicies servingProfiles solvers specialistPools studies taskStores tensorboards"
+    " trainingPipelines tuningJobs vertexExpress"
+)
+"""Resources of Vertex AI that clients with an API key name without a project, and that no other API has."""
+
+
 def _beginning_with(words: str) -> str:
     return rf"(?=(?:{'|'.join(words.split())})(?:[/:]|%3[Aa]|$)){_OWNERS}"
 
@@ -141,16 +155,11 @@ KINDS = {
     "in_project": r"cacheConfig|modelGardenEula",
     "interaction_verb": r"cancel",
     "owners": _OWNERS,
-    "vertex_owners": rf"(?!publishers/){_OWNERS}",
-    "express_owners": _beginning_with(
-        "apps batchPredictionJobs collaborativeProjects customJobs dataLabelingJobs datasets deploymentResourcePools"
-        " edgeDevices endpoints evaluationItems evaluationMetrics evaluationRuns evaluationSets exampleStores"
-        " extensionControllers extensions featureGroups featureOnlineStores featurestores hyperparameterTuningJobs"
-        " indexEndpoints indexes learningSets memoryBanks metadataStores migratableResources"
-        " modelDeploymentMonitoringJobs modelMonitors notebookExecutionJobs notebookRuntimeTemplates notebookRuntimes"
-        " onlineEvaluators persistentResources pipelineJobs ragCorpora ragEngineConfig reasoningEngines schedules"
-        " semanticGovernancePolicies servingProfiles solvers specialistPools studies taskStores tensorboards"
-        " trainingPipelines tuningJobs vertexExpress"
+    "express_owners": _beginning_with(_EXPRESS),
+    "beta1_owners": _beginning_with(
+        _EXPRESS
+        + " agents cachedContents credentials decisions environments files interactions models operations skills"
+        " triggers voices webhooks"
     ),
     "shared_owners": _beginning_with("agents interactions models(?=/[^/]+/) operations skills"),
     "gemini_owners": _beginning_with(
@@ -163,8 +172,8 @@ KINDS = {
     r"|agents|chatkit|content_provenance_checks|decisions|evals|live|organization|safety|skills|vaults"
     r"|webhook_endpoints|webhook_event_types)(?:/[^/?#]+)*/?",
 }
-"""Kind of a field -> the pattern that it matches. `express_owners` are the resources of Vertex AI that clients with an
-API key name without a project, and no other API has; `shared_owners` are those that others have too."""
+"""Kind of a field -> the pattern that it matches. `shared_owners` are resources of Vertex AI that other APIs have too:
+only the host tells whose they are."""
 
 SPANNING = frozenset(kind for kind in KINDS if kind in ("rest", "openai", "slashes") or kind.endswith("owners"))
 """Kinds whose fields may contain slashes."""

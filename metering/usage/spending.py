@@ -6,7 +6,7 @@ from metering.templates import METHODS
 SPENDING: dict[str, frozenset[str]] = {
     "vertex": frozenset(
         "interactions.create interactions.createStream batchPredictionJobs.create tuningJobs.create voices.create"
-        " tasks.create tasks.resume memories.create evaluationRuns.create evaluationExperiments.create"
+        " decisions.create tasks.create tasks.resume memories.create evaluationRuns.create evaluationExperiments.create"
         " onlineEvaluators.create onlineEvaluators.activate ragFiles.import ragFiles.upload".split()
     ),
     "gemini": frozenset(
@@ -19,14 +19,14 @@ for hours, `agents.create` only stores something. `models.create` tunes a model;
 
 IDLE_VERBS = frozenset(
     # Resources are kept.
-    "create get list update delete cancel wait add remove import export copy upload batchCreate batchDelete batchCancel"
-    " batchMigrate batchImport purge rollback search lookup restore"
+    "create cancel wait add remove import export copy upload batchCreate batchDelete batchCancel"
+    " batchMigrate batchImport purge rollback search lookup"
     # Who may do what
     " getIamPolicy setIamPolicy testIamPermissions accept check signUp setPublisherModelConfig generateAccessToken"
-    " generateFetchAccessToken authorizeAccess transferOwnership register ping rotateSigningSecret"
+    " generateFetchAccessToken authorizeAccess register ping rotateSigningSecret"
     # What runs on machines, without a model
-    " start stop assign setDefault upgrade reboot pause resume suspend enable disable activate deprovision"
-    " execute executeCode bidiExecute snapshot reportEvent clearTrainingData cancelAsyncQuery"
+    " start stop assign setDefault upgrade reboot pause resume suspend enable disable deprovision"
+    " execute executeCode bidiExecute snapshot reportEvent clearTrainingData cancelAsyncQuery checkQueryJob"
     " deployIndex undeployIndex mutateDeployedIndex"
     # Data: features, indexes, experiments, metadata, sessions
     " fetchFeatureValues streamingFetchFeatureValues readFeatureValues streamingReadFeatureValues writeFeatureValues"
@@ -35,16 +35,18 @@ IDLE_VERBS = frozenset(
     " fetchExamples removeExamples addContextArtifactsAndExecutions addContextChildren removeContextChildren"
     " addExecutionEvents write exportTensorboardTimeSeries listOptimalTrials suggest addTrialMeasurement complete"
     " checkTrialEarlyStoppingState searchModelDeploymentMonitoringStatsAnomalies searchModelMonitoringAlerts"
-    " searchModelMonitoringStats mergeVersionAliases updateExplanationDataset appendEvent appendEvents"
+    " searchModelMonitoringStats appendEvent appendEvents"
     " deleteArtifact uploadArtifact".split()
 )
 """Verbs that use nothing, if `SPENDING` does not have the operation. A verb that is in neither may spend."""
 
 IDLE_ACTIONS = frozenset(
     "countTokens computeTokens countMessageTokens countTextTokens fetchPredictOperation deploy deployPublisherModel"
-    " recommendSpec deployModel undeployModel mutateDeployedModel enableModel".split()
+    " recommendSpec deployModel undeployModel mutateDeployedModel enableModel update export mergeVersionAliases"
+    " updateExplanationDataset setPublisherModelConfig transferOwnership getIamPolicy setIamPolicy"
+    " testIamPermissions".split()
 )
-"""Actions of models, endpoints and locations that use nothing, beside `IDLE_VERBS`. Any other may spend."""
+"""Actions of models, endpoints and locations that use nothing. Any other may spend."""
 
 IDLE_OPENAI = frozenset(
     "responses/input_tokens responses/cancel conversations conversations/items models files files/content uploads"
@@ -92,4 +94,5 @@ def may_spend(target: Target | None, method: str) -> bool:
         return operation not in IDLE_ANTHROPIC
     if operation in SPENDING[target.api]:
         return True
-    return operation not in IDLE_ACTIONS and operation.rpartition(".")[2] not in IDLE_VERBS
+    _, dot, verb = operation.rpartition(".")
+    return verb not in (IDLE_VERBS if dot else IDLE_ACTIONS)

@@ -181,6 +181,9 @@ PATHS = [
     ("POST", "/v1beta1/reasoningEngines/5%3AstreamQuery", "vertex", "reasoningEngines.streamQuery", None, None),
     ("POST", "/v1/memoryBanks/5/memories:generate", "vertex", "memories.generate", None, None),
     ("POST", "/v1/batchPredictionJobs", "vertex", "batchPredictionJobs.create", None, None),
+    ("POST", "/v1beta1/interactions/7/cancel", "vertex", "interactions.cancel", None, None),
+    ("POST", "/v1beta1/decisions", "vertex", "decisions.create", None, None),
+    ("GET", "/v1beta1/voices/v", "vertex", "voices.get", None, None),
     ("POST", "/v1beta1/vertexExpress:signUp", "vertex", "vertexExpress.signUp", None, None),
     # The Gemini API
     ("GET", "/v1beta/fileSearchStores", "gemini", "fileSearchStores.list", None, None),
@@ -413,19 +416,20 @@ def test_methods_that_ask_for_nothing(path: str, method: str) -> None:
         "/upload/v1beta/fileSearchStores/s:uploadToFileSearchStore",
     ],
 )
-def test_a_colon_may_be_escaped_once(path: str) -> None:
+def test_ways_to_write_the_colon(path: str) -> None:
     plain = parse("POST", path)
     assert plain
     assert plain.operation
     for escaped in ("%3A", "%3a"):
         assert parse("POST", path.replace(":", escaped)) == plain
+    assert parse("POST", path.replace(":", "/:")) == plain
     for twice in ("%253A", "%253a"):
         other = parse("POST", path.replace(":", twice))
         assert (other and other.operation) != plain.operation
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "", "*", "/favicon.ico", "/v1", "/v1/nothing", "/v1beta1/projects/p", "/-/health"]
+    "path", ["/", "", "*", "/favicon.ico", "/v1", "/v1/nothing", "/v1beta1/projects/p", "/v1beta1/unknown", "/-/health"]
 )
 def test_unknown_paths(path: str) -> None:
     assert parse("GET", path) is None

@@ -36,6 +36,14 @@ def tap(shared: Proxy) -> Proxy:
     return shared
 
 
+@pytest.fixture(scope="module")
+def converting(tmp_path_factory: pytest.TempPathFactory, confdir: Path, upstream: RawUpstream) -> Iterator[Proxy]:
+    folder = tmp_path_factory.mktemp("converting")
+    options = ("openai_mode=convert", "vertex_project=test-project")
+    with Proxy(*options, folder=folder, confdir=confdir, mode=f"reverse:{upstream.url}") as running:
+        yield running
+
+
 @pytest.mark.parametrize("method", ["OPTIONS", "HEAD", "GET", "PUT", "DELETE", "PROPFIND"])
 @pytest.mark.parametrize("path", [UNARY, f"{PROJECT}:askContexts", "/v1beta/models/g:generateContent", "/v1/messages"])
 def test_no_call_of_a_model(tap: Proxy, upstream: RawUpstream, method: str, path: str) -> None:
@@ -62,6 +70,7 @@ def test_what_a_browser_asks_first(tap: Proxy) -> None:
         ("POST", f"{MODEL}%3AgenerateContent", "vertex", "generateContent", "absent"),
         ("POST", f"{MODEL}%253AgenerateContent", "vertex", None, "unsupported"),
         ("POST", f"{PROJECT}:askContexts", "vertex", "askContexts", "unsupported"),
+        ("POST", f"{PROJECT}/:askContexts", "vertex", "askContexts", "unsupported"),
         ("POST", f"{PROJECT}%3AevaluateInstances", "vertex", "evaluateInstances", "unsupported"),
         ("POST", f"{PROJECT}/voices:create", "vertex", "voices.create", "unsupported"),
         ("POST", f"{PROJECT}/agents", "vertex", "agents.create", "not_applicable"),
@@ -137,3 +146,14 @@ def test_a_websocket_of_interactions(tap: Proxy) -> None:
         assert client.recv(1000).startswith(b"HTTP/1.1 200")
     row = tap.new_row()
     assert (row["operation"], row["usage_state"]) == ("interactions.live", "unsupported")
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "HEAD", "PUT"])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/images/generations"])
+def test_nothing_is_converted_for_them(converting: Proxy, method: str, path: str) -> None:
+    """They are refused, as nothing here answers them."""
+    converting.new_rows()
+    assert call(converting.url, path, method=method).status in (400, 404, 405)
+    row = converting.new_row()
+    assert (row["state"], row["usage_state"], row["rewritten"]) == ("refused", "not_applicable", 0)
+    assert row["operation"] is None or method == "PUT"

@@ -49,6 +49,9 @@ def test_every_method_of_vertex_ai() -> None:
         ("POST", f"{P}/reasoningEngines/5:anythingNew", True),
         ("POST", f"{P}/publishers/google/models/m:anythingNew", True),
         ("POST", f"{P}:anythingNew", True),
+        ("POST", f"{P}:complete", True),
+        ("POST", f"{P}/publishers/google/models/m:create", True),
+        ("POST", f"{P}/reasoningEngines/5:checkQueryJob", False),
         ("POST", f"{P}/7/no/resource", True),
         ("POST", "/unknown", True),
         ("GET", "/unknown", True),
@@ -66,6 +69,7 @@ def test_every_method_of_vertex_ai() -> None:
         ("OPTIONS", "/ws/google.cloud.aiplatform.v1.LlmBidiService/BidiGenerateContent", False),
         ("GET", "/ws/google.ai.generativelanguage.v1alpha.GenerativeService.BidiGenerateMusic", True),
         ("GET", "/ws/google.ai.generativelanguage.v1alpha.GenerativeService.BidiGenerateContentConstrained", True),
+        ("POST", f"{P}/decisions", True),
         # The Gemini API
         ("POST", "/v1beta/interactions", True),
         ("GET", "/v1beta/interactions/live", True),
