@@ -35,7 +35,6 @@ WRAPPED = {
     "stepStart": "step.start",
     "stepDelta": "step.delta",
     "stepStop": "step.stop",
-    "errorEvent": "error",
 }
 """The member that has an event -> the event's type in the other spelling."""
 LAST = ("interaction.completed", "interaction.complete")
@@ -61,7 +60,7 @@ class InteractionsReader(Reader):
         " totalCachedTokens totalToolUseTokens totalTokens initialInputTokens inputTokensByModality"
         " outputTokensByModality cachedTokensByModality toolUseTokensByModality modality tokens groundingToolCount"
         " count"
-        f" {' '.join(WRAPPED)}"
+        f" errorEvent {' '.join(WRAPPED)}"
     )
     ends_with_event = True
 
@@ -82,7 +81,7 @@ class InteractionsReader(Reader):
         if event == b"[DONE]":
             reading.terminal = True
         kind, event = _unwrapped(event)
-        if take_error(reading, event):
+        if take_error(reading, member(event, "errorEvent") or event):
             return
         self._usage = member(event, "usage") or member(member(event, "metadata"), "totalUsage") or self._usage
         if kind is None or kind.startswith("interaction."):

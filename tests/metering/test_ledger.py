@@ -349,6 +349,26 @@ class TestSettlement:
         self.poll(ledger, self.USED)
         assert ("final", 9) in rows(ledger.path, "usage_state, input_tokens")
 
+    def test_all_that_an_answer_tells(self, ledger: Ledger) -> None:
+        told: dict[str, Any] = {
+            "model_served": "gpt-5-2025",
+            "traffic_type": "flex",
+            "input_cached_tokens": 1,
+            "input_cache_write_tokens": 2,
+            "input_tool_tokens": 3,
+            "output_thought_tokens": 4,
+            "total_tokens": 14,
+            "images": 5,
+            "input_items": 6,
+            "search_queries": 7,
+        }
+        modalities: dict[str, Any] = {"input_by_modality": {"text": 9}, "output_by_modality": {"image": 5}}
+        one = self.begun()
+        ledger.commit(one)
+        self.poll(ledger, replace(self.USED, **told, **modalities))
+        found = {row[0]: row[1:] for row in rows(ledger.path, f"id, {', '.join((*told, *modalities))}")}
+        assert found[one.id] == (*told.values(), '{"text":9}', '{"image":5}')
+
     def test_each_poll_after_that_changes_nothing(self, ledger: Ledger) -> None:
         one = self.begun()
         ledger.commit(one)

@@ -257,7 +257,7 @@ def test_any_shape(value: object) -> None:
     events = [
         {"event_type": kind, "interaction": value, "usage": value, "delta": value, "metadata": value} for kind in kinds
     ]
-    wrapped = [{name: value} for name in WRAPPED]
+    wrapped = [{name: value} for name in (*WRAPPED, "errorEvent")]
     whole = [{"status": "failed", name: value} for name in ("id", "status", "steps", "errors", "usage", "model")]
     details = ("input_tokens_by_modality", "grounding_tool_count", "total_input_tokens", "total_tokens")
     usages = [{"usage": {name: value}} for name in details] + [{"usage": {name: [value]}} for name in details]
