@@ -1,5 +1,6 @@
 """Calls of google-cloud-aiplatform over gRPC, and what its proto files say: JSON on standard output."""
 
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -7,7 +8,6 @@ from typing import Any
 
 import grpc
 from google.cloud import aiplatform_v1
-from google.cloud import aiplatform_v1beta1
 from google.cloud.aiplatform_v1.services.llm_utility_service import transports as counting
 from google.cloud.aiplatform_v1.services.prediction_service import transports as predictions
 
@@ -41,7 +41,8 @@ def enums(package: Any, name: str) -> dict[int, str] | None:
 
 
 def tables(asked: dict[str, Any]) -> dict[str, Any]:
-    packages = {"v1": aiplatform_v1, "v1beta1": aiplatform_v1beta1}
+    # It takes seconds to import, and the calls do not need it.
+    packages = {"v1": aiplatform_v1, "v1beta1": importlib.import_module("google.cloud.aiplatform_v1beta1")}
     return {
         version: {
             "messages": {name: fields(package, name) for name in asked["messages"]},
