@@ -138,6 +138,14 @@ def test_headers_that_tell_what_was_dropped() -> None:
     assert response.headers["x-request-id"] == exchange.call.id
 
 
+def test_many_notes_are_told_in_few_words() -> None:
+    exchange = asked(CHAT | {"messages": [{"role": "user", "content": "x", "name": "ann"}] * 70, "store": True})
+    response = http.Response.make(200, b"", {})
+    assert exchange.plan
+    take_headers(response, exchange, exchange.plan, "text/event-stream")
+    assert response.headers["x-vertex-tap-dropped"].split(", ") == ["store", "messages[].name"]
+
+
 def test_an_answer_without_an_upstream() -> None:
     path = "/v1/models"
     exchange = Exchange(Call(started_at=0), parse("GET", path), "", path, None, CONFIGURATION)

@@ -52,6 +52,10 @@ class Plan:
     """Function calls in an answer to a request that declares functions."""
     finish: str = "STOP"
     """Gemini's finish reason; any other than STOP comes in a candidate of its own, without content."""
+    call: str = ""
+    """The name of the function that is called; the first that is declared if it is empty."""
+    arguments: dict[str, Any] = field(default_factory=dict)
+    """The arguments of its call; a city if there are none."""
 
     @classmethod
     def of(cls, headers: dict[str, str]) -> "Plan":

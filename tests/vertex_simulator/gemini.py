@@ -143,15 +143,20 @@ def _answer_parts(model: str, body: dict[str, Any], config: dict[str, Any], plan
     parts = [part for content in body["contents"] for part in content["parts"]]
     answered = sum("functionResponse" in part or "function_response" in part for part in parts)
     scripted = [call for part in parts for call in _scripted(part)]
+    names = [function["name"] for function in declared]
     if declared and answered < len(scripted):
         name, arguments = scripted[answered]
-        names = [function["name"] for function in declared]
         called = next((one for one in names if one == name or one.endswith(f"_{name}")), None)
         if called is None:
             raise Denied(400, "INVALID_ARGUMENT", f"{name} is none of the functions {', '.join(names)}.")
         return [_call(model, called, answered, arguments)]
     if declared and not scripted and not answered:
-        return [_call(model, declared[0]["name"], number) for number in range(plan.calls)]
+        if plan.call not in ("", *names):
+            raise Denied(400, "INVALID_ARGUMENT", f"The test wants a call of {plan.call}, but there are {names}.")
+        made = [_call(model, plan.call or names[0], number) for number in range(plan.calls)]
+        for part in made:
+            part["functionCall"]["args"] = plan.arguments or part["functionCall"]["args"]
+        return made
     if _member(config, "responseMimeType", "response_mime_type") == "application/json":
         return [{"text": '{"answer": '}, {"text": "42}"}]
     words = [WORDS[n % len(WORDS)] for n in range(plan.words)]

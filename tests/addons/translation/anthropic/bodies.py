@@ -181,7 +181,8 @@ def _check_thinking(sent: Json, model: str) -> None:
     elif kind:
         assert kind == STOPS[model]
     assert "output_config" not in sent or model not in MANUAL_ONLY | NO_THINKING
-    assert sent.get("output_config", {}).get("effort", "low") in ("low", "medium", "high")
+    efforts = {"low", "medium", "high", "max"} | (set() if "-4-6" in model else {"xhigh"})
+    assert sent.get("output_config", {}).get("effort", "low") in efforts
     if model not in SAMPLING:
         assert not {"temperature", "top_p", "top_k"} & sent.keys()
     if _thinks(sent, model):

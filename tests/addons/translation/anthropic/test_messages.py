@@ -183,7 +183,9 @@ class TestMedia:
         assert (error.param, word in error.message) == ("messages", True)
 
     def test_media_of_the_assistant(self) -> None:
-        assert refused(user(Text("x")), assistant(Media("image/png", data="AAAA"))).param == "messages"
+        drawn = assistant(Text("a"), Media("image/png", data="AAAA"))
+        assert dropped(user(Text("x")), drawn, user(Text("y"))) == ["media"]
+        assert dropped(user(Text("x")), drawn, user(Text("y")), names={"media": "input[1]"}) == ["input[1]"]
 
     def test_how_closely_to_look(self) -> None:
         assert dropped(user(Media("image/png", data="AAAA", detail="high"))) == ["detail"]
