@@ -40,11 +40,16 @@ WITHOUT_BUDGET = re.compile(r"claude-(opus-4-[7-9]|(opus|sonnet)-[5-9])")
 ONE_OF_TEMPERATURE_AND_TOP_P = re.compile(r"claude-(opus-4-[1-9]|sonnet-4-[5-9]|haiku-4-[5-9])(?!\d)")
 
 
-BETAS = frozenset(
-    "claude-code-20250219 context-1m-2025-08-07 context-management-2025-06-27 interleaved-thinking-2025-05-14"
-    " fine-grained-tool-streaming-2025-05-14".split()
-)
-"""The values of `anthropic-beta` that are known here; Vertex refuses any other."""
+BETAS = {
+    "claude-code-20250219": "",
+    "context-1m-2025-08-07": "",
+    "context-management-2025-06-27": "context_management",
+    "fine-grained-tool-streaming-2025-05-14": "",
+    "interleaved-thinking-2025-05-14": "",
+    "tool-search-tool-2025-10-19": "",
+}
+"""The values of `anthropic-beta` that are known here -> the member of the body that each allows. Vertex refuses any
+other value."""
 
 
 class Refused(Exception):
@@ -53,11 +58,11 @@ class Refused(Exception):
 
 def claude(action: str, model: str, body: Any, plan: Plan, betas: str = "") -> Answer:
     try:
-        unknown = [beta for beta in betas.split(",") if beta and beta not in BETAS]
-        _need(not unknown, f"Unexpected value(s) {unknown} for the `anthropic-beta` header.")
+        unknown = set(betas.split(",")) - BETAS.keys() - {""}
+        _need(not unknown, f"Unexpected value(s) {sorted(unknown)} for the `anthropic-beta` header.")
         if model == "count-tokens":
             return _count_tokens(body)
-        _check(action, model, body)
+        _check(action, model, body, {BETAS[beta] for beta in betas.split(",") if beta})
     except Refused as e:
         error = {"type": "invalid_request_error", "message": str(e)}
         return Answer.json({"type": "error", "error": error, "request_id": "req_vrtx_01"}, 400)
@@ -79,11 +84,11 @@ def _need(holds: object, message: str) -> None:
         raise Refused(message)
 
 
-def _check(action: str, model: str, body: dict[str, Any]) -> None:
+def _check(action: str, model: str, body: dict[str, Any], more: set[str]) -> None:
     _need("anthropic_version" in body, "anthropic_version: Field required")
     _need(body["anthropic_version"] in VERSIONS, f"anthropic_version: must be one of {VERSIONS}")
     for name in body:
-        _need(name in MEMBERS, f"{name}: Extra inputs are not permitted")
+        _need(name in MEMBERS | more, f"{name}: Extra inputs are not permitted")
     _need("max_tokens" in body, "max_tokens: Field required")
     _need(_is_int(body["max_tokens"]) and body["max_tokens"] >= 1, "max_tokens: Input should be at least 1")
     streams = body.get("stream", False) is True

@@ -177,6 +177,13 @@ class TestClaude:
         assert {name: row[name] for name in seen.answer.reported} == seen.answer.reported
         assert (row["streamed"], row["ttft_us"] is None) == (streamed, not streamed)
 
+    def test_what_a_beta_allows(self, converting: Proxy) -> None:
+        body = hello(model="claude-opus-4-5-20251101", context_management={"edits": []})
+        assert call(converting.url, MESSAGES, body, headers=CLIENT).status == 400
+        headers = CLIENT | {"anthropic-beta": "context-management-2025-06-27,effort-2025-11-24"}
+        assert call(converting.url, MESSAGES, body, headers=headers).status == 200
+        converting.new_rows()
+
     def test_errors_pass(self, converting: Proxy, upstream: Simulator) -> None:
         answer = call(converting.url, MESSAGES, hello(model="claude-opus-5", temperature=5), headers=CLIENT)
         seen = upstream.seen[-1]

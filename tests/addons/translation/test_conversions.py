@@ -1,12 +1,15 @@
 """What becomes of a call: the requests that are planned for it, what is refused, and what its answers become."""
 
 import base64
+import contextlib
 import json
 from functools import partial
 from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
 from pydantic_core import to_json
 
 from addons.translation import videos
@@ -35,6 +38,7 @@ from tests.addons.translation.client_requests import check
 from tests.addons.translation.client_requests import form
 from tests.addons.translation.client_requests import response
 from tests.addons.translation.client_requests import same
+from tests.addons.translation.messages import half_valid
 from tests.addons.translation.messages import requests
 from tests.vertex_simulator.openai_chat import check_chat
 from tests.vertex_simulator.pictures import png
@@ -435,6 +439,19 @@ class TestFromAnthropic:
         assert conversion
         told = conversion.whole([document])
         assert (told.status if isinstance(told, Failure) else told) == expected
+
+    @settings(max_examples=200)
+    @given(
+        requests | half_valid(), st.sampled_from(["claude-opus-5", "meta/llama-4-scout-maas", "gemini-3-pro", "x/y"])
+    )
+    def test_nothing_else_than_a_refusal(self, body: Json, model: str) -> None:
+        told = asked("messages", json.dumps(body | {"model": model}).encode())
+        counted = told._replace(operation="messages/count_tokens", path="messages/count_tokens")
+        for request in (told, counted):
+            for plan in (from_anthropic, partial(for_openai, "anthropic")):
+                # Any other exception fails the test.
+                with contextlib.suppress(InvalidRequest):
+                    assert plan(request, same).sendings
 
     @given(requests)
     def test_what_is_counted_is_in_googles_form(self, body: Json) -> None:
