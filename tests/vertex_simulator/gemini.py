@@ -145,18 +145,15 @@ def _answer_parts(model: str, body: dict[str, Any], config: dict[str, Any], plan
     scripted = [call for part in parts for call in _scripted(part)]
     names = [function["name"] for function in declared]
     if declared and answered < len(scripted):
-        name, arguments = scripted[answered]
-        called = next((one for one in names if one == name or one.endswith(f"_{name}")), None)
-        if called is None:
-            raise Denied(400, "INVALID_ARGUMENT", f"{name} is none of the functions {', '.join(names)}.")
-        return [_call(model, called, answered, arguments)]
+        return [{"text": "I try. "}, *_turn(model, names, scripted, answered)]
     if declared and not scripted and not answered:
         if plan.call not in ("", *names):
             raise Denied(400, "INVALID_ARGUMENT", f"The test wants a call of {plan.call}, but there are {names}.")
-        made = [_call(model, plan.call or names[0], number) for number in range(plan.calls)]
-        for part in made:
-            part["functionCall"]["args"] = plan.arguments or part["functionCall"]["args"]
-        return made
+        cities = [CITIES[number % len(CITIES)] for number in range(plan.calls)]
+        return [
+            _call(model, plan.call or names[0], number, plan.arguments or {"city": city}, is_first=not number)
+            for number, city in enumerate(cities)
+        ]
     if _member(config, "responseMimeType", "response_mime_type") == "application/json":
         return [{"text": '{"answer": '}, {"text": "42}"}]
     words = [WORDS[n % len(WORDS)] for n in range(plan.words)]
@@ -168,26 +165,42 @@ SOUND = [base64.b64encode(bytes(range(start, start + 4))).decode() for start in 
 """Pieces of samples. None has a number of bytes that is a multiple of 3, so their base64 cannot be put together."""
 
 
-def _scripted(part: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for name, arguments in SCRIPT.findall(part.get("text", "")):
+def _scripted(part: dict[str, Any]) -> Iterator[tuple[bool, str, dict[str, Any]]]:
+    """What a part of a prompt says is to be called: whether together with the one before, the name, the arguments."""
+    for word, name, arguments in SCRIPT.findall(part.get("text", "")):
         # Some applications quote a prompt within another, as JSON.
         with contextlib.suppress(ValueError):
-            yield name, json.loads(arguments)
+            yield word == "and", name, json.loads(arguments)
 
 
-SCRIPT = re.compile(r"simulator: call (\S+) (\{.*\})$", re.MULTILINE)
-"""A prompt may say what the model is to call, in turn: `simulator: call NAME {arguments}`, each on a line."""
+SCRIPT = re.compile(r"simulator: (call|and) (\S+) (\{.*\})$", re.MULTILINE)
+"""A prompt may say what the model is to call, in turn: `simulator: call NAME {arguments}`, each on a line; those with
+`and` in the same turn as the line above."""
+
+
+def _turn(
+    model: str, declared: list[str], scripted: list[tuple[bool, str, dict[str, Any]]], answered: int
+) -> Iterator[dict[str, Any]]:
+    """The calls of the turn that comes when so many calls were answered. Raises Denied."""
+    for number, (is_together, name, arguments) in enumerate(scripted[answered:], answered):
+        if number > answered and not is_together:
+            break
+        # Some applications put a prefix before the names of their tools.
+        called = next((one for one in declared if one == name or one.endswith(f"_{name}")), None)
+        if called is None:
+            raise Denied(400, "INVALID_ARGUMENT", f"{name} is none of the functions {', '.join(declared)}.")
+        yield _call(model, called, number, arguments, is_first=number == answered)
+
+
 SIGNATURE = base64.b64encode(b"a thought of the simulator").decode()
 
 
-def _call(model: str, name: str, number: int, arguments: dict[str, Any] | None = None) -> dict[str, Any]:
+def _call(model: str, name: str, number: int, arguments: dict[str, Any], *, is_first: bool) -> dict[str, Any]:
     """Gemini 3 numbers its calls, and signs the first of a turn."""
-    scripted = arguments is not None
-    usual = {"city": CITIES[number % len(CITIES)]}
-    call: dict[str, Any] = {"functionCall": {"name": name, "args": arguments if scripted else usual}}
+    call: dict[str, Any] = {"functionCall": {"name": name, "args": arguments}}
     if is_gemini_3(model):
         call["functionCall"]["id"] = f"call-{number}"
-        if number == 0 or scripted:
+        if is_first:
             call["thoughtSignature"] = SIGNATURE
     return call
 

@@ -556,18 +556,20 @@ def test_edits(body: bytes, param: str | None) -> None:
 @pytest.mark.parametrize("model", ["gemini-2.5-flash", "gemini-3-flash-preview"])
 def test_a_prompt_says_what_is_called(vertex: Vertex, model: str) -> None:
     """The functions that a prompt names are called in turn; then the answer is text. Each answer has its own id."""
-    text = 'Please.\nsimulator: call run {"cmd": "ls"}\nsimulator: call run {"cmd": "pwd"}'
+    commands = [["ls"], ["pwd", "id"], []]
+    lines = ['call run {"cmd": "ls"}', 'call run {"cmd": "pwd"}', 'and run {"cmd": "id"}']
+    text = "\n".join(f"simulator: {line}" for line in lines)
     contents: list[Body] = [{"role": "user", "parts": [{"text": text}]}]
     tools = [{"functionDeclarations": [{"name": "default_api_run"}]}]
-    ids, calls = set(), []
-    for _ in range(3):
+    ids, turns = set(), []
+    for _ in commands:
         answer = told(ask(vertex, google(model, "generateContent"), {"contents": contents, "tools": tools}))
         ids.add(answer["responseId"])
         content = answer["candidates"][0]["content"]
-        if call := content["parts"][0].get("functionCall"):
-            calls.append(call["args"])
-            response = {"name": call["name"], "response": {"output": "."}}
-            contents += [content, {"role": "user", "parts": [{"functionResponse": response}]}]
-    assert (calls, len(ids), "text" in content["parts"][0]) == ([{"cmd": "ls"}, {"cmd": "pwd"}], 3, True)
+        calls = [part["functionCall"] for part in content["parts"] if "functionCall" in part]
+        turns.append([call["args"]["cmd"] for call in calls])
+        results = [{"functionResponse": {"name": call["name"], "response": {"output": "."}}} for call in calls]
+        contents += [content, {"role": "user", "parts": results}]
+    assert (turns, len(ids), "text" in content["parts"][0]) == (commands, 3, True)
     other = {"contents": contents[:1], "tools": [{"functionDeclarations": [{"name": "walk"}]}]}
     assert ask(vertex, google(model, "generateContent"), other).status == 400

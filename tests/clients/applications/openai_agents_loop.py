@@ -4,6 +4,7 @@ import asyncio
 import sys
 
 from agents import Agent
+from agents import ModelSettings
 from agents import Runner
 from agents import function_tool
 from agents import set_default_openai_api
@@ -19,7 +20,9 @@ async def main() -> None:
     _, model, api = sys.argv
     set_tracing_disabled(True)
     set_default_openai_api(api)
-    run = Runner.run_streamed(Agent(name="adder", model=model, tools=[function_tool(add)]), sys.stdin.read())
+    settings = ModelSettings(include_usage=True)
+    agent = Agent(name="adder", model=model, model_settings=settings, tools=[function_tool(add)])
+    run = Runner.run_streamed(agent, sys.stdin.read())
     async for _event in run.stream_events():
         pass
     print(run.final_output)
