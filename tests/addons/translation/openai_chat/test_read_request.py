@@ -748,7 +748,7 @@ def test_nothing_vanishes_unnamed(model: str) -> None:
                         {"type": "text", "text": "a", "cache_control": {"type": "ephemeral", "ttl": "1h"}},
                         {
                             "type": "file",
-                            "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,"},
+                            "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,AAAA"},
                         },
                     ],
                     "cache_control": {"type": "ephemeral"},
