@@ -8,8 +8,9 @@ from addons.configuration import values
 from addons.configuration.services import Service
 from addons.configuration.settings import Settings
 from addons.configuration.values import Endpoint
-from metering.paths import api_of
-from metering.paths import vertex_host
+from metering.hosts import api_of
+from metering.hosts import is_by_location
+from metering.hosts import vertex_host
 
 NOWHERE = Endpoint("https", "rewritten.invalid", 443, "")
 """The placeholder upstream of a call whose real one is not known yet. Names below `.invalid` never resolve (RFC
@@ -53,9 +54,9 @@ def is_google(named: Endpoint) -> bool:
 
 
 def vertex_endpoint(location: str | None, named: Endpoint) -> Endpoint:
-    """The Vertex AI host for a location, if `named` is a host of Google's. `named` itself if it is not, if the location
-    is invalid, or if there is none and `named` is a host of Vertex AI."""
-    if not is_google(named) or (location is None and api_of(named.host) == "vertex"):
+    """The Vertex AI host for a location, if `named` is one of Google's public hosts. `named` itself if it is not, if
+    the location is invalid, or if there is none and `named` is a host of Vertex AI."""
+    if not is_by_location(named.host) or (location is None and api_of(named.host) == "vertex"):
         return named
     try:
         return named._replace(host=vertex_host(location))

@@ -1,6 +1,6 @@
 """Decides which flows are AI calls, and records what the request headers say about each."""
 
-import re
+from collections.abc import Iterator
 from collections.abc import Mapping
 from weakref import WeakKeyDictionary
 
@@ -15,9 +15,13 @@ from addons.exchange import fails_closed
 from addons.options import Options
 from metering.call import Call
 from metering.call import word
-from metering.paths import Api
-from metering.paths import api_of
+from metering.hosts import api_of
+from metering.hosts import is_door
+from metering.paths import Target
 from metering.paths import parse
+from metering.sdks import sdk_of
+from metering.templates import Api
+from metering.usage.formats import OPENAI_SOCKETS
 
 LONGEST_PATH = 1024
 LONGEST_TAG = 128
@@ -48,9 +52,7 @@ class Classify:
             base = _base_of(path, configuration.settings)
             path = path[len(base) :] or "/"
             api = _told_api(request, path)
-        elif host := next(
-            (name for name in (request.host, flow.client_conn.sni) if name and self.is_ai_host(name)), None
-        ):
+        elif host := next(filter(self.is_ai_host, _names(flow)), None):
             api = api_of(host)
         else:
             request.stream = True
@@ -68,7 +70,7 @@ class Classify:
             project=word(fields.get("project"), 128),
             location=word(fields.get("location")),
             publisher=word(target.publisher) if target else None,
-            model=word(fields.get("model") or _endpoint_id(fields), 256),
+            model=word(fields.get("model") or _endpoint_id(fields) or _queried_model(request, target), 256),
         )
         exchange = Exchange(call, target, base, path, keys.client_of(request), configuration)
         self.exchanges[flow] = exchange
@@ -78,6 +80,14 @@ class Classify:
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         if flow.response and flow not in self.exchanges:
             flow.response.stream = True
+
+
+def _names(flow: http.HTTPFlow) -> Iterator[str]:
+    """What the client calls the host of a request in forward mode."""
+    names = (flow.request.host, flow.client_conn.sni or flow.request.host)
+    yield from names
+    if is_door(names[-1]):
+        yield flow.request.pretty_host
 
 
 def _base_of(path: str, settings: Settings) -> str:
@@ -107,18 +117,6 @@ def _endpoint_id(fields: Mapping[str, str]) -> str | None:
     return None if endpoint == "openapi" else endpoint
 
 
-SDKS = (
-    ("x-goog-api-client", re.compile(r"\b(google-genai-sdk/[\w.+-]+)"), r"\1"),
-    ("user-agent", re.compile(r"^(?:Async)?([A-Za-z]+)/(?:Python|JS) ([\w.+-]+)"), r"\1/\2"),
-    ("user-agent", re.compile(r"^([\w.-]+/[\w.+-]+)"), r"\1"),
-)
-"""Where clients name their SDK: header, pattern, and template for the column `sdk`."""
-
-
-def sdk_of(headers: http.Headers) -> str | None:
-    """The name and version of the client's SDK, such as `google-genai-sdk/1.2.3`; None if no header of `SDKS` names
-    it."""
-    for header, pattern, template in SDKS:
-        if match := pattern.search(headers.get(header, "")):
-            return word(match.expand(template).lower())
-    return None
+def _queried_model(request: http.Request, target: Target | None) -> str | None:
+    """The model in the query, where OpenAI's Realtime API has it."""
+    return request.query.get("model") if target and target.operation in OPENAI_SOCKETS else None

@@ -19,6 +19,7 @@ from mitmproxy.proxy import mode_specs
 from addons.classify import Classify
 from addons.options import Options
 from addons.options import is_start
+from metering.hosts import is_door
 
 BUNDLE = "vertex-tap-ca-bundle.pem"
 FIXED: dict[str, str | None] = {
@@ -65,8 +66,9 @@ class Entrance:
         if not _is_reverse(context.client.proxy_mode) and context.server.address:
             data.ignore_connection = not self._is_ai(context.server.address[0], data.client_hello.sni)
 
-    def _is_ai(self, *names: str | None) -> bool:
-        return any(self._classify.is_ai_host(name) for name in names if name)
+    def _is_ai(self, address: str, sni: str | None) -> bool:
+        """Whether a connection may be to an AI host. Behind one of `DOORS`, only the requests tell."""
+        return any(map(self._classify.is_ai_host, (address, sni or address))) or is_door(sni or address)
 
     def _directions(self) -> Iterator[str]:
         ledger = f"the ledger is {self._options.configuration.settings.usage_db}"

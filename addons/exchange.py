@@ -38,6 +38,7 @@ from addons.upstream import Together
 from metering.call import Call
 from metering.call import ErrorType
 from metering.call import Reading
+from metering.call import uuid7
 from metering.paths import Target
 from metering.request import Asked
 from metering.usage.formats import usage_of
@@ -144,6 +145,9 @@ class Exchange:
     """The plan's further requests, which are sent at the same time as the first."""
     refused_as: str | None = None
     """The `error_type` of the row, if the call was refused."""
+    turns: tuple["Exchange", ...] = ()
+    """The responses under way on a Responses socket, each with a row of its own, except for the first, which has this
+    one."""
     last_words: bytes = b""
     """The bytes that end the client's stream if the upstream breaks off."""
     metered: Metered = field(init=False)
@@ -232,6 +236,9 @@ class Exchange:
             flow.response = http.Response.make(failure.status, self.error_body(failure, param), headers)
             if dialect.id_member:
                 flow.response.headers[dialect.id_header] = self.call.id
+        if flow.request.method == "HEAD":
+            # mitmproxy would send the body, which the client would take for its next answer.
+            flow.response.content = b""
         self.refused_as = error_type
         self.move(Progress.REFUSED)
 
@@ -277,6 +284,24 @@ class Exchange:
     def others(self) -> list[Attempt]:
         """The requests that were sent beside the first, and have been answered."""
         return [attempt for attempt in self.attempts if attempt.answer and not attempt.is_repetition]
+
+    # A connection that has several responses
+
+    def without_answer(self) -> "Exchange":
+        """A copy for another response on the same connection: with a new row that begins now, and what is known of the
+        connection."""
+        call = replace(self.call, id=uuid7(), started_at=time.time_ns() // 1000, tries=[])
+        copy = Exchange(call, self.target, self.base, self.path, self.credential, self.configuration)
+        copy.attempts = [Attempt(self.target, call.method or "")]
+        return copy
+
+    def add_turn(self, turn: "Exchange") -> None:
+        """Note that another response is under way on this connection."""
+        self.turns = (*self.turns, turn)
+
+    def end_turn(self, turn: "Exchange") -> None:
+        """Note that a response has ended."""
+        self.turns = tuple(one for one in self.turns if one is not turn)
 
     # The ledger row
 

@@ -16,7 +16,7 @@ from urllib.parse import unquote_plus
 
 from mitmproxy import http
 
-from metering.paths import api_of
+from metering.hosts import api_of
 
 
 class Issuer(Enum):

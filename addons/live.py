@@ -4,6 +4,8 @@ import functools
 import json
 import logging
 from collections.abc import Callable
+from collections.abc import MutableMapping
+from weakref import WeakKeyDictionary
 
 from mitmproxy import http
 from mitmproxy import websocket
@@ -15,15 +17,22 @@ from addons.exchange import Exchange
 from addons.exchange import Exchanges
 from addons.exchange import harmless
 from addons.recorder import Recorder
+from addons.responses_socket import ResponsesSocket
 from metering.budget import TooMuchWork
 from metering.json_array import JsonDocument
 from metering.outcome import Ending
 from metering.request import asked
+from metering.usage.formats import OPENAI_SOCKETS
+from metering.usage.formats import RESPONSES
 from metering.usage.formats import UNREAD
+from metering.usage.formats import Usage
 
 logger = logging.getLogger(__name__)
 
-WORDS = (b"usageMetadata", b"usage_metadata", b"groundingMetadata", b"error")
+WORDS = (
+    *(b"usageMetadata", b"usage_metadata", b"groundingMetadata", b"error"),
+    *(b'"usage"', b'"session"', b'"response.done"'),
+)
 """A message from the upstream is parsed only if it contains one of these, or while content has not come yet."""
 CLOSED_WELL = (1000, 1001, 1005)
 """WebSocket close codes that are no error (RFC 6455, section 7.4.1; 1005 means that none was sent)."""
@@ -37,11 +46,17 @@ class Live:
     def __init__(self, exchanges: Exchanges, recorder: Recorder) -> None:
         self._exchanges = exchanges
         self._recorder = recorder
+        self._sockets: MutableMapping[Exchange, ResponsesSocket] = WeakKeyDictionary()
 
     @harmless
     def response(self, flow: http.HTTPFlow) -> None:
         if flow.websocket and (exchange := self._exchanges.get(flow)):
             flow.websocket = LiveSession(functools.partial(self._end, exchange))
+            operation = exchange.target.operation if exchange.target else None
+            if operation == RESPONSES:
+                self._sockets[exchange] = ResponsesSocket(exchange, self._recorder)
+            elif factory := OPENAI_SOCKETS.get(operation or ""):
+                exchange.metered.read_with(Usage(factory(), None))
 
     @harmless
     def websocket_message(self, flow: http.HTTPFlow) -> None:
@@ -52,6 +67,10 @@ class Live:
         if not exchange:
             return
         message, call = flow.websocket.messages[-1], exchange.call
+        if socket := self._sockets.get(exchange):
+            take = socket.take_asked if message.from_client else socket.take_event
+            take(message.content)
+            return
         exchange.metered.count_message(len(message.content), from_client=message.from_client)
         if not message.from_client:
             self._read(exchange, message.content)
@@ -103,12 +122,17 @@ class Live:
             metered.read_with(UNREAD)
             return
         metered.budget.rest()
+        if exchange.call.model is None:
+            exchange.learn(model=reader.reading.model_served)
         if metered.take_turn(reader.reading):
             self._recorder.commit(exchange)
 
     @harmless
     def _end(self, exchange: Exchange, session: websocket.WebSocketData) -> None:
         ending, error_type = ending_of(session)
+        if socket := self._sockets.pop(exchange, None):
+            socket.close(ending, error_type, by_client=bool(session.closed_by_client))
+            return
         if error_type and exchange.metered.usage.reader:
             exchange.metered.usage.reader.reading.error_type = error_type
         self._recorder.settle(exchange, ending)

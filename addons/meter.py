@@ -1,7 +1,10 @@
 """Measures a call as it passes: the model in its request, the usage in its answer, and the times of both."""
 
+import contextlib
 import functools
 import time
+from collections.abc import Callable
+from collections.abc import Mapping
 
 from mitmproxy import http
 
@@ -9,24 +12,38 @@ from addons.exchange import Exchange
 from addons.exchange import Exchanges
 from addons.exchange import Progress
 from addons.exchange import harmless
-from addons.metered import Metered
 from addons.recorder import Recorder
 from addons.tap import Tap
 from addons.upstream import OffLoop
 from addons.upstream import content_of
+from metering.budget import Budget
+from metering.budget import TooMuchWork
 from metering.call import ErrorType
+from metering.decoding import DecodingError
+from metering.grpc_body import GrpcBody
+from metering.json_values import member
 from metering.outcome import Ending
 from metering.paths import Target
+from metering.protobuf import ProtobufError
 from metering.request import Asked
 from metering.request import asked
+from metering.request import named
 from metering.usage.errors import ErrorReader
-from metering.usage.errors import rpc_code
 from metering.usage.formats import UNREAD
 from metering.usage.formats import Usage
 from metering.usage.formats import usage_of
+from metering.usage.grpc import ANSWERS
+from metering.usage.grpc import REQUESTS
+from metering.usage.grpc import SCHEMA
+from metering.usage.grpc import STREAMED
+from metering.usage.grpc import usage_of_grpc
 
 LARGEST_HELD = 64 * 1024 * 1024
 """Size in bytes above which a request body is streamed, and nothing is read from it."""
+
+
+IN_ARRAYS = ("streamGenerateContent", "interactions.createStream", "interactions.stream")
+"""Operations that stream: as server-sent events if the client asks for these, else as the elements of a JSON array."""
 
 
 class Meter:
@@ -43,7 +60,7 @@ class Meter:
         exchange, request = self._exchanges.get(flow), flow.request
         if exchange and exchange.goes_on and (_is_grpc(request) or _is_too_large(request, exchange)):
             exchange.metered.count_request(b"")
-            request.stream = exchange.metered.count_request
+            request.stream = self._grpc_request(exchange, request) or exchange.metered.count_request
 
     @harmless
     async def request(self, flow: http.HTTPFlow) -> None:
@@ -76,13 +93,17 @@ class Meter:
         if response.status_code == 101:
             call.streamed = True
             return
+        operation = target.operation or "" if target else ""
+        message: str | None = None
         if _is_grpc(response):
-            metered.read_with(UNREAD)
+            message = _message_in(response, ANSWERS, operation)
+            metered.read_with(usage_of_grpc(operation, call.model, call.publisher) if message else UNREAD)
         elif response.status_code >= 400:
             metered.read_with(Usage(ErrorReader(), metered.usage.state))
-        tap = metered.tap = Tap(response, metered.usage, functools.partial(self._tell_end, exchange))
-        in_array = target is not None and target.operation == "streamGenerateContent"
-        call.streamed = tap.event_stream or (in_array and response.status_code < 400)
+        on_end = functools.partial(self._tell_end, exchange, response)
+        tap = metered.tap = Tap(response, metered.usage, on_end, message)
+        has_parts = operation in IN_ARRAYS or (_is_grpc(response) and operation in STREAMED)
+        call.streamed = tap.event_stream or (has_parts and response.status_code < 400)
         if not exchange.repeated:
             response.stream = tap
             exchange.move(Progress.STREAMED)
@@ -103,25 +124,41 @@ class Meter:
                 content = response.raw_content or b""
                 await self._off_loop(len(content), tap.take, content)
                 tap.end()
-            if _is_grpc(response):
-                self._take_grpc_status(exchange, metered, response)
         else:
             # The connection was upgraded to another protocol.
             metered.read_with(UNREAD)
             self._recorder.settle(exchange, Ending.COMPLETE)
 
-    def _tell_end(self, exchange: Exchange) -> None:
+    def _tell_end(self, exchange: Exchange, response: http.Response) -> None:
         """Settle the row at the end of the upstream's response, unless the client gets a converted one."""
+        if _is_grpc(response):
+            # The HTTP status is always 200: gRPC's is in the trailers, or in the headers if there are no trailers.
+            status = (response.trailers or response.headers).get("grpc-status", "0")
+            exchange.metered.take_grpc_status(status)
         if not exchange.is_held:
             self._recorder.settle(exchange, Ending.COMPLETE)
 
-    def _take_grpc_status(self, exchange: Exchange, metered: Metered, response: http.Response) -> None:
-        """Record the error of a gRPC call. Its HTTP status is always 200: the status is in the trailers, or in the
-        headers if there are no trailers."""
-        fields = response.trailers or response.headers
-        if (code := fields.get("grpc-status", "0")) != "0":
-            metered.take_error(rpc_code(code))
-            self._recorder.commit(exchange)
+    def _grpc_request(self, exchange: Exchange, request: http.Request) -> Callable[[bytes], bytes | list[bytes]] | None:
+        """A stream callable of mitmproxy that reads the model of a gRPC request as it passes; None if none is read."""
+        target = exchange.target
+        message = _message_in(request, REQUESTS, target.operation or "") if target else None
+        if not target or not message:
+            return None
+        budget = Budget()
+        body = GrpcBody(SCHEMA, message, request.headers.get("grpc-encoding", ""), budget)
+
+        def read(piece: bytes) -> bytes | list[bytes]:
+            if exchange.call.model is None:
+                budget.earn(len(piece))
+                with contextlib.suppress(ProtobufError, DecodingError, TooMuchWork):
+                    for value in body.feed(piece):
+                        exchange.take_body(named(target, member(value, "model") or member(value, "endpoint")))
+                budget.rest()
+                if exchange.call.model:
+                    self._recorder.commit(exchange)
+            return exchange.metered.count_request(piece)
+
+        return read
 
 
 def _is_too_large(request: http.Request, exchange: Exchange) -> bool:
@@ -139,3 +176,10 @@ def _asked(target: Target, request: http.Request) -> Asked:
 
 def _is_grpc(message: http.Message) -> bool:
     return str(message.headers.get("content-type", "")).startswith("application/grpc")
+
+
+def _message_in(body: http.Message, names: Mapping[str, str], operation: str) -> str | None:
+    """The name of the protobuf messages in the body of a gRPC request or answer, which is that of `names`; None if they
+    are not read. In gRPC-Web bodies they are framed differently."""
+    kind = body.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return names.get(operation) if kind in ("application/grpc", "application/grpc+proto") else None

@@ -15,6 +15,7 @@ from metering.budget import Budget
 from metering.call import Call
 from metering.call import ErrorType
 from metering.call import Reading
+from metering.call import Settlement
 from metering.call import State
 from metering.call import UsageState
 from metering.outcome import Ending
@@ -22,10 +23,9 @@ from metering.outcome import Outcome
 from metering.outcome import outcome
 from metering.paths import Target
 from metering.usage.errors import ErrorReader
+from metering.usage.errors import rpc_code
 from metering.usage.formats import Usage
 from metering.usage.formats import usage_of
-from metering.usage.videos import PollReader
-from metering.usage.videos import Settlement
 
 
 class Told(NamedTuple):
@@ -63,9 +63,9 @@ class Metered:
 
     @property
     def settlement(self) -> Settlement | None:
-        """The result for the row of a Veo submission, if this call is a poll that has found it done."""
+        """The result for the row of another call, if this one is a poll that has found it done."""
         reader = self._usage.reader
-        return reader.settlement if isinstance(reader, PollReader) else None
+        return reader.settlement if reader else None
 
     @property
     def reading(self) -> Reading:
@@ -117,6 +117,13 @@ class Metered:
         else:
             call.response_bytes = (call.response_bytes or 0) + size
 
+    def restart(self, usage: Usage, size: int) -> None:
+        """Measure from now on a response that a message of `size` bytes on a WebSocket connection asks for."""
+        self.read_with(usage)
+        self.started = self.received = time.perf_counter_ns()
+        self.connecting = 0
+        self.call.request_bytes, self.call.response_bytes = size, 0
+
     def take_turn(self, reading: Reading) -> bool:
         """Put what was read from a Live connection so far into the row. Returns whether it has counts."""
         call = self.call
@@ -126,9 +133,16 @@ class Metered:
             call.take(reading)
         return reading.counted
 
-    def take_error(self, error_type: str) -> None:
-        """Note an error that is not in the body of the response, such as a gRPC status."""
-        self.call.error_type = error_type
+    def take_grpc_status(self, status: str) -> None:
+        """Note the status of a gRPC call; `0` is none. An error after messages has come inside the response; without
+        messages it is like an HTTP status of 400 or more."""
+        if status == "0" or not self.tap:
+            return
+        self.call.error_type = rpc_code(status)
+        if not self.tap.bytes:
+            self.tap.usage = Usage(None, UsageState.NOT_APPLICABLE)
+        elif reader := self.tap.usage.reader:
+            reader.reading.failed, reader.reading.error_type = True, self.call.error_type
 
     def tell(self, told: Told | None) -> None:
         """Note the error that the client gets in place of the upstream's response, if any."""

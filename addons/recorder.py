@@ -25,13 +25,18 @@ from addons.layers import too_slow
 from addons.metered import Told
 from addons.options import Options
 from addons.options import is_start
+from metering.call import COUNTED
+from metering.call import MODALITIES
+from metering.call import AttemptKind
 from metering.call import AttemptRow
+from metering.call import Call
 from metering.call import Reading
+from metering.call import Settlement
+from metering.call import is_same_model
 from metering.database import LedgerError
 from metering.ledger import Ledger
 from metering.outcome import Ending
 from metering.usage.errors import http_code
-from metering.usage.videos import Settlement
 
 logger = logging.getLogger(__name__)
 
@@ -212,7 +217,8 @@ class Recorder:
             exchange.metered.tell_status(None)
         if exchange.metered.tap:
             exchange.metered.tap.break_off()
-        self.settle(exchange, ending)
+        for call in (exchange, *exchange.turns):
+            self.settle(call, ending)
         self._end(flow, exchange)
 
     def _ending(self, flow: http.HTTPFlow) -> Ending:
@@ -233,11 +239,13 @@ class Recorder:
 
 
 def attempt_rows(exchange: Exchange) -> list[AttemptRow]:
-    """The rows for the table `attempts`; none if the call was tried once. Their counts add up to those of the call."""
+    """The rows for the table `attempts`; none if the call was tried once, and used no other model in its answer. Their
+    counts add up to those of the call."""
     call = exchange.call
-    if len(exchange.attempts) < 2:
+    if len(exchange.attempts) < 2 and not exchange.metered.reading.iterations:
         return []
-    rows = []
+    rows: list[AttemptRow] = []
+    iterations: list[AttemptRow] = []
     for attempt in exchange.attempts:
         row = AttemptRow(
             service=call.service,
@@ -250,14 +258,42 @@ def attempt_rows(exchange: Exchange) -> list[AttemptRow]:
         )
         if attempt.is_repetition or (attempt.answer is None and not exchange.repeated):
             row.status, row.duration_us = call.upstream_status, row.duration_us or call.upstream_us
-            row.take(exchange.metered.reading, call)
+            _take(exchange.metered.reading, row, iterations, call)
         elif attempt.answer is None:
             # This is the first attempt: its response, a 401, was replaced by that of the repetition.
             row.status, row.error_type = 401, http_code(401)
         else:
             row.status = attempt.answer.status_code
-            row.take(attempt.reading or Reading(), call)
+            _take(attempt.reading or Reading(), row, iterations, call)
             if attempt.is_error:
                 row.error_type = row.error_type or http_code(attempt.answer.status_code)
         rows.append(row)
-    return rows
+    return [*rows, *iterations] if len(rows) + len(iterations) > 1 else []
+
+
+def _take(reading: Reading, attempt: AttemptRow, iterations: list[AttemptRow], call: Call) -> None:
+    """Put what was read from an attempt's response into its row. What other models have made of it gets rows of its own
+    in `iterations`, and is not counted in the attempt's row."""
+    attempt.take(reading, call)
+    for part in reading.iterations or ():
+        if is_same_model(part.model_served, call.model):
+            continue
+        row = AttemptRow(
+            kind=AttemptKind.ITERATION,
+            service=attempt.service,
+            upstream_host=attempt.upstream_host,
+            upstream_path=attempt.upstream_path,
+            model=part.model_served,
+            location=attempt.location,
+            status=attempt.status,
+            started_at=attempt.started_at,
+        )
+        row.take(part, call)
+        for name in COUNTED:
+            if (count := getattr(row, name)) is not None:
+                setattr(attempt, name, (getattr(attempt, name) or 0) - count)
+        for name in MODALITIES:
+            rest = getattr(attempt, name) or {}
+            parts = getattr(row, name) or {}
+            setattr(attempt, name, {key: tokens - parts.get(key, 0) for key, tokens in rest.items()} or None)
+        iterations.append(row)

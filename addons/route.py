@@ -27,10 +27,12 @@ from addons.translation.errors import Failure
 from addons.translation.errors import InvalidRequest
 from addons.translation.errors import refusal
 from metering.call import ErrorType
-from metering.paths import GEMINI_HOST
+from metering.hosts import GEMINI_HOST
+from metering.hosts import api_of
+from metering.hosts import is_by_location
 from metering.paths import Target
-from metering.paths import api_of
 from metering.paths import parse
+from metering.usage.formats import RESPONSES
 
 LOST_MODEL = (
     "The request has no path, and so no model: google-genai sends it like this when it has a base_url but neither"
@@ -50,6 +52,10 @@ NO_MESSAGES = (
     "Anthropic's Messages API is not available here. Set openai_mode=convert, so that its calls are converted. Claude"
     " on Vertex AI has other paths: set CLAUDE_CODE_USE_VERTEX=1, or use AnthropicVertex."
 )
+HTTP_INSTEAD = (
+    "Responses are converted here, which is not possible over a WebSocket. Send POST /v1/responses over HTTP instead,"
+    " as Codex and other clients do by themselves after this error."
+)
 OF_ANOTHER = (
     "This call has a credential of {issuer}, but its path leads to {host}, which must not see it. Nothing was sent."
     " Send a credential for that host, or use a path of the API that the credential belongs to."
@@ -68,6 +74,9 @@ class Route:
         if not exchange or flow.error or flow.response:
             return
         if named := reverse_target(flow):
+            if _must_use_http(flow.request, exchange):
+                _refuse_upgrade(flow, exchange)
+                return
             try:
                 self._send_on(flow.request, exchange, named)
             except InvalidRequest as e:
@@ -90,8 +99,7 @@ class Route:
         self._check_path(request, exchange, named)
         gateway, target = exchange.configuration.gateway, exchange.target
         if target and target.api in BY_BODY:
-            surface = target.surface
-            if gateway.default.rewrites(surface) or gateway.may_serve(base_path=exchange.base, surface=surface):
+            if _may_be_converted(exchange):
                 self._wait_for_body(request, exchange)
             else:
                 pass_on(request, exchange, named)
@@ -114,7 +122,7 @@ class Route:
                 exchange.choose(service.name, service)
             if target:
                 path, upstream = self._to_vertex(request, exchange, service, target, path, named)
-        elif is_google(named) and "version" in target.fields:
+        elif is_by_location(named.host) and "version" in target.fields:
             upstream = named._replace(host=GEMINI_HOST)
         go_to(request, upstream, path + query_of(request))
 
@@ -144,6 +152,34 @@ class Route:
             exchange.suppose(project=target.fields.get("project"), location=target.fields.get("location"))
         location = target.fields.get("location") or _usual_location(service)
         return path, exchange.configuration.settings.vertex_endpoint or vertex_endpoint(location, named)
+
+
+def _may_be_converted(exchange: Exchange) -> bool:
+    """Whether a call of an OpenAI or Anthropic client may be answered by another service, which its body decides."""
+    gateway, target = exchange.configuration.gateway, exchange.target
+    assert target
+    surface = target.surface
+    return gateway.default.rewrites(surface) or gateway.may_serve(base_path=exchange.base, surface=surface)
+
+
+def _must_use_http(request: http.Request, exchange: Exchange) -> bool:
+    """Whether the call is a WebSocket for responses that may have to be converted. Their models are only told by
+    messages on that WebSocket."""
+    target = exchange.target
+    is_responses = target is not None and target.api == "openai" and target.operation == RESPONSES
+    return is_responses and _is_upgrade(request) and _may_be_converted(exchange)
+
+
+def _refuse_upgrade(flow: http.HTTPFlow, exchange: Exchange) -> None:
+    exchange.refuse(flow, Failure(426, HTTP_INSTEAD, "UPGRADE_REQUIRED"), ErrorType.BAD_REQUEST)
+    assert flow.response
+    # RFC 9110, section 15.5.22: the answer must name the protocol to be used.
+    flow.response.headers["upgrade"] = "HTTP/1.1"
+    flow.response.headers["connection"] = "Upgrade"
+
+
+def _is_upgrade(request: http.Request) -> bool:
+    return str(request.headers.get("upgrade", "")).lower() == "websocket"
 
 
 def pass_on(request: http.Request, exchange: Exchange, named: Endpoint) -> None:
@@ -208,4 +244,4 @@ def _is_catalogue(target: Target) -> bool:
 
 
 def _wants_a_model(request: http.Request) -> bool:
-    return request.method == "POST" or request.headers.get("upgrade", "").lower() == "websocket"
+    return request.method == "POST" or _is_upgrade(request)

@@ -21,13 +21,16 @@ from metering.budget import Budget
 from metering.budget import TooMuchWork
 from metering.decoding import DecodingError
 from metering.decoding import decoder_for
+from metering.grpc_body import GrpcBody
 from metering.json_array import JsonBody
 from metering.json_array import JsonDocument
 from metering.json_array import whole
+from metering.protobuf import ProtobufError
 from metering.sse import Bytes
 from metering.sse import EventDecoder
 from metering.usage.formats import UNREAD
 from metering.usage.formats import Usage
+from metering.usage.grpc import SCHEMA
 from metering.usage.reader import Reader
 
 logger = logging.getLogger(__name__)
@@ -35,10 +38,16 @@ logger = logging.getLogger(__name__)
 AT_ONCE = 64 * 1024
 """Bytes that are read at once of an answer that is here whole, as they would come over the network."""
 
+MEDIA = ("audio/", "video/", "image/")
+"""How the types of contents begin that tell no usage, such as those of audio/speech."""
+
 
 class Tap:
-    def __init__(self, response: http.Response, usage: Usage, on_end: Callable[[], None]) -> None:
-        """`on_end` is called, once or more, when the answer has told all that it will tell."""
+    def __init__(
+        self, response: http.Response, usage: Usage, on_end: Callable[[], None], message: str | None = None
+    ) -> None:
+        """`on_end` is called, once or more, when the answer has told all that it will tell. `message` is the name of
+        the messages of a gRPC answer."""
         self.usage = usage
         self.bytes = 0
         """How many bytes of the body have come, in its content coding."""
@@ -47,11 +56,14 @@ class Tap:
         self.last_byte: int | None = None
         self.complete = False
         """Whether the framing of the answer is complete."""
-        self.event_stream = response.headers.get("content-type", "").strip().lower().startswith("text/event-stream")
+        kind = response.headers.get("content-type", "").strip().lower()
+        self.event_stream = kind.startswith("text/event-stream")
+        self._is_media = kind.startswith(MEDIA)
         self._on_end = on_end
         self._length = _content_length(response)
         self._budget = Budget()
-        self._coding = response.headers.get("content-encoding", "")
+        self._message = message
+        self._coding = response.headers.get("grpc-encoding" if message else "content-encoding", "")
         self._on_event: Callable[[object], None] | None = None
         self._parts: _Parts | None = None
         self._safely(self._start)
@@ -108,9 +120,11 @@ class Tap:
 
     def _start(self) -> None:
         reader = self.usage.reader
-        if reader or self._on_event:
+        if (reader and not self._is_media) or self._on_event:
             wanted = None if self._on_event else reader
-            self._parts = _Parts(self._coding, wanted, self._budget, event_stream=self.event_stream)
+            self._parts = _Parts(
+                self._coding, wanted, self._budget, event_stream=self.event_stream, message=self._message
+            )
 
     def _read(self, piece: bytes) -> None:
         reader, parts = self.usage.reader, self._parts
@@ -157,6 +171,9 @@ class Tap:
         except DecodingError:
             logger.warning("vertex-tap: an answer is not metered: its body does not match its content-encoding")
             self._give_up()
+        except ProtobufError:
+            logger.warning("vertex-tap: an answer is not metered: it is no message of its method")
+            self._give_up()
         except TooMuchWork as e:
             logger.warning("vertex-tap: an answer is not metered: %s", e)
             self._give_up()
@@ -172,12 +189,16 @@ class Tap:
 class _Parts:
     """What reads an answer: bytes in a coding become JSON values."""
 
-    def __init__(self, coding: str, reader: Reader | None, budget: Budget, *, event_stream: bool) -> None:
-        """`reader` says what is wanted of each value; without one, events come as bytes. Raises DecodingError."""
-        self.decoder = decoder_for(coding, budget)
-        document = partial(JsonDocument, reader.wanted, budget) if reader else Bytes
+    def __init__(
+        self, coding: str, reader: Reader | None, budget: Budget, *, event_stream: bool, message: str | None
+    ) -> None:
+        """`reader` says what is wanted of each value; without one, events come as bytes. `message` is the name of a
+        gRPC answer's messages, which have `coding` each of its own. Raises DecodingError."""
+        self.decoder = decoder_for("" if message else coding, budget)
+        wanted = reader.wanted if reader else frozenset()
+        document = partial(JsonDocument, wanted, budget) if reader else Bytes
         self._events = EventDecoder(document, budget) if event_stream else None
-        self._body = JsonBody(reader.wanted if reader else frozenset(), budget)
+        self._body = GrpcBody(SCHEMA, message, coding, budget, wanted) if message else JsonBody(wanted, budget)
 
     def values(self, data: bytes) -> list[object]:
         return [event.data for event in self._events.feed(data)] if self._events else self._body.feed(data)

@@ -34,6 +34,8 @@ class Cost:
     LINE = 4.0
     """A line of server-sent events."""
     EVENT = 12.0
+    FIELD = 6.0
+    """A field of a protobuf message, or a number of a packed list."""
 
 
 class TooMuchWork(Exception):

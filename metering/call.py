@@ -85,18 +85,34 @@ class Reading:
     """Whether the event that ends the response has come. Nothing is lost if the connection breaks after it."""
     by_tokens: bool = field(default=False, compare=False)
     """Whether the call is billed by tokens, whatever else is counted."""
+    measured: bool = False
+    """Whether a quantity has come that the call is billed by and that is none of `BILLED`, such as pages, or seconds of
+    sound (which only `usage_raw` has)."""
     failed: bool = False
     """Whether an error has come inside the response."""
+    iterations: "list[Reading] | None" = None
+    """The parts of the response that another model may have made (`model_served`). Their counts are part of the counts
+    above."""
 
     @property
     def counted(self) -> bool:
         """Whether any count that a call is billed by has come."""
-        return any(getattr(self, name) is not None for name in (TOKENS if self.by_tokens else BILLED))
+        names = TOKENS if self.by_tokens else BILLED
+        return self.measured or any(getattr(self, name) is not None for name in names)
+
+    def add(self, turn: "Reading") -> None:
+        """Add the counts of another turn of the same connection. What a turn does not tell is 0 there."""
+        for name in COUNTED:
+            if (more := getattr(turn, name)) is not None:
+                setattr(self, name, (getattr(self, name) or 0) + more)
+        for name in MODALITIES:
+            setattr(self, name, _sums(getattr(self, name), getattr(turn, name)))
+        self.traffic_type = turn.traffic_type or self.traffic_type
 
     def plus(self, other: "Reading") -> "Reading":
         """The sum of the readings of two responses that are one to the client. Token counts are known only if both are;
         any other missing count is 0."""
-        both = replace(self, content=self.content or other.content)
+        both = replace(self, content=self.content or other.content, measured=self.measured or other.measured)
         for name in COUNTED:
             setattr(both, name, _sum(getattr(self, name), getattr(other, name), name in TOKENS))
         for name in MODALITIES:
@@ -114,6 +130,19 @@ def _sums(one: dict[str, int] | None, another: dict[str, int] | None) -> dict[st
     if one is None or another is None:
         return another if one is None else one
     return {name: one.get(name, 0) + another.get(name, 0) for name in one | another}
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What a poll says of the call that began an operation, for that call's row. Its `response_id` is the name of the
+    operation."""
+
+    operation: str
+    videos: int | None = None
+    """How many videos Veo has made. None if it has failed, or if a model has answered."""
+    error_type: str | None = None
+    answer: Reading | None = None
+    """The answer of a model that answered in the background."""
 
 
 MODALITIES = ("input_by_modality", "output_by_modality")
@@ -291,6 +320,14 @@ def word(value: object, limit: int = 64) -> str | None:
     if isinstance(value, str) and len(value) <= limit and _WORD.fullmatch(value):
         return value
     return None
+
+
+_DATED = re.compile(r"(?:@[\w-]*|-\d{8}|-latest)+$")
+
+
+def is_same_model(one: str | None, other: str | None) -> bool:
+    """Whether two names are of one model. Claude's may end with a date: `claude-opus-4-6@20260205`, or `-20260205`."""
+    return one is not None and other is not None and _DATED.sub("", one) == _DATED.sub("", other)
 
 
 LARGEST_COUNT = 10**12

@@ -207,7 +207,8 @@ class JsonScanner:
 
 
 class JsonDocument:
-    """One value, such as the data of a server-sent event. What is not JSON comes back as bytes (`[DONE]`)."""
+    """One value, such as the data of a server-sent event. What is not JSON comes back as bytes (`[DONE]`), of what is
+    large and no object only the beginning: it may be sound, or subtitles."""
 
     def __init__(self, wanted: frozenset[str], budget: Budget | None = None) -> None:
         self._wanted = wanted
@@ -220,22 +221,29 @@ class JsonDocument:
         if self._scanner:
             self._keep(self._scanner.feed(data))
             return
-        self._small += data
         if len(self._small) > SMALL:
+            return
+        self._small += data
+        if len(self._small) > SMALL and self._is_object():
             self._scan()
 
     def close(self) -> object:
         if not self._scanner:
+            if len(self._small) > SMALL:
+                return bytes(self._small)
             try:
                 return _parsed(self._small, self._budget)
             except (ValueError, RecursionError):
                 self._budget.spend(Cost.EVENT)
-                if not self._small.lstrip().startswith(b"{"):
+                if not self._is_object():
                     return bytes(self._small)
             self._scan()
         assert self._scanner
         self._keep(self._scanner.flush())
         return self._value
+
+    def _is_object(self) -> bool:
+        return self._small.lstrip().startswith(b"{")
 
     def _scan(self) -> None:
         self._scanner = JsonScanner(self._wanted, self._budget)

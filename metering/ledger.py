@@ -28,6 +28,7 @@ from metering import companions
 from metering.call import BILLED
 from metering.call import COLUMNS
 from metering.call import Call
+from metering.call import Settlement
 from metering.call import State
 from metering.call import UsageState
 from metering.call import uuid7
@@ -36,7 +37,6 @@ from metering.database import LedgerError
 from metering.database import check
 from metering.database import connect
 from metering.database import migrate
-from metering.database import savepoint
 from metering.database import transaction
 from metering.identity import Found
 from metering.identity import Identity
@@ -49,7 +49,6 @@ from metering.rejected import Rejected
 from metering.rejected import set_aside
 from metering.spill import Spill
 from metering.spill import fold_file
-from metering.usage.videos import Settlement
 
 PATIENCE_MS = 50
 """How long a commit may wait for another process. The event loop is blocked meanwhile."""
@@ -343,21 +342,7 @@ def _dead(path: Path, instance: str) -> Iterator[bool]:
 def _mark_lost(db: sqlite3.Connection, path: Path, instance: str) -> None:
     """Mark the open rows of a process as lost. Raises sqlite3.Error, and OSError if there is no room yet for rows that
     must be set aside."""
-    if not db.execute("SELECT 1 FROM calls WHERE instance = ? AND state = 'open' LIMIT 1", (instance,)).fetchone():
-        # The usual case: looking is faster than compiling the triggers for the UPDATE.
-        return
-    counted = " OR ".join(f"{name} IS NOT NULL" for name in BILLED)
-    try:
-        with savepoint(db):
-            db.execute(
-                f"UPDATE calls SET state = 'lost', usage_state = iif({counted}, 'partial', 'absent')"
-                " WHERE instance = ? AND state = 'open'",
-                (instance,),
-            )
-        return
-    except sqlite3.Error as e:
-        if not is_of_the_row(e):
-            raise
+    # Row by row, with the statement that calls are written with: SQLite takes long to compile the triggers for another.
     rejected = []
     select = f"SELECT {', '.join(COLUMNS)} FROM calls WHERE instance = ? AND state = 'open'"
     for row in db.execute(select, (instance,)).fetchall():

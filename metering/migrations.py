@@ -173,6 +173,9 @@ def m005_attempts(db: Database) -> None:
         db.execute(f"DROP TRIGGER rollup_{name}")
     db.execute("UPDATE calls SET changed = rowid")
     db.execute("CREATE INDEX calls_changed ON calls (changed)")
+    # Polls settle calls of other operations too, all of which have no final usage yet.
+    db.execute("DROP INDEX calls_unsettled")
+    db.execute("CREATE INDEX calls_unsettled ON calls (response_id) WHERE usage_state IN ('absent', 'partial')")
     db.execute(
         """
         CREATE TABLE attempts (call_id TEXT NOT NULL, n INTEGER NOT NULL, kind TEXT NOT NULL, service TEXT,

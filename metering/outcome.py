@@ -53,7 +53,10 @@ def outcome(ending: Ending, status: int | None, usage: Usage, reading: Reading, 
     """
     if ending is Ending.REFUSED:
         return Outcome(State.REFUSED, UsageState.NOT_APPLICABLE, reading.error_type)
-    known = usage.state or (UsageState.PARTIAL if reading.counted else UsageState.ABSENT)
+    counted = UsageState.PARTIAL if reading.counted else UsageState.ABSENT
+    known = usage.state or counted
+    if known is UsageState.UNSUPPORTED and usage.reader and reading.counted:
+        known = counted
     if status is not None and status >= 400:
         known = UsageState.NOT_APPLICABLE
     elif reading.failed:

@@ -12,7 +12,6 @@ import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict
 from dataclasses import fields
 from typing import Any
 from typing import NamedTuple
@@ -26,11 +25,11 @@ from metering.call import MODALITIES
 from metering.call import AttemptKind
 from metering.call import AttemptRow
 from metering.call import Call
+from metering.call import Settlement
 from metering.call import State
 from metering.call import UsageState
 from metering.database import savepoint
 from metering.migrations import NEXT_CHANGED
-from metering.usage.videos import Settlement
 
 LONGEST_TEXT = 16_384
 """The most characters of a column. Longer text is cut; longer JSON is left out."""
@@ -38,11 +37,13 @@ LARGEST_INTEGER = 2**63 - 1
 
 
 class Record(NamedTuple):
-    """A row (in the order of COLUMNS), the result for the row of a Veo submission, and the rows of `attempts` (in the
-    order of ATTEMPT_COLUMNS)."""
+    """A row (in the order of COLUMNS), the result for the row of another call, and the rows of `attempts` (in the order
+    of ATTEMPT_COLUMNS)."""
 
     row: tuple[object, ...]
-    settlement: Settlement | None = None
+    settlement: dict[str, object] | None = None
+    """`operation`, `videos` and `error_type` of a `Settlement`, and if it has an answer, `usage_state` and the columns
+    of `ANSWERED`."""
     tries: tuple[tuple[object, ...], ...] = ()
 
     @property
@@ -60,6 +61,23 @@ class Record(NamedTuple):
         return dict(zip(COLUMNS, self.row, strict=True))
 
 
+BACKGROUND = (
+    "responses",
+    "interactions.create",
+    "interactions.createStream",
+    "batches",
+    "batchPredictionJobs.create",
+    "batchGenerateContent",
+    "asyncBatchEmbedContent",
+    "videos",
+    "videos/edits",
+    "videos/extensions",
+    "videos/remix",
+)
+"""Operations whose answer may be made in the background, and asked for later."""
+ANSWERED = ("model_served", "finish_reason", *COUNTS, *MODALITIES, "traffic_type", "usage_raw")
+"""The columns that such an answer completes, beside `usage_state` and `error_type`."""
+_TOLD = ("operation", "videos", "error_type")
 _ID, _STATE, _USAGE_STATE, _CHANGED = (COLUMNS.index(name) for name in ("id", "state", "usage_state", "changed"))
 
 
@@ -74,7 +92,18 @@ def record_of(call: Call, settlement: Settlement | None = None) -> Record:
         # A count could not be stored, so the usage is incomplete.
         row[_USAGE_STATE] = UsageState.PARTIAL if any(row[i] is not None for i in _COUNTS) else UsageState.ABSENT
     tries = tuple(_try(row[_ID], number, attempt) for number, attempt in enumerate(call.tries, 1)) if call.tries else ()
-    return Record(tuple(row), settlement, tries)
+    return Record(tuple(row), _told(settlement) if settlement else None, tries)
+
+
+def _told(settlement: Settlement) -> dict[str, object]:
+    told: dict[str, object] = {name: getattr(settlement, name) for name in _TOLD}
+    if answer := settlement.answer:
+        counted = UsageState.PARTIAL if answer.failed else UsageState.FINAL
+        told["usage_state"] = counted if answer.counted else UsageState.ABSENT
+        for name in ANSWERED:
+            value = getattr(answer, name)
+            told[name] = None if value is None else _maker(_TYPES[name])(value)
+    return told
 
 
 def _try(id: object, number: int, attempt: AttemptRow) -> tuple[object, ...]:
@@ -156,7 +185,7 @@ def encode(number: int, record: Record) -> bytes:
     spoil the next one."""
     line: dict[str, object] = {"n": number, "row": record.named}
     if record.settlement:
-        line["settlement"] = asdict(record.settlement)
+        line["settlement"] = record.settlement
     if record.tries:
         line["tries"] = [dict(zip(ATTEMPT_COLUMNS[2:], one[2:], strict=True)) for one in record.tries]
     return b"\n" + json.dumps(line).encode() + b"\n"
@@ -232,11 +261,18 @@ def _is_object(text: str) -> bool:
         return False
 
 
-def _settlement(said: object, row: object) -> Settlement:
-    if isinstance(said, dict) and said.keys() <= {"operation", "videos", "error_type"}:
-        made = Settlement(said.get("operation", ""), said.get("videos"), said.get("error_type"))
-        is_count = made.videos is None or (type(made.videos) is int and _integer(made.videos) is not None)
-        if is_count and all(_text(text) == text for text in (made.operation, made.error_type or "")):
+def _settlement(said: object, row: object) -> dict[str, object]:
+    if isinstance(said, dict) and said.keys() <= {*_TOLD, "usage_state", *ANSWERED}:
+        made = dict.fromkeys(_TOLD) | said
+        operation, videos, error_type = (made[name] for name in _TOLD)
+        is_told = isinstance(operation, str) and _text(operation) == operation
+        is_told &= videos is None or (type(videos) is int and _integer(videos) is not None)
+        is_told &= error_type is None or not _is_not(_text, error_type)
+        if "usage_state" in made:
+            answered = {name: made.setdefault(name, None) for name in ANSWERED}
+            is_told &= made["usage_state"] in list(UsageState)
+            is_told &= not any(v is not None and _is_not(_maker(_TYPES[n]), v) for n, v in answered.items())
+        if is_told:
             return made
     raise BadLine("its settlement is none", row)
 
@@ -288,8 +324,19 @@ def write(db: sqlite3.Connection, record: Record) -> None:
         db.execute("UPDATE calls SET state = 'open' WHERE id = ? AND state <> 'open'", (record.id,))
         db.executemany(_UPSERT_TRY, record.tries)
     db.execute(_UPSERT, record.row[:_CHANGED] + record.row[_CHANGED + 1 :])
-    if settlement := record.settlement:
-        db.execute(_SETTLE, asdict(settlement))
+    if record.settlement:
+        _settle(db, record.settlement)
+
+
+def _settle(db: sqlite3.Connection, told: dict[str, object]) -> None:
+    told = {"usage_state": None} | told
+    for id, state in db.execute(UNSETTLED, told).fetchall():
+        told |= {"id": id, "state": state}
+        # As in `write`: the rollup adds it again when it is closed.
+        db.execute("UPDATE calls SET state = 'open' WHERE id = :id", told)
+        db.execute(_SETTLE_VIDEOS if told["usage_state"] is None else _SETTLE_ANSWER, told)
+        db.execute(_SETTLE_ATTEMPT, told)
+        db.execute("UPDATE calls SET state = :state WHERE id = :id", told)
 
 
 def put(db: sqlite3.Connection, record: Record) -> str | None:
@@ -346,12 +393,34 @@ UPDATE calls SET state = iif(:ended_at IS NULL, 'lost', :state), usage_state = '
 WHERE id = :id AND state = 'open' AND :state <> 'open'
 """
 
-_SETTLE = """
+UNSETTLED = f"""
+SELECT id, state FROM calls
+WHERE response_id = :operation AND usage_state IN ('absent', 'partial') AND CASE WHEN :usage_state IS NULL
+  THEN operation IN ('predictLongRunning', 'videos') AND usage_state = 'absent'
+  ELSE operation IN ({", ".join(f"'{name}'" for name in BACKGROUND)})
+    AND (finish_reason IS NULL OR (usage_state = 'absent' AND :usage_state <> 'absent')) END
+"""
+"""The call that a settlement is for, unless it is settled already. `finish_reason` tells whether its answer is done."""
+
+_SETTLE_VIDEOS = """
 UPDATE calls SET
   usage_state = CASE WHEN :videos IS NULL THEN 'not_applicable'
     WHEN :videos = 0 OR json_extract(usage_raw, '$.durationSeconds') THEN 'final' ELSE 'absent' END,
   video_seconds = iif(:videos = 0, 0, json_extract(usage_raw, '$.durationSeconds') * :videos),
   usage_raw = iif(:videos IS NULL, usage_raw, json_set(ifnull(usage_raw, '{}'), '$.videos', :videos)),
   error_type = ifnull(:error_type, error_type)
-WHERE response_id = :operation AND operation IN ('predictLongRunning', 'videos') AND usage_state = 'absent'
+WHERE id = :id
 """
+
+_SETTLE_ANSWER = (
+    "UPDATE calls SET usage_state = :usage_state, error_type = ifnull(:error_type, error_type), "
+    + ", ".join(f"{name} = ifnull(:{name}, {name})" for name in ANSWERED)
+    + " WHERE id = :id"
+)
+
+_TRIED = ", ".join(name for name in (*COUNTED, *MODALITIES, "traffic_type"))
+_SETTLE_ATTEMPT = (
+    f"UPDATE attempts SET ({_TRIED}) = (SELECT {_TRIED} FROM calls WHERE id = :id) WHERE call_id = :id"
+    " AND n = (SELECT max(n) FROM attempts WHERE call_id = :id AND kind = 'attempt')"
+)
+"""Of several attempts, the last one has begun the operation; the others have used nothing."""

@@ -18,7 +18,7 @@ from metering.json_values import member
 from metering.paths import Target
 from metering.usage import raw
 
-WANTED = both("model setup parameters sampleCount durationSeconds")
+WANTED = both("model setup parameters sampleCount durationSeconds agent interaction modelInteraction agentInteraction")
 _FORM_NAME = re.compile(rb'name="?model"?\r\n')
 _FORM_VALUE = re.compile(rb"(?:[\w-]{1,64}+:[^\r\n]{0,1024}+\r\n){0,8}+\r\n([^\r\n]{1,200})\r\n")
 MOST_NAMES = 64
@@ -58,12 +58,26 @@ def asked(target: Target, content_type: str, body: bytes) -> Asked:
         form = next(filter(None, (_FORM_VALUE.match(body, name.end()) for name in names)), None)
         return named(target, form[1].decode("utf-8", "replace").strip() if form else None)
     value = _members(body)
+    if target.operation in INTERACTIONS:
+        return named(target, _answering(value))
     found = named(target, member(value, "model") or member(member(value, "setup"), "model"))
     if target.operation == "predictLongRunning":
         parameters = member(value, "parameters")
         ordered = {name: count(member(parameters, name)) for name in ("sampleCount", "durationSeconds")}
         found.usage_raw = raw.allowed({name: value for name, value in ordered.items() if value is not None})
     return found
+
+
+INTERACTIONS = ("interactions.create", "interactions.createStream")
+
+
+def _answering(value: object) -> object:
+    """The model or the agent that is to answer, in either form of the Interactions API: `{"model": ...}`, or
+    `{"interaction": {"modelInteraction": {"model": ...}}}`."""
+    interaction = member(value, "interaction") or value
+    places = {"model": "modelInteraction", "agent": "agentInteraction"}
+    named = (member(interaction, one) or member(member(interaction, other), one) for one, other in places.items())
+    return next(filter(None, named), None)
 
 
 NOTHING = msgspec.Raw()
@@ -74,6 +88,12 @@ class _Members(msgspec.Struct):
 
     model: msgspec.Raw = NOTHING
     setup: msgspec.Raw = NOTHING
+    agent: msgspec.Raw = NOTHING
+    interaction: msgspec.Raw = NOTHING
+    modelInteraction: msgspec.Raw = NOTHING
+    model_interaction: msgspec.Raw = NOTHING
+    agentInteraction: msgspec.Raw = NOTHING
+    agent_interaction: msgspec.Raw = NOTHING
     parameters: msgspec.Raw = NOTHING
     sampleCount: msgspec.Raw = NOTHING
     sample_count: msgspec.Raw = NOTHING
@@ -90,7 +110,7 @@ def _members(body: bytes) -> object:
     if len(body) > AT_ONCE:
         return _scanned(body)
     try:
-        return _built(_DECODER.decode(body), depth=2)
+        return _built(_DECODER.decode(body), depth=3)
     except (ValueError, RecursionError):
         return _scanned(body[:BEGINNING])
 

@@ -4,9 +4,10 @@ It is fine enough for reports of usage, cost and latency. Triggers update it in 
 Buckets of 15 minutes can be summed to days of any time zone. Open calls are in no bucket.
 
 A *use* is what one model was used for: a call that was tried once, or one row of `attempts` of a call that was tried
-more than once. The view `uses` lists all uses, those of open calls included, with the columns of the rollup. If a call
-has attempts, the one that answered stands for the call (`calls`, `errors`, times), and each has its tokens under its
-own model and price class. `rollup` is the sum of the finished calls in `uses`; nothing else defines its content.
+more than once or used several models. The view `uses` lists all uses, those of open calls included, with the columns of
+the rollup. If a call has attempts, the one that answered stands for the call (`calls`, `errors`, times), and each has
+its tokens under its own model and price class. `rollup` is the sum of the finished calls in `uses`; nothing else
+defines its content.
 
 An unknown key is '' (an unknown status is 0), as NULLs are never equal in an index. A sum of only unknown values is
 NULL.
@@ -40,6 +41,11 @@ _TIERS = {
     "on_demand_flex": "flex",
     "on_demand_offpeak": "offpeak",
     "provisioned_throughput": "provisioned",
+    "service_tier_unspecified": "standard",
+    "service_tier_standard": "standard",
+    "service_tier_priority": "priority",
+    "service_tier_flex": "flex",
+    "service_tier_deferred": "deferred",
 }
 """Lowercase `traffic_type` -> tier. Any other value, such as Anthropic's `batch`, is itself a tier."""
 _INPUT_KINDS = ("text", "image", "audio", "video", "document")
@@ -77,13 +83,34 @@ def _kind(column: str, kind: str) -> str:
     return f"CASE WHEN instr({{u}}{column}, '\"{kind}\"') THEN {_integer(f'{{u}}{column}', f'$.{kind}')} END"
 
 
-# Cache tokens that have another price, from `usage_raw`. NULL if its total is not that of the column, as happens when
-# several responses were summed up.
-_WRITTEN_1H = (
-    "CASE WHEN {u}input_cache_write_tokens > 0"
-    " AND {u}input_cache_write_tokens = json_extract({c}usage_raw, '$.cache_creation_input_tokens')"
-    f" THEN {_integer('{c}usage_raw', '$.cache_creation.ephemeral_1h_input_tokens')} END"
+# Cache tokens that have another price, from `usage_raw`. NULL if their total there is not that of the column, as it is
+# not if several responses were summed up.
+
+
+def _written_1h(is_of_use: str) -> str:
+    """SQL for the tokens that were written to the cache for an hour. `is_of_use` is SQL for whether an element of
+    Claude's `iterations` belongs to the use: their sums count where they are given."""
+    total = "$.cache_creation_input_tokens"
+    hour = "$.cache_creation.ephemeral_1h_input_tokens"
+    return (
+        "CASE WHEN {u}input_cache_write_tokens > 0 THEN"
+        f" CASE WHEN {{u}}input_cache_write_tokens = json_extract({{c}}usage_raw, '{total}')"
+        f" THEN {_integer('{c}usage_raw', hour)}"
+        " WHEN instr({c}usage_raw, '\"iterations\"')"
+        " THEN (SELECT CASE WHEN sum(tokens) = {u}input_cache_write_tokens THEN sum(hourly) END"
+        f" FROM (SELECT {_integer('value', total)} AS tokens, {_integer('value', hour)} AS hourly"
+        f" FROM json_each({{c}}usage_raw, '$.iterations') WHERE {is_of_use})) END END"
+    )
+
+
+_IS_PART = "{u}kind = 'iteration'"
+_IS_OF_USE = (
+    f"CASE WHEN {_IS_PART} THEN json_extract(value, '$.model') = {{u}}model"
+    " AND json_extract(value, '$.cache_creation_input_tokens') = {u}input_cache_write_tokens ELSE NOT EXISTS (SELECT 1"
+    " FROM attempts AS part WHERE part.call_id = {c}id AND part.kind = 'iteration'"
+    " AND part.model = json_extract(value, '$.model')) END"
 )
+"""Whether an element of `iterations` is of the model that a row of `attempts` is of."""
 _CACHED_AUDIO = (
     "CASE WHEN {u}input_cached_tokens > 0 AND instr({c}usage_raw, '\"AUDIO\"')"
     " THEN (SELECT CASE WHEN sum(tokens) = {u}input_cached_tokens"
@@ -138,7 +165,7 @@ _KINDS = {
     **{f"input_{kind}_tokens": _kind("input_by_modality", kind) for kind in _INPUT_KINDS},
     **{f"output_{kind}_tokens": _kind("output_by_modality", kind) for kind in _OUTPUT_KINDS},
     "input_cached_audio_tokens": _CACHED_AUDIO,
-    "input_cache_write_1h_tokens": _WRITTEN_1H,
+    "input_cache_write_1h_tokens": _written_1h("1"),
 }
 """The parts of the counts that have prices of their own."""
 TOTALS = (*_CALLS, *_USES)
@@ -180,16 +207,22 @@ def _of_attempt() -> dict[str, str]:
     """The columns of a use that is a row of `attempts`, as SQL.
 
     The attempt has its own model, location, service and counts. Other columns are those of the call if both have the
-    same model or service. An attempt without a response used nothing.
+    same model or service. An attempt without a response used nothing. A part of a response that another model has made
+    (kind `iteration`) is of the same publisher, and was served by the model that it names.
     """
     own = {
         name: f"coalesce(CASE WHEN answered THEN {{c}}{name} ELSE {{u}}{name} END, '')"
         for name in ("model", "location", "service", "traffic_type")
     }
     own |= {
-        name: f"coalesce(CASE WHEN answered OR {{u}}{of} = {{c}}{of} THEN {{c}}{name} END, '')"
-        for name, of in {"publisher": "model", "model_served": "model", "project": "service"}.items()
+        name: f"coalesce(CASE {part} WHEN answered OR {{u}}{of} IS {{c}}{of} THEN {{c}}{name} END, '')"
+        for name, of, part in (
+            ("publisher", "model", f"WHEN {_IS_PART} THEN {{c}}publisher"),
+            ("model_served", "model", f"WHEN {_IS_PART} THEN {{u}}model"),
+            ("project", "service", ""),
+        )
     }
+    own["input_cache_write_1h_tokens"] = _written_1h(_IS_OF_USE)
     own["usage_state"] = (
         "CASE WHEN answered OR {u}status < 400 THEN coalesce({c}usage_state, '') ELSE 'not_applicable' END"
     )

@@ -23,7 +23,7 @@ INVARIANTS = {
     "usage states are known ones": f"usage_state NOT IN ({_KNOWN_USAGE})",
     "only open calls have no usage state": "(usage_state IS NULL) <> (state = 'open')",
     "closed calls have an end": "ended_at IS NULL AND state NOT IN ('open', 'lost')",
-    "final usage has a count": f"usage_state = 'final' AND coalesce({', '.join(COUNTED)}) IS NULL",
+    "final usage has a count": f"usage_state = 'final' AND coalesce({', '.join(COUNTED)}, usage_raw) IS NULL",
     "cached, written and tool tokens are part of the input": "input_cached_tokens > input_tokens"
     " OR input_cache_write_tokens > input_tokens OR input_tool_tokens > input_tokens",
     "thoughts are part of the output": "output_thought_tokens > output_tokens",

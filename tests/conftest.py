@@ -1,25 +1,35 @@
+"""Fixtures for all tests. They import what they need when a test uses them, so that tests that need little start soon:
+every process of pytest reads this file."""
+
 import json
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-import trustme
-from hypothesis import HealthCheck
-from hypothesis import settings
 
-from metering.ledger import Ledger
-from tests.ledgers import new_ledger
-from tests.loopback import GOOGLE
-from tests.loopback import server_context
-from tests.process import Proxy
-from tests.vertex_simulator import Credentials
-from tests.vertex_simulator import Simulator
+if TYPE_CHECKING:
+    import trustme
 
-# No deadline and no check of speed, as the machine may be slow. Each run generates other examples.
-settings.register_profile("default", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("default")
+    from metering.ledger import Ledger
+    from tests.process import Proxy
+    from tests.vertex_simulator import Credentials
+    from tests.vertex_simulator import Simulator
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Sets hypothesis up before the tests are imported, but not in the process that only hands out tests to others."""
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        from hypothesis import HealthCheck
+        from hypothesis import settings
+
+        # No deadline and no check of speed, as the machine may be slow. Each run generates other examples.
+        settings.register_profile(
+            "default", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
+        )
+        settings.load_profile("default")
 
 
 @pytest.fixture(scope="session")
@@ -29,31 +39,37 @@ def confdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def credentials() -> Credentials:
+def credentials() -> "Credentials":
     """Google's credentials, shared by all simulators: a token from one is valid at the others."""
+    from tests.vertex_simulator import Credentials
+
     return Credentials()
 
 
 @pytest.fixture(scope="session")
-def simulator(credentials: Credentials) -> Iterator[Simulator]:
+def simulator(credentials: "Credentials") -> Iterator["Simulator"]:
+    from tests.vertex_simulator import Simulator
+
     with Simulator(credentials=credentials) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def key_file(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def key_file(simulator: "Simulator", tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The key file of a service account that the simulator knows."""
     file = tmp_path_factory.mktemp("keys") / "service-account.json"
     file.write_text(json.dumps(simulator.credentials.service_account(simulator.token_uri)))
     return file
 
 
-StartProxy = Callable[..., Proxy]
+StartProxy = Callable[..., "Proxy"]
 
 
 @pytest.fixture
 def start_proxy(tmp_path: Path, confdir: Path) -> Iterator[StartProxy]:
     """A function that starts proxies, which are stopped after the test."""
+    from tests.process import Proxy
+
     with ExitStack() as stack:
 
         def start(*options: str, **settings: object) -> Proxy:
@@ -65,33 +81,42 @@ def start_proxy(tmp_path: Path, confdir: Path) -> Iterator[StartProxy]:
 
 
 @pytest.fixture
-def proxy(start_proxy: StartProxy, simulator: Simulator) -> Proxy:
+def proxy(start_proxy: StartProxy, simulator: "Simulator") -> "Proxy":
     """A proxy in front of the simulator."""
     return start_proxy(mode=f"reverse:{simulator.url}")
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
+def ledger(tmp_path: Path) -> Iterator["Ledger"]:
+    from metering.ledger import Ledger
+    from tests.ledgers import new_ledger
+
     opened = Ledger(new_ledger(tmp_path / "usage.db"))
     yield opened
     opened.close()
 
 
 @pytest.fixture(scope="session")
-def ca(tmp_path_factory: pytest.TempPathFactory) -> trustme.CA:
+def ca(tmp_path_factory: pytest.TempPathFactory) -> "trustme.CA":
     """The CA that signs the certificates of simulated Google hosts."""
+    import trustme
+
     return trustme.CA()
 
 
 @pytest.fixture(scope="session")
-def ca_file(ca: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def ca_file(ca: "trustme.CA", tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("ca") / "google-ca.pem"
     ca.cert_pem.write_to_path(file)
     return file
 
 
 @pytest.fixture(scope="session")
-def google(ca: trustme.CA, credentials: Credentials) -> Iterator[Simulator]:
+def google(ca: "trustme.CA", credentials: "Credentials") -> Iterator["Simulator"]:
     """A simulator with TLS and certificates for the names of Google's hosts and of OpenAI's."""
+    from tests.loopback import GOOGLE
+    from tests.loopback import server_context
+    from tests.vertex_simulator import Simulator
+
     with Simulator(tls=server_context(ca, GOOGLE), credentials=credentials) as running:
         yield running

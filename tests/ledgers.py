@@ -4,6 +4,7 @@ import os
 import resource
 import sqlite3
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterable
@@ -23,6 +24,7 @@ from metering.database import open_for_reading
 from metering.ledger import Ledger
 from metering.migrations import migrations
 from metering.verify import verify
+from tests.process import ROOT
 
 
 @cache
@@ -81,6 +83,34 @@ def rejected(path: Path) -> list[str]:
 def broken_invariants(path: Path) -> list[str]:
     with closing(open_for_reading(path)) as db:
         return [name for name, times in verify(db, lambda instance: is_alive(path, instance)).items() if times]
+
+
+_FORKED = """
+import os, sqlite3, sys, time
+from metering.call import Call
+from metering.ledger import Ledger
+def say(line):
+    # As one piece, so that the lines of several processes do not mix.
+    os.write(1, line.encode() + b"\\n")
+children = []
+for _ in range(int(sys.argv[2])):
+    if not (child := os.fork()):
+        break
+    children.append(child)
+else:
+    sys.stdin.close()
+    ended = [os.waitpid(child, 0)[1] for child in children]
+    say(" ".join(["ended", *(str(os.waitstatus_to_exitcode(status)) for status in ended)]))
+    sys.exit()
+"""
+
+
+def processes(script: str, path: Path, number: int) -> "subprocess.Popen[str]":
+    """Starts processes that run `script` at the same time, with the path of a ledger as argument. They are forked from
+    one that has imported what they need, so that they start quickly. They share its input and its output, whose last
+    line is `ended` with the status of each process: `ended 0 -9` if the second one was killed."""
+    command = [sys.executable, "-c", _FORKED + script, str(path), str(number)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
 
 
 @contextmanager
@@ -159,7 +189,7 @@ def _one() -> sqlite3.Connection:
 
 @contextmanager
 def empty() -> Iterator[sqlite3.Connection]:
-    """An empty ledger in memory, for tests with many examples. It is always the same one, and what is written is rolled
+    """An empty ledger in memory. It is always the same one, and what is written is rolled
     back: a new connection would have to compile the triggers again."""
     db = _one()
     db.execute("BEGIN")

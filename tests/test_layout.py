@@ -12,6 +12,7 @@ from typing import Any
 
 import mitmproxy.addons  # noqa: F401 (so that all hooks are known)
 import pytest
+from hypothesis import settings
 from mitmproxy.hooks import all_hooks
 
 from addons.exchange import Attempt
@@ -211,6 +212,11 @@ def test_no_module_of_addons_hides_another() -> None:
 
 def test_no_junk_drawers() -> None:
     assert not {path.stem for path in SOURCES} & {"utils", "helpers", "common", "base", "misc"}
+
+
+def test_hypothesis_is_set_up() -> None:
+    """By `tests/conftest.py`, in every process that runs tests. Else slow machines fail at deadlines."""
+    assert (settings().deadline, settings().max_examples) == (None, 50)
 
 
 def test_the_version_is_told_once() -> None:

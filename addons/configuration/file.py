@@ -41,7 +41,7 @@ from addons.configuration.values import suggestion
 from addons.configuration.yaml_document import Data
 from addons.configuration.yaml_document import MemberPath
 from addons.configuration.yaml_document import Problem
-from metering.paths import TEMPLATES
+from metering.templates import TEMPLATES
 
 
 class ConfigurationError(ValueError):

@@ -42,7 +42,7 @@ from addons.configuration.services import ServiceRoute
 from addons.configuration.values import Endpoint
 from addons.keys import holds_credential
 from metering import database
-from metering.paths import api_of
+from metering.hosts import api_of
 
 OPTIONS = {
     "vertex_auth": (

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic_core import ErrorDetails
 
-from metering.paths import vertex_host
+from metering.hosts import vertex_host
 
 
 class Endpoint(NamedTuple):

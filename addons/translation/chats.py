@@ -28,7 +28,7 @@ from addons.translation.conversation import Written
 from addons.translation.errors import Failure
 from addons.translation.errors import InvalidRequest
 from addons.translation.errors import refusal
-from addons.translation.gemini.read_answer import AnswerReader as GeminiReader
+from addons.translation.gemini.read_answer import reader_for as reader_for_gemini
 from addons.translation.gemini.read_request import read_request as read_gemini
 from addons.translation.gemini.write_answer import StreamWriter as GeminiWriter
 from addons.translation.gemini.write_answer import write_answer as write_gemini
@@ -145,7 +145,7 @@ def _openai_resource(model: ServedModel, stream: bool) -> str:
     return f"endpoints/{model.name if model.is_endpoint else 'openapi'}/chat/completions"
 
 
-GEMINI = ServiceDialect(write_for_gemini, lambda request: GeminiReader(request.n or 1), _gemini_resource)
+GEMINI = ServiceDialect(write_for_gemini, reader_for_gemini, _gemini_resource)
 CLAUDE = ServiceDialect(write_for_claude, reader_for_claude, _raw_resource)
 OPENAI = ServiceDialect(write_for_chat, lambda request: ChatReader(request.n or 1), _openai_resource)
 SERVICES = {None: GEMINI, "anthropic": CLAUDE}

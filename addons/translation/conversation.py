@@ -251,6 +251,8 @@ class Request:
     top_logprobs: int | None = None
     modalities: list[str] | None = None
     voice: str | None = None
+    audio_format: str | None = None
+    """The format in which the client wants sound, by OpenAI's name: pcm16, wav, mp3, ..."""
     service_tier: str | None = None
     """OpenAI's name of the tier: priority, flex, ..."""
     user: str | None = None
@@ -357,6 +359,8 @@ class Choice:
     parts: list[Part] = field(default_factory=list)
     finish: Finish | None = None
     refusal: str | None = None
+    is_invalid: bool = False
+    """Whether the service says that what the model made is no valid answer. `refusal` says why."""
     citations: list[Citation] = field(default_factory=list)
     logprobs: list[TokenLogprob] | None = None
     searches: list[str] = field(default_factory=list)

@@ -142,7 +142,7 @@ def list_models(asked: ClientRequest, configured: list[str], can_list: bool, *, 
     project's own, which the service lists. `as_anthropics`: the client is Anthropic's. Raises InvalidRequest if there
     are none."""
     if asked.method != "GET":
-        raise _not_served(asked)
+        raise _not_served_to_anthropics(asked) if as_anthropics else _not_served(asked)
     if not can_list and not configured:
         raise InvalidRequest(NO_MODELS, status=404)
 

@@ -257,3 +257,12 @@ def _inside(name: str, value: object) -> object:
     if name in _MAPS and isinstance(value, dict):
         return {key: for_gemini(item) for key, item in value.items()}
     return value
+
+
+def instruction(schema: Json | None) -> str:
+    """An instruction to answer in JSON: with an object, or with a value of the schema."""
+    form = "a JSON object" if schema is None else "JSON"
+    asked = f"Answer with {form} and with nothing else: no words around it, no code fence."
+    if schema is None:
+        return asked
+    return f"{asked} It must hold against this JSON Schema:\n{json.dumps(schema, ensure_ascii=False)}"

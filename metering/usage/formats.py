@@ -1,20 +1,26 @@
 """Chooses the reader for the response to a call, by its operation and publisher."""
 
-import re
 from collections.abc import Callable
 from typing import NamedTuple
 
 from metering.call import UsageState
 from metering.paths import Target
 from metering.usage.anthropic import AnthropicReader
+from metering.usage.audio import AudioReader
+from metering.usage.batches import BatchReader
 from metering.usage.counting import CountReader
 from metering.usage.gemini import GeminiReader
 from metering.usage.gemini import LiveReader
+from metering.usage.interactions import InteractionsReader
 from metering.usage.openai import ChatReader
 from metering.usage.openai import ImagesReader
 from metering.usage.openai import ResponsesReader
+from metering.usage.polls import PolledReader
 from metering.usage.predict import PredictReader
 from metering.usage.reader import Reader
+from metering.usage.realtime import RealtimeReader
+from metering.usage.spending import may_spend
+from metering.usage.videos import JobReader
 from metering.usage.videos import PollReader
 from metering.usage.videos import SubmissionReader
 
@@ -24,7 +30,8 @@ class Usage(NamedTuple):
 
     reader: Reader | None
     state: UsageState | None
-    """The `usage_state` of a call with a complete response; None if that depends on the counts."""
+    """The `usage_state` of a call with a complete response; None if that depends on the counts. It depends on them too
+    if this is `unsupported` and there is a reader, which then guesses the format: without counts it guessed wrong."""
 
 
 UNREAD = Usage(None, UsageState.UNSUPPORTED)
@@ -40,7 +47,13 @@ GOOGLE: dict[str, Callable[[], Reader]] = {
     "predictLongRunning": SubmissionReader,
     "fetchPredictOperation": PollReader,
     "operations.get": PollReader,
+    "batchPredictionJobs.create": BatchReader,
+    "batchGenerateContent": BatchReader,
+    "asyncBatchEmbedContent": BatchReader,
     "BidiGenerateContent": LiveReader,
+    "BidiGenerateContentConstrained": LiveReader,
+    "interactions.create": InteractionsReader,
+    "interactions.createStream": InteractionsReader,
 }
 RAW_PREDICT: dict[str, Callable[[], Reader]] = {
     "anthropic": AnthropicReader,
@@ -48,51 +61,97 @@ RAW_PREDICT: dict[str, Callable[[], Reader]] = {
     "ai21": ChatReader,
 }
 """Publisher -> its reader. rawPredict and streamRawPredict use the publisher's own format."""
+CONTAINERS = (
+    "rawPredict",
+    "streamRawPredict",
+    "serverStreamingPredict",
+    "directPredict",
+    "directRawPredict",
+    "explain",
+    "invoke",
+)
+"""Operations that pass on what the container of a model answers, whatever its format. Most speak OpenAI's."""
 OPENAI: dict[str, Callable[[], Reader]] = {
     "chat/completions": ChatReader,
     "completions": ChatReader,
     "embeddings": ChatReader,
+    "decisions": ChatReader,
     "responses": ResponsesReader,
     "responses/compact": ResponsesReader,
-    "responses/input_tokens": CountReader,
     "images/generations": ImagesReader,
     "images/edits": ImagesReader,
     "images/variations": ImagesReader,
+    "audio/transcriptions": AudioReader,
+    "audio/translations": AudioReader,
+    "audio/speech": AudioReader,
+    "batches": BatchReader,
+    "videos": JobReader,
+    "videos/edits": JobReader,
+    "videos/extensions": JobReader,
+    "videos/remix": JobReader,
+    "threads/runs": ChatReader,
+    "threads/runs/submit_tool_outputs": ChatReader,
 }
+RESPONSES = "responses"
+"""The operation that may be a WebSocket connection with several responses, each of which is a call."""
+OPENAI_SOCKETS: dict[str, Callable[[], Reader]] = {
+    "realtime": RealtimeReader,
+    "realtime/translations": RealtimeReader,
+    "live": RealtimeReader,
+    "live/sessions/attach": RealtimeReader,
+    "live/sessions/fork": RealtimeReader,
+}
+"""Operations that are WebSocket connections, each of which is one call."""
 ANTHROPIC: dict[str, Callable[[], Reader]] = {
     "messages": AnthropicReader,
     "messages/count_tokens": CountReader,
 }
-NOT_APPLICABLE = re.compile(
-    r"countTokens|computeTokens|fetchPredictOperation|responses/input_tokens|messages/count_tokens"
-    r"|(?:cachedContents|models|operations|endpoints|tuningJobs|files)\..*|.*\.(?:list|delete)|models|files(?:/content)?"
-)
-"""Operations that use nothing."""
+POLLED: dict[tuple[str, str], Callable[[], Reader]] = {
+    ("GET", "responses"): ResponsesReader,
+    ("POST", "responses/cancel"): ResponsesReader,
+    ("GET", "videos"): JobReader,
+    ("GET", "batches"): BatchReader,
+    ("POST", "batches/cancel"): BatchReader,
+    ("GET", "batches.get"): BatchReader,
+    ("GET", "batchPredictionJobs.get"): BatchReader,
+    ("GET", "interactions.get"): InteractionsReader,
+    ("GET", "interactions.poll"): InteractionsReader,
+    ("GET", "interactions.stream"): InteractionsReader,
+    ("POST", "interactions.cancel"): InteractionsReader,
+}
+"""(Method, operation) -> the reader of an answer that was made in the background, and is asked for now."""
 
 
 def usage_of(target: Target | None, method: str, model: str | None) -> Usage:
     """The reader for the response to a call, and the `usage_state` if that response is complete."""
-    if target is None or target.operation is None or "rpc_service" in target.fields:
+    idle = not may_spend(target, method)
+    if target is None or target.operation is None:
+        return Usage(None, UsageState.NOT_APPLICABLE) if idle else UNREAD
+    if "rpc_service" in target.fields:
         return UNREAD
     reader: Reader | None = None
     operation = target.operation
+    if polled := POLLED.get((method, operation)):
+        return Usage(PolledReader(polled()), UsageState.NOT_APPLICABLE)
     if target.surface in ("openai", "vertex-openai"):
-        if operation in OPENAI:
-            if method != "POST":
-                return Usage(None, UsageState.NOT_APPLICABLE)
+        if operation == "responses/input_tokens":
+            reader = CountReader()
+        elif operation in OPENAI and not idle:
             reader = OPENAI[operation]()
     elif target.surface == "anthropic":
-        if factory := ANTHROPIC.get(operation):
-            reader = factory()
+        if operation in ANTHROPIC:
+            reader = ANTHROPIC[operation]()
     elif operation == "predict":
         reader = PredictReader(model)
-    elif operation in ("rawPredict", "streamRawPredict"):
+    elif operation in CONTAINERS:
         if target.fields.get("model") == "count-tokens":
             return Usage(CountReader(), UsageState.NOT_APPLICABLE)
-        if factory := RAW_PREDICT.get(target.publisher or ""):
-            reader = factory()
+        factory = RAW_PREDICT.get(target.publisher or "")
+        if not factory and not idle:
+            return Usage(PredictReader(model), UsageState.UNSUPPORTED)
+        reader = factory() if factory else None
     elif operation in GOOGLE:
         reader = GOOGLE[operation]()
-    if NOT_APPLICABLE.fullmatch(operation):
+    if idle:
         return Usage(reader, UsageState.NOT_APPLICABLE)
     return Usage(reader, None if reader else UsageState.UNSUPPORTED)

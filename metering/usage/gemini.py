@@ -170,25 +170,8 @@ class LiveReader(Reader):
     def _add(self, usage: dict[str, object]) -> None:
         turn = Reading()
         take_usage(turn, merge({}, usage))
-        for name in SUMMED:
-            if (more := getattr(turn, name)) is not None:
-                setattr(self._reading, name, (getattr(self._reading, name) or 0) + more)
-        for name in ("input_by_modality", "output_by_modality"):
-            if more := getattr(turn, name):
-                sums = getattr(self._reading, name) or {}
-                setattr(self._reading, name, {k: sums.get(k, 0) + more.get(k, 0) for k in sums | more})
-        self._reading.traffic_type = turn.traffic_type or self._reading.traffic_type
+        self._reading.add(turn)
         self._reading.usage_raw = turn.usage_raw
-
-
-SUMMED = (
-    "input_tokens",
-    "input_cached_tokens",
-    "input_tool_tokens",
-    "output_tokens",
-    "output_thought_tokens",
-    "total_tokens",
-)
 
 
 def _searches(content: object) -> set[str] | None:

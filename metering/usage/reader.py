@@ -5,6 +5,7 @@ shape. Counts may come with every event; they are worked out when `reading` is a
 """
 
 from metering.call import Reading
+from metering.call import Settlement
 
 
 class Reader:
@@ -15,6 +16,7 @@ class Reader:
 
     def __init__(self) -> None:
         self._reading = Reading()
+        self._settlement: Settlement | None = None
 
     @property
     def reading(self) -> Reading:
@@ -30,6 +32,11 @@ class Reader:
     def terminal(self) -> bool:
         """Whether the event has come that ends the answer."""
         return self._reading.terminal
+
+    @property
+    def settlement(self) -> Settlement | None:
+        """What the answer tells of a call that was made before, if it is a poll that has found it done."""
+        return self._settlement
 
     def read(self, event: object) -> None:
         raise NotImplementedError

@@ -1,11 +1,11 @@
-"""Veo: reads the operation that a submission starts, and the polls of that operation.
+"""Videos: reads the operation that a submission to Veo starts, and the polls of that operation; and OpenAI's videos.
 
 The billed quantity is video seconds: the requested duration times the number of videos. The first poll that sees the
 operation done completes the row of the submission (`Settlement`). Polls themselves use nothing.
 """
 
-from dataclasses import dataclass
-
+from metering.call import Settlement
+from metering.call import count
 from metering.call import word
 from metering.json_values import both
 from metering.json_values import items
@@ -16,15 +16,6 @@ from metering.usage.errors import take_error
 from metering.usage.reader import Reader
 
 LONGEST_NAME = 512
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """The result of a finished operation, for the row of its submission. `operation` is its resource name."""
-
-    operation: str
-    videos: int | None = None
-    error_type: str | None = None
 
 
 class SubmissionReader(Reader):
@@ -45,22 +36,34 @@ class PollReader(Reader):
         "name done response videos gcsUri bytesBase64Encoded generateVideoResponse generatedSamples"
     )
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.settlement: Settlement | None = None
-
     def read(self, event: object) -> None:
         name = word(member(event, "name"), LONGEST_NAME)
         self._reading.response_id = name
         if not name or member(event, "done") is not True:
             return
         if error := member(event, "error"):
-            self.settlement = Settlement(name, error_type=_rpc_code(error))
+            self._settlement = Settlement(name, error_type=_rpc_code(error))
             return
         response = member(event, "response")
         gemini_api = member(response, "generateVideoResponse")
         videos = items(member(response, "videos")) or items(member(gemini_api, "generatedSamples"))
-        self.settlement = Settlement(name, videos=len(videos))
+        self._settlement = Settlement(name, videos=len(videos))
+
+
+class JobReader(Reader):
+    """Reads OpenAI's `{"id": "video_1", "status": "completed", "seconds": "8"}`, which is what a submission and a poll
+    answer. A video is billed when it is done."""
+
+    wanted = ERROR_NAMES | frozenset("id model seconds".split())
+
+    def read(self, event: object) -> None:
+        reading, status = self._reading, word(member(event, "status"))
+        is_error = take_error(reading, event)
+        reading.response_id = word(member(event, "id"), LONGEST_NAME)
+        if reading.response_id and status in ("completed", "failed"):
+            reading.model_served = word(member(event, "model"), 128)
+            reading.finish_reason = status
+            reading.video_seconds = None if is_error else count(member(event, "seconds"))
 
 
 def _rpc_code(error: object) -> str:

@@ -19,6 +19,12 @@ from addons.configuration.values import Endpoint
 from tests.configuration import DEFAULTS
 
 GOOGLE = Endpoint("https", "aiplatform.googleapis.com", 443, "")
+ONLY = (
+    "aiplatform-genai1.p.googleapis.com",
+    "aiplatform.us-central1.p.rep.googleapis.com",
+    "7.us-east1-1.prediction.vertexai.goog",
+    "aiplatform.mtls.googleapis.com",
+)
 OWN = Endpoint("http", "127.0.0.1", 9000, "/base")
 
 
@@ -41,6 +47,8 @@ def test_a_request_is_sent_to_an_endpoint() -> None:
         (None, GOOGLE._replace(host="generativelanguage.googleapis.com"), "aiplatform.googleapis.com"),
         ("evil.example/", GOOGLE, "aiplatform.googleapis.com"),
         ("europe-west4", OWN, "127.0.0.1"),
+        # Only this host can be reached from a private network.
+        *((place, GOOGLE._replace(host=host), host) for place in ("us-east1", "global", None) for host in ONLY),
     ],
 )
 def test_the_host_of_a_location(location: str | None, named: Endpoint, host: str) -> None:
@@ -87,6 +95,9 @@ def test_what_resources_are_below() -> None:
         ("https://us-central1-aiplatform.googleapis.com/x", "reverse:https://aiplatform.googleapis.com", "", True),
         ("http://aiplatform.googleapis.com/x", "reverse:https://aiplatform.googleapis.com", "", False),
         ("https://generativelanguage.googleapis.com/x", "reverse:https://aiplatform.googleapis.com", "", False),
+        *((f"https://{host}/x", f"reverse:https://{host}", "", True) for host in ONLY),
+        (f"http://{ONLY[0]}/x", f"reverse:https://{ONLY[0]}", "", False),
+        (f"https://{ONLY[0]}.evil.com/x", f"reverse:https://{ONLY[0]}", "", False),
         ("https://evil.com/x", "reverse:https://aiplatform.googleapis.com", "", False),
         ("https://private.example/x", "reverse:https://aiplatform.googleapis.com", "https://private.example", True),
         (

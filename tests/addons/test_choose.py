@@ -28,6 +28,9 @@ class TestServiceOfABody:
             ("GET", f"/v1/videos/{JOB}", b"", "prod"),
             ("GET", f"/v1/videos/{JOB}/content?variant=video", b"", "prod"),
             ("GET", "/v1/models/gemini-2.5-flash", b"", "prod"),
+            ("POST", "/v1/messages", said("qwen-max"), "qwen"),
+            ("POST", "/v1/messages", said("gemini-1.5-flash"), "prod"),
+            ("POST", "/team/v1/messages/count_tokens", said("claude-opus-5"), "qwen"),
             # Those that no service of ours rewrites go to OpenAI.
             ("POST", "/v1/chat/completions", said("gpt-4o"), None),
             ("POST", "/v1/chat/completions", said("gemini-1.5-flash"), None),
@@ -53,6 +56,15 @@ class TestServiceOfABody:
             assert routed.flow.request.url == f"{OPENAI}{path}"
             assert exchange.call.upstream_host == "api.openai.com"
             assert exchange.call.upstream_path == path.partition("?")[0]
+
+    def test_messages_that_no_service_rewrites(self, tmp_path: Path) -> None:
+        routed = Routed(tmp_path, "POST", "/v1/messages")
+        assert routed.exchange.awaits_body
+        routed.complete(said("claude-opus-5"))
+        assert routed.exchange.is_refused
+        response = routed.flow.response
+        assert response
+        assert (response.status_code, response.json()["error"]["type"]) == (404, "not_found_error")
 
     @pytest.mark.parametrize(
         ("body", "content_type", "headers"),

@@ -4,7 +4,6 @@ from mitmproxy.proxy import mode_specs
 from mitmproxy.test import tflow
 
 from addons.classify import Classify
-from addons.classify import sdk_of
 from addons.configuration.settings import read
 from addons.exchange import Exchange
 from addons.options import Options
@@ -86,6 +85,9 @@ def test_endpoints_are_models(endpoint: str, model: str | None) -> None:
         ("https://us-east1-aiplatform.googleapis.com/v1/unknown", None),
         ("https://generativelanguage.googleapis.com/v1/models", "gemini"),
         ("https://api.openai.com/v1/models", "openai"),
+        ("https://api.anthropic.com/v1/models", "anthropic"),
+        ("https://api.anthropic.com/v1/messages", "anthropic"),
+        ("https://api.anthropic.com/api/event_logging/batch", None),
         ("https://own.example/v1/models", "openai"),
     ],
 )
@@ -110,6 +112,11 @@ def test_known_hosts_of_forward_mode(url: str, surface: str | None) -> None:
         ("/models", {}, "openai"),
         ("/v1/models/g:countTokens", {"x-goog-api-key": "AIza1"}, "gemini"),
         ("/v1/models/ft:gpt-4o:acme::id", {"authorization": "Bearer sk-1"}, "openai"),
+        # A header that all of Anthropic's clients send.
+        ("/v1/models", {"anthropic-version": "2023-06-01"}, "anthropic"),
+        ("/v1/models/m", {"anthropic-version": "2023-06-01", "x-api-key": "AIza1"}, "anthropic"),
+        ("/v1/files", {"anthropic-version": "2023-06-01"}, "openai"),
+        ("/v1/chat/completions", {"anthropic-version": "2023-06-01"}, "openai"),
         # What a client calls itself is no credential.
         ("/v1/files", {"x-goog-api-client": "google-genai-sdk/3.4.0"}, "openai"),
         ("/v1/files?key=AIza1", {}, "gemini"),
@@ -135,23 +142,8 @@ def test_tags() -> None:
     assert exchange.call.tags == {"x-team": "red", "x-long": "y" * 128}
 
 
-@pytest.mark.parametrize(
-    ("headers", "sdk"),
-    [
-        (
-            {
-                "x-goog-api-client": "google-genai-sdk/3.4.0 gl-python/3.11.7",
-                "user-agent": "google-genai-sdk/3.4.0 x",
-            },
-            "google-genai-sdk/3.4.0",
-        ),
-        ({"user-agent": "OpenAI/Python 3.52.0"}, "openai/3.52.0"),
-        ({"user-agent": "AsyncOpenAI/JS 7.55.0"}, "openai/7.55.0"),
-        ({"user-agent": "AnthropicVertex/Python 2.11.0"}, "anthropicvertex/2.11.0"),
-        ({"user-agent": "curl/8.5.0"}, "curl/8.5.0"),
-        ({"user-agent": "my prompt in a strange place"}, None),
-        ({}, None),
-    ],
-)
-def test_sdk(headers: Given, sdk: str | None) -> None:
-    assert sdk_of(http.Request.make("GET", "http://x", headers=headers).headers) == sdk
+def test_the_sdk_is_recorded() -> None:
+    headers: Given = {"X-Goog-Api-Client": "google-genai-sdk/3.4.0", "User-Agent": "GeminiCLI/0.61.0 (linux)"}
+    exchange = classified("GET", "http://x/v1/models", headers=headers)
+    assert exchange
+    assert exchange.call.sdk == "geminicli/0.61.0"

@@ -25,8 +25,8 @@ from tests.process import Proxy
 from tests.process import until
 from tests.vertex_simulator import Credentials
 from tests.vertex_simulator import Simulator
+from tests.websocket_client import Client
 from tests.wire.test_live import PATH
-from tests.wire.test_live import Client
 
 UNARY = f"{MODEL}:generateContent"
 STREAM = f"{MODEL}:streamGenerateContent?alt=sse"

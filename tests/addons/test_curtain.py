@@ -20,7 +20,7 @@ from tests.http import connection
 from tests.http import request
 from tests.process import until
 from tests.vertex_simulator import Simulator
-from tests.wire.test_live import Client
+from tests.websocket_client import Client
 
 
 def test_what_a_web_page_of_mitmproxy_shows(start_proxy: StartProxy, simulator: Simulator) -> None:

@@ -53,6 +53,34 @@ def dispatched(
     return flow, exchange
 
 
+def test_of_anthropics_clients_only_what_is_for_vertex_goes_on(tmp_path: Path) -> None:
+    body = json.dumps({"model": "claude-opus-5", "messages": []}).encode()
+    betas = "context-1m-2025-08-07,oauth-2025-04-20"
+    asked = ClientRequest("messages", "POST", "messages", "", "application/json", body, betas)
+    flow, _ = dispatched(
+        conversions.from_anthropic(asked, str),
+        VERTEX,
+        tmp_path,
+        authorization="Bearer ya29.x",
+        user_agent="claude-cli/2.1",
+        anthropic_version="2023-06-01",
+        anthropic_beta=betas,
+        anthropic_dangerous_direct_browser_access="true",
+        x_app="cli",
+        x_claude_code_session_id="1",
+    )
+    assert {name: value for name, value in flow.request.headers.items() if name != "content-length"} == {
+        "authorization": "Bearer ya29.x",
+        "user-agent": "claude-cli/2.1",
+        "anthropic-beta": "context-1m-2025-08-07",
+        "accept": "*/*",
+        "accept-encoding": "identity",
+        "content-type": "application/json",
+    }
+    path = "/v1/projects/my-project/locations/us-east1/publishers/anthropic/models/claude-opus-5:rawPredict"
+    assert flow.request.path == path
+
+
 def test_a_chat_goes_to_vertex(tmp_path: Path) -> None:
     flow, exchange = dispatched(
         plan_of("chat/completions", CHAT | {"stream": True}),

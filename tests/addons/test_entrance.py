@@ -63,7 +63,14 @@ class TestForward:
     @pytest.mark.parametrize("http2", [False, True])
     @pytest.mark.parametrize(
         "host",
-        ["aiplatform.googleapis.com", "europe-west4-aiplatform.googleapis.com", "aiplatform.eu.rep.googleapis.com"],
+        [
+            "aiplatform.googleapis.com",
+            "europe-west4-aiplatform.googleapis.com",
+            "aiplatform.eu.rep.googleapis.com",
+            "aiplatform-genai1.p.googleapis.com",
+            "aiplatform.us-central1.p.rep.googleapis.com",
+            "7.us-central1-1.prediction.vertexai.goog",
+        ],
     )
     def test_ai_hosts_are_read(self, forward: Proxy, confdir: Path, host: str, http2: bool) -> None:
         forward.new_rows()
@@ -74,12 +81,82 @@ class TestForward:
         assert (row["state"], row["usage_state"], row["surface"]) == ("done", "final", "vertex")
         assert (row["upstream_host"], row["service"], row["path"]) == (host, None, UNARY)
 
-    def test_openai_too(self, forward: Proxy, confdir: Path) -> None:
+    @pytest.mark.parametrize("host", ["api.openai.com", "us.api.openai.com"])
+    def test_openai_too(self, forward: Proxy, confdir: Path, host: str) -> None:
         forward.new_rows()
         with through(forward, confdir / BUNDLE) as client:
-            client.get("https://api.openai.com/v1/models", headers={"authorization": "Bearer sk-simulated"})
+            client.get(f"https://{host}/v1/models", headers={"authorization": "Bearer sk-simulated"})
         row = forward.new_row()
         assert (row["surface"], row["operation"], row["status"]) == ("openai", "models", 200)
+
+    @pytest.mark.parametrize("door", ["private.googleapis.com", "restricted.googleapis.com"])
+    @pytest.mark.parametrize(
+        ("sni", "host", "surface"),
+        [
+            ("aiplatform.googleapis.com", "aiplatform.googleapis.com", "vertex"),
+            ("", "aiplatform.googleapis.com", "vertex"),
+            ("", "us-central1-aiplatform.googleapis.com:443", "vertex"),
+            ("", "generativelanguage.googleapis.com", "gemini"),
+            ("", "storage.googleapis.com", None),
+        ],
+    )
+    def test_a_host_behind_a_door(
+        self, forward: Proxy, confdir: Path, google: Simulator, door: str, sni: str, host: str, surface: str | None
+    ) -> None:
+        """`private.googleapis.com` serves all of Google's APIs: the name in TLS, or the header Host, tells which."""
+        forward.new_rows()
+        arrived = len(google.seen)
+        context = client_context(confdir / BUNDLE)
+        head = f"GET /v1/models HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
+        with socket.create_connection(("127.0.0.1", forward.port), timeout=10) as tunnel:
+            tunnel.sendall(f"CONNECT {door}:443 HTTP/1.1\r\n\r\n".encode())
+            assert b" 200 " in tunnel.recv(1000)
+            with context.wrap_socket(tunnel, server_hostname=sni or door) as client:
+                client.sendall(head)
+                assert client.recv(1000).startswith(b"HTTP/1.1 ")
+        assert len(google.seen) == arrived + 1
+        if surface:
+            row = forward.new_row()
+            assert (row["upstream_host"], row["path"]) == (door, "/v1/models")
+            assert row["surface"] in (surface, None)
+        assert forward.new_rows() == []
+
+    def test_another_host_behind_a_door_is_not_decrypted(
+        self, forward: Proxy, stranger: tuple[Simulator, trustme.CA]
+    ) -> None:
+        simulator, ca = stranger
+        arrived = len(simulator.seen)
+        context = ssl.create_default_context()
+        ca.configure_trust(context)
+        forward.new_rows()
+        with socket.create_connection(("127.0.0.1", forward.port), timeout=10) as tunnel:
+            tunnel.sendall(b"CONNECT private.googleapis.com:8443 HTTP/1.1\r\n\r\n")
+            assert b" 200 " in tunnel.recv(1000)
+            with context.wrap_socket(tunnel, server_hostname="example.com") as client:
+                client.sendall(b"GET /v1/models HTTP/1.1\r\nHost: aiplatform.googleapis.com\r\n\r\n")
+                assert client.recv(1000)
+        assert len(simulator.seen) == arrived + 1
+        assert forward.new_rows() == []
+
+    @pytest.mark.parametrize(
+        "host",
+        [
+            "evil-aiplatform.googleapis.com.example",
+            "aiplatform.p.googleapis.com.evil.com",
+            "xaiplatform.googleapis.com",
+        ],
+    )
+    def test_hosts_that_look_alike_are_tunnelled(
+        self, forward: Proxy, stranger: tuple[Simulator, trustme.CA], host: str
+    ) -> None:
+        """The client gets the host's own certificate, which is not valid for this name."""
+        _, ca = stranger
+        context = ssl.create_default_context()
+        ca.configure_trust(context)
+        forward.new_rows()
+        with through(forward, context) as client, pytest.raises(httpx.ConnectError, match="Hostname mismatch"):
+            client.post(f"https://{host}:8443{UNARY}", json=HELLO)
+        assert forward.new_rows() == []
 
     def test_others_are_tunnelled(self, forward: Proxy, stranger: tuple[Simulator, trustme.CA], tmp_path: Path) -> None:
         """The client sees their certificate, not ours, and there is no row."""

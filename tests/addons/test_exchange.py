@@ -82,6 +82,19 @@ def test_an_error_is_told_in_the_clients_words(path: str, error: dict[str, Any])
     assert (one.state, one.refused_as) == (Progress.REFUSED, "bad_request")
 
 
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/chat/completions", "/"])
+def test_an_answer_to_head_has_no_body(path: str) -> None:
+    one, flow = exchange(path), tflow.tflow()
+    flow.request.method = "HEAD"
+    one.refuse(flow, Failure(404, "No.", "NOT_FOUND"), "bad_request")
+    assert flow.response
+    assert (flow.response.status_code, flow.response.raw_content, flow.response.headers["content-length"]) == (
+        404,
+        b"",
+        "0",
+    )
+
+
 def test_anthropics_clients_are_told_the_id_of_the_call() -> None:
     one, flow = exchange("/v1/messages"), tflow.tflow()
     one.refuse(flow, Failure(400, "No.", "INVALID_ARGUMENT"), "bad_request")

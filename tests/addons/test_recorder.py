@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from typing import ClassVar
 
 import pytest
 from mitmproxy import connection as connections
@@ -215,6 +216,70 @@ class TestHeld:
         assert (row["state"], row["usage_state"], row["total_tokens"]) == ("interrupted", "partial", 5)
         held.recorder.end_held(held.flow, None)
         assert held.row == row
+
+
+class TestIterations:
+    """An answer of Claude's that another model had a part in."""
+
+    MESSAGE: ClassVar[dict[str, Any]] = {"type": "message", "model": "claude-opus-4-6", "stop_reason": "end_turn"}
+    OWN: ClassVar = {"type": "message", "input_tokens": 220, "cache_read_input_tokens": 30, "output_tokens": 40}
+    ADVISOR: ClassVar = {"type": "advisor_message", "input_tokens": 823, "output_tokens": 1_612}
+
+    def rows(self, folder: Path, *iterations: dict[str, Any], path: str = "", model: str = "") -> list[Row]:
+        """The call, and its rows in `attempts`."""
+        path = path or f"{PROJECT}/publishers/anthropic/models/claude-opus-4-6@20260205:rawPredict"
+        asked = http.Request.make("POST", f"http://127.0.0.1{path}", json.dumps({"model": model} if model else {}))
+        flow, _, meter, recorder = started(folder / "usage.db", asked)
+        asyncio.run(meter.request(flow))
+        recorder.request(flow)
+        usage = {"input_tokens": 1, "output_tokens": 1, "iterations": iterations}
+        flow.response = http.Response.make(200, b"", {"content-type": "application/json"})
+        flow.response.timestamp_end = None
+        meter.responseheaders(flow)
+        assert callable(flow.response.stream)
+        for piece in (json.dumps(self.MESSAGE | {"usage": usage}).encode(), b""):
+            flow.response.stream(piece)
+        asyncio.run(meter.response(flow))
+        recorder.response(flow)
+        recorder.close()
+        with closing(open_for_reading(folder / "usage.db")) as db:
+            assert not any(verify(db, lambda _: True).values())
+            found = [*db.execute("SELECT * FROM calls"), *db.execute("SELECT * FROM attempts ORDER BY n")]
+            return [dict(row) for row in found]
+
+    def test_an_advisor(self, tmp_path: Path) -> None:
+        call, own, advisor = self.rows(tmp_path, self.OWN, self.ADVISOR | {"model": "claude-fable-5-1"})
+        assert (call["attempts"], call["input_tokens"], call["output_tokens"]) == (1, 1_073, 1_652)
+        names = ("n", "kind", "model", "status", "input_tokens", "input_cached_tokens", "output_tokens")
+        assert [own[name] for name in names] == [1, "attempt", "claude-opus-4-6@20260205", 200, 250, 30, 40]
+        assert [advisor[name] for name in names] == [2, "iteration", "claude-fable-5-1", 200, 823, None, 1_612]
+        assert (advisor["location"], advisor["upstream_path"]) == (own["location"], own["upstream_path"])
+        assert own["duration_us"] is not None
+
+    def test_each_is_a_row(self, tmp_path: Path) -> None:
+        one, another = ({**self.ADVISOR, "model": model} for model in ("claude-fable-5-1", "claude-haiku-5"))
+        _, own, *others = self.rows(tmp_path, one, self.OWN, one, another)
+        assert [(row["n"], row["model"]) for row in others] == [
+            (2, "claude-fable-5-1"),
+            (3, "claude-fable-5-1"),
+            (4, "claude-haiku-5"),
+        ]
+        assert own["input_tokens"] == 250
+
+    @pytest.mark.parametrize("model", [None, "claude-opus-4-6", "claude-opus-4-6-20260205"])
+    def test_only_the_model_that_was_asked(self, tmp_path: Path, model: str | None) -> None:
+        (call,) = self.rows(tmp_path, self.OWN, self.ADVISOR | {"model": model})
+        assert (call["input_tokens"], call["output_tokens"]) == (1_073, 1_652)
+
+    def test_a_model_that_answers_instead(self, tmp_path: Path) -> None:
+        declined = {**self.OWN, "model": "claude-fable-5"}
+        answered = {"type": "fallback_message", "model": "claude-opus-4-6", "input_tokens": 300, "output_tokens": 7}
+        call, own, other = self.rows(tmp_path, declined, answered, path="/v1/messages", model="claude-fable-5")
+        assert (call["model"], call["model_served"]) == ("claude-fable-5", "claude-opus-4-6")
+        assert [(row["model"], row["input_tokens"]) for row in (own, other)] == [
+            ("claude-fable-5", 250),
+            ("claude-opus-4-6", 300),
+        ]
 
 
 def test_what_was_asked_is_not_kept_with_the_flow(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from tests.process import until
 from tests.vertex_simulator import Simulator
 from tests.wire.test_live import SETUP
 from tests.wire.test_live import live
+from tests.wire.test_live import turn
 
 LOUD = ("flow_detail=4", "termlog_verbosity=debug", "proxy_debug=true", "hardump=flows.har")
 """All that mitmproxy can tell."""
@@ -202,7 +203,7 @@ def test_marks_in_live_sessions(start_proxy: StartProxy, simulator: Simulator, o
     with live(proxy) as client:
         client.say(SETUP)
         client.hear()
-        client.turn(f'{MARK} it\'s "{MARK}"')
+        turn(client, f'{MARK} it\'s "{MARK}"')
         while "serverContent" not in client.hear():
             pass
         client.sock.sendall(client.connection.send(Ping(MARK.encode())))

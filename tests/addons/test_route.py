@@ -165,6 +165,33 @@ def test_a_look_at_the_root_is_passed_on() -> None:
     assert routed("/", method="GET").response is None
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_look_at_the_root_is_not_passed_on_if_calls_are_rewritten(method: str) -> None:
+    response = routed("/", method=method, openai_mode="convert").response
+    assert response
+    assert response.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("mode", "target", "url"),
+    [
+        ("observe", GOOGLE, None),
+        ("compatible", GOOGLE, None),
+        ("observe", "https://own.example", "https://own.example/v1/messages?beta=true"),
+        ("compatible", "https://own.example", "https://own.example/v1/messages?beta=true"),
+        ("convert", GOOGLE, f"https://{NOWHERE.host}/v1/messages?beta=true"),
+        ("convert", "https://own.example", f"https://{NOWHERE.host}/v1/messages?beta=true"),
+    ],
+)
+def test_messages(mode: str, target: str, url: str | None) -> None:
+    flow = routed("/v1/messages?beta=true", target, openai_mode=mode)
+    if url is None:
+        assert flow.response
+        assert (flow.response.status_code, flow.response.json()["error"]["type"]) == (404, "not_found_error")
+    else:
+        assert (flow.response, flow.request.url) == (None, url)
+
+
 def test_forward_mode_leaves_requests_alone() -> None:
     flow = routed("/v1beta/models", mode="regular", vertex_endpoint="http://127.0.0.1:9000")
     assert flow.request.url == "http://127.0.0.1:8080/v1beta/models"

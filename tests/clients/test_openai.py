@@ -9,7 +9,9 @@ from tests.conftest import StartProxy
 from tests.process import until
 from tests.vertex_simulator import Simulator
 
-BOTH = "chat stream stream_usage responses responses_stream embeddings images edit models unauthorised".split()
+BOTH = (
+    "chat stream stream_usage responses responses_stream background embeddings images edit models unauthorised".split()
+)
 CALLS = {"openai_calls.py": [*BOTH, "parallel"], "openai_calls.mjs": BOTH}
 
 

@@ -18,7 +18,13 @@ GOOGLE = (
     "aiplatform.eu.rep.googleapis.com",
     "aiplatform.us.rep.googleapis.com",
     "generativelanguage.googleapis.com",
+    "aiplatform-genai1.p.googleapis.com",
+    "aiplatform.us-central1.p.rep.googleapis.com",
+    "7.us-central1-1.prediction.vertexai.goog",
+    "private.googleapis.com",
+    "restricted.googleapis.com",
     "api.openai.com",
+    "us.api.openai.com",
 )
 OTHER = ("example.com", "oauth2.googleapis.com", "localhost")
 

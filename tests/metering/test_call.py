@@ -13,6 +13,7 @@ from metering.call import TOKENS
 from metering.call import Call
 from metering.call import Reading
 from metering.call import count
+from metering.call import is_same_model
 from metering.call import uuid7
 from metering.call import word
 
@@ -45,7 +46,8 @@ def test_forget_counts() -> None:
 
 
 def test_what_a_reading_tells_is_a_column() -> None:
-    told = {field.name for field in fields(Reading)} - {"content", "terminal", "by_tokens", "failed"}
+    no_columns = {"content", "terminal", "by_tokens", "measured", "failed", "iterations"}
+    told = {field.name for field in fields(Reading)} - no_columns
     assert told <= set(COLUMNS)
     assert set(BILLED) <= told
 
@@ -160,9 +162,37 @@ def test_word_takes_no_text(text: object) -> None:
         ("video_seconds", True, False),
         ("search_queries", False, False),
         ("input_items", False, False),
+        ("measured", False, False),
     ],
 )
 def test_what_makes_usage_known(name: str, of_any: bool, of_tokens: bool) -> None:
     told: dict[str, Any] = {name: 0}
     assert Reading(**told).counted == of_any
     assert Reading(by_tokens=True, **told).counted == of_tokens
+
+
+def test_a_quantity_that_is_no_count_makes_usage_known() -> None:
+    measured = Reading(measured=True)
+    assert measured.counted
+    assert Reading(measured=True, by_tokens=True).counted
+    assert Reading().plus(measured).counted
+    assert measured.plus(Reading()).counted
+    assert not Reading().plus(Reading()).counted
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("claude-opus-4-6", "claude-opus-4-6@20260205", True),
+        ("claude-opus-4-6-20260205", "claude-opus-4-6@20260205", True),
+        ("claude-opus-4-6-20260205", "claude-opus-4-6", True),
+        ("claude-3-5-sonnet-v2@20241022", "claude-3-5-sonnet-v2", True),
+        ("claude-opus-4-6@default", "claude-opus-4-6-latest", True),
+        ("claude-opus-4-6", "claude-opus-4-7", False),
+        ("claude-opus-4", "claude-opus-4-1", False),
+        ("claude-opus-4-6", None, False),
+        (None, None, False),
+    ],
+)
+def test_names_of_one_model(one: str | None, other: str | None, same: bool) -> None:
+    assert is_same_model(one, other) is is_same_model(other, one) is same

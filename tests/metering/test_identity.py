@@ -1,17 +1,21 @@
 """A ledger that is deleted, moved or replaced while it is in use."""
 
+import itertools
 import os
 import shutil
 import sqlite3
-import subprocess
-import sys
-import time
+import tempfile
+import threading
+from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from metering import ledger as ledgers
 from metering.companions import is_alive
 from metering.database import connect
 from metering.identity import Found
@@ -21,21 +25,29 @@ from tests.ledgers import broken_invariants
 from tests.ledgers import call
 from tests.ledgers import done
 from tests.ledgers import new_ledger
+from tests.ledgers import processes
 from tests.ledgers import rejected
 from tests.ledgers import rows
 from tests.ledgers import spills
-from tests.process import ROOT
 from tests.process import until
 
 LOG = ("-wal", "-shm")
 
 
+@cache
+def _another() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        ledger = Ledger(Path(folder) / "another.db")
+        ledger.commit(done(call(id="another")))
+        ledger.close()
+        return ledger.path.read_bytes()
+
+
 def another(path: Path) -> Path:
     """Another ledger, with a call of its own."""
-    ledger = Ledger(path.parent.parent / "another.db")
-    ledger.commit(done(call(id="another")))
-    ledger.close()
-    return ledger.path
+    other = path.parent.parent / "another.db"
+    other.write_bytes(_another())
+    return other
 
 
 def delete(path: Path) -> None:
@@ -92,7 +104,9 @@ def delete_shm(path: Path) -> None:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
+def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
+    """It looks where it is after a call that finds it gone, and when `look` asks for it, but never in between."""
+    monkeypatch.setattr(ledgers, "LOOK_S", 60.0)
     (tmp_path / "folder").mkdir()
     return Ledger(new_ledger(tmp_path / "folder" / "usage.db"))
 
@@ -108,19 +122,58 @@ SAID: dict[Callable[[Path], None], str] = {
 """What happens -> what the log says."""
 
 
-@pytest.mark.parametrize("before", [1, 700])
+def look(ledger: Ledger) -> None:
+    """Let the ledger see now whether it is still at its path, as it does every `LOOK_S` seconds, and wait for that."""
+    tend, has_looked = ledger._tend, threading.Event()
+
+    def tend_and_say() -> bool:
+        try:
+            return tend()
+        finally:
+            has_looked.set()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ledger, "_tend", tend_and_say)
+        ledger._wake.set()
+        assert has_looked.wait(10)
+
+
+def has_log(ledger: Ledger) -> None:
+    """All rows are in the write-ahead log."""
+
+
+def has_both(ledger: Ledger) -> None:
+    """Some rows are in the file, by a checkpoint that the ledger has not seen yet."""
+    assert ledger._db
+    ledger._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+
+def has_looked(ledger: Ledger) -> None:
+    """Some rows are in the file, others in the log. The ledger has seen them there, so it knows them no longer."""
+    has_both(ledger)
+    ledger.commit(done(call(id="before-log")))
+    look(ledger)
+    assert not ledger._recent
+
+
+@pytest.mark.parametrize("before", [has_log, has_both, has_looked])
 @pytest.mark.parametrize("happens", [*GONE, *OVERWRITTEN, *KEPT])
 def test_recording_goes_on(
-    ledger: Ledger, happens: Callable[[Path], None], before: int, caplog: pytest.LogCaptureFixture
+    ledger: Ledger,
+    happens: Callable[[Path], None],
+    before: Callable[[Ledger], None],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """`before`: with all of the rows in the write-ahead log, and after a checkpoint."""
-    for number in range(before):
+    for number in range(10):
         ledger.commit(done(call(id=f"before-{number}")))
+    before(ledger)
+    earlier = len(rows(ledger.path))
     ends, stays = call(id="ends"), call(id="stays")
     ledger.commit(ends)
     ledger.commit(stays)
     happens(ledger.path)
     ledger.commit(done(call(id="first")))
+    look(ledger)
     until(lambda: "while in use" in caplog.text)
     until(lambda: ledger._db is not None and not spills(ledger.path))
     # It may notice first that the log is gone, then that all is.
@@ -139,12 +192,12 @@ def test_recording_goes_on(
     # Of all files that are deleted the log may be the first.
     assert f"{SAID[happens]} while in use" in caplog.text or happens is delete_all
     if happens in KEPT:
-        assert len([row for row in found if "-" in row[0]]) == before
+        assert len([row for row in found if "-" in row[0]]) == earlier
     if happens in GONE:
         assert not [row for row in found if "-" in row[0]]
     if (old := ledger.path.parent / "old.db").exists():
         # Nothing of what was in its log is gone, and no call is in both.
-        assert len(rows(old)) == before
+        assert len(rows(old)) == earlier
         assert broken_invariants(old) == []
     assert broken_invariants(ledger.path) == []
     assert rejected(ledger.path) == []
@@ -153,7 +206,8 @@ def test_recording_goes_on(
     assert {file.suffix for file in ledger.path.parent.iterdir()} <= {".db", ".db-wal", ".db-shm"}
 
 
-def test_it_is_noticed_without_a_call(ledger: Ledger, caplog: pytest.LogCaptureFixture) -> None:
+def test_it_is_noticed_without_a_call(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    ledger = Ledger(new_ledger(tmp_path / "usage.db"))
     ledger.path.unlink()
     until(ledger.path.exists)
     assert "was deleted, moved or replaced" in caplog.text
@@ -189,16 +243,30 @@ def no_folder(path: Path) -> None:
     ],
 )
 def test_what_is_there_now_cannot_be_used(
-    ledger: Ledger, happens: Callable[[Path], None], said: str, caplog: pytest.LogCaptureFixture
+    ledger: Ledger,
+    happens: Callable[[Path], None],
+    said: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     ledger.commit(call(id="open"))
     happens(ledger.path)
     ledger.commit(done(call(id="a")))
+    look(ledger)
     until(lambda: said in caplog.text)
     ledger.commit(done(call(id="b")))
     assert not ledger.is_well
     assert ledger.waiting == (2 if happens is no_folder else 0)
-    time.sleep(0.6)
+    looks: list[bool] = []
+    tend = ledger._tend
+
+    def counted() -> bool:
+        looks.append(tend())
+        return looks[-1]
+
+    monkeypatch.setattr(ledger, "_tend", counted)
+    until(lambda: len(looks) > 2)
+    assert looks[-1] is False
     assert len([record for record in caplog.records if said in record.message]) == 1
     if ledger.path.is_dir():
         ledger.path.rmdir()
@@ -223,54 +291,70 @@ def test_it_is_gone_at_the_end(ledger: Ledger) -> None:
 def test_its_clients_have_other_names(ledger: Ledger) -> None:
     before = ledger.fingerprint("AIzaOne")
     ledger.path.unlink()
-    until(ledger.path.exists)
+    look(ledger)
     until(lambda: ledger.fingerprint("AIzaOne") != before)
     ledger.close()
 
 
 SHARED = """
-import sys, time
-from metering.call import Call
-from metering.ledger import Ledger
+import select
 ledger = Ledger(sys.argv[1])
-print("ready", flush=True)
-for number in range(600):
+first, number = ledger._db, 0
+while not select.select([0], [], [], 0.002)[0]:
+    number += 1
     one = Call(started_at=1, path=f"{ledger.instance}/{number}")
     ledger.commit(one)
     one.state, one.usage_state, one.ended_at = "done", "absent", 2
     ledger.commit(one)
-    print(one.path, flush=True)
-    time.sleep(0.002)
+    say(f"{one.path} {'before' if ledger._db in (None, first) else 'after'}")
 ledger.close()
 """
+"""Each line of its output is the path of a call, and whether the ledger was opened anew before the call ended."""
 
 
 @pytest.mark.parametrize("happens", [delete, delete_all, move, delete_log])
 def test_several_processes(tmp_path: Path, happens: Callable[[Path], None]) -> None:
     """All of them end up with the same new file."""
     (tmp_path / "folder").mkdir()
-    path = tmp_path / "folder" / "usage.db"
-    command = [sys.executable, "-c", SHARED, str(path)]
-    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) for _ in range(2)]
-    for process in processes:
-        assert process.stdout
-        assert process.stdout.readline() == "ready\n"
-    time.sleep(0.1)
-    happens(path)
-    time.sleep(0.1)
-    finished = [process.communicate()[0].split() for process in processes]
-    assert [process.returncode for process in processes] == [0, 0]
+    path = new_ledger(tmp_path / "folder" / "usage.db")
+    finished: dict[str, list[str]] = defaultdict(list)
+    said: Counter[tuple[str, str]] = Counter()
+
+    def hear(line: str) -> None:
+        name, when = line.split()
+        instance, _ = name.split("/")
+        finished[instance].append(name)
+        said[instance, when] += 1
+
+    def have_said(when: str) -> bool:
+        return len(finished) == 2 and all(said[instance, when] >= 20 for instance in finished)
+
+    with processes(SHARED, path, 2) as program:
+        assert program.stdin
+        assert program.stdout
+        while not have_said("before"):
+            hear(program.stdout.readline())
+        happens(path)
+        while not have_said("after"):
+            hear(program.stdout.readline())
+        program.stdin.close()
+        *lines, ended = program.stdout.read().splitlines()
+    assert ended == "ended 0 0"
+    for line in lines:
+        hear(line)
+    everything = sorted(itertools.chain(*finished.values()))
     found = [name for (name,) in rows(path, "path")]
     assert len(found) == len(set(found))
-    for names in finished:
-        assert len(names) == 600
-        # What came after it was noticed.
-        assert set(names[400:]) <= set(found)
+    for names in finished.values():
+        # From the first that came after it was noticed, nothing is missing.
+        noticed = min(names.index(name) for name in found if name in names)
+        assert set(names[noticed:]) <= set(found)
+        assert len(names) - noticed >= 20
     if happens is move:
         old = [name for (name,) in rows(path.parent / "old.db", "path")]
-        assert sorted(old + found) == sorted(finished[0] + finished[1])
+        assert sorted(old + found) == everything
     if happens is delete_log:
-        assert len(found) == 1200
+        assert sorted(found) == everything
     assert broken_invariants(path) == []
     assert rejected(path) == []
 

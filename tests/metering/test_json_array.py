@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from metering.budget import Budget
 from metering.json_array import LONGEST_TEXT
 from metering.json_array import SMALL
 from metering.json_array import JsonBody
@@ -128,6 +129,16 @@ class TestDocument:
         document = JsonDocument(WANTED)
         document.feed(text)
         assert document.close() == text
+
+    @pytest.mark.parametrize("text", [b"\xff\xf3", b"1\n00:00:00,000 --> [", b'"text" {', b'[{"a": 1}, '])
+    def test_what_is_large_and_no_object(self, text: bytes) -> None:
+        budget = Budget()
+        document = JsonDocument(WANTED, budget)
+        for _ in range(50):
+            document.feed(text * 40_000)
+        beginning = document.close()
+        assert isinstance(beginning, bytes)
+        assert beginning == (text * 40_000)[: len(beginning)]
 
     def test_a_cut_object(self) -> None:
         document = JsonDocument(WANTED)

@@ -14,7 +14,7 @@ from metering.migrations import VERSION
 from metering.migrations import migrations
 from metering.rollup import BUCKET_US
 from tests.ledgers import broken_invariants
-from tests.ledgers import fresh
+from tests.ledgers import empty
 from tests.ledgers import of_version
 from tests.ledgers import rows
 from tests.metering.test_rollup import put
@@ -103,7 +103,7 @@ class TestChanged:
 
     def test_every_writer_makes_it_grow(self) -> None:
         """Those too that know nothing of it, such as an older process or a person with `sqlite3`."""
-        with closing(fresh()) as db:
+        with empty() as db:
             put(db, "a", state="open")
             put(db, "b")
             assert self.changed(db) == {"a": 1, "b": 2}
@@ -113,7 +113,7 @@ class TestChanged:
             assert sorted(self.changed(db).values()) == [4, 5]
 
     def test_it_does_not_go_back(self) -> None:
-        with closing(fresh()) as db:
+        with empty() as db:
             for id in "abc":
                 put(db, id)
             db.execute("DELETE FROM calls WHERE id = 'c'")
@@ -126,7 +126,7 @@ class TestChanged:
 
     def test_it_does_not_go_back_whatever_the_order(self) -> None:
         """Rows are deleted in the order of their ids, not of their numbers."""
-        with closing(fresh()) as db:
+        with empty() as db:
             for id in "abc":
                 put(db, id, state="open")
             for id in "bca":
@@ -138,7 +138,7 @@ class TestChanged:
 
 
 def test_attempts_go_with_their_call() -> None:
-    with closing(fresh()) as db:
+    with empty() as db:
         for id in "ab":
             put(db, id)
             db.execute("INSERT INTO attempts (call_id, n, kind, started_at) VALUES (?, 1, 'attempt', 1)", (id,))

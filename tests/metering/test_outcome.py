@@ -8,6 +8,7 @@ from metering.usage.errors import ErrorReader
 from metering.usage.formats import Usage
 from metering.usage.gemini import GeminiReader
 from metering.usage.openai import ChatReader
+from metering.usage.predict import PredictReader
 
 GEMINI = Usage(GeminiReader(), None)
 CHAT = Usage(ChatReader(), None)
@@ -15,6 +16,7 @@ COUNTED = Reading(input_tokens=3)
 NOTHING = Reading()
 NO_USE = Usage(None, UsageState.NOT_APPLICABLE)
 UNREAD = Usage(None, UsageState.UNSUPPORTED)
+GUESSED = Usage(PredictReader(None), UsageState.UNSUPPORTED)
 REFUSED = Usage(ErrorReader(), None)
 
 
@@ -25,6 +27,16 @@ REFUSED = Usage(ErrorReader(), None)
         (Ending.COMPLETE, 200, GEMINI, NOTHING, ("done", "absent", None)),
         (Ending.COMPLETE, 200, NO_USE, NOTHING, ("done", "not_applicable", None)),
         (Ending.COMPLETE, 200, UNREAD, NOTHING, ("done", "unsupported", None)),
+        # Images of another answer that is part of this call.
+        (Ending.COMPLETE, 200, UNREAD, Reading(images=1), ("done", "unsupported", None)),
+        (Ending.COMPLETE, 200, GUESSED, NOTHING, ("done", "unsupported", None)),
+        (Ending.COMPLETE, 200, GUESSED, COUNTED, ("done", "final", None)),
+        (Ending.COMPLETE, 429, GUESSED, NOTHING, ("done", "not_applicable", None)),
+        (Ending.CUT, 200, GUESSED, COUNTED, ("upstream_failed", "partial", "upstream_cut")),
+        (Ending.CUT, 200, GUESSED, NOTHING, ("upstream_failed", "unsupported", "upstream_cut")),
+        # Pages, or seconds of sound.
+        (Ending.COMPLETE, 200, GUESSED, Reading(measured=True), ("done", "final", None)),
+        (Ending.COMPLETE, 200, GEMINI, Reading(measured=True, by_tokens=True), ("done", "final", None)),
         (
             Ending.COMPLETE,
             429,

@@ -2,14 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from metering.paths import GEMINI_HOST
-from metering.paths import TEMPLATES
-from metering.paths import Api
-from metering.paths import Template
-from metering.paths import api_of
 from metering.paths import build
 from metering.paths import parse
-from metering.paths import vertex_host
+from metering.templates import TEMPLATES
+from metering.templates import Template
 
 P = "/v1/projects/p/locations/us-central1"
 
@@ -59,6 +55,9 @@ PATHS = [
     ("POST", f"{P}/batchPredictionJobs", "vertex", "batchPredictionJobs.create", None, None),
     ("POST", f"{P}/interactionsHttp", "vertex", "interactions.create", None, None),
     ("POST", f"{P}/interactions:createStream", "vertex", "interactions.createStream", None, None),
+    ("POST", f"{P}/interactions/v1_x/cancel", "vertex", "interactions.cancel", None, None),
+    ("POST", "/v1beta1/interactions/v1_x/cancel", "vertex", "interactions.cancel", None, None),
+    ("POST", "/v1beta/interactions/v1_x/cancel", "gemini", "interactions.cancel", None, None),
     (
         "POST",
         "/google.cloud.aiplatform.v1.PredictionService/StreamGenerateContent",
@@ -85,7 +84,6 @@ PATHS = [
     ),
     ("POST", "/v1beta/models/g:streamGenerateContent", "gemini", "streamGenerateContent", None, "g"),
     ("POST", "/v1/models/g:generateContent", "gemini", "generateContent", None, "g"),
-    ("PUT", "/v1beta/models/g:generateContent", "gemini", "generateContent", None, "g"),
     ("GET", "/v1beta/models", "gemini", "models.list", None, None),
     ("GET", "/v1beta/models/g", "gemini", "models.get", None, "g"),
     ("GET", "/v1beta/models/veo/operations/1", "gemini", "operations.get", None, "veo"),
@@ -134,14 +132,101 @@ PATHS = [
     ("POST", f"{P}/operations/77%3Acancel", "vertex", "operations.cancel", None, None),
     ("POST", "/v1/messages", "anthropic", "messages", None, None),
     ("POST", "/v1/messages/count_tokens", "anthropic", "messages/count_tokens", None, None),
-    ("POST", "/v1/messages/batches", "anthropic", None, None, None),
+    ("POST", "/v1/messages/batches", "anthropic", "messages/batches", None, None),
+    ("GET", "/v1/messages/batches/b", "anthropic", "messages/batches", None, None),
+    ("POST", "/v1/messages/batches/b/cancel", "anthropic", "messages/batches/cancel", None, None),
+    ("POST", "/v1/complete", "anthropic", "complete", None, None),
+    ("POST", "/v1/messages/other", "anthropic", None, None, None),
     ("GET", "/v1/models/ft:gpt-4o:acme::Abc", "openai", "models", None, "ft:gpt-4o:acme::Abc"),
     ("POST", "/v1beta1/cachedContents", "vertex", "cachedContents.create", None, None),
     ("GET", "/v1beta1/tuningJobs/7", "vertex", "tuningJobs.get", None, None),
     ("GET", "/v1beta1/models", "vertex", "models.list", None, None),
-    ("POST", f"{P}/reasoningEngines/5:query", "vertex", None, None, None),
-    ("POST", f"{P}:retrieveContexts", "vertex", None, None, None),
-    ("GET", "/v1beta/fileSearchStores", "gemini", None, None, None),
+    # Every resource of Vertex AI
+    ("POST", f"{P}/reasoningEngines/5:query", "vertex", "reasoningEngines.query", None, None),
+    ("POST", f"{P}/reasoningEngines/5:streamQuery", "vertex", "reasoningEngines.streamQuery", None, None),
+    ("POST", f"{P}/reasoningEngines/5/sessions/6:compact", "vertex", "sessions.compact", None, None),
+    ("POST", f"{P}/reasoningEngines/5/a2a/v1/message:send", "vertex", "message.send", None, None),
+    ("POST", f"{P}/reasoningEngines/5/a2a/message:stream", "vertex", "message.stream", None, None),
+    ("POST", f"{P}/reasoningEngines/5/a2a/tasks/8:cancel", "vertex", "tasks.cancel", None, None),
+    ("GET", f"{P}/reasoningEngines/5/a2a/v1/card", "vertex", "card.get", None, None),
+    ("PATCH", f"{P}/ragEngineConfig", "vertex", "ragEngineConfig.update", None, None),
+    ("POST", f"{P}/interactions", "vertex", "interactions.create", None, None),
+    ("POST", f"{P}/interactions/v1_a-b/cancel", "vertex", "interactions.cancel", None, None),
+    ("POST", f"{P}/interactions/7:cancel", "vertex", "interactions.cancel", None, None),
+    ("GET", f"{P}/interactionsHttp/7", "vertex", "interactions.get", None, None),
+    ("GET", f"{P}/agents", "vertex", "agents.list", None, None),
+    ("GET", f"{P}/models/7:listVersions", "vertex", "models.listVersions", None, "7"),
+    ("DELETE", f"{P}/models/7@2:deleteVersion", "vertex", "models.deleteVersion", None, "7@2"),
+    (
+        "GET",
+        f"{P}/publishers/google/models/g:fetchPublisherModelConfig",
+        "vertex",
+        "models.fetchPublisherModelConfig",
+        "google",
+        "g",
+    ),
+    ("POST", f"{P}/voices:create", "vertex", "voices.create", None, None),
+    ("POST", f"/upload{P}/ragCorpora/1/ragFiles:upload", "vertex", "ragFiles.upload", None, None),
+    ("POST", f"{P}/endpoints/google/science/inference", "vertex", "science.inference", None, None),
+    ("GET", "/v1/projects/p/locations/us-central1", "vertex", "locations.get", None, None),
+    ("GET", "/v1/projects/p/locations", "vertex", "locations.list", None, None),
+    ("GET", "/v1/projects/p/cacheConfig", "vertex", "cacheConfig.get", None, None),
+    ("POST", "/v1/projects/p/modelGardenEula:accept", "vertex", "modelGardenEula.accept", None, None),
+    ("POST", "/v1/projects/p:setPublisherModelConfig", "vertex", "projects.setPublisherModelConfig", None, None),
+    ("POST", "/v1/projects/p/publishers/google/models/g:enableModel", "vertex", "enableModel", "google", "g"),
+    ("GET", f"{P}/7/no/resource", "vertex", None, None, None),
+    # What a location does
+    ("POST", f"{P}:retrieveContexts", "vertex", "retrieveContexts", None, None),
+    ("POST", f"{P}%3AaskContexts", "vertex", "askContexts", None, None),
+    ("POST", "/v1beta1:evaluateInstances", "vertex", "evaluateInstances", None, None),
+    # Without a project, as clients with an API key send them
+    ("POST", "/v1/reasoningEngines/5:query", "vertex", "reasoningEngines.query", None, None),
+    ("POST", "/v1beta1/reasoningEngines/5%3AstreamQuery", "vertex", "reasoningEngines.streamQuery", None, None),
+    ("POST", "/v1/memoryBanks/5/memories:generate", "vertex", "memories.generate", None, None),
+    ("POST", "/v1/batchPredictionJobs", "vertex", "batchPredictionJobs.create", None, None),
+    ("POST", "/v1beta1/interactions/7/cancel", "vertex", "interactions.cancel", None, None),
+    ("POST", "/v1beta1/decisions", "vertex", "decisions.create", None, None),
+    ("GET", "/v1beta1/voices/v", "vertex", "voices.get", None, None),
+    ("POST", "/v1beta1/vertexExpress:signUp", "vertex", "vertexExpress.signUp", None, None),
+    # The Gemini API
+    ("GET", "/v1beta/fileSearchStores", "gemini", "fileSearchStores.list", None, None),
+    ("POST", "/v1beta/fileSearchStores/s:importFile", "gemini", "fileSearchStores.importFile", None, None),
+    ("GET", "/v1beta/fileSearchStores/s/documents/d", "gemini", "documents.get", None, None),
+    ("GET", "/v1beta/fileSearchStores/s/upload/operations/o", "gemini", "operations.get", None, None),
+    ("POST", "/v1beta/corpora/c/documents/d/chunks:batchCreate", "gemini", "chunks.batchCreate", None, None),
+    ("POST", "/v1beta/interactions", "gemini", "interactions.create", None, None),
+    ("GET", "/v1beta/interactions/live", "gemini", "interactions.live", None, None),
+    ("POST", "/v1beta/interactions/v1_x/cancel", "gemini", "interactions.cancel", None, None),
+    ("POST", "/v1beta/interactions/i/auth_tokens", "gemini", "auth_tokens.create", None, None),
+    ("POST", "/v1alpha/auth_tokens", "gemini", "auth_tokens.create", None, None),
+    ("POST", "/v1beta/decisions", "gemini", "decisions.create", None, None),
+    ("POST", "/v1beta/triggers/t/executions", "gemini", "executions.create", None, None),
+    ("POST", "/v1beta/webhooks/w:rotateSigningSecret", "gemini", "webhooks.rotateSigningSecret", None, None),
+    ("GET", "/v1beta/environments/e/files/a/b.txt", "gemini", "files.get", None, None),
+    ("PUT", "/upload/v1beta/environments/e/files/a/b.txt", "gemini", "files.update", None, None),
+    ("POST", "/v1beta/files:register", "gemini", "files.register", None, None),
+    ("GET", "/v1beta/batches/b", "gemini", "batches.get", None, None),
+    ("POST", "/v1beta/models/g:batchGenerateContent", "gemini", "batchGenerateContent", None, "g"),
+    ("POST", "/v1beta/models/g:asyncBatchEmbedContent", "gemini", "asyncBatchEmbedContent", None, "g"),
+    ("POST", "/v1beta/dynamic/d:streamGenerateContent", "gemini", "streamGenerateContent", None, "d"),
+    ("POST", "/v1beta/tunedModels", "gemini", "models.create", None, None),
+    ("GET", "/v1beta/other", "gemini", None, None, None),
+    (
+        "GET",
+        "/ws/google.ai.generativelanguage.v1alpha.GenerativeService.BidiGenerateContentConstrained",
+        "gemini",
+        "BidiGenerateContentConstrained",
+        None,
+        None,
+    ),
+    (
+        "GET",
+        "/ws/google.ai.generativelanguage.v1alpha.GenerativeService.BidiGenerateMusic",
+        "gemini",
+        "BidiGenerateMusic",
+        None,
+        None,
+    ),
 ]
 
 
@@ -223,29 +308,19 @@ def test_a_verb_after_a_colon_is_googles(method: str, path: str) -> None:
     assert target.surface == "gemini"
 
 
-# OpenAI's API reference.
-OPENAI = """
-    chat/completions completions responses responses/{}/cancel responses/compact responses/input_tokens
-    responses/{}/input_items conversations conversations/{}/items embeddings images/generations images/edits
-    images/variations audio/speech audio/transcriptions audio/translations videos videos/{}/content videos/{}/remix
-    moderations realtime/client_secrets realtime/sessions batches batches/{}/cancel files files/{}/content uploads
-    uploads/{}/parts uploads/{}/complete fine_tuning/jobs fine_tuning/jobs/{}/events fine_tuning/jobs/{}/checkpoints
-    vector_stores vector_stores/{}/search vector_stores/{}/file_batches vector_stores/{}/files assistants threads
-    threads/{}/messages threads/{}/runs threads/{}/runs/{}/steps containers containers/{}/files
-""".split()
-
-
-@pytest.mark.parametrize("path", OPENAI)
-def test_words_and_ids_of_openai(path: str) -> None:
-    """An operation has the words of a path, not its ids."""
-    target = parse("POST", f"/v1/{path.replace('{}', 'id_1')}")
-    assert target
-    assert (target.surface, target.operation) == ("openai", path.replace("/{}", ""))
-
-
 @pytest.mark.parametrize(
     "resource",
-    ["cachedContents", "operations", "batchPredictionJobs", "tuningJobs", "interactions", "batches", "files"],
+    [
+        "cachedContents",
+        "agents",
+        "anythingNew",
+        "operations",
+        "batchPredictionJobs",
+        "tuningJobs",
+        "interactions",
+        "batches",
+        "files",
+    ],
 )
 @pytest.mark.parametrize(
     ("method", "name", "verb"),
@@ -257,7 +332,6 @@ def test_words_and_ids_of_openai(path: str) -> None:
         ("PUT", "/7", "update"),
         ("DELETE", "/7", "delete"),
         ("POST", "/7:cancel", "cancel"),
-        ("HEAD", "/7", "head"),
     ],
 )
 def test_what_is_done_with_a_resource(resource: str, method: str, name: str, verb: str) -> None:
@@ -266,14 +340,99 @@ def test_what_is_done_with_a_resource(resource: str, method: str, name: str, ver
     assert target.operation == f"{resource}.{verb}"
 
 
+VERTEX = [
+    ("POST", "/v1/interactions/7:cancel", "interactions.cancel", "gemini"),
+    ("GET", "/v1/agents/7/operations/8", "operations.get", "openai"),
+    ("GET", "/v1/models/7/operations/8", "operations.get", "openai"),
+]
+"""Paths that are Vertex AI's if the host is, else another API's."""
+
+
+@pytest.mark.parametrize(("method", "path", "operation", "other"), VERTEX)
+def test_the_host_tells_whose_a_path_is(method: str, path: str, operation: str, other: str) -> None:
+    target = parse(method, path, "vertex")
+    assert target
+    assert (target.surface, target.operation) == ("vertex", operation)
+    without_host = parse(method, path)
+    assert without_host
+    assert without_host.surface == other
+
+
 def test_every_template_is_used() -> None:
     paths = [(row[0], row[1]) for row in PATHS] + [(row[0], row[1]) for row in BARE]
-    parsed = {target.template for method, path in paths if (target := parse(method, path))}
-    assert parsed == {template.path for template in TEMPLATES}
+    parsed = {(target.api, target.template) for method, path in paths if (target := parse(method, path))}
+    parsed |= {("vertex", target.template) for row in VERTEX if (target := parse(row[0], row[1], "vertex"))}
+    assert parsed == {(template.api, template.path) for template in TEMPLATES}
+
+
+CALLS = [
+    f"{P}/publishers/google/models/g:generateContent",
+    f"{P}/publishers/google/models/g:streamGenerateContent",
+    f"{P}/endpoints/1:predict",
+    f"{P}/publishers/x/models/m/invoke/v1/chat",
+    f"{P}:askContexts",
+    "/v1beta/models/g:generateContent",
+    "/models/g%3AgenerateContent",
+    "/google.cloud.aiplatform.v1.PredictionService/GenerateContent",
+    "/v1/messages",
+    "/v1/messages/count_tokens",
+]
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "HEAD", "GET", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT", "PROPFIND"])
+@pytest.mark.parametrize("path", CALLS)
+def test_only_a_post_calls_a_model(path: str, method: str) -> None:
+    target = parse(method, path)
+    assert target
+    assert target.operation is None
+    posted = parse("POST", path)
+    assert posted
+    assert posted.operation
+
+
+@pytest.mark.parametrize("method", ["OPTIONS", "HEAD", "TRACE"])
+@pytest.mark.parametrize("path", [f"{P}/cachedContents", "/v1/chat/completions", "/v1/models", "/v1beta/files/f"])
+def test_methods_that_ask_for_nothing(path: str, method: str) -> None:
+    target = parse(method, path)
+    assert target
+    assert target.operation is None
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "", "*", "/favicon.ico", "/v1", "/v1/nothing", "/v1beta1/projects/p", "/-/health"]
+    "path",
+    [
+        f"{P}/publishers/google/models/g:generateContent",
+        f"{P}/endpoints/1:predict",
+        f"{P}/models/tuned:generateContent",
+        f"{P}/interactions:createStream",
+        f"{P}/interactions/7:cancel",
+        f"{P}/reasoningEngines/5:query",
+        f"{P}/reasoningEngines/5/a2a/v1/message:send",
+        f"{P}:askContexts",
+        "/v1:evaluateInstances",
+        "/v1beta1/models/g:generateContent",
+        "/v1/reasoningEngines/5:query",
+        "/v1beta/models/g:generateContent",
+        "/models/g:generateContent",
+        "/v1beta/files:register",
+        "/v1beta/batches/b:cancel",
+        "/upload/v1beta/fileSearchStores/s:uploadToFileSearchStore",
+    ],
+)
+def test_ways_to_write_the_colon(path: str) -> None:
+    plain = parse("POST", path)
+    assert plain
+    assert plain.operation
+    for escaped in ("%3A", "%3a"):
+        assert parse("POST", path.replace(":", escaped)) == plain
+    assert parse("POST", path.replace(":", "/:")) == plain
+    for twice in ("%253A", "%253a"):
+        other = parse("POST", path.replace(":", twice))
+        assert (other and other.operation) != plain.operation
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "", "*", "/favicon.ico", "/v1", "/v1/nothing", "/v1beta1/projects/p", "/v1beta1/unknown", "/-/health"]
 )
 def test_unknown_paths(path: str) -> None:
     assert parse("GET", path) is None
@@ -297,7 +456,7 @@ def test_what_was_built_parses_back(template: Template, segment: str) -> None:
         "endpoint": segment,
         "id": segment,
         "owner": "x",
-        "owned": "y",
+        "environment": "e",
     }
     fields |= {"location": "us-central1", "model": "m", "action": "predict", "verb": "cancel", "rest": "r"}
     fields |= {
@@ -307,7 +466,14 @@ def test_what_was_built_parses_back(template: Template, segment: str) -> None:
         "slashes": "/",
     }
     fields |= {"rpc": "BidiGenerateContent", "rpc_service": "PredictionService"}
-    fields["version"] = "v1beta" if template.api == "gemini" else "v1beta1"
+    fields["owners"] = "fileSearchStores/s/" if template.api == "gemini" else "datasets/d/"
+    if ":kept}" in template.path:
+        fields["verb"] = "listVersions"
+    if "in_project" in template.path:
+        fields["resource"] = "cacheConfig"
+    if "shared_owners" in template.path:
+        fields["owners"] = "agents/a/"
+    fields["version"] = "v1beta" if template.api == "gemini" else "v1" if ":v1}" in template.path else "v1beta1"
     target = parse(template.method or "GET", build(template.path, **fields), template.api)
     assert target
     assert {name: fields[name] for name in target.fields} == target.fields
@@ -320,48 +486,3 @@ def test_a_very_long_path() -> None:
 @given(st.text())
 def test_any_path(path: str) -> None:
     parse("POST", path)
-
-
-@pytest.mark.parametrize(
-    ("location", "host"),
-    [
-        (None, "aiplatform.googleapis.com"),
-        ("global", "aiplatform.googleapis.com"),
-        ("us-central1", "us-central1-aiplatform.googleapis.com"),
-        ("europe-west4", "europe-west4-aiplatform.googleapis.com"),
-        ("us", "aiplatform.us.rep.googleapis.com"),
-        ("eu", "aiplatform.eu.rep.googleapis.com"),
-    ],
-)
-def test_vertex_host(location: str | None, host: str) -> None:
-    assert vertex_host(location) == host
-    assert api_of(host) == "vertex"
-
-
-@pytest.mark.parametrize("location", ["evil.com#", "us-central1.evil", "a/b", "", "-x", "US", "x" * 60, "us\n"])
-def test_no_location(location: str) -> None:
-    with pytest.raises(ValueError, match="not a Google Cloud location"):
-        vertex_host(location)
-
-
-@pytest.mark.parametrize(
-    ("host", "api"),
-    [
-        (GEMINI_HOST, "gemini"),
-        ("api.openai.com", "openai"),
-        ("eu.api.openai.com", "openai"),
-        ("US-CENTRAL1-aiplatform.googleapis.com", "vertex"),
-        ("aiplatform.mtls.googleapis.com", "vertex"),
-        ("aiplatform.eu.rep.googleapis.com", "vertex"),
-        ("aiplatform.eu.rep.mtls.googleapis.com", "vertex"),
-        ("generativelanguage.googleapis.com", "gemini"),
-        ("generativelanguage.mtls.googleapis.com", "gemini"),
-        ("123.us-central1-456.prediction.vertexai.goog", "vertex"),
-        ("oauth2.googleapis.com", None),
-        ("aiplatform.googleapis.com.evil.com", None),
-        ("evilaiplatform.googleapis.com", None),
-        ("example.com", None),
-    ],
-)
-def test_api_of(host: str, api: Api | None) -> None:
-    assert api_of(host) == api

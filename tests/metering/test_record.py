@@ -15,6 +15,8 @@ from metering.call import ATTEMPT_COLUMNS
 from metering.call import COLUMNS
 from metering.call import AttemptRow
 from metering.call import Call
+from metering.call import Reading
+from metering.call import Settlement
 from metering.database import open_for_reading
 from metering.ledger import Ledger
 from metering.record import LONGEST_TEXT
@@ -26,13 +28,11 @@ from metering.record import encode
 from metering.record import is_of_the_row
 from metering.record import put
 from metering.record import record_of
-from metering.usage.videos import Settlement
 from metering.verify import verify
 from tests.ledgers import broken_invariants
 from tests.ledgers import call
 from tests.ledgers import done
 from tests.ledgers import empty
-from tests.ledgers import fresh
 from tests.ledgers import rows
 from tests.ledgers import spills
 from tests.ledgers import write_lock
@@ -43,7 +43,7 @@ INTEGERS = [name for name in COLUMNS if name.endswith(("_tokens", "_bytes", "_us
 
 @pytest.fixture
 def db() -> Iterator[sqlite3.Connection]:
-    with closing(fresh()) as opened:
+    with empty() as opened:
         yield opened
 
 
@@ -232,11 +232,23 @@ BAD = {
     line(settlement={"operation": "op", "videos": 2**70}): "its settlement is none",
     line(settlement={"operation": "op", "error_type": 7}): "its settlement is none",
     line(settlement={"operation": "op", "more": 7}): "its settlement is none",
+    line(settlement={"operation": "op", "usage_state": "good"}): "its settlement is none",
+    line(settlement={"operation": "op", "usage_state": "final", "input_tokens": "5"}): "its settlement is none",
+    line(settlement={"operation": "op", "usage_state": "final", "usage_raw": "5"}): "its settlement is none",
+    line(settlement={"usage_state": "final"}): "its settlement is none",
 }
 
 
 class TestLines:
-    @pytest.mark.parametrize("settlement", [None, Settlement("op", videos=2), Settlement("op", error_type="INTERNAL")])
+    @pytest.mark.parametrize(
+        "settlement",
+        [
+            None,
+            Settlement("op", videos=2),
+            Settlement("op", error_type="INTERNAL"),
+            Settlement("op", answer=Reading(input_tokens=5, output_by_modality={"text": 2}, usage_raw={"x": 1})),
+        ],
+    )
     def test_there_and_back(self, settlement: Settlement | None) -> None:
         record = record_of(done(call(instance="i", tags={"x": "\0ü"}, rewritten=True)), settlement)
         written = encode(7, record)

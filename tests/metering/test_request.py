@@ -14,6 +14,7 @@ CHAT = "/v1/chat/completions"
 VERTEX_CHAT = "/v1/projects/p/locations/l/endpoints/openapi/chat/completions"
 LIVE = "/ws/google.cloud.aiplatform.v1.LlmBidiService/BidiGenerateContent"
 CLAUDE_COUNT = "/v1/projects/p/locations/l/publishers/anthropic/models/count-tokens:rawPredict"
+INTERACTIONS = "/v1beta1/projects/p/locations/l/interactions"
 VEO = "/v1/projects/p/locations/l/publishers/google/models/veo:predictLongRunning"
 
 
@@ -54,6 +55,19 @@ def ask(path: str, body: object, content_type: str = "application/json") -> Aske
             Asked(usage_raw={"sampleCount": 2, "durationSeconds": 8}),
         ),
         (VEO, {"instances": [{"prompt": "x"}]}, Asked()),
+        (INTERACTIONS, {"model": "gemini-3.5-flash", "input": "x"}, Asked(model="gemini-3.5-flash")),
+        (INTERACTIONS, {"model": "models/gemini-3.5-flash"}, Asked(model="gemini-3.5-flash")),
+        (
+            INTERACTIONS,
+            {"agent": "deep-research-pro-preview-12-2025"},
+            Asked(model="deep-research-pro-preview-12-2025"),
+        ),
+        (INTERACTIONS, {"model": {"model": "x"}, "input": [{"model": "y"}]}, Asked()),
+        ("/v1beta/interactions", {"input": "x", "model": "gemini-3.5-flash"}, Asked(model="gemini-3.5-flash")),
+        (f"{INTERACTIONS}:create", {"interaction": {"modelInteraction": {"model": "g"}}}, Asked(model="g")),
+        (f"{INTERACTIONS}:createStream", {"interaction": {"agent_interaction": {"agent": "a"}}}, Asked(model="a")),
+        # Nothing else is answered by an agent.
+        (CHAT, {"agent": "x"}, Asked()),
     ],
 )
 def test_what_a_body_says(path: str, body: object, expected: Asked) -> None:

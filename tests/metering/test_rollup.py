@@ -2,7 +2,6 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
 
 import pytest
 from hypothesis import given
@@ -11,14 +10,13 @@ from hypothesis import strategies as st
 from metering import rollup
 from metering.verify import verify
 from tests.ledgers import empty
-from tests.ledgers import fresh
 
 KINDS = ("text", "image", "audio", "video", "document")
 
 
 @pytest.fixture
 def db() -> Iterator[sqlite3.Connection]:
-    with closing(fresh()) as opened:
+    with empty() as opened:
         yield opened
 
 
@@ -187,6 +185,37 @@ class TestAttempts:
             ("opus", 272_000, 1, 1, 300_000, "final"),
         ]
 
+    def test_an_iteration_is_of_the_calls_publisher_and_project(self, db: sqlite3.Connection) -> None:
+        tried(db, "a", 1, model="opus", status=200, input_tokens=3)
+        tried(db, "a", 2, kind="iteration", model="haiku", status=200, input_tokens=10)
+        put(db, "a", model="opus", model_served="opus-1", publisher="anthropic", project="p", status=200)
+        assert groups(db, "model, model_served, publisher, project, calls, uses") == [
+            ("haiku", "haiku", "anthropic", "p", 0, 1),
+            ("opus", "opus-1", "anthropic", "p", 1, 1),
+        ]
+        assert is_sound(db)
+
+    def test_what_an_iteration_keeps_in_the_cache_for_an_hour(self, db: sqlite3.Connection) -> None:
+        def written(tokens: int, hour: int, **members: str) -> dict[str, object]:
+            split = {"ephemeral_1h_input_tokens": hour}
+            return members | {"cache_creation_input_tokens": tokens, "cache_creation": split}
+
+        raw = [written(5, 3, type="compaction"), written(7, 2, type="message"), written(9, 8, model="haiku")]
+        tried(db, "a", 1, model="opus", status=200, input_cache_write_tokens=12)
+        tried(db, "a", 2, kind="iteration", model="haiku", status=200, input_cache_write_tokens=9)
+        usage = written(7, 2) | {"iterations": raw}
+        put(db, "a", model="opus", input_cache_write_tokens=21, usage_raw=json.dumps(usage))
+        put(db, "b", model="sonnet", input_cache_write_tokens=21, usage_raw=json.dumps(usage))
+        # The list was shortened.
+        put(db, "c", model="x", input_cache_write_tokens=21, usage_raw=json.dumps(usage | {"iterations": raw[:2]}))
+        assert groups(db, "model, input_cache_write_1h_tokens") == [
+            ("haiku", 8),
+            ("opus", 5),
+            ("sonnet", 13),
+            ("x", None),
+        ]
+        assert is_sound(db)
+
     def test_several_of_one_group(self, db: sqlite3.Connection) -> None:
         for n in (1, 2, 3):
             tried(db, "a", n, model="g", status=200, input_tokens=n)
@@ -262,6 +291,11 @@ class TestPriceClass:
             ("auto", "standard"),
             ("ON_DEMAND_PRIORITY", "priority"),
             ("ON_DEMAND_FLEX", "flex"),
+            ("SERVICE_TIER_FLEX", "flex"),
+            ("SERVICE_TIER_STANDARD", "standard"),
+            ("SERVICE_TIER_UNSPECIFIED", "standard"),
+            ("SERVICE_TIER_PRIORITY", "priority"),
+            ("SERVICE_TIER_DEFERRED", "deferred"),
             ("ON_DEMAND_OFFPEAK", "offpeak"),
             ("PROVISIONED_THROUGHPUT", "provisioned"),
             ("batch", "batch"),

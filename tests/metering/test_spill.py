@@ -5,8 +5,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -18,17 +16,22 @@ from metering import ledger as ledgers
 from metering import spill as spilling
 from metering.call import uuid7
 from metering.companions import lock_path
+from metering.companions import rejected_path
 from metering.companions import spill_path
+from metering.database import connect
 from metering.ledger import Ledger
 from metering.record import encode
 from metering.record import record_of
 from metering.spill import Spill
+from metering.spill import fold_file
+from metering.verify import verify
 from tests.ledgers import Disk
 from tests.ledgers import Limit
 from tests.ledgers import broken_invariants
 from tests.ledgers import call
 from tests.ledgers import done
 from tests.ledgers import new_ledger
+from tests.ledgers import processes
 from tests.ledgers import rejected
 from tests.ledgers import rows
 from tests.ledgers import spills
@@ -48,6 +51,26 @@ def ids(path: Path) -> list[str]:
     return [id for (id,) in rows(path, "id")]
 
 
+Opened = tuple[Path, sqlite3.Connection]
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
+    path = new_ledger(tmp_path_factory.mktemp("opened") / "usage.db")
+    with closing(connect(path, 1)) as db:
+        yield path, db
+
+
+@pytest.fixture
+def emptied(opened: Opened) -> Iterator[Opened]:
+    """An empty ledger that stays open for many tests, as opening it takes longer than they do."""
+    path, db = opened
+    yield opened
+    for table in ("calls", "rollup"):
+        db.execute(f"DELETE FROM {table}")
+    rejected_path(path).unlink()
+
+
 class TestLeftByADeadProcess:
     """Whatever is found in the file: good lines are folded, once; others are set aside, and stop nothing."""
 
@@ -61,18 +84,31 @@ class TestLeftByADeadProcess:
         assert {record.levelno for record in caplog.records} <= {logging.WARNING}
 
     @pytest.mark.parametrize("bad", [bad for bad in BAD if bad])
-    def test_a_bad_line(self, path: Path, bad: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    def test_a_bad_line(self, emptied: Opened, bad: bytes, caplog: pytest.LogCaptureFixture) -> None:
+        path, db = emptied
+        instance = uuid7()
         bad = bad.replace(b"\n", b"")
-        spill_path(path, INSTANCE).write_bytes(good(1) + bad + good(2) + b"\n" + bad)
-        self.start(path, caplog)
+        spill_path(path, instance).write_bytes(good(1) + bad + good(2) + b"\n" + bad)
+        fold_file(db, path, instance)
         assert ids(path) == ["good-1", "good-2"]
         assert [json.loads(line)["reason"] for line in rejected(path)] == [BAD[bad]] * 2
         assert f"usage.db.rejected (2): {BAD[bad]}" in caplog.text
         assert "secret" not in caplog.text
+        assert {record.levelno for record in caplog.records} == {logging.WARNING}
+        assert spills(path) == []
+        assert set(verify(db, lambda instance: False).values()) == {0}
+
+    def test_bad_lines_at_a_start(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        lines = [bad.replace(b"\n", b"") for bad in BAD if bad]
+        spill_path(path, INSTANCE).write_bytes(b"".join(good(n) + line for n, line in enumerate(lines, 1)))
+        self.start(path, caplog)
+        assert len(ids(path)) == len(lines)
+        assert [json.loads(line)["reason"] for line in rejected(path)] == [BAD[line] for line in lines]
+        assert "secret" not in caplog.text
         assert spills(path) == []
         assert broken_invariants(path) == []
         self.start(path, caplog)
-        assert len(rejected(path)) == 2
+        assert len(rejected(path)) == len(lines)
 
     @pytest.mark.parametrize("numbers", [(1, 1, 1), (3, 2, 1), (10**18, 1, 2), (5, 6, 5)])
     def test_numbers_out_of_order(self, path: Path, numbers: list[int], caplog: pytest.LogCaptureFixture) -> None:
@@ -94,7 +130,7 @@ class TestLeftByADeadProcess:
     def test_a_line_without_end(self, path: Path, caplog: pytest.LogCaptureFixture) -> None:
         with spill_path(path, INSTANCE).open("wb") as file:
             file.write(good(1) + b'{"n": 2, "row": {"path": "')
-            for _ in range(100):
+            for _ in range(30):
                 file.write(b"x" * 1_000_000)
             file.write(b'"}}' + good(3))
         self.start(path, caplog)
@@ -415,13 +451,9 @@ class TestOtherTroubles:
 
 
 KILLED = """
-import os, sqlite3, sys
-from metering.call import Call
-from metering.ledger import Ledger
 ledger = Ledger(sys.argv[1])
 lock = sqlite3.connect(ledger.path, isolation_level=None)
 number = 0
-print("ready", flush=True)
 while True:
     number += 1
     if number % 40 == 1:
@@ -432,32 +464,26 @@ while True:
     ledger.commit(one)
     one.state, one.usage_state, one.ended_at, one.input_tokens = "done", "final", 2, number
     ledger.commit(one)
-    print(one.path, flush=True)
+    say(f"{os.getpid()} {one.path}")
 """
 
 
 def test_processes_that_are_killed_while_they_share_a_ledger(tmp_path: Path) -> None:
     path = tmp_path / "usage.db"
     finished: set[str] = set()
-
-    def run(seconds: float) -> None:
-        process = subprocess.Popen(
-            [sys.executable, "-c", KILLED, str(path)], stdout=subprocess.PIPE, text=True, cwd=ROOT
-        )
-        assert process.stdout
-        assert process.stdout.readline() == "ready\n"
-        timer = threading.Timer(seconds, process.send_signal, [signal.SIGKILL])
-        timer.start()
-        finished.update(line.strip() for line in process.stdout if line.endswith("\n"))
-        process.stdout.close()
-        assert process.wait() == -signal.SIGKILL
-
-    threads = [threading.Thread(target=run, args=(0.4 + 0.35 * n,)) for n in range(4)]
-    for thread in threads:
-        thread.start()
-        time.sleep(0.1)
-    for thread in threads:
-        thread.join()
+    pids: list[str] = []
+    with processes(KILLED, path, 4) as program:
+        assert program.stdout
+        for line in program.stdout:
+            if line.startswith("ended"):
+                assert line == "ended -9 -9 -9 -9\n"
+                break
+            pid, name = line.split()
+            finished.add(name)
+            if pid not in pids:
+                pids.append(pid)
+            if int(name.split("/")[1]) == 90 + 50 * pids.index(pid):
+                os.kill(int(pid), signal.SIGKILL)
     Ledger(path).close()
     found = rows(path, "path, state, input_tokens")
     assert len({name for name, _, _ in found}) == len(found)

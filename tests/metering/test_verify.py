@@ -1,18 +1,17 @@
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 
 import pytest
 
 from metering.verify import verify
-from tests.ledgers import fresh
+from tests.ledgers import empty
 from tests.metering.test_rollup import put
 from tests.metering.test_rollup import tried
 
 
 @pytest.fixture
 def db() -> Iterator[sqlite3.Connection]:
-    with closing(fresh()) as opened:
+    with empty() as opened:
         yield opened
 
 
@@ -37,6 +36,11 @@ def test_verify(db: sqlite3.Connection, columns: dict[str, object], broken: str)
     assert set(verify(db, lambda instance: False).values()) == {0}
     put(db, "b", **{"usage_state": "absent", "ended_at": 1} | columns)
     assert [name for name, times in verify(db, lambda instance: False).items() if times] == [broken]
+
+
+def test_seconds_of_sound_are_final_usage_without_a_count(db: sqlite3.Connection) -> None:
+    put(db, "a", usage_state="final", ended_at=1, usage_raw='{"seconds":27}')
+    assert set(verify(db, lambda instance: False).values()) == {0}
 
 
 def test_verify_sees_a_wrong_rollup(db: sqlite3.Connection) -> None:

@@ -22,7 +22,7 @@ VERSIONS = ("vertex-2023-10-16", "2026-10-21")
 SIGNATURE = "c2lnbmVkIGJ5IENsYXVkZQ=="
 MEMBERS = frozenset(
     "anthropic_version anthropic_beta messages max_tokens system metadata stop_sequences stream temperature top_k"
-    " top_p tools tool_choice thinking output_config".split()
+    " top_p tools tool_choice thinking output_config context_management".split()
 )
 IDENTIFIER = re.compile(r"[a-zA-Z0-9_-]+")
 TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
@@ -40,15 +40,29 @@ WITHOUT_BUDGET = re.compile(r"claude-(opus-4-[7-9]|(opus|sonnet)-[5-9])")
 ONE_OF_TEMPERATURE_AND_TOP_P = re.compile(r"claude-(opus-4-[1-9]|sonnet-4-[5-9]|haiku-4-[5-9])(?!\d)")
 
 
+BETAS = {
+    "claude-code-20250219": "",
+    "context-1m-2025-08-07": "",
+    "context-management-2025-06-27": "context_management",
+    "fine-grained-tool-streaming-2025-05-14": "",
+    "interleaved-thinking-2025-05-14": "",
+    "tool-search-tool-2025-10-19": "",
+}
+"""The values of `anthropic-beta` that are known here -> the member of the body that each allows. Vertex refuses any
+other value."""
+
+
 class Refused(Exception):
     """The message says where, as Anthropic's do."""
 
 
-def claude(action: str, model: str, body: Any, plan: Plan) -> Answer:
+def claude(action: str, model: str, body: Any, plan: Plan, betas: str = "") -> Answer:
     try:
+        unknown = set(betas.split(",")) - BETAS.keys() - {""}
+        _need(not unknown, f"Unexpected value(s) {sorted(unknown)} for the `anthropic-beta` header.")
         if model == "count-tokens":
             return _count_tokens(body)
-        _check(action, model, body)
+        _check(action, model, body, {BETAS[beta] for beta in betas.split(",") if beta})
     except Refused as e:
         error = {"type": "invalid_request_error", "message": str(e)}
         return Answer.json({"type": "error", "error": error, "request_id": "req_vrtx_01"}, 400)
@@ -70,11 +84,11 @@ def _need(holds: object, message: str) -> None:
         raise Refused(message)
 
 
-def _check(action: str, model: str, body: dict[str, Any]) -> None:
+def _check(action: str, model: str, body: dict[str, Any], more: set[str]) -> None:
     _need("anthropic_version" in body, "anthropic_version: Field required")
     _need(body["anthropic_version"] in VERSIONS, f"anthropic_version: must be one of {VERSIONS}")
     for name in body:
-        _need(name in MEMBERS, f"{name}: Extra inputs are not permitted")
+        _need(name in MEMBERS | more, f"{name}: Extra inputs are not permitted")
     _need("max_tokens" in body, "max_tokens: Field required")
     _need(_is_int(body["max_tokens"]) and body["max_tokens"] >= 1, "max_tokens: Input should be at least 1")
     streams = body.get("stream", False) is True
@@ -82,6 +96,7 @@ def _check(action: str, model: str, body: dict[str, Any]) -> None:
     _check_sampling(model, body)
     _check_thinking(model, body)
     _check_tools(body)
+    _check_compaction(body)
     _check_system(body.get("system"))
     _check_messages(body)
     _need(json.dumps(body).count('"cache_control":') <= 4, "A maximum of 4 blocks with cache_control may be provided.")
@@ -148,6 +163,7 @@ def _check_tools(body: dict[str, Any]) -> None:
         where = f"tools.{index}"
         if tool.get("type", "custom") != "custom":
             _need(re.fullmatch(r"[a-z_]+_\d{8}", tool["type"]), f"{where}: Input tag {tool['type']!r} is not known")
+            _need(not tool["type"].startswith("advisor_") or "model" in tool, f"{where}.advisor.model: Field required")
             continue
         _need(TOOL_NAME.fullmatch(tool["name"]), f"{where}.custom.name: String should match pattern")
         _need(tool.keys() <= TOOL_MEMBERS, f"{where}.custom: Extra inputs are not permitted")
@@ -164,6 +180,16 @@ def _check_tools(body: dict[str, Any]) -> None:
     known |= set() if kind == "none" else {"disable_parallel_tool_use"}
     _need(choice.keys() <= known, f"tool_choice.{kind}: Extra inputs are not permitted")
     _need(kind != "tool" or choice.get("name") in names, "tool_choice.name: no such tool")
+
+
+def _check_compaction(body: dict[str, Any]) -> None:
+    for edit in body.get("context_management", {}).get("edits", []):
+        _need(edit["type"] == "compact_20260112", "context_management.edits: unknown type")
+        least = edit.get("trigger", {"value": 150_000})["value"]
+        _need(least >= 50_000, "context_management.edits.0.trigger.value: Input should be at least 50000")
+        _need(
+            "compact-2026-01-12" in body.get("anthropic_beta", []), "context_management: Extra inputs are not permitted"
+        )
 
 
 def _check_system(system: object) -> None:
@@ -366,8 +392,9 @@ def _answer(model: str, body: dict[str, Any], plan: Plan) -> Answer:
     }
     if searches:
         reported["search_queries"] = searches
+    told = {"output_tokens": output} | _iterations(body, usage, output, reported)
     if not body.get("stream"):
-        whole = message | {"content": blocks, "stop_reason": stop_reason, "usage": usage | {"output_tokens": output}}
+        whole = message | {"content": blocks, "stop_reason": stop_reason, "usage": usage | told}
         return Answer.json(whole, reported=reported)
     start: dict[str, Any] = message | {"content": [], "stop_reason": None, "usage": usage | {"output_tokens": 1}}
     events: list[dict[str, Any]] = [{"type": "message_start", "message": start}]
@@ -378,7 +405,7 @@ def _answer(model: str, body: dict[str, Any], plan: Plan) -> Answer:
     events.insert(3, {"type": "vertex_event"})
     stopped = {"stop_reason": stop_reason, "stop_sequence": None}
     events += [
-        {"type": "message_delta", "delta": stopped, "usage": {"output_tokens": output}},
+        {"type": "message_delta", "delta": stopped, "usage": told},
         {"type": "message_stop"},
     ]
     if plan.error_after is not None:
@@ -386,6 +413,25 @@ def _answer(model: str, body: dict[str, Any], plan: Plan) -> Answer:
         events = [*events[: plan.error_after], {"type": "error", "error": error}]
     pieces = [f"event: {event['type']}\ndata: {json.dumps(event)}  \n\n".encode() for event in events]
     return Answer(200, "text/event-stream; charset=utf-8", pieces, streamed=True, reported=reported)
+
+
+def _iterations(
+    body: dict[str, Any], usage: dict[str, Any], output: int, reported: dict[str, int | None]
+) -> dict[str, Any]:
+    """The usage by iterations if it takes more than one: the counts beside them leave out those of a compaction and
+    those of an advisor. Adds theirs to `reported`."""
+    none = {"cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}
+    more: list[dict[str, Any]] = []
+    if body.get("context_management"):
+        more.append({"type": "compaction", "input_tokens": 55_196, "output_tokens": 1_200, **none})
+    advisors = [tool["model"] for tool in body.get("tools", []) if str(tool.get("type")).startswith("advisor_")]
+    more += [
+        {"type": "advisor_message", "model": m, "input_tokens": 823, "output_tokens": 1_612, **none} for m in advisors
+    ]
+    for name in ("input_tokens", "output_tokens"):
+        reported[name] = (reported[name] or 0) + sum(one[name] for one in more)
+    own = {name: count for name, count in usage.items() if name.endswith("_tokens")}
+    return {"iterations": [*more, {"type": "message", **own, "output_tokens": output}]} if more else {}
 
 
 def _block_events(index: int, block: dict[str, Any]) -> list[dict[str, Any]]:

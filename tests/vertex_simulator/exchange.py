@@ -50,6 +50,8 @@ class Plan:
     thoughts: int = 0
     calls: int = 1
     """Function calls in an answer to a request that declares functions."""
+    finish: str = "STOP"
+    """Gemini's finish reason; any other than STOP comes in a candidate of its own, without content."""
     call: str = ""
     """The name of the function that is called; the first that is declared if it is empty."""
     arguments: dict[str, Any] = field(default_factory=dict)

@@ -13,6 +13,9 @@ from tests.vertex_simulator.exchange import Plan
 from tests.vertex_simulator.gemini_images import check_image_request
 from tests.vertex_simulator.gemini_images import image_answer
 from tests.vertex_simulator.gemini_images import is_image_model
+from tests.vertex_simulator.gemini_rules import check_conversation
+from tests.vertex_simulator.gemini_rules import is_gemini_3
+from tests.vertex_simulator.gemini_rules import is_speaking
 from tests.vertex_simulator.pictures import png
 from tests.vertex_simulator.samples import CITIES
 from tests.vertex_simulator.samples import THOUGHT
@@ -26,7 +29,7 @@ def _common(body: dict[str, Any]) -> dict[str, str]:
 
 def generate(action: str, model: str, body: dict[str, Any], plan: Plan, *, as_events: bool) -> Answer:
     """Raises Denied."""
-    check_conversation(model, body)
+    check_conversation(model, body, SIGNATURE)
     if is_image_model(model):
         check_image_request(model, body)
         events = [
@@ -72,6 +75,8 @@ def _generate(model: str, body: dict[str, Any], plan: Plan) -> Iterator[dict[str
         parts.insert(0, {"text": THOUGHT, "thought": True})
     if plan.padding:
         parts.append({"inlineData": {"mimeType": "image/png", "data": "A" * plan.padding}})
+    if plan.finish != "STOP":
+        parts.append({})
     visible = sum(len(part.get("text", "x").split()) for part in parts)
     candidates = _member(config, "candidateCount", "candidate_count") or 1
     visible *= candidates
@@ -93,11 +98,13 @@ def _generate(model: str, body: dict[str, Any], plan: Plan) -> Iterator[dict[str
         last = position == len(parts) - 1
         listed = []
         for index in range(candidates):
-            candidate: dict[str, Any] = {"content": {"role": "model", "parts": [part]}}
+            candidate: dict[str, Any] = {"content": {"role": "model", "parts": [part]}} if part else {}
             if candidates > 1:
                 candidate["index"] = index
             if last:
-                candidate["finishReason"] = "STOP"
+                candidate["finishReason"] = plan.finish
+                if plan.finish != "STOP":
+                    candidate["finishMessage"] = f"Simulated: {plan.finish}."
                 if _member(config, "responseLogprobs", "response_logprobs"):
                     candidate["logprobsResult"] = _logprobs(config.get("logprobs") or 0)
                 if _searches(body):
@@ -131,6 +138,8 @@ def _answer_parts(model: str, body: dict[str, Any], config: dict[str, Any], plan
         for tool in body.get("tools", [])
         for function in _member(tool, "functionDeclarations", "function_declarations") or []
     ]
+    if is_speaking(model):
+        return [{"inlineData": {"mimeType": "audio/L16;codec=pcm;rate=24000", "data": sound}} for sound in SOUND]
     parts = [part for content in body["contents"] for part in content["parts"]]
     answered = sum("functionResponse" in part or "function_response" in part for part in parts)
     scripted = [call for part in parts for call in _scripted(part)]
@@ -140,14 +149,20 @@ def _answer_parts(model: str, body: dict[str, Any], config: dict[str, Any], plan
     if declared and not scripted and not answered:
         if plan.call not in ("", *names):
             raise Denied(400, "INVALID_ARGUMENT", f"The test wants a call of {plan.call}, but there are {names}.")
-        name, cities = plan.call or names[0], [CITIES[number % len(CITIES)] for number in range(plan.calls)]
-        arguments = [plan.arguments or {"city": city} for city in cities]
-        return [_call(model, name, number, one, is_first=not number) for number, one in enumerate(arguments)]
+        cities = [CITIES[number % len(CITIES)] for number in range(plan.calls)]
+        return [
+            _call(model, plan.call or names[0], number, plan.arguments or {"city": city}, is_first=not number)
+            for number, city in enumerate(cities)
+        ]
     if _member(config, "responseMimeType", "response_mime_type") == "application/json":
         return [{"text": '{"answer": '}, {"text": "42}"}]
     words = [WORDS[n % len(WORDS)] for n in range(plan.words)]
-    size = -(-len(words) // plan.events)
+    size = max(-(-len(words) // plan.events), 1)
     return [{"text": " ".join(words[n : n + size]) + " "} for n in range(0, len(words), size)]
+
+
+SOUND = [base64.b64encode(bytes(range(start, start + 4))).decode() for start in (0, 4, 8)]
+"""Pieces of samples. None has a number of bytes that is a multiple of 3, so their base64 cannot be put together."""
 
 
 def _scripted(part: dict[str, Any]) -> Iterator[tuple[bool, str, dict[str, Any]]]:
@@ -196,40 +211,6 @@ def _logprobs(top: int) -> dict[str, Any]:
     return {"chosenCandidates": tokens, "topCandidates": tops}
 
 
-def is_gemini_3(model: str) -> bool:
-    return re.match(r"gemini-[3-9]", model) is not None
-
-
-def check_conversation(model: str, body: dict[str, Any]) -> None:
-    """What Google checks beyond the schema. Raises Denied."""
-    contents = body.get("contents")
-    if not contents:
-        raise Denied(400, "INVALID_ARGUMENT", "contents is not specified")
-    config = _member(body, "generationConfig", "generation_config") or {}
-    thinking = _member(config, "thinkingConfig", "thinking_config") or {}
-    level, budget = _member(thinking, "thinkingLevel", "thinking_level"), thinking.get("thinkingBudget")
-    if level and (budget is not None or not is_gemini_3(model)):
-        raise Denied(400, "INVALID_ARGUMENT", "thinking_level is not supported by this model.")
-    declared = any(_member(t, "functionDeclarations", "function_declarations") for t in body.get("tools", []))
-    if declared and _searches(body) and not is_gemini_3(model):
-        raise Denied(400, "INVALID_ARGUMENT", "Multiple tools are supported only when they are all search tools.")
-    calls: list[dict[str, Any]] = []
-    for content in contents:
-        if not content.get("parts"):
-            raise Denied(400, "INVALID_ARGUMENT", "contents.parts must not be empty.")
-        results = [p for p in content["parts"] if _member(p, "functionResponse", "function_response")]
-        if len(results) not in (0, len(content["parts"])) or len(results) != len(calls):
-            raise Denied(400, "INVALID_ARGUMENT", "Function response parts must equal function call parts.")
-        calls = [p for p in content["parts"] if _member(p, "functionCall", "function_call")]
-        for part in (*calls, *results):
-            function = next(value for name, value in part.items() if name.startswith("function"))
-            if "id" in function and not is_gemini_3(model):
-                raise Denied(400, "INVALID_ARGUMENT", 'Unknown name "id" at function_call')
-        signed = calls and _member(calls[0], "thoughtSignature", "thought_signature")
-        if calls and is_gemini_3(model) and signed not in (SIGNATURE, "skip_thought_signature_validator"):
-            raise Denied(400, "INVALID_ARGUMENT", "Function call is missing a thought_signature.")
-
-
 def _reported(event: dict[str, Any]) -> dict[str, int | None]:
     """What the last event tells."""
     usage = event.get("usageMetadata")
@@ -262,6 +243,9 @@ def _unary(events: list[dict[str, Any]], plan: Plan) -> Answer:
     for index, candidate in enumerate(last["candidates"]):
         if "content" in candidate:
             candidate["content"]["parts"] = [e["candidates"][index]["content"]["parts"][0] for e in events]
+        elif len(events) > 1:
+            told = [e["candidates"][index]["content"]["parts"][0] for e in events[:-1]]
+            candidate["content"] = {"role": "model", "parts": told}
     if plan.usage == "none":
         last.pop("usageMetadata", None)
     return Answer.json(last, reported=_reported(last) | images)

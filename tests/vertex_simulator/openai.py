@@ -5,6 +5,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from tests.vertex_simulator.background import PREFIX
+from tests.vertex_simulator.background import Background
 from tests.vertex_simulator.exchange import Answer
 from tests.vertex_simulator.exchange import Plan
 from tests.vertex_simulator.exchange import Request
@@ -19,7 +21,7 @@ KEY = "sk-simulated"
 MODEL = {"id": "gpt-4o", "object": "model", "created": 1, "owned_by": "openai"}
 
 
-def openai_answer(request: Request) -> Answer:
+def openai_answer(request: Request, background: Background) -> Answer:
     """Answers as api.openai.com."""
     plan = Plan.of(request.headers)
     try:
@@ -27,7 +29,7 @@ def openai_answer(request: Request) -> Answer:
             raise Refused("Incorrect API key provided.", code="invalid_api_key", status=401)
         if plan.status >= 400:
             raise _planned(plan)
-        return _answer(request, plan)
+        return background.answer(request) if request.path.startswith(PREFIX) else _answer(request, plan, background)
     except Refused as e:
         return e.answer()
 
@@ -38,7 +40,7 @@ def _planned(plan: Plan) -> Refused:
     return refused
 
 
-def _answer(request: Request, plan: Plan) -> Answer:
+def _answer(request: Request, plan: Plan, background: Background) -> Answer:
     if request.path == "/v1/models":
         return Answer.json({"object": "list", "data": [MODEL]})
     of_forms = {"/v1/images/edits": edits, "/v1/images/variations": variations}
@@ -46,7 +48,7 @@ def _answer(request: Request, plan: Plan) -> Answer:
         return operation(request)
     answers: dict[str, Callable[[dict[str, Any], Plan], Answer]] = {
         "/v1/chat/completions": _checked_chat,
-        "/v1/responses": responses,
+        "/v1/responses": lambda body, plan: _responses(body, plan, background),
         "/v1/embeddings": lambda body, plan: _embeddings(body),
         "/v1/images/generations": lambda body, plan: generations(body),
     }
@@ -61,6 +63,11 @@ def _answer(request: Request, plan: Plan) -> Answer:
 def _checked_chat(body: dict[str, Any], plan: Plan) -> Answer:
     check_chat(body)
     return chat(body, plan)
+
+
+def _responses(body: dict[str, Any], plan: Plan, background: Background) -> Answer:
+    answer = responses(body, plan)
+    return background.begin(body, answer) if body.get("background") else answer
 
 
 def responses(body: dict[str, Any], plan: Plan, *, gemini: bool = False) -> Answer:

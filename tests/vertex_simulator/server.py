@@ -14,6 +14,7 @@ import brotli
 import h11
 import zstandard
 
+from tests.vertex_simulator.background import Background
 from tests.vertex_simulator.credentials import Credentials
 from tests.vertex_simulator.credentials import Denied
 from tests.vertex_simulator.exchange import Answer
@@ -22,8 +23,14 @@ from tests.vertex_simulator.exchange import Request
 from tests.vertex_simulator.exchange import Seen
 from tests.vertex_simulator.files import Files
 from tests.vertex_simulator.live import Live
+from tests.vertex_simulator.openai import KEY
 from tests.vertex_simulator.openai import openai_answer
+from tests.vertex_simulator.openai_sockets import openai_socket
+from tests.vertex_simulator.socket import Socket
 from tests.vertex_simulator.vertex import Vertex
+
+GOOGLES = ("/v1/publishers", "/v1/projects", "/v1/interactions")
+"""The beginnings of Google's paths among those that begin as OpenAI's do."""
 
 
 class _Encoder:
@@ -68,6 +75,7 @@ class Simulator:
         self.connections = 0
         self._vertex = Vertex(self.credentials)
         self._files = Files(self.credentials)
+        self._background = Background()
         self._socket = socket.create_server((host, port), backlog=512)
         self._tls = tls
         self.port: int = self._socket.getsockname()[1]
@@ -128,8 +136,9 @@ class Simulator:
                 return
             seen = Seen(request)
             self.seen.append(seen)
-            if request.headers.get("upgrade", "").lower() == "websocket":
-                await self._live(request, reader, writer)
+            socket = self._socket_for(request) if request.headers.get("upgrade", "").lower() == "websocket" else None
+            if socket:
+                await self._talk(socket, request, reader, writer)
                 return
             seen.answer = self._answer(request)
             if not await self._send(http, writer, request, seen.answer):
@@ -147,8 +156,8 @@ class Simulator:
                 return Answer.json(self.credentials.mint(request.body, self.token_uri))
             if self._files.are_asked(request):
                 return self._files.answer(request)
-            if request.path.startswith("/v1/") and not request.path.startswith(("/v1/publishers", "/v1/projects")):
-                return openai_answer(request)
+            if request.path.startswith("/v1/") and not request.path.startswith(GOOGLES):
+                return openai_answer(request, self._background)
             return self._vertex.answer(request)
         except Denied as e:
             if request.path == "/token":
@@ -157,11 +166,19 @@ class Simulator:
             error = {"code": e.status, "message": e.message, "status": e.word, "type": e.word}
             return Answer.json({"error": error}, e.status)
 
-    async def _live(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _socket_for(self, request: Request) -> Socket | None:
+        """What answers a WebSocket; None if the request is answered over HTTP, such as one without a key."""
+        if request.path.startswith("/v1/"):
+            is_known = request.headers.get("authorization") == f"Bearer {KEY}"
+            return openai_socket(request.path, request.query) if is_known else None
         self.credentials.check(request.headers, request.query)
+        return Live(in_project="authorization" in request.headers)
+
+    async def _talk(
+        self, live: Socket, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         head = [f"{request.method} {request.path} HTTP/1.1".encode()]
         head += [name + b": " + value for name, value in request.raw_headers]
-        live = Live(in_project="authorization" in request.headers)
         writer.write(live.feed(b"\r\n".join(head) + b"\r\n\r\n"))
         while not live.closed and (data := await reader.read(65536)):
             writer.write(live.feed(data))

@@ -13,9 +13,11 @@ from tests.vertex_simulator import OPENAI_KEY
 from tests.vertex_simulator import Answer
 from tests.vertex_simulator import Credentials
 from tests.vertex_simulator import Request
+from tests.vertex_simulator.background import Background
 from tests.vertex_simulator.claude import SIGNATURE
 from tests.vertex_simulator.credentials import Denied
 from tests.vertex_simulator.embeddings import vector
+from tests.vertex_simulator.gemini import SIGNATURE as GEMINIS
 from tests.vertex_simulator.openai import openai_answer
 from tests.vertex_simulator.pictures import look_at_text
 from tests.vertex_simulator.pictures import png
@@ -37,9 +39,15 @@ def vertex() -> Vertex:
     return Vertex(Credentials())
 
 
-def ask(vertex: Vertex, path: str, body: Body | None = None, query: dict[str, list[str]] | None = None) -> Answer:
+def ask(
+    vertex: Vertex,
+    path: str,
+    body: Body | None = None,
+    query: dict[str, list[str]] | None = None,
+    plan: Body | None = None,
+) -> Answer:
     """What Vertex answers; an error that it raises is one too."""
-    headers = [(b"x-goog-api-key", b"AIzaSimulatedKey")]
+    headers = [(b"x-goog-api-key", b"AIzaSimulatedKey"), (b"x-simulator", json.dumps(plan or {}).encode())]
     method = "GET" if body is None else "POST"
     try:
         return vertex.answer(Request(method, PARENT + path, query or {}, headers, json.dumps(body).encode()))
@@ -207,6 +215,132 @@ def test_models_come_on_two_pages(vertex: Vertex) -> None:
     assert ask(vertex, "/models", query={"pageToken": ["x"]}).status == 400
 
 
+# Gemini's conversations, by the model
+
+OLDEST, OLDER, NEWER = "gemini-2.5-flash", "gemini-3-flash-preview", "gemini-3.8-flash"
+USER: Body = {"role": "user", "parts": [{"text": "Hello"}]}
+MODEL_SAYS: Body = {"role": "model", "parts": [{"text": "Hi"}]}
+DECLARED = [{"functionDeclarations": [{"name": "f"}]}]
+
+
+def calling(*ids: str | None, name: str = "f", signed: bool = True) -> Body:
+    parts: list[Body] = [{"functionCall": {"name": name, "args": {}} | ({"id": id} if id else {})} for id in ids]
+    return {"role": "model", "parts": [parts[0] | ({"thoughtSignature": GEMINIS} if signed else {}), *parts[1:]]}
+
+
+def answering(*ids: str | None, beside: tuple[Body, ...] = (), **more: Any) -> Body:
+    responses = [{"name": "f", "response": {}} | ({"id": id} if id else {}) | more for id in ids]
+    return {"role": "user", "parts": [*({"functionResponse": one} for one in responses), *beside]}
+
+
+def talk(*contents: Body, **more: Any) -> Body:
+    return {"contents": [*contents], **more}
+
+
+def set_to(**config: Any) -> Body:
+    return talk(USER, generationConfig=config)
+
+
+def picture_in_result(mime_type: str) -> Body:
+    part = {"inlineData": {"mimeType": mime_type, "data": PICTURE}}
+    return talk(USER, calling("1"), answering("1", parts=[part]))
+
+
+TALKS: list[tuple[str, Body, str | None]] = [
+    # Who has the first and the last word
+    (OLDER, talk(USER, MODEL_SAYS), None),
+    ("gemini-3.5-flash", talk(USER, MODEL_SAYS), None),
+    ("gemini-3.5-flash-lite", talk(USER, MODEL_SAYS), "ending with a model turn"),
+    ("gemini-3.6-flash", talk(USER, MODEL_SAYS), "ending with a model turn"),
+    (NEWER, talk(USER, MODEL_SAYS), "ending with a model turn"),
+    (NEWER, talk(USER, MODEL_SAYS, USER), None),
+    (OLDEST, talk(calling(None), answering(None)), "function call turn comes immediately after a user turn"),
+    (NEWER, talk(calling("1"), answering("1")), "function call turn comes immediately after a user turn"),
+    (NEWER, talk(USER, MODEL_SAYS, calling("1"), answering("1")), "function call turn comes immediately"),
+    (NEWER, talk(answering("1")), "function response turn comes immediately after"),
+    (NEWER, talk(USER, calling("1"), USER, answering("1")), "number of function response parts"),
+    # Results
+    (OLDEST, talk(USER, calling(None), answering(None)), None),
+    (OLDEST, talk(USER, calling("1"), answering("1")), "Unknown name"),
+    (NEWER, talk(USER, calling("1", "2"), answering("1", "2")), None),
+    (NEWER, talk(USER, calling("1", "2"), answering("1")), "number of function response parts"),
+    (NEWER, talk(USER, calling("1"), answering("2")), "does not match"),
+    (NEWER, talk(USER, calling("1"), answering("1", beside=({"text": "x"},))), "ending with a model turn"),
+    (OLDEST, talk(USER, calling(None), answering(None, beside=({"text": "x"},))), "number of function response"),
+    (NEWER, talk(USER, calling("1"), answering("1"), USER), None),
+    (NEWER, talk(USER, calling("1", signed=False), answering("1")), "thought_signature"),
+    (NEWER, picture_in_result("image/png"), None),
+    (NEWER, picture_in_result("video/mp4"), "video/mp4"),
+    (OLDEST, talk(USER, calling(None), answering(None, parts=[INLINE])), "image/png"),
+    # Names
+    (NEWER, talk(USER, tools=[{"functionDeclarations": [{"name": "21st"}]}]), "Invalid function name"),
+    (NEWER, talk(USER, tools=[{"functionDeclarations": [{"name": "a b"}]}]), "Invalid function name"),
+    (NEWER, talk(USER, tools=[{"functionDeclarations": [{"name": "ä"}]}]), "Invalid function name"),
+    (NEWER, talk(USER, tools=[{"functionDeclarations": [{"name": "a" * 65}]}]), "Invalid function name"),
+    (NEWER, talk(USER, tools=[{"functionDeclarations": [{"name": "_a.b:c-" + "9" * 57}]}]), None),
+    (NEWER, talk(USER, tools=[{"functionDeclarations": [{"name": "f"}, {"name": "f"}]}]), "Duplicate"),
+    (NEWER, talk(USER, calling("1", name="2nd"), answering("1")), "Invalid function name"),
+    (
+        NEWER,
+        talk(
+            USER,
+            tools=DECLARED,
+            toolConfig={"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["2nd"]}},
+        ),
+        "Invalid function name",
+    ),
+    # Settings
+    (NEWER, set_to(thinkingConfig={"thinkingLevel": "MINIMAL"}), "thinking_level"),
+    (NEWER, set_to(thinkingConfig={"thinkingLevel": "LOW"}), None),
+    ("gemini-3.6-flash", set_to(thinkingConfig={"thinkingLevel": "MINIMAL"}), None),
+    ("gemini-3-pro-preview", set_to(thinkingConfig={"thinkingLevel": "MEDIUM"}), "thinking_level"),
+    (OLDEST, set_to(thinkingConfig={"thinkingLevel": "LOW"}), "thinking_level"),
+    (NEWER, set_to(thinkingConfig={"thinkingLevel": "LOW", "thinkingBudget": 1}), "thinking_level"),
+    (OLDEST, set_to(presencePenalty=0.5), None),
+    (OLDER, set_to(presencePenalty=0.5), "Penalty"),
+    (NEWER, set_to(frequencyPenalty=-0.5), "Penalty"),
+    (NEWER, set_to(frequencyPenalty=0), None),
+    (OLDEST, set_to(responseLogprobs=True), None),
+    (NEWER, set_to(responseLogprobs=True), "Logprobs"),
+    (NEWER, set_to(responseMimeType="application/json") | {"tools": DECLARED}, None),
+    (OLDEST, set_to(responseMimeType="application/json") | {"tools": DECLARED}, "Function calling with"),
+    (OLDEST, set_to(responseMimeType="application/json") | {"tools": [{"googleSearch": {}}]}, "Tool use with"),
+    (OLDEST, talk(USER, tools=[*DECLARED, {"googleSearch": {}}]), "Multiple tools"),
+    (NEWER, talk(USER, tools=[*DECLARED, {"googleSearch": {}}]), None),
+    (OLDEST, set_to(responseModalities=["TEXT", "AUDIO"]), "response modalities (AUDIO, TEXT)"),
+    ("gemini-2.5-flash-preview-tts", set_to(responseModalities=["TEXT", "AUDIO"]), "response modalities"),
+    ("gemini-2.5-flash-preview-tts", set_to(), "response modalities (TEXT)"),
+    ("gemini-2.5-flash-preview-tts", set_to(responseModalities=["AUDIO"]), None),
+    (
+        "gemini-2.5-flash-preview-tts",
+        set_to(responseModalities=["AUDIO"]) | {"systemInstruction": USER},
+        "Developer instruction",
+    ),
+    ("gemini-2.5-flash-image", talk(USER, tools=DECLARED), "Function calling is not enabled"),
+    ("gemini-2.5-flash-image", set_to(responseMimeType="application/json"), "JSON mode"),
+]
+
+
+@pytest.mark.parametrize(("model", "body", "wrong"), TALKS)
+def test_gemini(vertex: Vertex, model: str, body: Body, wrong: str | None) -> None:
+    answer = ask(vertex, google(model, "generateContent"), body)
+    assert answer.status == (400 if wrong else 200), answer.pieces
+    if wrong:
+        assert wrong in told(answer)["error"]["message"]
+
+
+@pytest.mark.parametrize("words", [0, 4])
+@pytest.mark.parametrize("action", ["generateContent", "streamGenerateContent"])
+def test_gemini_gives_no_answer(vertex: Vertex, action: str, words: int) -> None:
+    plan = {"finish": "MALFORMED_FUNCTION_CALL", "words": words}
+    answer = ask(vertex, google(NEWER, action), talk(USER), plan=plan)
+    last = told(answer)
+    (candidate,) = (last[-1] if isinstance(last, list) else last)["candidates"]
+    assert candidate["finishReason"] == "MALFORMED_FUNCTION_CALL"
+    assert candidate["finishMessage"] == "Simulated: MALFORMED_FUNCTION_CALL."
+    assert ("content" in candidate) == (action == "generateContent" and words > 0)
+
+
 # Claude
 
 ASKED = {"role": "user", "content": "Hello"}
@@ -291,13 +425,26 @@ def test_claudes_stream_has_events_of_all_kinds(vertex: Vertex) -> None:
     assert json.loads(written) == {"city": "Paris"}
 
 
+def test_claude_compacts_only_with_its_beta(vertex: Vertex) -> None:
+    edits = {"edits": [{"type": "compact_20260112", "trigger": {"type": "input_tokens", "value": 50_000}}]}
+    path, body = f"/publishers/anthropic/models/{CLAUDE}:rawPredict", said(ASKED, context_management=edits)
+    assert ask(vertex, path, body).status == 400
+    assert ask(vertex, path, body | {"anthropic_beta": ["compact-2026-01-12"]}).status == 200
+
+
 # OpenAI
+
+
+def test_responses_in_the_background_are_stored() -> None:
+    body = {"model": "gpt-5", "input": "x", "background": True}
+    assert ask_openai("responses", body).status == 200
+    assert ask_openai("responses", body | {"store": False}).status == 400
 
 
 def ask_openai(path: str, body: Body | bytes, content_type: str = "application/json") -> Answer:
     headers = [(b"authorization", f"Bearer {OPENAI_KEY}".encode()), (b"content-type", content_type.encode())]
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return openai_answer(Request("POST", f"/v1/{path}", {}, headers, data))
+    return openai_answer(Request("POST", f"/v1/{path}", {}, headers, data), Background())
 
 
 def chat(*messages: Body, model: str = "gpt-4o", **more: Any) -> Body:

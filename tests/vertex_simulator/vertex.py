@@ -16,6 +16,8 @@ from tests.vertex_simulator.gemini import count
 from tests.vertex_simulator.gemini import generate
 from tests.vertex_simulator.gemini import texts
 from tests.vertex_simulator.imagen import predict_images
+from tests.vertex_simulator.interactions import PATH as INTERACTIONS
+from tests.vertex_simulator.interactions import Interactions
 from tests.vertex_simulator.openai import responses
 from tests.vertex_simulator.openai_chat import chat
 from tests.vertex_simulator.schema import SchemaError
@@ -34,12 +36,16 @@ class Vertex:
         self.credentials = credentials
         self._caches: dict[str, dict[str, Any]] = {}
         self._videos = Videos()
+        self._interactions = Interactions()
 
     def answer(self, request: Request) -> Answer:
         self.credentials.check(request.headers, request.query)
         plan = Plan.of(request.headers)
         if plan.status >= 400:
             return error_answer(plan)
+        if INTERACTIONS.fullmatch(request.path):
+            # The SDKs' paths and bodies are not in the discovery document.
+            return self._interactions.answer(request, plan)
         body = self._body(request)
         path = request.path
         if match := re.fullmatch(r"/v1(?:beta1)?/(?P<parent>.*):(?P<action>\w+)", path):
@@ -93,8 +99,10 @@ class Vertex:
             return self._videos.submit(parent, body)
         if action == "fetchPredictOperation":
             return self._videos.fetch(parent, body)
+        if action in ("create", "createStream") and parent.endswith("/interactions"):
+            return self._interactions.act(action, body, plan)
         if action in ("rawPredict", "streamRawPredict"):
-            return claude(action, model, body, plan)
+            return claude(action, model, body, plan, request.headers.get("anthropic-beta", ""))
         raise Denied(404, "NOT_FOUND", f"No such action: {action}")
 
     def _cached(self, method: str, name: str, body: Any) -> Answer:

@@ -2,10 +2,12 @@
 
 import signal
 import socket
+from contextlib import closing
 from typing import Any
 
 import pytest
 
+from metering.database import open_for_reading
 from tests.conftest import StartProxy
 from tests.http import HELLO
 from tests.http import MODEL
@@ -15,6 +17,7 @@ from tests.http import comes_whole
 from tests.http import connection
 from tests.http import read_until
 from tests.http import request
+from tests.ledgers import broken_invariants
 from tests.process import Proxy
 from tests.process import Row
 from tests.process import until
@@ -30,6 +33,8 @@ CLAUDE_BODY = {
     "stream": True,
     "messages": [{"role": "user", "content": "Hello, Claude"}],
 }
+INTERACTION = {"model": "gemini-3.5-flash", "input": "Hello there"}
+INTERACTIONS = f"{PROJECT}/interactions"
 CHAT_BODY = {"model": "gpt-4o", "stream": True, "messages": [{"role": "user", "content": "Hello"}]}
 OPENAI = {"authorization": f"Bearer {OPENAI_KEY}", "x-goog-api-key": ""}
 
@@ -97,6 +102,134 @@ class TestComplete:
         assert (settled["usage_state"], settled["video_seconds"]) == ("final", 8)
 
     @pytest.mark.parametrize(
+        "path", [INTERACTIONS, "/v1beta1/interactions", "/v1/interactions", "/v1beta/interactions"]
+    )
+    @pytest.mark.parametrize("stream", [False, True])
+    def test_an_interaction(self, tap: Proxy, path: str, stream: bool) -> None:
+        body = INTERACTION | {"stream": stream, "tools": [{"type": "google_search"}], "service_tier": "flex"}
+        assert call(tap.url, path, body, plan={"thoughts": 5}).status == 200
+        row = tap.new_row()
+        assert outcome(row) == ("done", "final", None, 200)
+        assert (row["operation"], row["model"], row["streamed"]) == ("interactions.create", "gemini-3.5-flash", stream)
+        names = ("input_tokens", "input_tool_tokens", "output_tokens", "output_thought_tokens", "total_tokens")
+        assert [row[name] for name in names] == [2 + 3, 3, 4 + 5, 5, 14]
+        assert (row["search_queries"], row["traffic_type"], row["finish_reason"]) == (1, "flex", "completed")
+
+    @pytest.mark.parametrize("action", ["create", "createStream"])
+    def test_an_interaction_in_camel_case(self, tap: Proxy, action: str) -> None:
+        body = {"interaction": {"modelInteraction": {"model": "gemini-3.5-flash"}, "stringContent": "Hello there"}}
+        assert call(tap.url, f"{INTERACTIONS}:{action}", body, plan={"thoughts": 5}).status == 200
+        row = tap.new_row()
+        assert outcome(row) == ("done", "final", None, 200)
+        assert (row["operation"], row["model"]) == (f"interactions.{action}", "gemini-3.5-flash")
+        assert (row["input_tokens"], row["output_tokens"], row["total_tokens"]) == (2, 9, 11)
+        assert row["streamed"] == (action == "createStream")
+
+    def test_an_interaction_in_the_background(self, tap: Proxy) -> None:
+        agent = {"agent": "deep-research-pro-preview-12-2025", "input": "Dig", "background": True}
+        id = call(tap.url, INTERACTIONS, agent).json()["id"]
+        begun = tap.new_row()
+        assert outcome(begun) == ("done", "absent", None, 200)
+        assert (begun["model"], begun["response_id"]) == (agent["agent"], id)
+        for query in ("?stream=false", "", "?stream=true", ""):
+            assert call(tap.url, f"{INTERACTIONS}/{id}{query}").status == 200
+        polls = tap.new_rows()
+        assert {outcome(row) for row in polls} == {("done", "not_applicable", None, 200)}
+        assert {row["total_tokens"] for row in polls} == {None}
+        (settled,) = tap.rows(f"id = '{begun['id']}'")
+        names = ("usage_state", "input_tokens", "output_tokens", "total_tokens", "finish_reason")
+        assert [settled[name] for name in names] == ["final", 1, 4, 5, "completed"]
+        assert broken_invariants(tap.ledger) == []
+
+    def test_an_interaction_that_was_cut(self, tap: Proxy) -> None:
+        body = INTERACTION | {"stream": True, "background": True}
+        assert not comes_whole(tap.url, INTERACTIONS, body, plan={"cut": 4, "pause": 0.03})
+        until(lambda: not tap.rows("state = 'open'"))
+        begun = tap.new_row()
+        assert outcome(begun)[:3] == ("upstream_failed", "partial", "upstream_cut")
+        assert (begun["input_tokens"], begun["output_tokens"]) == (2, None)
+        path = f"{INTERACTIONS}/{begun['response_id']}?stream=true&last_event_id=event-3"
+        for _ in "12":
+            assert call(tap.url, path).status == 200
+        (settled,) = tap.rows(f"id = '{begun['id']}'")
+        assert outcome(settled)[:3] == ("upstream_failed", "final", "upstream_cut")
+        assert (settled["input_tokens"], settled["output_tokens"]) == (2, 4)
+
+    def test_an_interaction_that_is_cancelled(self, tap: Proxy) -> None:
+        id = call(tap.url, INTERACTIONS, INTERACTION | {"background": True}).json()["id"]
+        begun = tap.new_row()
+        assert call(tap.url, f"{INTERACTIONS}/{id}/cancel", {}).json()["status"] == "cancelled"
+        assert call(tap.url, f"{INTERACTIONS}/{id}", method="DELETE").status == 200
+        rows = tap.new_rows()
+        assert [row["operation"] for row in rows] == ["interactions.cancel", "interactions.delete"]
+        assert {outcome(row) for row in rows} == {("done", "not_applicable", None, 200)}
+        (settled,) = tap.rows(f"id = '{begun['id']}'")
+        assert (settled["usage_state"], settled["finish_reason"]) == ("absent", "cancelled")
+
+    @pytest.mark.parametrize("stream", [False, True])
+    def test_a_response_in_the_background(self, tap: Proxy, stream: bool) -> None:
+        body = {"model": "gpt-5", "input": "x", "background": True, "stream": stream}
+        if stream:
+            assert not comes_whole(tap.url, "/v1/responses", body, headers=OPENAI, plan={"cut": 3, "pause": 0.03})
+            until(lambda: not tap.rows("state = 'open'"))
+        else:
+            call(tap.url, "/v1/responses", body, headers=OPENAI)
+        begun = tap.new_row()
+        assert begun["usage_state"] == "absent"
+        assert begun["state"] == ("upstream_failed" if stream else "done")
+        path = f"/v1/responses/{begun['response_id']}"
+        for query in ("", "", "") if not stream else ("?stream=true&starting_after=2",) * 2:
+            assert call(tap.url, path + query, headers=OPENAI).status == 200
+        polls = tap.new_rows()
+        assert {outcome(row) for row in polls} == {("done", "not_applicable", None, 200)}
+        assert {row["total_tokens"] for row in polls} == {None}
+        (settled,) = tap.rows(f"id = '{begun['id']}'")
+        assert (settled["usage_state"], settled["state"]) == ("final", begun["state"])
+        names = ("input_tokens", "output_tokens", "output_thought_tokens", "total_tokens", "finish_reason")
+        assert [settled[name] for name in names] == [1, 6, 2, 7, "completed"]
+        assert broken_invariants(tap.ledger) == []
+
+    def test_a_response_that_is_cancelled(self, tap: Proxy) -> None:
+        body = {"model": "gpt-5", "input": "x", "background": True}
+        call(tap.url, "/v1/responses", body, headers=OPENAI)
+        begun = tap.new_row()
+        path = f"/v1/responses/{begun['response_id']}"
+        assert call(tap.url, f"{path}/cancel", {}, headers=OPENAI).json()["status"] == "cancelled"
+        assert outcome(tap.new_row()) == ("done", "not_applicable", None, 200)
+        (settled,) = tap.rows(f"id = '{begun['id']}'")
+        assert (settled["usage_state"], settled["finish_reason"]) == ("absent", "cancelled")
+
+    def test_a_response_that_nobody_began_here(self, tap: Proxy) -> None:
+        assert call(tap.url, "/v1/responses/resp_unknown", headers=OPENAI).status == 404
+        assert outcome(tap.new_row()) == ("done", "not_applicable", "invalid_request_error", 404)
+
+    @pytest.mark.parametrize("action", ["rawPredict", "streamRawPredict"])
+    def test_an_answer_that_two_models_made(self, tap: Proxy, action: str) -> None:
+        body = CLAUDE_BODY | {
+            "stream": action == "streamRawPredict",
+            "anthropic_beta": ["compact-2026-01-12"],
+            "context_management": {"edits": [{"type": "compact_20260112"}]},
+            "tools": [{"type": "advisor_20260301", "name": "advisor", "model": "claude-fable-5-1"}],
+        }
+        path = f"{PROJECT}/publishers/anthropic/models/claude-sonnet-4@20250514:{action}"
+        assert call(tap.url, path, body).status == 200
+        row = tap.new_row()
+        assert outcome(row) == ("done", "final", None, 200)
+        assert (row["attempts"], row["input_tokens"], row["output_tokens"]) == (
+            1,
+            2 + 7 + 55_196 + 823,
+            9 + 1_200 + 1_612,
+        )
+        with closing(open_for_reading(tap.ledger)) as db:
+            asked = "SELECT kind, model, input_tokens, output_tokens FROM attempts WHERE call_id = ? ORDER BY n"
+            found = [tuple(one) for one in db.execute(asked, (row["id"],))]
+        assert found == [
+            ("attempt", "claude-sonnet-4@20250514", 2 + 7 + 55_196, 9 + 1_200),
+            ("iteration", "claude-fable-5-1", 823, 1_612),
+        ]
+        assert broken_invariants(tap.ledger) == []
+
+    @pytest.mark.parametrize(
         ("method", "path", "body"),
         [
             ("POST", f"{MODEL}:countTokens", HELLO),
@@ -119,8 +252,7 @@ class TestComplete:
         [
             ("/v1beta1/unknown", None),
             ("/favicon.ico", None),
-            (f"{PROJECT}/interactionsHttp", {}),
-            ("/v1/batches", {}),
+            ("/v1/fine_tuning/jobs", {}),
         ],
     )
     def test_what_is_not_read(self, start_proxy: StartProxy, path: str, body: object) -> None:
@@ -162,6 +294,7 @@ class TestUpstreamFailed:
             (STREAM, HELLO, {}, 1, "absent", "UNAVAILABLE"),
             (f"{MODEL}:streamGenerateContent", HELLO, {}, 1, "absent", "UNAVAILABLE"),
             (CLAUDE, CLAUDE_BODY, {}, 4, "partial", "overloaded_error"),
+            (INTERACTIONS, INTERACTION | {"stream": True}, {}, 3, "partial", "internal"),
             ("/v1/chat/completions", CHAT_BODY, OPENAI, 2, "absent", "server_error"),
             (
                 "/v1/responses",
@@ -258,6 +391,7 @@ class TestAfterTheLastEvent:
         [
             (STREAM, HELLO, {}, b'"finishReason": "STOP"', "final"),
             (CLAUDE, CLAUDE_BODY, {}, b'"message_stop"', "final"),
+            (INTERACTIONS, INTERACTION | {"stream": True}, {}, b'"interaction.completed"', "final"),
             ("/v1/chat/completions", CHAT_BODY, OPENAI, b"[DONE]", "absent"),
             (
                 "/v1/chat/completions",

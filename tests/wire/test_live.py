@@ -1,66 +1,36 @@
 """The Live API: one row a WebSocket connection, kept current, and no message kept."""
 
-import json
 import re
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import wsproto
 from wsproto.events import AcceptConnection
 from wsproto.events import BytesMessage
 from wsproto.events import CloseConnection
 from wsproto.events import RejectConnection
-from wsproto.events import TextMessage
 
 from tests.http import API_KEY
 from tests.process import Proxy
 from tests.process import until
+from tests.websocket_client import Client
+from tests.websocket_client import connected
 
 PATH = "//ws/google.cloud.aiplatform.v1beta1.LlmBidiService/BidiGenerateContent"
 SETUP = {"setup": {"model": "projects/p/locations/us-central1/publishers/google/models/gemini-live-2.5-flash"}}
 
 
-class Client:
-    def __init__(self, sock: socket.socket) -> None:
-        self.sock = sock
-        self.connection = wsproto.WSConnection(wsproto.ConnectionType.CLIENT)
-
-    def say(self, message: object, *, binary: bool = False) -> None:
-        text = json.dumps(message)
-        event = BytesMessage(text.encode()) if binary else TextMessage(text)
-        self.sock.sendall(self.connection.send(event))
-
-    def hear(self) -> Any:
-        """The next message, or the event that is none."""
-        while True:
-            for event in self.connection.events():
-                if isinstance(event, TextMessage | BytesMessage):
-                    return json.loads(event.data)
-                if isinstance(event, AcceptConnection | RejectConnection | CloseConnection):
-                    return event
-            self.connection.receive_data(self.sock.recv(65536) or None)
-
-    def turn(self, text: str = "Hello") -> None:
-        self.say({"client_content": {"turns": [{"parts": [{"text": text}]}], "turnComplete": True}})
-
-    def close(self) -> None:
-        self.sock.sendall(self.connection.send(CloseConnection(1000)))
-        assert isinstance(self.hear(), CloseConnection)
-
-
 @contextmanager
 def live(proxy: Proxy) -> Iterator[Client]:
-    with socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as sock:
-        client = Client(sock)
-        headers = [(b"x-goog-api-key", API_KEY.encode())]
-        request = wsproto.events.Request(host="x", target=PATH, extra_headers=headers)
-        sock.sendall(client.connection.send(request))
-        assert isinstance(client.hear(), AcceptConnection)
+    with connected(proxy.port, PATH, {"x-goog-api-key": API_KEY}) as (client, answer):
+        assert isinstance(answer, AcceptConnection)
         client.say(SETUP)
         assert client.hear() == {"setupComplete": {}}
         yield client
+
+
+def turn(client: Client, text: str = "Hello") -> None:
+    client.say({"client_content": {"turns": [{"parts": [{"text": text}]}], "turnComplete": True}})
 
 
 def state(proxy: Proxy) -> tuple[Any, ...]:
@@ -72,11 +42,11 @@ def test_turns_are_counted_as_they_come(tap: Proxy) -> None:
     with live(tap) as client:
         assert state(tap) == ("open", None, None, None, None)
         assert (tap.rows()[-1]["model"], tap.rows()[-1]["status"]) == ("gemini-live-2.5-flash", 101)
-        for turn in (1, 2, 3):
-            client.turn()
+        for number in (1, 2, 3):
+            turn(client)
             assert "modelTurn" in client.hear()["serverContent"]
             assert "usageMetadata" in client.hear()
-            assert state(tap) == ("open", None, None, 10 * turn, 4 * turn)
+            assert state(tap) == ("open", None, None, 10 * number, 4 * number)
         client.close()
     # Before the closing frame could be seen.
     assert state(tap) == ("done", "final", None, 30, 12)
@@ -98,9 +68,9 @@ def test_no_turn(tap: Proxy) -> None:
 
 def test_an_upstream_that_fails(tap: Proxy) -> None:
     with live(tap) as client:
-        client.turn()
+        turn(client)
         client.hear(), client.hear()
-        client.turn("fail")
+        turn(client, "fail")
         closed = client.hear()
         assert (closed.code, closed.reason) == (1011, "Internal error")
     until(lambda: state(tap) == ("upstream_failed", "partial", "websocket_1011", 10, 4))
@@ -109,23 +79,20 @@ def test_an_upstream_that_fails(tap: Proxy) -> None:
 
 def test_an_upstream_that_is_cut(tap: Proxy) -> None:
     with live(tap) as client:
-        client.turn("drop")
+        turn(client, "drop")
         assert isinstance(client.hear(), CloseConnection)
     until(lambda: state(tap) == ("upstream_failed", "absent", "upstream_cut", None, None))
 
 
 def test_a_client_that_is_gone(tap: Proxy) -> None:
     with live(tap) as client:
-        client.turn()
+        turn(client)
         client.hear(), client.hear()
     until(lambda: state(tap) == ("client_closed", "partial", "client_closed", 10, 4))
 
 
 def test_a_refused_connection(tap: Proxy) -> None:
-    with socket.create_connection(("127.0.0.1", tap.port), timeout=10) as sock:
-        client = Client(sock)
-        sock.sendall(client.connection.send(wsproto.events.Request(host="x", target="/")))
-        answer = client.hear()
+    with connected(tap.port, "/", {}) as (_, answer):
         assert (type(answer), answer.status_code) == (RejectConnection, 400)
     assert tap.rows()[-1]["state"] == "refused"
 
@@ -146,12 +113,12 @@ def test_nothing_is_kept(tap: Proxy) -> None:
         message = {"realtime_input": {"audio": {"data": "A" * 1_000_000, "mime_type": "audio/pcm"}}}
         for _ in range(5):
             client.say(message)
-        client.turn()
+        turn(client)
         client.hear(), client.hear()
         before = resident(tap)
         for _ in range(60):
             client.say(message)
-        client.turn()
+        turn(client)
         client.hear(), client.hear()
         assert resident(tap) - before < 20
         client.close()

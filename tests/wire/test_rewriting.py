@@ -1,5 +1,6 @@
 """Calls answered by a service of another dialect, on the wire: OpenAI's by Vertex AI, and Google's by OpenAI."""
 
+import base64
 import contextlib
 import gzip
 import http.server
@@ -36,8 +37,9 @@ from tests.vertex_simulator import Simulator
 from tests.vertex_simulator.embeddings import vector
 from tests.vertex_simulator.pictures import png
 from tests.vertex_simulator.veo import VIDEO
+from tests.websocket_client import Client
 from tests.wire.test_live import PATH
-from tests.wire.test_live import Client
+from tests.wire.test_live import turn
 
 CHAT = "/v1/chat/completions"
 PARENT = "/v1/projects/test-project/locations"
@@ -132,6 +134,101 @@ def test_what_was_dropped_and_assumed_is_told(converting: Proxy, upstream: Simul
     sent = upstream.seen[-1].request
     assert {"logit_bias", "user"}.isdisjoint(sent.json())
     assert (sent.headers.keys() & speaking.keys(), sent.headers["x-title"]) == (set(), "kept")
+
+
+NEWEST, OLDER, SPEAKER = "gemini-3.8-flash", "gemini-2.5-flash", "gemini-2.5-flash-preview-tts"
+MAGIC = {"type": "function", "function": {"name": "21st_magic", "parameters": {"type": "object", "properties": {}}}}
+CALLED = {"id": "c1", "type": "function", "function": {"name": "21st_magic", "arguments": "{}"}}
+SCHEMA = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object", "properties": {}}}}
+ASKS, SAYS = {"role": "user", "content": "Hello"}, {"role": "assistant", "content": "The answer is"}
+CALLS: dict[str, Any] = {"role": "assistant", "content": None, "tool_calls": [CALLED]}
+RESULT = {"role": "tool", "tool_call_id": "c1", "content": "fine"}
+OPENING, CLOSING = "messages[0]=Continue.", "messages[-1]=Continue."
+
+
+def chunks(answer: Any) -> list[Any]:
+    """The events of a stream of chunks."""
+    lines = answer.body.decode().split("\n\n")
+    return [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
+
+
+class TestFamilies:
+    """The simulator refuses what Google refuses of each model, so an answer says that the conversion was right."""
+
+    @pytest.mark.parametrize("stream", [False, True])
+    @pytest.mark.parametrize(
+        ("body", "dropped", "assumed"),
+        [
+            (chat(model=NEWEST, messages=[ASKS, SAYS]), None, CLOSING),
+            (chat(model="gemini-3.5-flash-lite", messages=[SAYS]), None, f"{OPENING}, {CLOSING}"),
+            (chat(model="gemini-3.5-flash", messages=[ASKS, SAYS]), None, None),
+            (chat(model="claude-opus-5", messages=[ASKS, SAYS]), None, f"{CLOSING}, max_tokens=16384"),
+            (chat(model=NEWEST, messages=[CALLS, RESULT], tools=[MAGIC]), None, OPENING),
+            (chat(model=OLDER, messages=[CALLS, RESULT, ASKS], tools=[MAGIC]), None, OPENING),
+            (chat(model=NEWEST, messages=[ASKS, CALLS, RESULT, ASKS], tools=[MAGIC]), None, None),
+            (chat(model=NEWEST, reasoning_effort="minimal"), None, "reasoning_effort=low"),
+            (
+                chat(model=NEWEST, presence_penalty=0.5, frequency_penalty=0.5),
+                "presence_penalty, frequency_penalty",
+                None,
+            ),
+            (chat(model=NEWEST, temperature=0.5, logprobs=True), "temperature, logprobs", None),
+            (chat(model=OLDER, presence_penalty=0.5, temperature=0.5, logprobs=True), None, None),
+            (chat(model=OLDER, tools=[MAGIC], response_format=SCHEMA), None, "response_format=instruction"),
+            (chat(model=OLDER, web_search_options={}, response_format=SCHEMA), None, "response_format=instruction"),
+            (chat(model=NEWEST, tools=[MAGIC], response_format=SCHEMA), None, None),
+            (chat(model=SPEAKER, modalities=["text", "audio"]), None, "modalities=audio"),
+            (chat(model=OLDER, modalities=["text", "audio"]), "modalities", None),
+        ],
+    )
+    def test_what_they_take(
+        self, converting: Proxy, body: dict[str, Any], dropped: str | None, assumed: str | None, stream: bool
+    ) -> None:
+        answer = call(converting.url, CHAT, body | {"stream": stream}, headers=NOBODY)
+        assert answer.status == 200, answer.body
+        assert answer.header("x-vertex-tap-dropped") == dropped
+        assert answer.header("x-vertex-tap-assumed") == assumed
+
+    def test_names_that_gemini_does_not_take(self, converting: Proxy, upstream: Simulator) -> None:
+        body = chat(model=NEWEST, tools=[MAGIC], tool_choice={"type": "function", "function": {"name": "21st_magic"}})
+        answer = call(converting.url, CHAT, body, headers=NOBODY)
+        assert answer.json()["choices"][0]["message"]["tool_calls"][0]["function"]["name"] == "21st_magic"
+        assert b"_21st_magic" in upstream.seen[-1].request.body
+        assert "_21st_magic" not in str(answer.headers)
+        streamed = call(converting.url, CHAT, body | {"stream": True}, headers=NOBODY)
+        deltas = [choice["delta"] for chunk in chunks(streamed) for choice in chunk["choices"]]
+        (name,) = [one["function"]["name"] for delta in deltas for one in delta.get("tool_calls", [])]
+        assert name == "21st_magic"
+
+    @pytest.mark.parametrize("words", [0, 4])
+    def test_an_answer_that_is_none(self, converting: Proxy, words: int) -> None:
+        plan = {"finish": "MALFORMED_FUNCTION_CALL", "words": words}
+        why = "MALFORMED_FUNCTION_CALL: Simulated: MALFORMED_FUNCTION_CALL."
+        (choice,) = call(converting.url, CHAT, chat(), headers=NOBODY, plan=plan).json()["choices"]
+        assert (choice["message"]["refusal"], choice["finish_reason"]) == (why, "stop")
+        streamed = call(converting.url, CHAT, chat(stream=True), headers=NOBODY, plan=plan)
+        deltas = [choice["delta"] for chunk in chunks(streamed) for choice in chunk["choices"]]
+        assert [delta["refusal"] for delta in deltas if delta.get("refusal")] == [why]
+        asked = {"model": OLDER, "input": "Hello"}
+        response = call(converting.url, "/v1/responses", asked, headers=NOBODY, plan=plan).json()
+        assert (response["status"], response["error"]["message"], len(response["output"])) == ("failed", why, words > 0)
+        streamed = call(converting.url, "/v1/responses", asked | {"stream": True}, headers=NOBODY, plan=plan)
+        last = json.loads(streamed.body.decode().strip().rpartition("data: ")[2])
+        assert (last["type"], last["response"]["error"]["message"]) == ("response.failed", why)
+
+    def test_speech(self, converting: Proxy) -> None:
+        body = chat(model=SPEAKER, modalities=["text", "audio"], audio={"voice": "Kore", "format": "wav"})
+        answer = call(converting.url, CHAT, body, headers=NOBODY)
+        wav = base64.b64decode(answer.json()["choices"][0]["message"]["audio"]["data"])
+        assert (wav[:4], wav[-12:]) == (b"RIFF", bytes(range(12)))
+        assert answer.header("x-vertex-tap-dropped") is None
+        streamed = call(converting.url, CHAT, body | {"stream": True}, headers=NOBODY)
+        assert streamed.header("x-vertex-tap-dropped") == "audio.format"
+        sounds = [
+            one["delta"]["audio"] for chunk in chunks(streamed) for one in chunk["choices"] if "audio" in one["delta"]
+        ]
+        assert b"".join(base64.b64decode(sound["data"]) for sound in sounds) == bytes(range(12))
+        assert len({(sound["id"], sound["expires_at"]) for sound in sounds}) == 1
 
 
 class TestBadInput:
@@ -434,7 +531,7 @@ def test_live_gets_its_project(converting: Proxy, publisher: str) -> None:
         assert isinstance(client.hear(), AcceptConnection)
         client.say({"setup": {"model": f"publishers/{publisher}/models/gemini-live-2.5-flash"}})
         assert client.hear() == {"setupComplete": {}}
-        client.turn()
+        turn(client)
         client.hear(), client.hear()
         client.close()
     row = converting.new_rows()[-1]

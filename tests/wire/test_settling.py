@@ -26,6 +26,7 @@ from tests.process import Row
 from tests.process import until
 from tests.vertex_simulator import Simulator
 from tests.wire.test_live import live
+from tests.wire.test_live import turn
 
 STREAM = f"{MODEL}:streamGenerateContent?alt=sse"
 UNARY = f"{MODEL}:generateContent"
@@ -253,7 +254,7 @@ class TestLayersThatCrash:
         with live(proxy) as client:
             client.say({"setup": {"model": "projects/p/locations/us-central1/publishers/google/models/m"}})
             assert client.hear() == {"setupComplete": {}}
-            client.turn("crash")
+            turn(client, "crash")
             assert client.sock.recv(1000) == b""
             (row,) = settled(proxy)
         assert (row["state"], row["usage_state"], row["status"]) == ("interrupted", "absent", 101)

@@ -6,7 +6,6 @@ model that cannot be made to call a tool gets an instruction that asks for the J
 Source: Anthropic's pages on tool use and structured outputs.
 """
 
-import json
 from typing import NamedTuple
 
 from addons.translation import json_schema
@@ -44,12 +43,3 @@ def answer_tool_of(request: Request) -> AnswerTool | None:
 def requires_call(request: Request) -> bool:
     """Whether the client requires a call of one of its functions."""
     return bool(request.functions and request.tool_choice and request.tool_choice.mode == "required")
-
-
-def json_instruction(schema: Json | None) -> str:
-    """An instruction to answer in JSON: with an object, or with a value of the schema."""
-    form = "a JSON object" if schema is None else "JSON"
-    asked = f"Answer with {form} and with nothing else: no words around it, no code fence."
-    if schema is None:
-        return asked
-    return f"{asked} It must hold against this JSON Schema:\n{json.dumps(schema, ensure_ascii=False)}"

@@ -24,14 +24,17 @@ from addons.translation.conversation import ToolCall
 from addons.translation.conversation import ToolResult
 from addons.translation.conversation import Turn
 from addons.translation.errors import InvalidRequest
+from addons.translation.function_names import NameRule
 
 IMAGE_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 """Media types of images that Claude takes (page on vision)."""
 TEXT_TYPES = re.compile(r"text/|application/(?:json|xml|yaml|x-yaml|javascript|x-javascript|sql)\b")
 """Media types of documents that are sent as plain text."""
-OPENING = "Continue."
-"""The user message that is put before a conversation that begins with the assistant: Claude wants the user first."""
-_TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
+CONTINUE = "Continue."
+"""The user message that is put before a conversation that begins with the assistant, as Claude wants the user first, or
+behind one that ends with the assistant, if the model cannot continue that."""
+TOOL_NAMES = NameRule("a-zA-Z0-9_-", "a-zA-Z0-9_-", 128)
+"""The names of tools that Claude takes (reference of Messages)."""
 _NOT_IN_ID = re.compile(r"[^a-zA-Z0-9_-]")
 
 
@@ -66,11 +69,13 @@ def write_messages(request: Request, family: Family) -> list[Message]:
         messages.pop()
     if not messages:
         raise InvalidRequest("the messages are empty; write a text")
-    if messages[-1].role == "assistant" and not family.takes_prefill:
-        raise InvalidRequest("this model cannot continue an assistant message; end with a user message")
+    path = request.named("turns", "messages")
     if messages[0].role == "assistant":
-        messages.insert(0, Message("user", [_text_block(OPENING)]))
-        request.notes.assumed.append(f"{request.named('turns', 'messages')}[0]={OPENING}")
+        messages.insert(0, Message("user", [_text_block(CONTINUE)]))
+        request.notes.assumed.append(f"{path}[0]={CONTINUE}")
+    if messages[-1].role == "assistant" and not family.takes_prefill:
+        messages.append(Message("user", [_text_block(CONTINUE)]))
+        request.notes.assumed.append(f"{path}[-1]={CONTINUE}")
     return messages
 
 
@@ -139,7 +144,6 @@ def _assistant_content(parts: list[Part], calls: _CallIds, family: Family, notes
             # A thought that Claude has not signed is of no use to it, and is left out.
             content += [block for block in [signatures.thinking_block(part)] if block]
         elif isinstance(part, ToolCall):
-            check_name(part.name)
             call: Json = {"type": "tool_use", "id": calls.of_call(part), "name": part.name, "input": part.arguments}
             content.append(call | cache_control(part.cache))
         elif isinstance(part, Media):
@@ -205,9 +209,3 @@ def _source(media: Media) -> Json:
             "Claude loads https:// URLs only, not http:// or gs://: send the file itself as a data: URL"
         )
     return {"type": "url", "url": media.uri}
-
-
-def check_name(name: str, param: str | None = None) -> None:
-    """Raises InvalidRequest, with `param`, for a function name that Claude does not take."""
-    if not _TOOL_NAME.fullmatch(name):
-        raise InvalidRequest("for Claude, a function name has 1 to 128 characters: letters, digits, _ and -", param)

@@ -12,6 +12,7 @@ from addons.translation import signatures
 from addons.translation.anthropic.answer_tool import VALUE
 from addons.translation.anthropic.answer_tool import AnswerTool
 from addons.translation.anthropic.answer_tool import answer_tool_of
+from addons.translation.anthropic.messages import TOOL_NAMES
 from addons.translation.conversation import Answer
 from addons.translation.conversation import Choice
 from addons.translation.conversation import Citation
@@ -24,6 +25,7 @@ from addons.translation.conversation import ToolCall
 from addons.translation.conversation import usage_of
 from addons.translation.errors import Failure
 from addons.translation.errors import read_error
+from addons.translation.function_names import Names
 from metering.json_values import items
 from metering.json_values import member
 from metering.json_values import number_of
@@ -48,15 +50,17 @@ _WITH_USAGE = frozenset({"message", "message_start", "message_delta"})
 
 def reader_for(request: Request) -> "AnswerReader":
     """The reader of the answer to a request that `write_request` wrote."""
-    return AnswerReader(answer_tool_of(request))
+    names = Names(request, TOOL_NAMES)
+    return AnswerReader(answer_tool_of(names.applied(request)), names)
 
 
 class AnswerReader:
     """Reads a whole answer, or a stream event by event; each event becomes an `Answer` that holds what is new."""
 
-    def __init__(self, answer_tool: AnswerTool | None = None) -> None:
-        """A call of `answer_tool` is read as text of the answer."""
+    def __init__(self, answer_tool: AnswerTool | None = None, names: Names | None = None) -> None:
+        """A call of `answer_tool` is read as text of the answer. `names` are those of the request's functions."""
         self._answer_tool = answer_tool
+        self._names = names or Names(Request(""), TOOL_NAMES)
         self.failure: Failure | None = None
         """The error that the service sent instead of an answer, or within one. None: no error."""
         self.finished = False
@@ -154,7 +158,7 @@ class AnswerReader:
                 self._say(_as_json(arguments), choice)
         elif arguments is not None:
             # A call whose arguments were cut off is left out.
-            choice.parts.append(ToolCall(block.id, block.name, arguments))
+            choice.parts.append(ToolCall(block.id, self._names.given(block.name), arguments))
             self._called = True
 
     @property

@@ -86,10 +86,10 @@ def _write_usage(usage: Usage | None, searches: list[str]) -> Json:
     """Anthropic's `input_tokens` do not include what was read from a cache or written to one. A count that is not known
     is 0, as clients expect a number."""
     usage = usage or Usage(None, None)
-    cached = usage.cached or 0
+    cached, cache_written = usage.cached or 0, usage.cache_written or 0
     written: Json = {
-        "input_tokens": max((usage.input or 0) - cached, 0),
-        "cache_creation_input_tokens": 0,
+        "input_tokens": max((usage.input or 0) - cached - cache_written, 0),
+        "cache_creation_input_tokens": cache_written,
         "cache_read_input_tokens": cached,
         "output_tokens": usage.output or 0,
     }

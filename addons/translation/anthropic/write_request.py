@@ -11,12 +11,11 @@ from typing import Any
 from addons.translation import json_schema
 from addons.translation.anthropic.answer_tool import AnswerTool
 from addons.translation.anthropic.answer_tool import answer_tool_of
-from addons.translation.anthropic.answer_tool import json_instruction
 from addons.translation.anthropic.families import Family
 from addons.translation.anthropic.families import family_of
+from addons.translation.anthropic.messages import TOOL_NAMES
 from addons.translation.anthropic.messages import Message
 from addons.translation.anthropic.messages import cache_control
-from addons.translation.anthropic.messages import check_name
 from addons.translation.anthropic.messages import write_blocks
 from addons.translation.anthropic.messages import write_messages
 from addons.translation.anthropic.thinking import write_thinking
@@ -29,11 +28,12 @@ from addons.translation.conversation import Request
 from addons.translation.conversation import Text
 from addons.translation.conversation import Written
 from addons.translation.errors import InvalidRequest
+from addons.translation.function_names import Names
 from metering.json_values import items
 
 VERSION = "vertex-2023-10-16"
 """The value of `anthropic_version` (Anthropic's page on Claude on Vertex AI)."""
-WITHOUT_TARGET = ("presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "voice")
+WITHOUT_TARGET = ("presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "voice", "audio_format")
 """Fields of our `Request` that Claude has no parameter for."""
 SERVER_TOOLS: dict[str, Json] = {"googleSearch": {"type": "web_search_20250305", "name": "web_search"}}
 """Google's names of tools that the service runs itself -> Claude's tools."""
@@ -54,7 +54,8 @@ def write_request(request: Request) -> Written:
     family = family_of(request.model)
     # The notes are copied: the request may be written for another service too, which drops other things.
     notes = Notes([*request.notes.dropped], [*request.notes.assumed])
-    request = replace(request, notes=notes)
+    names = Names(request, TOOL_NAMES)
+    request = names.applied(replace(request, notes=notes))
     if request.n is not None and request.n > 1:
         raise InvalidRequest(
             "Claude returns one choice: leave n out, and send a request for each choice", request.named("n")
@@ -72,7 +73,8 @@ def write_request(request: Request) -> Written:
     body["max_tokens"] = _max_tokens(request, family, thinking.budget)
     system = [text for text in request.system if request.turns]
     if request.format and not answer_tool:
-        system.append(Text(json_instruction(request.format.described)))
+        system.append(Text(json_schema.instruction(request.format.described)))
+        notes.assumed.append(f"{request.format.param}=instruction")
     if instructions := list(write_blocks(system)):
         body["system"] = instructions
     body |= thinking.members
@@ -88,6 +90,7 @@ def write_request(request: Request) -> Written:
     _limit_caches(
         request, [*items(body.get("tools")), *instructions, *(block for one in messages for block in one.content)]
     )
+    names.restore(notes)
     notes.dropped = list(dict.fromkeys(notes.dropped))
     return Written(body, {}, notes)
 
@@ -210,7 +213,6 @@ def _called_names(messages: list[Message]) -> list[object]:
 
 
 def _tool(function: Function, notes: Notes) -> Json:
-    check_name(function.name, "tools")
     schema, merged, lost = json_schema.for_claude(function.parameters)
     notes.dropped += [f"tools.{function.name}.parameters.{name}" for name in lost]
     notes.assumed += [f"tools.{function.name}.parameters.{name}=merged" for name in merged]

@@ -28,6 +28,8 @@ from metering.json_values import text_of
 
 RESOLUTIONS = ("low", "medium", "high", "ultra_high")
 """Resolutions at which Gemini can read media, the lowest first. `low` stands for MEDIA_RESOLUTION_LOW."""
+RESULT_TYPES = frozenset({"image/png", "image/jpeg", "image/webp", "application/pdf", "text/plain"})
+"""Media types that a `functionResponse` may have in its `parts` (Google's page on function calling)."""
 
 
 def write_part(part: Part, family: Family, signature: str | None = None) -> Json:
@@ -78,9 +80,14 @@ def _write_result(result: ToolResult, family: Family) -> Json:
     written: Json = {"name": result.name, "response": response}
     if result.id and family.takes_call_ids:
         written["id"] = result.id
-    if result.media and family.media_in_results:
-        written["parts"] = [write_data(media) for media in result.media]
+    if parts := [write_data(medium) for medium in result.media if stands_in_result(medium, family)]:
+        written["parts"] = parts
     return {"functionResponse": written}
+
+
+def stands_in_result(medium: Media, family: Family) -> bool:
+    """Whether a function result of a family can have this medium in its `parts`."""
+    return family.media_in_results and medium.mime_type in RESULT_TYPES
 
 
 def write_data(media: Media) -> Json:

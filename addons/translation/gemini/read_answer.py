@@ -9,7 +9,9 @@ from addons.translation.conversation import Choice
 from addons.translation.conversation import Citation
 from addons.translation.conversation import Finish
 from addons.translation.conversation import Json
+from addons.translation.conversation import Media
 from addons.translation.conversation import NativeFinish
+from addons.translation.conversation import Request
 from addons.translation.conversation import Text
 from addons.translation.conversation import TokenLogprob
 from addons.translation.conversation import ToolCall
@@ -17,8 +19,12 @@ from addons.translation.conversation import Usage
 from addons.translation.conversation import usage_of
 from addons.translation.errors import Failure
 from addons.translation.errors import read_error
+from addons.translation.function_names import Names
 from addons.translation.gemini.parts import read_part
+from addons.translation.gemini.schema import FUNCTION_NAMES
 from addons.translation.gemini.schema import SERVED_TIERS
+from addons.translation.gemini.speech import joined
+from addons.translation.gemini.speech import wants_wav
 from metering.call import Reading
 from metering.json_values import both
 from metering.json_values import items
@@ -58,6 +64,16 @@ FINISH_REASONS: dict[str, Finish | None] = {
 }
 """`finishReason` -> how the answer ended. None, and reasons that are not here: STOP if there is content, CONTENT_FILTER
 if there is none."""
+FAULTS = frozenset(
+    {
+        "MALFORMED_FUNCTION_CALL",
+        "MALFORMED_RESPONSE",
+        "MISSING_THOUGHT_SIGNATURE",
+        "TOO_MANY_TOOL_CALLS",
+        "UNEXPECTED_TOOL_CALL",
+    }
+)
+"""Values of `finishReason` that say that the model made something that is no answer."""
 _COUNTED = both(" ".join((*COUNTS, *DETAILS)))
 """Members of `usageMetadata` that are counts, or hold some."""
 
@@ -65,9 +81,12 @@ _COUNTED = both(" ".join((*COUNTS, *DETAILS)))
 class AnswerReader:
     """Reads the one document of an answer, or the many of a stream, each into an `Answer` of what is new."""
 
-    def __init__(self, candidates: int = 1) -> None:
-        """`candidates` is how many the request asked for (`candidateCount`)."""
+    def __init__(self, candidates: int = 1, names: Names | None = None, as_wav: bool = False) -> None:
+        """`candidates` is how many the request asked for (`candidateCount`). `names` are those of its functions. Sound
+        is put into a wav file if `as_wav`."""
         self._wanted = candidates
+        self._names = names or Names(Request(""), FUNCTION_NAMES)
+        self._as_wav = as_wav
         self.failure: Failure | None = None
         """The error that came instead of, or inside, the answer."""
         self._blocked = False
@@ -120,13 +139,22 @@ class AnswerReader:
             answer.choices.append(Choice(0, finish=Finish.CONTENT_FILTER, refusal=why))
 
     def _candidate(self, index: int) -> "_Candidate":
-        return self._candidates.setdefault(index, _Candidate())
+        if index not in self._candidates:
+            self._candidates[index] = _Candidate(self._names, self._as_wav)
+        return self._candidates[index]
+
+
+def reader_for(request: Request) -> AnswerReader:
+    """A reader of the answer to a request."""
+    return AnswerReader(request.n or 1, Names(request, FUNCTION_NAMES), wants_wav(request))
 
 
 class _Candidate:
     """What is remembered of a candidate while its stream goes on."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Names, as_wav: bool) -> None:
+        self._names = names
+        self._as_wav = as_wav
         self.finished = False
         self._called = False
         self._texts: list[str] = []
@@ -146,6 +174,8 @@ class _Candidate:
         """Number of a part in this piece -> where its text begins in the whole answer, and the text."""
         for number, part in enumerate(items(member(member(candidate, "content"), "parts"))):
             read = read_part(part)
+            if isinstance(read, ToolCall):
+                read.name = self._names.given(read.name)
             if isinstance(read, Text):
                 own[number] = (self._length, read.text)
                 self._texts.append(read.text)
@@ -153,6 +183,8 @@ class _Candidate:
             if read:
                 choice.parts.append(read)
                 self._called = self._called or isinstance(read, ToolCall)
+        if any(isinstance(part, Media) for part in choice.parts):
+            choice.parts = joined(choice.parts, self._as_wav)
         if has_only_content(candidate):
             return choice
         if logprobs := member(candidate, "logprobsResult"):
@@ -162,9 +194,15 @@ class _Candidate:
         if reason := text_of(member(candidate, "finishReason")):
             self.finished = True
             choice.finish, choice.native = self._finish(reason), NativeFinish("google", reason)
-            if choice.finish is Finish.CONTENT_FILTER and not any(self._texts):
-                choice.refusal = text_of(member(candidate, "finishMessage"))
+            self._explain(choice, reason, text_of(member(candidate, "finishMessage")))
         return choice
+
+    def _explain(self, choice: Choice, reason: str, message: str | None) -> None:
+        """Says why there is no answer, or no valid one, with Google's message if there is one."""
+        choice.is_invalid = reason in FAULTS
+        if choice.is_invalid or (choice.finish is Finish.CONTENT_FILTER and not any(self._texts)):
+            why = "The model gave no valid answer." if choice.is_invalid else "The model gave no answer."
+            choice.refusal = f"{reason}: {self._names.given_in(message or why)}"
 
     def _read_grounding(self, choice: Choice, grounding: object, own: dict[int, tuple[int, str]]) -> None:
         queries = dict.fromkeys(filter(None, map(text_of, items(member(grounding, "webSearchQueries")))))

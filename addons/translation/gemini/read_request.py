@@ -8,7 +8,6 @@ from typing import Literal
 
 from addons.translation import json_schema
 from addons.translation import media
-from addons.translation.conversation import Effort
 from addons.translation.conversation import Format
 from addons.translation.conversation import Function
 from addons.translation.conversation import Google
@@ -26,6 +25,7 @@ from addons.translation.conversation import Turn
 from addons.translation.errors import InvalidRequest
 from addons.translation.gemini.parts import listed
 from addons.translation.gemini.parts import read_part
+from addons.translation.gemini.schema import EFFORTS
 from addons.translation.gemini.schema import MODES
 from addons.translation.gemini.schema import SAMPLING
 from addons.translation.gemini.schema import FunctionDeclaration
@@ -53,8 +53,6 @@ NAMES = {ours: f"generationConfig.{theirs}" for ours, theirs in SAMPLING.items()
     "detail": "mediaResolution",
 }
 """Fields of our `Request` and its parts -> their paths in a GenerateContentRequest, for messages to the client."""
-LEVELS: dict[str, Effort] = {"MINIMAL": "minimal", "LOW": "low", "MEDIUM": "medium", "HIGH": "high"}
-"""Google's `thinkingLevel` -> our effort."""
 
 
 def read_request(model: str, body: Json, *, stream: bool) -> Request:
@@ -158,7 +156,7 @@ def _read_generation_config(config: GenerationConfig, request: Request, google: 
         google.generation_config |= form
     if thinking := config.thinking_config:
         request.thinking = Thinking(
-            LEVELS.get(thinking.thinking_level or ""),
+            EFFORTS.get(thinking.thinking_level or ""),
             thinking.thinking_budget,
             thinking.include_thoughts,
             "generationConfig.thinkingConfig",

@@ -13,7 +13,9 @@ from pydantic import BeforeValidator
 from pydantic import ConfigDict
 from pydantic import Field
 
+from addons.translation.conversation import Effort
 from addons.translation.conversation import Json
+from addons.translation.function_names import NameRule
 from addons.translation.validation import GoogleModel
 
 SAMPLING = {
@@ -29,6 +31,12 @@ SAMPLING = {
 """Fields of our `Request` -> members of a GenerationConfig that have the same values."""
 MODES: dict[Literal["none", "auto", "required"], str] = {"none": "NONE", "auto": "AUTO", "required": "ANY"}
 """Our `ToolChoice.mode` -> the mode of a FunctionCallingConfig."""
+
+FUNCTION_NAMES = NameRule("a-zA-Z_", "a-zA-Z0-9_.:-", 64)
+"""The names of functions that Gemini takes. Google's schema allows 128 characters; the error message of its servers
+says "with a maximum length of 64"."""
+EFFORTS: dict[str, Effort] = {"MINIMAL": "minimal", "LOW": "low", "MEDIUM": "medium", "HIGH": "high"}
+"""Google's `thinkingLevel` -> our effort."""
 
 SERVED_TIERS = {
     "ON_DEMAND": "default",

@@ -8,6 +8,7 @@ from addons.translation.conversation import Json
 from addons.translation.conversation import Notes
 from addons.translation.conversation import Thinking
 from addons.translation.gemini.families import Family
+from addons.translation.gemini.schema import EFFORTS
 
 BUDGETS = BUDGETS_OF_EFFORTS | {"minimal": 1024, "high": 24576}
 """Effort -> tokens to think with (Google's page on OpenAI compatibility)."""
@@ -23,7 +24,7 @@ def thinking_config(thinking: Thinking, family: Family, notes: Notes) -> Json | 
     config: Json = {}
     if family.levels:
         if (effort := thinking.as_effort) is not None:
-            config["thinkingLevel"] = level = _level(effort, family.levels)
+            config["thinkingLevel"] = level = level_of(effort, family.levels)
             if thinking.effort and level.lower() != effort:
                 notes.assumed.append(f"{thinking.effort_param}={level.lower()}")
     elif family.budgets:
@@ -43,14 +44,34 @@ def thinking_config(thinking: Thinking, family: Family, notes: Notes) -> Json | 
     return config or None
 
 
-def drop_budget_or_level(config: object, family: Family) -> str | None:
-    """If a `thinkingConfig` has both `thinkingBudget` and `thinkingLevel`, which Google refuses, removes the one that
-    the family does not take. Returns the name of the removed one in snake_case: `thinking_level`; else None."""
-    if not isinstance(config, dict) or not {"thinkingBudget", "thinkingLevel"} <= config.keys():
-        return None
-    name, gone = ("thinkingBudget", "thinking_budget") if family.levels else ("thinkingLevel", "thinking_level")
-    del config[name]
-    return gone
+def fit_config(config: object, family: Family, path: str, notes: Notes) -> None:
+    """Changes a `thinkingConfig` in Google's words so that the family takes it, and adds to the notes what was changed.
+    `path` is its path in the client's body. Google refuses a budget beside a level, a level that the model does not
+    know, and any level before Gemini 3."""
+    if not isinstance(config, dict) or not isinstance(level := config.get("thinkingLevel"), str):
+        return
+    if "thinkingBudget" in config and family.levels:
+        del config["thinkingBudget"]
+        notes.dropped.append(f"{path}.thinking_budget")
+    if not family.levels:
+        del config["thinkingLevel"]
+        effort = EFFORTS.get(level.upper())
+        if "thinkingBudget" in config or not family.budgets or effort is None:
+            notes.dropped.append(f"{path}.thinking_level")
+        else:
+            config["thinkingBudget"] = budget = _budget_within(BUDGETS[effort], family)
+            notes.assumed.append(f"{path}.thinking_budget={budget}")
+    elif level.upper() not in family.levels and (effort := EFFORTS.get(level.upper())):
+        config["thinkingLevel"] = fitting = level_of(effort, family.levels)
+        notes.assumed.append(f"{path}.thinking_level={fitting}")
+
+
+def level_of(effort: str, levels: tuple[str, ...]) -> str:
+    """The level with the name of the effort, else the next higher one, else the highest."""
+    if effort == "none":
+        return levels[0]
+    higher = (name.upper() for name in _RANKS[_RANKS.index(effort) :])
+    return next((level for level in higher if level in levels), levels[-1])
 
 
 def _budget_within(budget: int, family: Family) -> int:
@@ -60,11 +81,3 @@ def _budget_within(budget: int, family: Family) -> int:
         return max(budget, -1)
     least, most = family.budgets
     return min(max(budget, least), most)
-
-
-def _level(effort: str, levels: tuple[str, ...]) -> str:
-    """The level with the name of the effort, else the next higher one, else the highest."""
-    if effort == "none":
-        return levels[0]
-    higher = (name.upper() for name in _RANKS[_RANKS.index(effort) :])
-    return next((level for level in higher if level in levels), levels[-1])

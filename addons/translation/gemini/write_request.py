@@ -6,30 +6,28 @@ Sources: GenerateContentRequest in the discovery document of aiplatform v1; Goog
 from dataclasses import replace
 
 from addons.translation import json_schema
-from addons.translation import signatures
 from addons.translation.conversation import DEFAULT_TIERS
 from addons.translation.conversation import Function
 from addons.translation.conversation import Google
 from addons.translation.conversation import Json
 from addons.translation.conversation import Media
 from addons.translation.conversation import Notes
-from addons.translation.conversation import Part
 from addons.translation.conversation import Request
 from addons.translation.conversation import Text
-from addons.translation.conversation import ToolCall
 from addons.translation.conversation import ToolChoice
-from addons.translation.conversation import ToolResult
 from addons.translation.conversation import Turn
 from addons.translation.conversation import Written
 from addons.translation.errors import InvalidRequest
+from addons.translation.function_names import Names
+from addons.translation.gemini.contents import write_contents
 from addons.translation.gemini.families import Family
 from addons.translation.gemini.families import family_of
 from addons.translation.gemini.parts import RESOLUTIONS
-from addons.translation.gemini.parts import write_media
-from addons.translation.gemini.parts import write_part
+from addons.translation.gemini.schema import FUNCTION_NAMES
 from addons.translation.gemini.schema import MODES
 from addons.translation.gemini.schema import SAMPLING
-from addons.translation.gemini.thinking import drop_budget_or_level
+from addons.translation.gemini.speech import is_given
+from addons.translation.gemini.thinking import fit_config
 from addons.translation.gemini.thinking import thinking_config
 
 TIERS = frozenset({"priority", "flex"})
@@ -40,6 +38,16 @@ SEARCHES = frozenset({"googleSearch", "googleSearchRetrieval", "enterpriseWebSea
 """Server tools that search. Not every family takes them together with functions."""
 MOST_CANDIDATES = 8
 """The largest `candidateCount` (Google's reference of generateContent)."""
+REFUSED = {
+    "temperature": "takes_sampling",
+    "top_p": "takes_sampling",
+    "top_k": "takes_sampling",
+    "presence_penalty": "takes_penalties",
+    "frequency_penalty": "takes_penalties",
+    "logprobs": "takes_logprobs",
+    "top_logprobs": "takes_logprobs",
+}
+"""Fields of our `Request` -> the field of a Family that tells whether its models take them."""
 
 
 def write_request(request: Request) -> Written:
@@ -48,25 +56,87 @@ def write_request(request: Request) -> Written:
     family = family_of(request.model)
     # The notes are copied: the request may be written for another service too, which drops other things.
     notes = Notes([*request.notes.dropped], [*request.notes.assumed])
-    request = replace(request, notes=notes)
-    body: Json = {"contents": _contents(request, family)}
+    request = _without_refused(replace(request, notes=notes), family)
+    request = Names(request, FUNCTION_NAMES).applied(request)
+    body: Json = {"contents": write_contents(request, family)}
     if request.system and request.turns:
         body["systemInstruction"] = {"parts": [{"text": part.text} for part in request.system]}
-    if tools := _tools(request, family):
+    if tools := _tools(request):
         body["tools"] = tools
     if request.tool_choice and request.functions:
         body["toolConfig"] = {"functionCallingConfig": request.tool_choice.google or _calling(request.tool_choice)}
     config = _generation_config(request, family)
     if request.google:
         _add_google(request.google, body, config)
-        if (gone := drop_budget_or_level(config.get("thinkingConfig"), family)) is not None:
-            path = request.google.names.get("thinkingConfig", "generationConfig.thinkingConfig")
-            notes.dropped.append(f"{path}.{gone}")
+        path = request.google.names.get("thinkingConfig", "generationConfig.thinkingConfig")
+        fit_config(config.get("thinkingConfig"), family, path, notes)
     if config:
         body["generationConfig"] = config
     headers = {TIER_HEADER: request.service_tier} if request.service_tier in TIERS else {}
     _note_dropped(request)
     return Written(body, headers, notes)
+
+
+def _without_refused(request: Request, family: Family) -> Request:
+    """The request without what the family refuses, which is named in its notes, and with what it gets instead."""
+    for name, flag in REFUSED.items():
+        value = getattr(request, name)
+        if value is not None and not getattr(family, flag):
+            # Without penalties and log probabilities the model does what 0 and False ask for.
+            if value or flag == "takes_sampling":
+                request.notes.drop(request.named(name))
+            setattr(request, name, None)
+    if request.functions and not family.takes_functions:
+        if request.tool_choice and request.tool_choice.mode == "required":
+            raise InvalidRequest("this model calls no functions: leave tool_choice out", request.named("tool_choice"))
+        request.notes.drop("tools")
+        request = replace(request, functions=[], tool_choice=None)
+    if request.functions and not family.search_with_functions:
+        searches = {name: param for name, param in request.server_tools.items() if name in SEARCHES}
+        request.notes.dropped += searches.values()
+        kept = {name: param for name, param in request.server_tools.items() if name not in SEARCHES}
+        request = replace(request, server_tools=kept)
+    return _with_instructions(_with_modalities(request, family), family)
+
+
+def _with_instructions(request: Request, family: Family) -> Request:
+    """The request with an instruction to answer in JSON if the family takes no other, and with its instructions where
+    the family takes them."""
+    form, notes = request.format, request.notes
+    takes_json = family.takes_json and (family.json_with_tools or not (request.functions or request.server_tools))
+    if form and not form.google and not takes_json:
+        request = replace(request, format=None)
+        if "text" not in (family.gives or ("text",)):
+            notes.drop(form.param)
+        else:
+            notes.assumed.append(f"{form.param}=instruction")
+            request = replace(request, system=[*request.system, Text(json_schema.instruction(form.schema))])
+    if request.system and request.turns and not family.takes_instructions:
+        notes.assumed.append(f"{request.named('turns', 'messages')}[0]=instructions")
+        first, *others = request.turns
+        said = [first] if first.role == "assistant" else []
+        begun = Turn("user", [*request.system, *([] if said else first.parts)])
+        request = replace(request, system=[], turns=[begun, *said, *others])
+    return request
+
+
+def _with_modalities(request: Request, family: Family) -> Request:
+    """The request with the modalities that the family gives, and with a voice only if it gives sound."""
+    gives, asked = family.gives, request.modalities
+    if gives is None:
+        return request
+    if request.voice and "audio" not in gives:
+        request.notes.drop(request.named("voice"))
+        request = replace(request, voice=None, audio_format=None)
+    if (not asked and "text" in gives) or (asked and set(asked) <= {*gives} and gives[-1] in asked):
+        return request
+    if not {*(asked or ())} <= {*gives, "text"}:
+        request.notes.drop(request.named("modalities"))
+    # A model that gives images or sound must be asked for them. A model that gives text only need not be asked.
+    modalities: list[str] | None = [*gives] if gives != ("text",) else None
+    if modalities:
+        request.notes.assumed.append(f"{request.named('modalities')}={'+'.join(modalities)}")
+    return replace(request, modalities=modalities)
 
 
 def _calling(choice: ToolChoice) -> Json:
@@ -94,6 +164,8 @@ def _note_dropped(request: Request) -> None:
     request.notes.drop(*request.unusable("google"))
     if request.service_tier and request.service_tier not in TIERS | DEFAULT_TIERS:
         dropped.append(request.named("service_tier"))
+    if request.audio_format and not is_given(request):
+        dropped.append(request.named("audio_format"))
     if request.parallel_tool_calls is False:
         dropped.append(request.named("parallel_tool_calls"))
     if request.user:
@@ -121,8 +193,6 @@ def _generation_config(request: Request, family: Family) -> Json:
     if request.format:
         if request.format.google:
             config |= request.format.google
-        elif request.functions and not family.json_with_functions:
-            request.notes.dropped.append(request.format.param)
         else:
             config["responseMimeType"] = "application/json"
             if request.format.described is not None:
@@ -146,17 +216,11 @@ def _details(turns: list[Turn]) -> list[str]:
     return [part.detail for turn in turns for part in turn.parts if isinstance(part, Media) and part.detail]
 
 
-def _tools(request: Request, family: Family) -> list[Json]:
-    tools: list[Json] = []
+def _tools(request: Request) -> list[Json]:
     settings = request.google.tools if request.google else {}
-    if request.functions:
-        tools.append({"functionDeclarations": [_declaration(function) for function in request.functions]})
-    for name, param in request.server_tools.items():
-        if name in SEARCHES and request.functions and not family.search_with_functions:
-            request.notes.dropped.append(param)
-        else:
-            tools.append({name: settings.get(name, {})})
-    return tools
+    declared = [_declaration(function) for function in request.functions]
+    tools: list[Json] = [{"functionDeclarations": declared}] if declared else []
+    return tools + [{name: settings.get(name, {})} for name in request.server_tools]
 
 
 def _declaration(function: Function) -> Json:
@@ -168,49 +232,3 @@ def _declaration(function: Function) -> Json:
     elif function.parameters is not None and not json_schema.is_empty(function.parameters):
         declaration["parametersJsonSchema"] = json_schema.for_gemini(function.parameters)
     return declaration
-
-
-def _contents(request: Request, family: Family) -> list[Json]:
-    # If there are only instructions, they become the user's turn: Gemini needs one.
-    turns = request.turns or [Turn("user", list(request.system))]
-    contents: list[Json] = []
-    for turn in turns:
-        if turn.role == "user":
-            contents += _user_contents(turn.parts, family)
-        elif parts := _model_parts(turn.parts, family):
-            # A turn that has only Claude's thoughts has no parts for Gemini, and is left out.
-            contents.append({"role": "model", "parts": parts})
-    if not contents:
-        raise InvalidRequest(
-            "the conversation has only thoughts of another model; write a text", request.named("turns", "messages")
-        )
-    return contents
-
-
-def _user_contents(parts: list[Part], family: Family) -> list[Json]:
-    """The contents of a user turn: one, or two if it has function results and other parts. Gemini wants function
-    results in a content of their own."""
-    results = [part for part in parts if isinstance(part, ToolResult)]
-    rest: list[Json] = []
-    if not family.media_in_results:
-        # Media of results go into the second content.
-        rest += [write_media(media, family) for result in results if not result.google for media in result.media]
-    rest += [write_part(part, family) for part in parts if isinstance(part, Text | Media)]
-    contents: list[Json] = []
-    if results:
-        contents.append({"role": "user", "parts": [write_part(result, family) for result in results]})
-    if rest:
-        contents.append({"role": "user", "parts": rest})
-    return contents
-
-
-def _model_parts(parts: list[Part], family: Family) -> list[Json]:
-    """The parts of a turn of the model. Thoughts are among them only if a Gemini client sent them. If the calls have
-    lost their signatures, the first call gets a value that Google accepts instead."""
-    calls = [part for part in parts if isinstance(part, ToolCall)]
-    lost = family.needs_signatures and calls and not any(signatures.google_value(call.signature) for call in calls)
-    return [
-        write_part(part, family, signatures.MISSING if lost and part is calls[0] else None)
-        for part in parts
-        if isinstance(part, Text | Media | ToolCall) or part.google
-    ]

@@ -97,7 +97,7 @@ def _no_image(document: object, answer: Answer) -> Failure:
     texts = [part.text for choice in answer.choices for part in choice.parts if isinstance(part, Text)]
     refusals = [choice.refusal for choice in answer.choices if choice.refusal]
     messages = [text for one in candidates if isinstance(text := member(one, "finishMessage"), str)]
-    why = "".join(texts).strip() or " ".join(refusals or messages)
+    why = "".join(texts).strip() or " ".join(messages if candidates else refusals)
     filtered = [one for one in reasons if FINISH_REASONS.get(one) is Finish.CONTENT_FILTER and one not in UNFILTERED]
     blocked = member(member(document, "promptFeedback"), "blockReason")
     named = f" ({reasons[0]})" if reasons else ""

@@ -29,6 +29,7 @@ from metering.call import Reading
 from metering.json_values import items
 from metering.json_values import member
 from metering.json_values import text_of
+from metering.usage.openai import take_names
 from metering.usage.openai import take_usage
 
 FINISH_REASONS = {
@@ -75,6 +76,7 @@ class AnswerReader:
             created=created if isinstance(created, int) and not isinstance(created, bool) else None,
         )
         reading = Reading()
+        take_names(reading, document)
         take_usage(reading, member(document, "usage"))
         answer.usage = usage_of(reading)
         for position, choice in enumerate(items(member(document, "choices"))):

@@ -68,8 +68,7 @@ def read_request(body: Json) -> Request:
     request.logprobs = chat.logprobs or bool(chat.top_logprobs)
     request.modalities = list(chat.modalities) if chat.modalities else None
     request.include_usage = bool(chat.stream_options and chat.stream_options.include_usage)
-    if chat.audio and chat.audio.format not in (None, "pcm16"):
-        request.notes.drop("audio.format")
+    request.audio_format = chat.audio.format if chat.audio else None
     if chat.audio and chat.audio.voice:
         request.voice = chat.audio.voice if isinstance(chat.audio.voice, str) else chat.audio.voice.id
     names = _read_tools(chat, request)
@@ -83,7 +82,7 @@ def read_request(body: Json) -> Request:
     return request
 
 
-NAMES = {"turns": "messages", "voice": "audio", "include": "reasoning.exclude"}
+NAMES = {"turns": "messages", "voice": "audio", "audio_format": "audio.format", "include": "reasoning.exclude"}
 """Fields of a Request -> their paths in a body of chat completions, where these differ."""
 
 

@@ -65,7 +65,7 @@ def _write_choice(choice: Choice, tools: Mapping[str, ClientTool]) -> Json:
     message: Json = {"role": "assistant", "content": text or (None if empty else ""), "refusal": choice.refusal}
     if calls:
         message["tool_calls"] = [_write_call(call, tools) for call in calls]
-    message |= _write_beside(choice.parts, images=0)
+    message |= _write_beside(choice.parts, _new_audio(), images=0)
     if choice.citations:
         message["annotations"] = _write_citations(choice)
     return {
@@ -81,9 +81,14 @@ def _finish_reason(choice: Choice) -> str | None:
     return choice.native.reason if choice.native and choice.native.issuer == "openai" else choice.finish
 
 
-def _write_beside(parts: Iterable[Part], images: int) -> Json:
+def _new_audio() -> Json:
+    """The `audio` of a message, without its data. All deltas of a message have the same."""
+    return {"id": f"audio_{uuid.uuid4().hex}", "data": "", "expires_at": int(time.time()) + 3600, "transcript": ""}
+
+
+def _write_beside(parts: Iterable[Part], audio: Json, images: int) -> Json:
     """The members of a message, or of a delta, beside its text and its calls: thoughts, images, sound, signatures.
-    `images` is how many were before, in the same answer."""
+    `audio` is what `_new_audio` made for the message. `images` is how many were before, in the same answer."""
     beside: Json = {}
     if thoughts := "".join(part.text for part in parts if isinstance(part, Thought)):
         beside["reasoning_content"] = thoughts
@@ -96,13 +101,7 @@ def _write_beside(parts: Iterable[Part], images: int) -> Json:
         ]
     for part in parts:
         if isinstance(part, Media) and part.data and part.mime_type.startswith("audio/"):
-            expires = int(time.time()) + 3600
-            beside["audio"] = {
-                "id": f"audio_{uuid.uuid4().hex}",
-                "data": part.data,
-                "expires_at": expires,
-                "transcript": "",
-            } | extra_content(part.signature)
+            beside["audio"] = audio | {"data": part.data} | extra_content(part.signature)
         if isinstance(part, Text | Thought):
             beside |= extra_content(part.signature)
     if blocks := [block for part in parts if (block := signatures.thinking_block(part))]:
@@ -259,6 +258,7 @@ class _ChoiceWriter:
         self._tools = tools
         self._calls = 0
         self._images = 0
+        self._audio = _new_audio()
         self._thought = ""
         """What was thought since the last signature; the next one signs all of it."""
 
@@ -276,7 +276,7 @@ class _ChoiceWriter:
                 self._calls += 1
             elif isinstance(part, Text) and part.text:
                 delta["content"] = part.text
-            delta |= _write_beside([part], self._images)
+            delta |= _write_beside([part], self._audio, self._images)
             if isinstance(part, Thought):
                 self._thought += part.text
                 if "thinking_blocks" in delta:

@@ -82,7 +82,7 @@ def write_request(request: Request) -> Written:
             body["top_logprobs"] = request.top_logprobs
     if set(request.modalities or ()) - {"text"}:
         notes.drop(request.named("modalities"))
-    if request.voice:
+    if request.voice or request.audio_format:
         notes.drop(request.named("voice"))
     body |= _write_tools(request, notes)
     if request.format:

@@ -29,6 +29,7 @@ from addons.translation.conversation import ToolCall
 from addons.translation.conversation import Usage
 from addons.translation.conversation import to_bytes
 from addons.translation.errors import Failure
+from addons.translation.errors import refusal
 from addons.translation.errors import unfinished
 from addons.translation.openai_responses.client_calls import Events
 from addons.translation.openai_responses.client_calls import write_call
@@ -115,6 +116,8 @@ class _Response:
         self._usage: Usage | None = None
         self._service_tier: str | None = None
         self.finish: Finish | None = None
+        self._fault: str | None = None
+        """Why there is no valid answer."""
 
     def add(self, answer: Answer) -> Iterator[Json]:
         """The events for a piece of the answer, or for all of it."""
@@ -127,6 +130,10 @@ class _Response:
 
     def end(self) -> Iterator[Json]:
         """The last events, when the whole answer has been added."""
+        if self._fault:
+            yield from self._tell_signature()
+            yield from self.fail(refusal(502, self._fault))
+            return
         reason = INCOMPLETE.get(self.finish or Finish.STOP)
         status = self._items.status = "incomplete" if reason else "completed"
         yield from self._tell_signature()
@@ -165,7 +172,9 @@ class _Response:
                 yield from self._part(part)
         if logprobs and self._items.is_open(TEXT):
             yield from self._items.say(TEXT, "", logprobs)
-        if choice.refusal:
+        if choice.is_invalid:
+            self._fault = choice.refusal
+        elif choice.refusal:
             yield from self._items.say(REFUSAL, choice.refusal)
         for citation in choice.citations:
             yield from self._items.cite(citation)

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from addons.configuration.services import Gateway
+from addons.configuration.services import OpenAiMode
 from addons.configuration.services import Service
 from addons.configuration.services import ServiceRoute
 from addons.configuration.values import Endpoint
@@ -48,6 +49,7 @@ def test_services_of_a_file(described: Gateway, info: dict[str, str]) -> None:
     assert (unkeyed.base_url, unkeyed.api_key) == (Endpoint("http", "127.0.0.1", 9000, ""), None)
     assert [one.injects for one in (prod, express, qwen, unkeyed)] == [True, True, True, False]
     assert [one.rewrites("openai") for one in (prod, express, qwen, unkeyed)] == [True, True, False, False]
+    assert [one.rewrites("anthropic") for one in (prod, express, qwen, unkeyed)] == [True, True, False, False]
     assert described.injects
     assert "Secret" not in repr(described)
     assert "PRIVATE KEY" not in repr(described)
@@ -111,3 +113,12 @@ def test_a_gateway_keeps_what_it_was_made_of() -> None:
     services.clear()
     aliases["a"] = "c"
     assert (made.default, made.named("a")) == (Service("default"), "b")
+
+
+@pytest.mark.parametrize(
+    ("mode", "openai", "anthropic"),
+    [("observe", False, False), ("compatible", True, False), ("convert", True, True)],
+)
+def test_which_calls_a_mode_rewrites(mode: OpenAiMode, openai: bool, anthropic: bool) -> None:
+    service = Service("s", openai=mode)
+    assert (service.rewrites("openai"), service.rewrites("anthropic")) == (openai, anthropic)

@@ -47,7 +47,8 @@ servers = exactly(type=st.just("server_tool_use"), id=st.just("srvtoolu_1"), nam
 @st.composite
 def rounds(draw: st.DrawFn) -> list[Json]:
     """Calls of tools, and a message with their results in any order."""
-    ids = draw(st.permutations(["toolu_0", "toolu_1__thought__c2lnbmVk", "call_2"]))[: draw(st.integers(1, 3))]
+    several: list[str] = draw(st.permutations(["toolu_0", "toolu_1__thought__c2lnbmVk", "call_2"]))
+    ids = several[: draw(st.integers(1, 3))]
     calls = [
         {"type": "tool_use", "id": id, "name": draw(st.sampled_from(["f0", "f1"])), "input": draw(objects)}
         for id in ids
@@ -83,7 +84,7 @@ functions = exactly(
     name=st.just(""),
     input_schema=object_schemas,
 )
-known = st.sampled_from(
+known: st.SearchStrategy[Json] = st.sampled_from(
     [
         {"type": "web_search_20250305", "name": "web_search", "max_uses": 3},
         {"type": "bash_20250124", "name": "bash"},

@@ -1,14 +1,22 @@
 """What becomes of a call: the requests that are planned for it, what is refused, and what its answers become."""
 
 import base64
+import contextlib
 import json
+from functools import partial
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
 from pydantic_core import to_json
 
 from addons.translation import videos
 from addons.translation.chats import CLIENTS
 from addons.translation.conversions import SERVED
+from addons.translation.conversions import for_openai
+from addons.translation.conversions import from_anthropic
 from addons.translation.conversions import from_google
 from addons.translation.conversions import from_openai
 from addons.translation.conversions import list_models
@@ -30,9 +38,12 @@ from tests.addons.translation.client_requests import check
 from tests.addons.translation.client_requests import form
 from tests.addons.translation.client_requests import response
 from tests.addons.translation.client_requests import same
+from tests.addons.translation.messages import half_valid
+from tests.addons.translation.messages import requests
 from tests.vertex_simulator.openai_chat import check_chat
 from tests.vertex_simulator.pictures import png
 
+MESSAGE: Json = {"model": "gemini-2.5-flash", "max_tokens": 9, "messages": [{"role": "user", "content": "Hello"}]}
 OPERATION = f"projects/other/locations/eu/{GOOGLE}veo-3.0-generate-001/operations/1-0000-4000"
 VIDEO = videos.id_of(OPERATION, 8)
 EDIT = form(model="gemini-2.5-flash-image", prompt="Bluer", image=png(64, 48))
@@ -380,3 +391,130 @@ class TestFromGoogle:
         with pytest.raises(InvalidRequest) as told:
             from_google(asked("generateContent", body, resource="m"), same)
         assert told.value.status == 400
+
+
+class TestFromAnthropic:
+    @pytest.mark.parametrize(
+        ("model", "stream", "resource"),
+        [
+            ("gemini-2.5-flash", False, f"{GOOGLE}gemini-2.5-flash:generateContent"),
+            ("gemini-2.5-flash", True, f"{GOOGLE}gemini-2.5-flash:streamGenerateContent?alt=sse"),
+            ("gpt-4o", False, f"{GOOGLE}gemini-2.5-pro:generateContent"),
+            ("mine", False, "endpoints/1234567890:generateContent"),
+            ("opus", False, "publishers/anthropic/models/claude-opus-4-1:rawPredict"),
+            ("claude-opus-4-5-20251101", True, "publishers/anthropic/models/claude-opus-4-5@20251101:streamRawPredict"),
+            ("meta/llama-4-scout-maas", False, "endpoints/openapi/chat/completions"),
+            ("mistral-medium-3", True, "publishers/mistralai/models/mistral-medium-3:streamRawPredict"),
+        ],
+    )
+    def test_where_messages_go(self, model: str, stream: bool, resource: str) -> None:
+        plan = from_anthropic(asked("messages", MESSAGE | {"model": model, "stream": stream}), aliased)
+        (sending,) = plan.sendings
+        assert sending.resource == resource
+        is_claude = "anthropic" in resource
+        assert (plan.conversion is None) == is_claude
+        if plan.conversion:
+            assert plan.conversion.streams == stream
+
+    @pytest.mark.parametrize(
+        ("model", "resource"),
+        [
+            ("gemini-2.5-flash", f"{GOOGLE}gemini-2.5-flash:countTokens"),
+            ("mine", "endpoints/1234567890:countTokens"),
+            ("opus", "publishers/anthropic/models/count-tokens:rawPredict"),
+        ],
+    )
+    def test_where_tokens_are_counted(self, model: str, resource: str) -> None:
+        plan = from_anthropic(asked("messages/count_tokens", MESSAGE | {"model": model}), aliased)
+        assert [sending.resource for sending in plan.sendings] == [resource]
+        assert plan.model
+        assert plan.model.name == aliased(model)
+
+    @pytest.mark.parametrize(
+        ("document", "expected"),
+        [({"totalTokens": 7}, {"input_tokens": 7}), ({}, 502), ({"totalTokens": "7"}, 502), (None, 502)],
+    )
+    def test_what_was_counted(self, document: object, expected: object) -> None:
+        conversion = from_anthropic(asked("messages/count_tokens", MESSAGE), same).conversion
+        assert conversion
+        told = conversion.whole([document])
+        assert (told.status if isinstance(told, Failure) else told) == expected
+
+    @settings(max_examples=200)
+    @given(
+        requests | half_valid(), st.sampled_from(["claude-opus-5", "meta/llama-4-scout-maas", "gemini-3-pro", "x/y"])
+    )
+    def test_nothing_else_than_a_refusal(self, body: Json, model: str) -> None:
+        told = asked("messages", json.dumps(body | {"model": model}).encode())
+        counted = told._replace(operation="messages/count_tokens", path="messages/count_tokens")
+        for request in (told, counted):
+            for plan in (from_anthropic, partial(for_openai, "anthropic")):
+                # Any other exception fails the test.
+                with contextlib.suppress(InvalidRequest):
+                    assert plan(request, same).sendings
+
+    @given(requests)
+    def test_what_is_counted_is_in_googles_form(self, body: Json) -> None:
+        check(from_anthropic(asked("messages/count_tokens", body), same))
+
+    @pytest.mark.parametrize(
+        ("method", "operation", "path"),
+        [
+            ("GET", "messages", "messages"),
+            ("POST", "messages/batches", "messages/batches"),
+            ("DELETE", "messages/batches", "messages/batches/1"),
+            ("POST", "models", "models"),
+        ],
+    )
+    def test_what_is_not_served(self, method: str, operation: str, path: str) -> None:
+        told = asked(operation, b"{}", method=method, path=path)
+        for plan in (from_anthropic, partial(for_openai, "anthropic")):
+            with pytest.raises(InvalidRequest, match="POST /v1/messages, POST /v1/messages/count_tokens") as caught:
+                plan(told, same)
+            assert (caught.value.status, caught.value.code) == (404, "UNKNOWN_URL")
+
+    def test_models_are_only_listed(self) -> None:
+        with pytest.raises(InvalidRequest, match="HEAD /v1/models is not served here"):
+            list_models(asked("models", method="HEAD"), ["m"], True, as_anthropics=True)
+
+    def test_models(self) -> None:
+        plan = list_models(asked("models"), ["gemini-2.5-pro"], False, as_anthropics=True)
+        assert plan.conversion
+        told = plan.conversion.whole([])
+        assert isinstance(told, dict)
+        assert told["first_id"] == "gemini-2.5-pro"
+
+
+class TestAnthropicForOpenAi:
+    def test_a_chat(self) -> None:
+        plan = for_openai("anthropic", asked("messages", MESSAGE), aliased)
+        (sending,) = plan.sendings
+        assert (sending.resource, json.loads(sending.body)["model"]) == ("chat/completions", "gemini-2.5-flash")
+        assert plan.conversion
+
+    @pytest.mark.parametrize("body", [MESSAGE, b"{"])
+    def test_tokens_are_not_counted(self, body: Any) -> None:
+        with pytest.raises(InvalidRequest, match="cannot be counted") as caught:
+            for_openai("anthropic", asked("messages/count_tokens", body), same)
+        assert caught.value.status == 404
+
+    @pytest.mark.parametrize(
+        ("id", "resource", "document", "expected"),
+        [
+            ("", "models", {"object": "list", "data": [{"id": "a"}]}, "a"),
+            ("a/b", "models/a%2Fb", {"id": "a/b", "object": "model"}, None),
+            ("", "models", None, 502),
+        ],
+    )
+    def test_models(self, id: str, resource: str, document: object, expected: object) -> None:
+        plan = for_openai("anthropic", asked("models", resource=id), same)
+        assert [(sending.method, sending.resource) for sending in plan.sendings] == [("GET", resource)]
+        assert plan.conversion
+        told: Any = plan.conversion.whole([document])
+        assert (told.status if isinstance(told, Failure) else told.get("first_id")) == expected
+
+    def test_other_surfaces(self) -> None:
+        openais = asked("chat/completions", chat())
+        assert for_openai("openai", openais, same).sendings == pass_on(openais, same).sendings
+        googles = asked("generateContent", HELLO, resource="m")
+        assert for_openai("vertex", googles, same).sendings == from_google(googles, same).sendings

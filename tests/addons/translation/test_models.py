@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from addons.translation.errors import Failure
+from addons.translation.models import as_anthropics
 from addons.translation.models import catalogue
 from addons.translation.models import next_page
 from addons.translation.models import one
@@ -150,3 +151,42 @@ def test_any_page(pages: list[object]) -> None:
     assert entries[0]["id"] == "a"
     assert all(isinstance(entry["created"], int) and entry["id"] and entry["owned_by"] for entry in entries)
     assert len({entry["id"] for entry in entries}) == len(entries)
+
+
+def test_anthropics_form() -> None:
+    page = {"models": [own("5", "77", displayName="My tuned one", createTime="2026-01-02T03:04:05.678901234Z")]}
+    assert as_anthropics(catalogue(["gemini-2.5-pro"], [page])) == {
+        "data": [
+            {
+                "type": "model",
+                "id": "gemini-2.5-pro",
+                "display_name": "Gemini 2.5 Pro",
+                "created_at": "1970-01-01T00:00:00Z",
+            },
+            {"type": "model", "id": "77", "display_name": "My tuned one", "created_at": "2026-01-02T03:04:05Z"},
+        ],
+        "has_more": False,
+        "first_id": "gemini-2.5-pro",
+        "last_id": "77",
+    }
+
+
+def test_one_in_anthropics_form() -> None:
+    found = as_anthropics({"id": "qwen-max", "created": -5})
+    assert found == {
+        "type": "model",
+        "id": "qwen-max",
+        "display_name": "Qwen Max",
+        "created_at": "1970-01-01T00:00:00Z",
+    }
+    failure = Failure(404, "x", "NOT_FOUND")
+    assert as_anthropics(failure) is failure
+
+
+def test_no_models_in_anthropics_form() -> None:
+    assert as_anthropics({"data": []}) == {"data": [], "has_more": False, "first_id": None, "last_id": None}
+
+
+@given(st.dictionaries(st.sampled_from(["data", "id", "created"]), json_values))
+def test_any_list_in_anthropics_form(document: dict[str, object]) -> None:
+    assert isinstance(as_anthropics(document), dict)

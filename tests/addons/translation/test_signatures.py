@@ -1,4 +1,5 @@
 import base64
+import re
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ from addons.translation.conversation import Signature
 from addons.translation.conversation import Text
 from addons.translation.conversation import Thought
 from addons.translation.signatures import MISSING
+from addons.translation.signatures import in_block
+from addons.translation.signatures import is_claudes
 from addons.translation.signatures import of_anthropic
 from addons.translation.signatures import of_details
 from addons.translation.signatures import of_google
@@ -18,6 +21,7 @@ from addons.translation.signatures import thinking_block
 from addons.translation.signatures import thought_of
 from addons.translation.signatures import unsealed
 from addons.translation.signatures import with_signature
+from addons.translation.signatures import with_signature_in_letters
 from tests.metering.test_json_array import json_values
 from tests.metering.usage.told import ANYTHING
 
@@ -32,6 +36,8 @@ LONG = base64.b64encode(bytes(range(256))).decode()
         ("", ("", None)),
         (f"call_1__thought__{LONG}", ("call_1", LONG)),
         ("call_1__thought__", ("call_1", None)),
+        # Base64url, without padding.
+        ("call_1__thought__-_8", ("call_1", "+/8=")),
         # Bifrost's, base64url without padding.
         (f"call_1_ts_{LONG.replace('+', '-').replace('/', '_').rstrip('=')}", ("call_1", LONG)),
         ("call_ts_!", ("call_ts_!", None)),
@@ -52,6 +58,30 @@ def test_a_signature_comes_back_from_an_id(id: str, raw: bytes) -> None:
     signature = base64.b64encode(raw).decode()
     assert split_id(with_signature(id, signature)) == (id, signature)
     assert with_signature(id, None) == id
+
+
+@given(id=st.from_regex(r"[a-zA-Z0-9-]{1,24}", fullmatch=True), raw=st.binary(min_size=1, max_size=200))
+def test_a_signature_in_letters(id: str, raw: bytes) -> None:
+    """Anthropic's ids have letters, digits, _ and - only."""
+    signature = base64.b64encode(raw).decode()
+    written = with_signature_in_letters(id, signature)
+    assert re.fullmatch(r"[a-zA-Z0-9_-]+", written)
+    assert split_id(written) == (id, signature)
+    assert with_signature_in_letters(id, None) == id
+
+
+@pytest.mark.parametrize(
+    ("signature", "written", "is_its_own"),
+    [
+        (None, "unsigned:", False),
+        (Signature("google", "AAAA"), "google:AAAA", False),
+        (Signature("anthropic", "EqQB"), "EqQB", True),
+    ],
+)
+def test_signatures_of_thinking_blocks(signature: Signature | None, written: str, is_its_own: bool) -> None:
+    assert in_block(signature) == written
+    assert is_claudes(written) == is_its_own
+    assert is_its_own or unsealed(written) == signature
 
 
 @given(st.text())

@@ -79,6 +79,34 @@ const calls = {
     await client.files.delete({ name: sent.name });
     return [dump(sent), dump(got)];
   },
+  async interactions() {
+    const asked = { model: MODEL, input: "Who won?", tools: [{ type: "google_search" }], service_tier: "flex" };
+    const answers = [
+      await client.interactions.create({ model: MODEL, input: "Hello, who are you?" }),
+      await client.interactions.create(asked),
+    ];
+    const events = [];
+    for await (const event of await client.interactions.create({ model: MODEL, input: "Hello", stream: true })) {
+      events.push(event);
+    }
+    await client.interactions.delete(answers[0].id);
+    answers.push(events.at(-1).interaction);
+    const told = answers.map(({ status, model, usage }) => [status, model, usage]);
+    return [...told, ...events.map((event) => event.event_type)];
+  },
+  async background() {
+    const begun = [];
+    for (let n = 0; n < 3; n += 1) {
+      begun.push(await client.interactions.create({ model: MODEL, input: "Hello there", background: true }));
+    }
+    const polled = [];
+    for (let n = 0; n < 3; n += 1) polled.push(await client.interactions.get(begun[0].id));
+    const cancelled = await client.interactions.cancel(begun[1].id);
+    const events = [];
+    for await (const event of await client.interactions.get(begun[2].id, { stream: true })) events.push(event);
+    const answers = [...begun, ...polled, cancelled, events.at(-1).interaction];
+    return answers.map(({ status, usage }) => [status, usage]);
+  },
   async live() {
     const heard = [];
     let turnEnded;

@@ -149,6 +149,31 @@ def live(client: Any) -> Any:
     return asyncio.run(_live(client))
 
 
+def interactions(client: Any) -> Any:
+    """At once, streamed, and with a tool; without the ids, which grow."""
+    search = client.interactions.create(
+        model=MODEL, input="Who won?", tools=[{"type": "google_search"}], service_tier="flex"
+    )
+    answers = [client.interactions.create(model=MODEL, input="Hello, who are you?"), search]
+    events = list(client.interactions.create(model=MODEL, input="Hello", stream=True))
+    assert events[-1].event_type == "interaction.completed"
+    client.interactions.delete(id=answers[0].id)
+    told = [*answers, events[-1].interaction]
+    return [[one.status, one.model, dump(one.usage)] for one in told] + [event.event_type for event in events]
+
+
+def background(client: Any) -> Any:
+    """Asked for until it is done, and once more; another one is cancelled, and a third one is streamed."""
+    begun = [client.interactions.create(model=MODEL, input="Hello there", background=True) for _ in "123"]
+    polled = [client.interactions.get(id=begun[0].id) for _ in "123"]
+    cancelled = client.interactions.cancel(id=begun[1].id)
+    events = list(client.interactions.get(id=begun[2].id, stream=True))
+    agent = client.interactions.create(agent="deep-research-pro-preview-12-2025", input="Dig", background=True)
+    dug = [client.interactions.get(id=agent.id) for _ in "12"]
+    answers = [*begun, *polled, cancelled, events[-1].interaction, agent, *dug]
+    return [[one.status, one.usage and dump(one.usage)] for one in answers]
+
+
 def error(client: Any) -> Any:
     try:
         client.models.generate_content(model=MODEL, contents=[])

@@ -27,6 +27,18 @@ const calls = {
     all(client.chat.completions.create({ model, messages, stream: true, stream_options: { include_usage: true } })),
   responses: () => client.responses.create(hello),
   responses_stream: () => all(client.responses.create({ ...hello, stream: true })),
+  async background() {
+    const asked = { ...hello, background: true };
+    const [begun, other] = [await client.responses.create(asked), await client.responses.create(asked)];
+    const polled = [];
+    for (let n = 0; n < 3; n += 1) polled.push(await client.responses.retrieve(begun.id));
+    const cancelled = await client.responses.cancel(other.id);
+    const events = await all(client.responses.create({ ...asked, stream: true }));
+    const { id } = events.at(-1).response;
+    const again = await all(client.responses.retrieve(id, { stream: true, starting_after: 1 }));
+    const answers = [begun, ...polled, cancelled, events.at(-1).response, again.at(-1).response];
+    return answers.map(({ status, usage }) => [status, usage]);
+  },
   embeddings: () => client.embeddings.create({ model: "text-embedding-3-small", input: ["Hello", "you there"] }),
   images: () => client.images.generate({ model: "gpt-image-1", prompt: "A cat", n: 2 }),
   async edit() {

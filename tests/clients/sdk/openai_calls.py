@@ -46,6 +46,18 @@ def responses_stream(client: Any) -> Any:
     return [dump(event) for event in client.responses.create(model="gpt-5", input="Hello there", stream=True)]
 
 
+def background(client: Any) -> Any:
+    """Asked for until it is done, and once more; a second one is cancelled, and a third one is streamed."""
+    begun, other = (client.responses.create(model="gpt-5", input="Hello there", background=True) for _ in "12")
+    polled = [client.responses.retrieve(begun.id) for _ in "123"]
+    cancelled = client.responses.cancel(other.id)
+    events = list(client.responses.create(model="gpt-5", input="Hello there", background=True, stream=True))
+    again = list(client.responses.retrieve(events[-1].response.id, stream=True, starting_after=1))
+    assert [event.type for event in again] == [event.type for event in events[2:]]
+    answers = [begun, *polled, cancelled, events[-1].response, again[-1].response]
+    return [[answer.status, answer.usage and dump(answer.usage)] for answer in answers]
+
+
 def embeddings(client: Any) -> Any:
     return dump(client.embeddings.create(model="text-embedding-3-small", input=["Hello", "you there"]))
 

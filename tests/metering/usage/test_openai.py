@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from metering.usage.openai import ChatReader
 from metering.usage.openai import ImagesReader
@@ -105,8 +106,16 @@ class TestChat:
             (usage(27, 45, 576, reasoning=504), (27, 549, 504, 576)),
             # Grok on Vertex: it is not.
             (usage(335, 305, 640, reasoning=284), (335, 305, 284, 640)),
-            # AI Studio: only the total tells.
-            (usage(2000, 3, 2023), (2000, 23, 20, 2023)),
+            # AI Studio and xAI: only the total tells.
+            ({"model": "gemini-2.5-flash", **usage(2000, 3, 2023)}, (2000, 23, 20, 2023)),
+            ({"model": "google/gemini-2.5-flash", **usage(2000, 3, 2023)}, (2000, 23, 20, 2023)),
+            ({"model": "xai/grok-4.1-fast", **usage(2000, 3, 2023)}, (2000, 23, 20, 2023)),
+            ({"model": "gpt-5", **usage(2000, 3, 2023)}, (2000, 3, None, 2023)),
+            # None were left out if there were none.
+            ({"model": "gemini-2.5-flash", **usage(2000, 3, 2023, reasoning=0)}, (2000, 3, 0, 2023)),
+            # More thoughts than output are no part of it.
+            (usage(27, 45, None, reasoning=504), (27, 549, 504, None)),
+            (usage(27, 45, 72, reasoning=504), (27, 549, 504, 72)),
             # A total that explains nothing.
             (usage(5, 7, 20, reasoning=3), (5, 7, 3, 20)),
             (usage(5, 7, None), (5, 7, None, None)),
@@ -125,6 +134,86 @@ class TestChat:
             known.output_thought_tokens,
             known.total_tokens,
         ) == expected
+
+    @pytest.mark.parametrize(
+        ("event", "expected"),
+        [
+            # Mistral counts the tokens of sound in the total only.
+            (usage(9, 248, 632, prompt_tokens_details={"cached_tokens": 0, "audio_tokens": 375}), (384, 248, None)),
+            (usage(9, 248, 632, prompt_tokens_details={"text_tokens": 9, "audio_tokens": 375}), (384, 248, None)),
+            (usage(9, 248, 632, prompt_tokens_details={"image_tokens": 75, "audio_tokens": 300}), (384, 248, None)),
+            (usage(9, 248, 632, prompt_tokens_details={"image_tokens": 375}), (384, 248, None)),
+            (usage(4, 635, 3264, prompt_audio_seconds=203), (2629, 635, None)),
+            (usage(4, 635, 3264, prompt_audio_seconds=203, reasoning=40), (2629, 635, 40)),
+            # So may others count cached tokens, ...
+            (usage(10, 5, 105, prompt_tokens_details={"cached_tokens": 90}), (100, 5, None)),
+            # ... or leave them out of the total too.
+            (usage(10, 5, 15, prompt_tokens_details={"cached_tokens": 90}), (100, 5, None)),
+            (usage(10, 5, 15, prompt_tokens_details={"cache_write_tokens": 20, "cached_tokens": 4}), (30, 5, None)),
+            # Thoughts and sound together.
+            (usage(9, 20, 434, reasoning=30, prompt_tokens_details={"audio_tokens": 375}), (384, 50, 30)),
+            (usage(9, 248, 632, reasoning=375, prompt_tokens_details={"audio_tokens": 375}), (9, 623, 375)),
+            # Details that do not explain the total.
+            (usage(9, 248, 632, prompt_tokens_details={"audio_tokens": 5}), (9, 248, None)),
+            (usage(400, 200, 600, prompt_tokens_details={"audio_tokens": 375}), (400, 200, None)),
+            (usage(9, 248, 632, prompt_audio_seconds={}), (9, 248, None)),
+            (usage(9, 248, 632, prompt_audio_seconds=0), (9, 248, None)),
+        ],
+    )
+    def test_what_the_prompt_leaves_out(self, event: Json, expected: tuple[int | None, ...]) -> None:
+        known = ChatReader()
+        known.read(event)
+        reading = known.reading
+        assert (reading.input_tokens, reading.output_tokens, reading.output_thought_tokens) == expected
+
+    @pytest.mark.parametrize(
+        "usage",
+        [
+            {"prompt_tokens": 9, "prompt_cache_hit_tokens": 3, "prompt_cache_miss_tokens": 6},
+            {"prompt_tokens": 9, "num_cached_tokens": 3},
+            {"prompt_tokens": 9, "cached_tokens": 3},
+            {"prompt_tokens": 9, "prompt_token_details": {"cached_tokens": 3}},
+            {"input_tokens": 9, "input_token_details": {"cached_tokens": 3}},
+            {"prompt_tokens": 9, "prompt_tokens_details": {"cached_tokens": 3}, "cached_tokens": 0},
+        ],
+    )
+    def test_cached_tokens(self, usage: Json) -> None:
+        assert counts(ChatReader(), {"usage": usage}) == {"input_tokens": 9, "input_cached_tokens": 3}
+
+    @pytest.mark.parametrize("name", ["completion_tokens_details", "output_tokens_details", "output_token_details"])
+    def test_thoughts(self, name: str) -> None:
+        known = counts(ChatReader(), {"usage": {"output_tokens": 9, name: {"reasoning_tokens": 3}}})
+        assert known == {"output_tokens": 9, "output_thought_tokens": 3}
+
+    @pytest.mark.parametrize(
+        ("event", "searches"),
+        [
+            ({"usage": {"prompt_tokens": 1, "server_tool_use": {"web_search_requests": 3}}}, 3),
+            ({"usage": {"prompt_tokens": 1, "num_search_queries": 2}}, 2),
+            (chunk({"annotations": [{"type": "url_citation", "url_citation": {"url": "x"}}] * 2}), 1),
+            ({"choices": [{"message": {"annotations": [{"type": "url_citation"}]}}]}, 1),
+            ({"choices": [{"message": {"annotations": []}}]}, None),
+            ({"choices": [{"message": {"annotations": [{"type": "file_citation"}]}}]}, None),
+            (
+                {
+                    "choices": [{"message": {"annotations": [{"type": "url_citation"}]}}],
+                    "usage": {"prompt_tokens": 1, "server_tool_use": {"web_search_requests": 3}},
+                },
+                3,
+            ),
+        ],
+    )
+    def test_searches(self, event: Json, searches: int | None) -> None:
+        assert counts(ChatReader(), event).get("search_queries") == searches
+
+    def test_pages(self) -> None:
+        answer = {"pages": [{"index": 0, "markdown": "x"}], "usage_info": {"pages_processed": 2, "doc_size_bytes": 9}}
+        assert told(ChatReader(), {"model": "mistral-ocr-2505", **answer}) == {
+            "model_served": "mistral-ocr-2505",
+            "input_items": 2,
+            "measured": True,
+            "usage_raw": {"pages_processed": 2, "doc_size_bytes": 9},
+        }
 
     def test_details(self) -> None:
         details = {"cached_tokens": 3, "audio_tokens": 2, "text_tokens": 3}
@@ -177,6 +266,22 @@ class TestChat:
         known = told(ChatReader(), error)
         assert known == ({"failed": True, "error_type": code} if code else {"failed": True})
 
+    @pytest.mark.parametrize(
+        "events",
+        [
+            [{**chunk({"content": ""}, finish_reason="error"), "error": {"code": "server_error"}, **usage(43, 10, 53)}],
+            [{"error": {"code": "server_error"}, **usage(43, 10, 53)}],
+            [{"error": {"code": "server_error", **usage(43, 10, 53)}}],
+            [{**chunk({"content": "Hi"}), **usage(43, 10, 53)}, {"error": {"code": "server_error"}}],
+            [{"error": {"code": "server_error"}}, {"choices": [], **usage(43, 10, 53)}],
+            [{"object": "error", "code": "server_error", **usage(43, 10, 53)}],
+        ],
+    )
+    def test_an_error_with_usage(self, events: list[object]) -> None:
+        known = told(ChatReader(), *events)
+        assert (known["failed"], known["error_type"]) == (True, "server_error")
+        assert (known["input_tokens"], known["output_tokens"], known["total_tokens"]) == (43, 10, 53)
+
 
 class TestResponses:
     def test_unary(self) -> None:
@@ -220,6 +325,60 @@ class TestResponses:
         assert known["failed"]
         assert known["error_type"] == "server_error"
 
+    @pytest.mark.parametrize(
+        "event",
+        [
+            {
+                "type": "response.failed",
+                "response": {**RESPONSE, "status": "failed", "error": {"code": "server_error"}},
+            },
+            {"type": "error", "code": "server_error", "usage": RESPONSE["usage"]},
+            {**RESPONSE, "status": "failed", "error": {"code": "server_error"}},
+        ],
+    )
+    def test_failed_with_usage(self, event: Json) -> None:
+        known = told(ResponsesReader(), event)
+        assert (known["failed"], known["error_type"]) == (True, "server_error")
+        assert (known["input_tokens"], known["output_tokens"], known["total_tokens"]) == (20, 9, 29)
+
+    @pytest.mark.parametrize("object", ["response.compaction", "response"])
+    def test_without_a_status(self, object: str) -> None:
+        output = [{"type": "message", "role": "user"}, {"type": "web_search_call"}, {"type": "compaction"}]
+        answer = {"id": "resp_1", "object": object, "created_at": 1, "output": output, "usage": RESPONSE["usage"]}
+        known = counts(ResponsesReader(), answer)
+        expected = {name: count for name, count in RESPONSE_COUNTS.items() if name.endswith("tokens")}
+        assert known == {"response_id": "resp_1", **expected}
+
+    @pytest.mark.parametrize(
+        ("calls", "searches"),
+        [
+            ([], None),
+            ([{}], 1),
+            ([{"action": {"type": "search", "query": "a"}}], 1),
+            ([{"action": {"type": "search", "query": "a"}}, {"action": {"type": "search", "query": " a "}}], 1),
+            ([{"action": {"type": "search", "query": "a", "queries": ["a", "b", ""]}}], 2),
+            ([{"action": {"type": "search", "query": "", "queries": ["b", "b"]}}], 1),
+            ([{"action": {"type": "search"}}, {"action": {"type": "search"}}], 2),
+            ([{"action": {"type": "search", "query": ""}}], 0),
+            ([{"action": {"type": "open_page", "url": "x"}}], 0),
+            ([{"action": {"type": "find_in_page", "pattern": "x", "url": "x"}}], 0),
+            ([{"action": {"type": "open_page"}}, {"action": {"type": "search", "query": "a"}}], 1),
+            ([{"status": "failed", "action": {"type": "search", "query": "a"}}], 0),
+            ([{"status": "completed", "action": {"type": "search", "query": 5, "queries": "a"}}], 1),
+        ],
+    )
+    def test_searches(self, calls: list[Json], searches: int | None) -> None:
+        response = {**RESPONSE, "output": [{"type": "web_search_call", **call} for call in calls]}
+        assert counts(ResponsesReader(), response).get("search_queries") == searches
+
+    def test_what_tools_have_used(self) -> None:
+        generated = {"input_tokens": 5, "input_tokens_details": {"image_tokens": 0, "text_tokens": 5}}
+        tools = {"image_gen": generated, "web_search": {"num_requests": 4}}
+        known = told(ResponsesReader(), {**RESPONSE, "tool_usage": tools})
+        assert known["search_queries"] == 4
+        assert known["input_tokens"] == 20
+        assert known["usage_raw"]["tool_usage"] == tools
+
     def test_in_the_background(self) -> None:
         assert counts(ResponsesReader(), {"id": "resp_1", "status": "queued", "usage": None}) == {
             "response_id": "resp_1"
@@ -237,6 +396,18 @@ class TestImages:
             "output_tokens": 100,
             "total_tokens": 105,
         }
+
+    def test_what_another_model_has_used(self) -> None:
+        drawn = {"input_tokens": 5, "model": "gpt-5", "output_tokens": 9, "reasoning_tokens": 2, "total_tokens": 14}
+        known = told(ImagesReader(), {"data": [{}], "usage": {"input_tokens": 3}, "svg_usage": drawn})
+        assert (known["images"], known["input_tokens"]) == (1, 3)
+        assert known["usage_raw"]["svg_usage"]["output_tokens"] == 9
+
+    def test_an_error_after_an_image(self) -> None:
+        used = {"input_tokens": 5, "output_tokens": 100, "total_tokens": 105}
+        events = [{"type": "image_generation.completed", "usage": used}, {"type": "error", "code": "server_error"}]
+        known = counts(ImagesReader(), *events)
+        assert (known["images"], known["total_tokens"], known["error_type"]) == (1, 105, "server_error")
 
     def test_without_usage(self) -> None:
         assert counts(ImagesReader(), {"data": [{"url": "x"}]}) == {"images": 1}
@@ -273,6 +444,29 @@ def test_pruning_leaves_all_that_is_read(
 def test_any_shape(reader: type[ChatReader | ResponsesReader | ImagesReader], value: object) -> None:
     for member in ("choices", "usage", "response", "data", "error", "output"):
         told(reader(), value, {member: value, "type": "response.completed"}, {member: [value]}, *ANYTHING)
+
+
+NUMBERS = st.none() | st.integers(0, 50)
+
+
+@given(
+    st.tuples(NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS, NUMBERS), st.sampled_from(["gemini-3", "gpt-5", ""])
+)
+def test_parts_are_never_more_than_the_whole(numbers: tuple[int | None, ...], model: str) -> None:
+    prompt, completion, total, cached, written, audio, reasoning = numbers
+    counted = {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": total,
+        "prompt_tokens_details": {"cached_tokens": cached, "cache_write_tokens": written, "audio_tokens": audio},
+        "completion_tokens_details": {"reasoning_tokens": reasoning},
+    }
+    known = counts(ChatReader(), {"model": model, "usage": counted})
+    assert known.get("total_tokens") == total
+    if prompt is not None and completion is not None:
+        parts = [prompt, known.get("input_cached_tokens", 0), known.get("input_cache_write_tokens", 0)]
+        assert known["input_tokens"] >= max(parts)
+        assert known["output_tokens"] >= max(completion, known.get("output_thought_tokens", 0))
 
 
 def test_an_empty_usage_erases_nothing() -> None:

@@ -62,8 +62,8 @@ def test_the_row(path: Path) -> None:
     recording = json.loads(path.read_bytes())
     assert recording.keys() == MEMBERS
     assert recording["source"]
-    expected = dict.fromkeys(ALWAYS) | {"state": "done"} | recording["row"]
-    for size in (len(_body(recording)), 7):
+    expected = expected_of(recording)
+    for size in (len(body_of(recording)), 7):
         call = _read(recording, partial(_values, size=size))
         assert {name: getattr(call, name) for name in expected} == expected
     pruned = _read(recording, _pruned)
@@ -91,14 +91,20 @@ def _read(recording: Json, values: Callable[[Json, Reader], Iterable[object]]) -
     return call
 
 
-def _body(recording: Json) -> bytes:
+def expected_of(recording: Json) -> Json:
+    """The columns of its row."""
+    return {**dict.fromkeys(ALWAYS), "state": "done", **recording["row"]}
+
+
+def body_of(recording: Json) -> bytes:
+    """The body of the answer, in its content coding."""
     text = "\n".join(recording["body"]).encode()
     return CODINGS[recording["headers"].get("content-encoding", "")](text)
 
 
 def _pieces(recording: Json, size: int) -> Iterator[bytes]:
     """The body, decoded, as it comes of pieces of `size` bytes."""
-    body, decoder = _body(recording), decoder_for(recording["headers"].get("content-encoding", ""), Budget())
+    body, decoder = body_of(recording), decoder_for(recording["headers"].get("content-encoding", ""), Budget())
     for start in range(0, len(body), size):
         yield from decoder.decode(body[start : start + size])
 

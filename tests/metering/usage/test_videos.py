@@ -3,8 +3,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from metering.call import Settlement
+from metering.usage.videos import JobReader
 from metering.usage.videos import PollReader
-from metering.usage.videos import Settlement
 from metering.usage.videos import SubmissionReader
 from tests.metering.test_json_array import json_values
 from tests.metering.usage.told import ANYTHING
@@ -52,6 +53,30 @@ def test_poll(answer: Json, settlement: Settlement | None) -> None:
     assert scanned.settlement == settlement
 
 
+VIDEO = {"id": "video_1", "object": "video", "model": "sora-2", "progress": 0, "seconds": "8", "size": "720x1280"}
+
+
+@pytest.mark.parametrize(
+    ("video", "expected"),
+    [
+        ({**VIDEO, "status": "queued"}, {}),
+        ({**VIDEO, "status": "in_progress", "error": None}, {}),
+        (
+            {**VIDEO, "status": "completed", "error": None},
+            {"model_served": "sora-2", "finish_reason": "completed", "video_seconds": 8},
+        ),
+        (
+            {**VIDEO, "status": "failed", "error": {"code": "moderation_blocked", "message": "secret"}},
+            {"model_served": "sora-2", "finish_reason": "failed", "error_type": "moderation_blocked"},
+        ),
+    ],
+)
+def test_a_video_of_openai(video: Json, expected: Json) -> None:
+    assert counts(JobReader(), video) == {"response_id": "video_1", **expected}
+    assert counts(JobReader(), *pruned(JobReader(), video)) == {"response_id": "video_1", **expected}
+    assert told(JobReader(), video).get("failed", False) == (video["status"] == "failed")
+
+
 @given(value=json_values)
 def test_any_shape(value: object) -> None:
     answers = [
@@ -62,3 +87,4 @@ def test_any_shape(value: object) -> None:
     ]
     told(SubmissionReader(), *answers)
     told(PollReader(), *answers)
+    told(JobReader(), *answers, {"id": "video_1", "status": "completed", "seconds": value, "model": value})

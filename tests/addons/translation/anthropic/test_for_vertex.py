@@ -116,6 +116,23 @@ def test_what_other_models_have_signed_does_not_go_to_claude() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("block", "expected"),
+    [
+        ({"type": "thinking", "thinking": "", "signature": "google:c2lnbmVk"}, []),
+        ({"type": "thinking", "thinking": "", "signature": "unsigned:"}, []),
+        (
+            {"type": "tool_use", "id": "1__thought__c2lnbmVk", "name": "f", "input": {}},
+            [{"type": "tool_use", "id": "1", "name": "f", "input": {}}],
+        ),
+    ],
+)
+def test_each_of_them_alone(block: Json, expected: list[Json]) -> None:
+    messages = [{"role": "assistant", "content": [block]}]
+    written = json.loads(sent(json.dumps({"model": "m", "messages": messages})))
+    assert written["messages"][0]["content"] == expected
+
+
 def test_a_prompt_that_only_looks_like_it_passes() -> None:
     raw = '{ "model":"m","messages": [{"role":"user","content":"google:x unsigned: __thought__"}]}'
     assert sent(raw).endswith('"messages": [{"role":"user","content":"google:x unsigned: __thought__"}]}')

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from addons.translation.anthropic.messages import CONTINUE
 from addons.translation.anthropic.read_answer import AnswerReader
 from addons.translation.anthropic.read_answer import reader_for
 from addons.translation.anthropic.write_request import write_request
@@ -91,7 +92,14 @@ class TestMessages:
 
     @pytest.mark.parametrize("model", [ADAPTIVE, STRICT, UNASKED, ALWAYS, NUMBER])
     def test_newer_models_begin_themselves(self, model: str) -> None:
-        assert refused(user(Text("a")), assistant(Text("b")), model=model).param == "messages"
+        request = Request(model, turns=[user(Text("a")), assistant(Text("b "))])
+        body, _, notes = write_request(request)
+        check(body, model)
+        assert turns_of(body) == [("u", ["a"]), ("a", ["b"]), ("u", [CONTINUE])]
+        assert f"messages[-1]={CONTINUE}" in notes.assumed
+        # An empty end is none.
+        body, _, notes = write_request(Request(model, turns=[user(Text("a")), assistant(Text(" "))]))
+        assert (turns_of(body), f"messages[-1]={CONTINUE}" in notes.assumed) == ([("u", ["a"])], False)
 
     def test_thoughts_go_back_to_where_they_were(self) -> None:
         parts: list[Part] = [
@@ -247,7 +255,6 @@ class TestToolCalls:
             [user(ToolResult("1", "f", ""))],
             [assistant(ToolCall("1", "f", {})), user(ToolResult("2", "f", ""))],
             [assistant(ToolCall("1", "f", {})), user(ToolResult("1", "f", ""), ToolResult("1", "f", ""))],
-            [assistant(ToolCall("1", "f.g", {})), user(ToolResult("1", "f.g", ""))],
         ],
     )
     def test_calls_that_do_not_hold(self, turns: list[Turn]) -> None:

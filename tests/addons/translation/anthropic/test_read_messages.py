@@ -23,7 +23,7 @@ from tests.addons.translation.openai_chat.messages import user
 
 SIGNED = Signature("google", "c2lnbmVk")
 CLAUDES = Signature("anthropic", "EqQBCg==")
-CACHE = {"type": "ephemeral"}
+CACHE: dict[str, Any] = {"type": "ephemeral"}
 PNG: dict[str, Any] = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}
 
 

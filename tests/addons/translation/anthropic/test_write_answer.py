@@ -122,25 +122,27 @@ class TestStop:
         assert Stream().write(refusal="No.").blocks == [BEGIN_TEXT, delta("text_delta", text="No.")]
 
 
+COUNTS = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "output_tokens")
+
+
 class TestUsage:
     @pytest.mark.parametrize(
         ("usage", "expected"),
         [
-            (None, (0, 0, 0)),
-            (Usage(10, 5), (10, 0, 5)),
-            # Anthropic's input does not include what was read from the cache.
-            (Usage(10, 5, cached=4), (6, 4, 5)),
-            (Usage(None, 5, cached=4), (0, 4, 5)),
+            (None, (0, 0, 0, 0)),
+            (Usage(10, 5), (10, 0, 0, 5)),
+            # Anthropic's input does not include what was read from the cache or written to it.
+            (Usage(10, 5, cached=4), (6, 4, 0, 5)),
+            (Usage(10, 5, cached=4, cache_written=3), (3, 4, 3, 5)),
+            (Usage(None, 5, cached=4), (0, 4, 0, 5)),
         ],
     )
-    def test_counts(self, usage: Usage | None, expected: tuple[int, int, int]) -> None:
+    def test_counts(self, usage: Usage | None, expected: tuple[int, ...]) -> None:
         told = write_answer(Answer(usage=usage), PLAIN)["usage"]
         (end,) = [e for e in Stream().write(usage=usage, finish=Finish.STOP).end().events if "usage" in e]
         for written in (told, end["usage"]):
             assert isinstance(written, dict)
-            names = ("input_tokens", "cache_read_input_tokens", "output_tokens")
-            assert tuple(written[name] for name in names) == expected
-            assert written["cache_creation_input_tokens"] == 0
+            assert tuple(written[name] for name in COUNTS) == expected
 
     def test_thoughts_and_searches(self) -> None:
         answer = Answer(usage=Usage(1, 5, thoughts=3), choices=[Choice(0, searches=["a", "b"])])

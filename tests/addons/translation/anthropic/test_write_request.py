@@ -96,7 +96,9 @@ class TestTools:
         ]
 
     def test_a_name_that_claude_does_not_take(self) -> None:
-        assert refused(functions=[Function("f.g")]).param == "tools"
+        body = written(functions=[Function("f.g")], tool_choice=ToolChoice("required", ["f.g"]))
+        assert [tool["name"] for tool in body["tools"]] == ["f_g"]
+        assert body["tool_choice"] == {"type": "tool", "name": "f_g"}
 
     @pytest.mark.parametrize(
         ("choice", "names", "expected"),
@@ -380,10 +382,9 @@ def test_a_limit_goes_by_the_clients_name(request_: Request, name: str) -> None:
 
 
 def test_what_is_wrong_with_a_conversation_is_where_the_client_has_it() -> None:
-    called = {"type": "function_call", "call_id": "1", "name": "a b", "arguments": "{}"}
-    output = {"type": "function_call_output", "call_id": "1", "output": "x"}
+    content = [{"type": "input_file", "file_url": "http://files.example/a.pdf"}]
     with pytest.raises(InvalidRequest) as error:
-        write_request(read_response(RESPONSE | {"input": [called, output]}))
+        write_request(read_response(RESPONSE | {"input": [{"role": "user", "content": content}]}))
     assert error.value.param == "input"
 
 

@@ -9,6 +9,8 @@ from addons.translation.conversation import Text
 from addons.translation.conversation import Thought
 from addons.translation.conversation import ToolCall
 from addons.translation.conversation import ToolResult
+from addons.translation.gemini.families import family_of
+from addons.translation.gemini.parts import stands_in_result
 from tests.addons.translation.gemini.examples import BLOB
 from tests.addons.translation.gemini.examples import NEW
 from tests.addons.translation.gemini.examples import OLD
@@ -120,5 +122,23 @@ def test_media(media: Media, model: str, expected: Json) -> None:
     ],
 )
 def test_results(output: object, response: Json) -> None:
-    body = written(assistant(call("1")), user(ToolResult("1", "f", output)))
-    assert body["contents"][1]["parts"][0]["functionResponse"]["response"] == response
+    body = written(user(Text("x")), assistant(call("1")), user(ToolResult("1", "f", output)))
+    assert body["contents"][2]["parts"][0]["functionResponse"]["response"] == response
+
+
+@pytest.mark.parametrize(
+    ("model", "mime_type", "inside"),
+    [
+        (NEW, "image/png", True),
+        (NEW, "image/jpeg", True),
+        (NEW, "image/webp", True),
+        (NEW, "application/pdf", True),
+        (NEW, "text/plain", True),
+        (NEW, "image/heic", False),
+        (NEW, "audio/wav", False),
+        (NEW, "video/mp4", False),
+        (OLD, "image/png", False),
+    ],
+)
+def test_media_that_stand_in_a_result(model: str, mime_type: str, inside: bool) -> None:
+    assert stands_in_result(Media(mime_type, data="AAAA"), family_of(model)) == inside

@@ -23,6 +23,8 @@ from tests.addons.translation.gemini.examples import read
 from tests.metering.usage.told import ANYTHING
 from tests.vertex_simulator.schema import _document
 
+CALL = {"functionCall": {"name": "f", "args": {}}}
+
 
 def test_an_answer() -> None:
     one = candidate({"text": "Hi"}, finishReason="STOP", index=0)
@@ -86,9 +88,6 @@ def test_every_finish_reason_of_the_schema_is_known() -> None:
     assert set(described["enum"]) <= FINISH_REASONS.keys()
 
 
-CALL = {"functionCall": {"name": "f", "args": {}}}
-
-
 @pytest.mark.parametrize(
     ("candidates", "finish"),
     [
@@ -117,9 +116,35 @@ def test_each_choice_has_its_own_memory() -> None:
 
 
 def test_a_refused_candidate_tells_why() -> None:
-    assert choice_of({"finishReason": "SAFETY", "finishMessage": "why"}).refusal == "why"
+    assert choice_of({"finishReason": "SAFETY", "finishMessage": "why"}).refusal == "SAFETY: why"
     assert choice_of(candidate({"text": "a"}, finishReason="SAFETY", finishMessage="why")).refusal is None
     assert choice_of({"finishReason": "STOP", "finishMessage": "why"}).refusal is None
+    assert choice_of({"finishReason": "NO_IMAGE"}).refusal == "NO_IMAGE: The model gave no answer."
+
+
+@pytest.mark.parametrize("before", [[], [candidate({"text": "a"})], [candidate(CALL)]])
+@pytest.mark.parametrize(
+    ("reason", "message", "fault"),
+    [
+        ("MALFORMED_FUNCTION_CALL", "Malformed call: f(", "MALFORMED_FUNCTION_CALL: Malformed call: f("),
+        ("UNEXPECTED_TOOL_CALL", "g", "UNEXPECTED_TOOL_CALL: g"),
+        ("TOO_MANY_TOOL_CALLS", None, "TOO_MANY_TOOL_CALLS: The model gave no valid answer."),
+        ("MALFORMED_RESPONSE", "why", "MALFORMED_RESPONSE: why"),
+        ("MISSING_THOUGHT_SIGNATURE", "", "MISSING_THOUGHT_SIGNATURE: The model gave no valid answer."),
+        ("STOP", "why", None),
+        ("MAX_TOKENS", "why", None),
+        ("SAFETY", "why", None),
+    ],
+)
+def test_faults(before: list[Json], reason: str, message: str | None, fault: str | None) -> None:
+    last: Json = {"finishReason": reason} | ({} if message is None else {"finishMessage": message})
+    choice = choice_of(*before, last)
+    assert choice.is_invalid == (fault is not None)
+    assert fault is None or choice.refusal == fault
+    # In one document with what came before.
+    if before:
+        whole = choice_of(before[0] | last)
+        assert (whole.is_invalid, whole.refusal) == (choice.is_invalid, choice.refusal)
 
 
 @pytest.mark.parametrize(
@@ -356,7 +381,7 @@ def test_any_answer(given: list[object]) -> None:
             assert choice.index >= 0
             called.update(choice.index for part in choice.parts if isinstance(part, ToolCall))
             assert choice.finish is not Finish.TOOL_CALLS or choice.index in called
-            assert choice.refusal is None or choice.finish is Finish.CONTENT_FILTER
+            assert choice.refusal is None or choice.is_invalid or choice.finish is Finish.CONTENT_FILTER
         assert reader.failure is None or 400 <= reader.failure.status < 600
 
 

@@ -10,7 +10,7 @@ from addons.translation.conversation import Thinking
 from addons.translation.gemini.families import FAMILIES
 from addons.translation.gemini.families import Family
 from addons.translation.gemini.families import family_of
-from addons.translation.gemini.thinking import drop_budget_or_level
+from addons.translation.gemini.thinking import fit_config
 from addons.translation.gemini.thinking import thinking_config
 
 Json = dict[str, Any]
@@ -97,17 +97,72 @@ def test_an_effort_that_gemini_does_not_have(model: str, effort: Effort, config:
 
 
 @pytest.mark.parametrize(
-    ("model", "config", "left", "gone"),
+    ("model", "thinking", "assumed"),
     [
-        ("gemini-2.5-flash", {"thinkingBudget": 1, "thinkingLevel": "LOW"}, {"thinkingBudget": 1}, "thinking_level"),
-        ("gemini-3-pro", {"thinkingBudget": 1, "thinkingLevel": "LOW"}, {"thinkingLevel": "LOW"}, "thinking_budget"),
-        ("gemini-3-pro", {"thinkingBudget": 1}, {"thinkingBudget": 1}, None),
-        ("gemini-3-pro", None, None, None),
+        ("gemini-3.8-flash", Thinking("none"), ["reasoning_effort=low"]),
+        ("gemini-3.8-flash", Thinking("minimal"), ["reasoning_effort=low"]),
+        ("gemini-3.8-flash", Thinking("low"), []),
+        ("gemini-3.8-flash", Thinking(budget=0, param="thinking"), []),
+        ("gemini-3-pro-preview", Thinking("medium", param="reasoning.effort"), ["reasoning.effort=high"]),
+        ("gemini-3-flash-preview", Thinking("none"), ["reasoning_effort=minimal"]),
+        ("gemini-3-flash-preview", Thinking("minimal"), []),
+        ("gemini-2.5-pro", Thinking("none"), ["reasoning_effort=128"]),
+        ("gemini-2.5-flash", Thinking("none"), []),
+        ("gemini-2.0-flash", Thinking("none"), []),
     ],
 )
-def test_a_budget_and_a_level(model: str, config: Json | None, left: Json | None, gone: str | None) -> None:
-    assert drop_budget_or_level(config, family_of(model)) == gone
-    assert config == left
+def test_an_effort_that_the_family_does_not_have_is_named(model: str, thinking: Thinking, assumed: list[str]) -> None:
+    notes = Notes()
+    thinking_config(thinking, family_of(model), notes)
+    assert notes == Notes([], assumed)
+
+
+@pytest.mark.parametrize(
+    ("model", "config", "left", "notes"),
+    [
+        (
+            "gemini-2.5-flash",
+            {"thinkingBudget": 1, "thinkingLevel": "LOW"},
+            {"thinkingBudget": 1},
+            Notes(["g.thinking_level"]),
+        ),
+        (
+            "gemini-3-pro",
+            {"thinkingBudget": 1, "thinkingLevel": "LOW"},
+            {"thinkingLevel": "LOW"},
+            Notes(["g.thinking_budget"]),
+        ),
+        ("gemini-3-pro", {"thinkingBudget": 1}, {"thinkingBudget": 1}, Notes()),
+        ("gemini-3-pro", None, None, Notes()),
+        # A level that the family does not have, in either case of letters.
+        (
+            "gemini-3.8-flash",
+            {"thinkingLevel": "MINIMAL"},
+            {"thinkingLevel": "LOW"},
+            Notes([], ["g.thinking_level=LOW"]),
+        ),
+        (
+            "gemini-3.8-flash",
+            {"thinkingLevel": "minimal"},
+            {"thinkingLevel": "LOW"},
+            Notes([], ["g.thinking_level=LOW"]),
+        ),
+        ("gemini-3.8-flash", {"thinkingLevel": "high"}, {"thinkingLevel": "high"}, Notes()),
+        ("gemini-3.8-flash", {"thinkingLevel": "OTHER"}, {"thinkingLevel": "OTHER"}, Notes()),
+        # A level where there are budgets, or neither.
+        (
+            "gemini-2.5-pro",
+            {"thinkingLevel": "LOW", "includeThoughts": True},
+            {"thinkingBudget": 1024, "includeThoughts": True},
+            Notes([], ["g.thinking_budget=1024"]),
+        ),
+        ("gemini-2.0-flash", {"thinkingLevel": "LOW"}, {}, Notes(["g.thinking_level"])),
+    ],
+)
+def test_settings_in_googles_words(model: str, config: Json | None, left: Json | None, notes: Notes) -> None:
+    told = Notes()
+    fit_config(config, family_of(model), "g", told)
+    assert (config, told) == (left, notes)
 
 
 thinkings = st.builds(

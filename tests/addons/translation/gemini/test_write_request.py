@@ -1,14 +1,17 @@
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from addons.translation import json_schema
 from addons.translation.conversation import Format
 from addons.translation.conversation import Function
 from addons.translation.conversation import Google
 from addons.translation.conversation import Media
+from addons.translation.conversation import Notes
 from addons.translation.conversation import Part
 from addons.translation.conversation import Request
 from addons.translation.conversation import Signature
@@ -35,6 +38,10 @@ from tests.addons.translation.gemini.examples import assistant
 from tests.addons.translation.gemini.examples import config
 from tests.addons.translation.gemini.examples import user
 from tests.addons.translation.gemini.examples import written
+
+HI = user(Text("Hi"))
+SPEAKER = "gemini-2.5-flash-preview-tts"
+PAINTER = "gemini-3-pro-image-preview"
 
 
 class TestContents:
@@ -106,32 +113,33 @@ class TestToolCalls:
         ]
 
     def test_results_stand_alone(self) -> None:
-        body = written(assistant(call("1")), user(ToolResult("1", "f", "x"), Text("And now?")), model=NEW)
-        assert body["contents"][1:] == [
+        body = written(HI, assistant(call("1")), user(ToolResult("1", "f", "x"), Text("And now?")), model=NEW)
+        assert body["contents"][2:] == [
             {"role": "user", "parts": [{"functionResponse": {"id": "1", "name": "f", "response": {"output": "x"}}}]},
             {"role": "user", "parts": [{"text": "And now?"}]},
         ]
 
     def test_media_in_a_result(self) -> None:
         turns = [
+            HI,
             assistant(call("1", signature="AAAA")),
             user(ToolResult("1", "f", "x", [Media("image/png", data="AAAA"), Media("image/png", uri="gs://x")])),
         ]
         inline = {"inlineData": {"mimeType": "image/png", "data": "AAAA"}}
         linked = {"fileData": {"mimeType": "image/png", "fileUri": "gs://x"}}
         response: Json = {"name": "f", "response": {"output": "x"}}
-        assert written(*turns, model=OLD)["contents"][1:] == [
+        assert written(*turns, model=OLD)["contents"][2:] == [
             {"role": "user", "parts": [{"functionResponse": response}]},
             {"role": "user", "parts": [inline, linked]},
         ]
-        assert written(*turns, model=NEW)["contents"][1:] == [
+        assert written(*turns, model=NEW)["contents"][2:] == [
             {"role": "user", "parts": [{"functionResponse": {**response, "id": "1", "parts": [inline, linked]}}]}
         ]
 
     def test_signatures_stay_at_their_part(self) -> None:
         turn = assistant(Text("t", Signature("google", "AAAA")), call("1"), call("2", signature="BBBB"))
         results = user(ToolResult("1", "f", ""), ToolResult("2", "f", ""))
-        assert written(turn, results, model=NEW)["contents"][0]["parts"] == [
+        assert written(HI, turn, results, model=NEW)["contents"][1]["parts"] == [
             {"text": "t", "thoughtSignature": "AAAA"},
             called("1"),
             called("2", signature="BBBB"),
@@ -150,18 +158,19 @@ class TestToolCalls:
     def test_a_lost_signature(self, model: str, signature: Signature | None, expected: str | None) -> None:
         calls = [ToolCall("1", "f", {}, signature), ToolCall("2", "f", {})]
         results = user(ToolResult("1", "f", ""), ToolResult("2", "f", ""))
-        first, second = written(assistant(Text("t"), *calls), results, model=model)["contents"][0]["parts"][1:]
+        turn = assistant(Text("t"), *calls)
+        first, second = written(HI, turn, results, model=model)["contents"][1]["parts"][1:]
         assert (first.get("thoughtSignature"), second.get("thoughtSignature")) == (expected, None)
 
     def test_each_turn_of_calls_needs_a_signature(self) -> None:
         turns = [assistant(call("1", signature="AAAA")), user(ToolResult("1", "f", ""))]
         turns += [assistant(call("2")), user(ToolResult("2", "f", ""))]
-        contents = written(*turns, model=NEW)["contents"]
-        assert contents[2]["parts"] == [called("2", signature=MISSING)]
+        contents = written(HI, *turns, model=NEW)["contents"]
+        assert contents[3]["parts"] == [called("2", signature=MISSING)]
 
     def test_a_call_without_an_id(self) -> None:
         turns = [assistant(ToolCall(None, "f", {})), user(ToolResult(None, "f", "x"))]
-        first, second = written(*turns, model=NEW)["contents"]
+        _, first, second = written(HI, *turns, model=NEW)["contents"]
         assert "id" not in first["parts"][0]["functionCall"]
         assert "id" not in second["parts"][0]["functionResponse"]
 
@@ -172,7 +181,7 @@ class TestToolCalls:
         assert "AAAA" not in json.dumps(written(*turns, model=OLD))
 
     def test_thoughts_are_not_given_back(self) -> None:
-        assert written(assistant(Thought("hm"), Text("t")))["contents"][0]["parts"] == [{"text": "t"}]
+        assert written(HI, assistant(Thought("hm"), Text("t")))["contents"][1]["parts"] == [{"text": "t"}]
 
 
 class TestTools:
@@ -261,8 +270,6 @@ class TestGenerationConfig:
             ({"logprobs": True, "top_logprobs": 0}, {"responseLogprobs": True}),
             ({"logprobs": True, "top_logprobs": 5}, {"responseLogprobs": True, "logprobs": 5}),
             ({"logprobs": False}, {}),
-            ({"modalities": ["text", "image"]}, {"responseModalities": ["TEXT", "IMAGE"]}),
-            ({"voice": "Kore"}, {"speechConfig": {"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": "Kore"}}}}),
             ({"format": Format()}, {"responseMimeType": "application/json"}),
             (
                 {"format": Format({"const": 1})},
@@ -286,12 +293,151 @@ class TestGenerationConfig:
             config(n=9)
         assert caught.value.param == "n"
 
-    @pytest.mark.parametrize(("model", "kept"), [(OLD, False), ("gemini-2.0-flash", False), (NEW, True)])
-    def test_json_beside_functions(self, model: str, kept: bool) -> None:
+    @pytest.mark.parametrize("tools", [{"functions": FUNCTIONS}, {"server_tools": {"googleSearch": "tools[0]"}}])
+    @pytest.mark.parametrize("format", [Format(), Format({"type": "string"}, "text.format")])
+    @pytest.mark.parametrize(
+        ("model", "kept"), [(OLD, False), ("gemini-2.0-flash", False), (NEW, True), ("gemini-3.8-flash", True)]
+    )
+    def test_json_beside_tools(self, model: str, kept: bool, format: Format, tools: Json) -> None:
         """Before Gemini 3 "function calling with a response mime type: 'application/json' is unsupported"."""
-        request = Request(model, turns=[user(Text("x"))], functions=FUNCTIONS, format=Format())
+        request = Request(model, system=[Text("s")], turns=[HI], format=format, **tools)
+        written = write_request(request)
+        body: dict[str, Any] = written.body
+        notes = written.notes
+        check(body)
+        instructions = [part["text"] for part in body["systemInstruction"]["parts"]]
+        assert instructions == ["s"] + ([] if kept else [json_schema.instruction(format.schema)])
+        assert "tools" in body
+        assert ("generationConfig" in body, notes) == (kept, Notes([], [] if kept else [f"{format.param}=instruction"]))
+
+    @pytest.mark.parametrize(
+        ("model", "notes", "instructed", "asked"),
+        [
+            ("gemini-2.5-flash-image", Notes([], ["response_format=instruction"]), True, False),
+            (PAINTER, Notes(), False, True),
+            (SPEAKER, Notes(["response_format"], ["modalities=audio"]), False, False),
+        ],
+    )
+    def test_json_of_models_of_images_and_speech(self, model: str, notes: Notes, instructed: bool, asked: bool) -> None:
+        body, _, told = write_request(Request(model, turns=[HI], format=Format()))
+        assert told == notes
+        assert ("systemInstruction" in body, "responseMimeType" in json.dumps(body)) == (instructed, asked)
+
+    @pytest.mark.parametrize("model", [SPEAKER, PAINTER, "gemini-2.5-flash-image", "gemini-3.8-flash-image"])
+    def test_models_that_call_no_functions(self, model: str) -> None:
+        request = Request(model, turns=[HI], functions=FUNCTIONS, tool_choice=ToolChoice("auto"))
         body, _, notes = write_request(request)
-        assert ("generationConfig" in body, notes.dropped) == (kept, [] if kept else ["response_format"])
+        assert ("tools" in body, "toolConfig" in body, notes.dropped) == (False, False, ["tools"])
+        request.tool_choice = ToolChoice("required")
+        with pytest.raises(InvalidRequest) as caught:
+            write_request(request)
+        assert caught.value.param == "tool_choice"
+
+    def test_instructions_for_speech_are_the_users_words(self) -> None:
+        request = Request(SPEAKER, system=[Text("Say it kindly:")], turns=[HI], modalities=["audio"])
+        body, _, notes = write_request(request)
+        check(body)
+        assert body["contents"] == [{"role": "user", "parts": [{"text": "Say it kindly:"}, {"text": "Hi"}]}]
+        assert ("systemInstruction" in body, notes) == (False, Notes([], ["messages[0]=instructions"]))
+
+    def test_json_without_tools(self) -> None:
+        body, _, notes = write_request(Request(OLD, turns=[HI], format=Format()))
+        assert (body["generationConfig"], notes) == ({"responseMimeType": "application/json"}, Notes())
+
+    @pytest.mark.parametrize(
+        ("model", "members", "config", "notes"),
+        [
+            (
+                "gemini-3.8-flash",
+                {"presence_penalty": 0.5, "frequency_penalty": -1.0},
+                None,
+                Notes(["presence_penalty", "frequency_penalty"]),
+            ),
+            ("gemini-3-pro-preview", {"presence_penalty": 0.5}, None, Notes(["presence_penalty"])),
+            ("gemini-2.5-flash", {"presence_penalty": 0.5}, {"presencePenalty": 0.5}, Notes()),
+            ("gemini-2.5-flash-image", {"presence_penalty": 0.5}, None, Notes(["presence_penalty"])),
+            ("4611686018427387904", {"frequency_penalty": 0.5}, None, Notes(["frequency_penalty"])),
+            ("somebodys-model", {"frequency_penalty": 0.5}, None, Notes(["frequency_penalty"])),
+            # What is as it would be without is not missed.
+            ("gemini-3.8-flash", {"presence_penalty": 0, "logprobs": False}, None, Notes()),
+            (
+                "gemini-3.8-flash",
+                {"temperature": 0, "top_p": 0.5, "top_k": 3, "max_tokens": 9, "seed": 1, "stop": ["x"], "n": 2},
+                {"maxOutputTokens": 9, "seed": 1, "stopSequences": ["x"], "candidateCount": 2},
+                Notes(["temperature", "top_p", "top_k"]),
+            ),
+            ("gemini-3-flash-preview", {"temperature": 0, "top_p": 0.5}, {"temperature": 0, "topP": 0.5}, Notes()),
+            (
+                "gemini-3.5-flash",
+                {"logprobs": True, "top_logprobs": 2},
+                None,
+                Notes(["logprobs", "top_logprobs"]),
+            ),
+        ],
+    )
+    def test_what_a_family_refuses(self, model: str, members: Json, config: Json | None, notes: Notes) -> None:
+        request = Request(model, turns=[HI], **members)
+        body, _, told = write_request(request)
+        assert (body.get("generationConfig"), told) == (config, notes)
+        assert request.notes == Notes()
+        assert all(getattr(request, name) == value for name, value in members.items())
+
+    @pytest.mark.parametrize(
+        ("model", "asked", "written", "notes"),
+        [
+            (SPEAKER, ["text", "audio"], ["AUDIO"], Notes([], ["modalities=audio"])),
+            (SPEAKER, ["audio"], ["AUDIO"], Notes()),
+            (SPEAKER, ["text"], ["AUDIO"], Notes([], ["modalities=audio"])),
+            (SPEAKER, None, ["AUDIO"], Notes([], ["modalities=audio"])),
+            (SPEAKER, ["image"], ["AUDIO"], Notes(["modalities"], ["modalities=audio"])),
+            (PAINTER, None, None, Notes()),
+            (PAINTER, ["text", "image"], ["TEXT", "IMAGE"], Notes()),
+            (PAINTER, ["image"], ["IMAGE"], Notes()),
+            (PAINTER, ["text"], ["TEXT", "IMAGE"], Notes([], ["modalities=text+image"])),
+            (PAINTER, ["text", "audio"], ["TEXT", "IMAGE"], Notes(["modalities"], ["modalities=text+image"])),
+            (OLD, None, None, Notes()),
+            (OLD, ["text"], ["TEXT"], Notes()),
+            (OLD, ["text", "audio"], None, Notes(["modalities"])),
+            ("gemini-3.8-flash", ["image"], None, Notes(["modalities"])),
+            # What these give is not known.
+            ("gemini-9-omni", ["text", "audio"], ["TEXT", "AUDIO"], Notes()),
+            ("4611686018427387904", ["image"], ["IMAGE"], Notes()),
+        ],
+    )
+    def test_modalities(self, model: str, asked: list[str] | None, written: list[str] | None, notes: Notes) -> None:
+        made = write_request(Request(model, turns=[HI], modalities=asked))
+        config: Any = made.body.get("generationConfig", {})
+        assert (config.get("responseModalities"), made.notes) == (written, notes)
+
+    @pytest.mark.parametrize(
+        ("model", "stream", "format", "spoken", "dropped"),
+        [
+            (SPEAKER, True, "pcm16", True, []),
+            (SPEAKER, False, None, True, []),
+            (SPEAKER, False, "wav", True, []),
+            # The length of a stream is not known when a wav file begins.
+            (SPEAKER, True, "wav", True, ["audio.format"]),
+            (SPEAKER, False, "mp3", True, ["audio.format"]),
+            (OLD, False, "pcm16", False, ["audio"]),
+            (OLD, False, "mp3", False, ["audio"]),
+        ],
+    )
+    def test_voices(self, model: str, stream: bool, format: str | None, spoken: bool, dropped: list[str]) -> None:
+        names = {"voice": "audio", "audio_format": "audio.format"}
+        body, _, notes = write_request(
+            Request(
+                model,
+                turns=[HI],
+                modalities=["audio"] if spoken else None,
+                voice="Kore",
+                audio_format=format,
+                stream=stream,
+                names=names,
+            )
+        )
+        said = {"speechConfig": {"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": "Kore"}}}}
+        assert body.get("generationConfig", {}) == ({"responseModalities": ["AUDIO"]} | said if spoken else {})
+        assert notes.dropped == dropped
 
     @pytest.mark.parametrize(
         ("model", "thinking", "dropped"),

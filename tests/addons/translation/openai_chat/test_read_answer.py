@@ -205,7 +205,7 @@ def test_a_refusal_and_what_it_rests_on() -> None:
     ],
 )
 def test_usage_of_a_service(usage: object, expected: Usage | None) -> None:
-    (answer,) = gotten({"usage": usage, "choices": []})
+    (answer,) = gotten({"model": "gemini-2.5-flash", "usage": usage, "choices": []})
     assert answer.usage == expected
 
 

@@ -333,7 +333,8 @@ class TestTools:
         # Google refuses the number without the switch.
         ({"top_logprobs": 2}, {"logprobs": True, "top_logprobs": 2}),
         ({"modalities": ["text", "IMAGE"]}, {"modalities": ["text", "image"]}),
-        ({"audio": {"voice": "Kore", "format": "pcm16"}}, {"voice": "Kore"}),
+        ({"audio": {"voice": "Kore", "format": "pcm16"}}, {"voice": "Kore", "audio_format": "pcm16"}),
+        ({"audio": {"voice": "Kore", "format": "wav"}}, {"voice": "Kore", "audio_format": "wav"}),
         ({"audio": {"voice": {"id": "Kore"}}}, {"voice": "Kore"}),
         ({"service_tier": "flex"}, {"service_tier": "flex"}),
         ({"user": "u", "parallel_tool_calls": False}, None),
@@ -394,7 +395,6 @@ def test_what_is_no_parameter(members: Json) -> None:
         ({"store": False, "metadata": {}, "prediction": None}, []),
         # Some services know what to do with them: who does not names them.
         ({"user": "u", "parallel_tool_calls": False}, []),
-        ({"audio": {"voice": "Kore", "format": "wav"}}, ["audio.format"]),
         ({"google": {"thought_tag_marker": "x"}}, ["google.thought_tag_marker"]),
         ({"stream_options": {"include_obfuscation": True}}, ["stream_options.include_obfuscation"]),
         ({"max_tokens": 5, "max_completion_tokens": 7}, ["max_tokens"]),

@@ -133,6 +133,17 @@ def test_a_refusal() -> None:
     assert (choice["message"]["content"], choice["message"]["refusal"]) == (None, "why")
 
 
+@pytest.mark.parametrize(
+    ("parts", "content"), [([], None), ([Text("a")], "a"), ([ToolCall("1", "f", {})], None), ([Thought("hm")], None)]
+)
+def test_an_invalid_answer(parts: list[Part], content: str | None) -> None:
+    message = told(*parts, finish=Finish.STOP, refusal="why", is_invalid=True)["message"]
+    assert (message["content"], message["refusal"]) == (content, "why")
+    stream = Stream().write(piece(*parts), piece(finish=Finish.STOP, refusal="why", is_invalid=True)).end()
+    assert stream.deltas[-1] == {"refusal": "why"}
+    assert stream.events[-2]["choices"][0]["finish_reason"] == "stop"
+
+
 def test_audio() -> None:
     message = said(Media("audio/wav", data="AAAA"))
     assert message["content"] is None
@@ -291,6 +302,25 @@ def test_calls_are_counted_over_the_stream() -> None:
 def test_deltas(parts: list[Part], members: Json, deltas: list[Json]) -> None:
     stream = Stream().write(piece(*parts, finish=Finish.STOP, **members)).end()
     assert stream.deltas == deltas
+
+
+def test_audio_is_one_over_the_stream() -> None:
+    sounds = [Media("audio/L16;rate=24000", data=data) for data in ("AAAA", "BBBB", "CCCC")]
+    choices = [Choice(index, [sound]) for sound in sounds for index in (0, 1)]
+    ends = [Choice(index, finish=Finish.STOP) for index in (0, 1)]
+    stream = Stream().write(*(Answer(choices=[choice]) for choice in choices), Answer(choices=ends)).end()
+    told = [
+        (choice["index"], choice["delta"]["audio"])
+        for event in stream.events[:-1]
+        for choice in event["choices"]
+        if "audio" in choice["delta"]
+    ]
+    for index in (0, 1):
+        audio = [one for number, one in told if number == index]
+        assert "".join(one["data"] for one in audio) == "AAAABBBBCCCC"
+        assert {one["transcript"] for one in audio} == {""}
+        assert len({(one["id"], one["expires_at"]) for one in audio}) == 1
+    assert len({one["id"] for _, one in told}) == 2
 
 
 def test_images_are_counted_over_the_stream() -> None:

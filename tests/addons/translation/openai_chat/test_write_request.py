@@ -327,7 +327,7 @@ def kept(request: Request) -> Request:
     request.google = None
     request.names = {}
     request.top_k = None
-    request.modalities = request.voice = request.project = request.location = None
+    request.modalities = request.voice = request.audio_format = request.project = request.location = None
     request.top_logprobs = request.top_logprobs if request.logprobs else None
     request.include_usage = request.stream
     if not request.functions:

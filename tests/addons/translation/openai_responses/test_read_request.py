@@ -85,10 +85,10 @@ class TestParameters:
     def test_formats(self, text: object, expected: Format | None) -> None:
         assert read(text=text).format == expected
 
-    def test_a_format_that_is_dropped_goes_by_the_clients_name(self) -> None:
+    def test_a_format_that_is_an_instruction_goes_by_the_clients_name(self) -> None:
         body = {"model": "gemini-2.5-flash", "input": "x", "tools": [tool()]}
         request = read_request(body | {"text": {"format": {"type": "json_object"}}})
-        assert write_for_gemini(request).notes.dropped == ["text.format"]
+        assert write_for_gemini(request).notes.assumed == ["text.format=instruction"]
 
     @pytest.mark.parametrize(
         ("reasoning", "expected"),

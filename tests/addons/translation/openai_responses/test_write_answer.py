@@ -107,6 +107,24 @@ def test_a_refusal() -> None:
     assert item["content"] == [{"type": "refusal", "refusal": "why"}]
 
 
+@pytest.mark.parametrize(
+    ("parts", "kinds"),
+    [
+        ([], []),
+        ([Text("a")], [("message", "incomplete")]),
+        ([ToolCall("1", "f", {})], [("function_call", "completed")]),
+    ],
+)
+def test_an_invalid_answer(parts: list[Part], kinds: list[tuple[str, str]]) -> None:
+    response = told(*parts, finish=Finish.STOP, refusal="why", is_invalid=True)
+    assert (response["status"], response["error"]) == ("failed", {"code": "server_error", "message": "why"})
+    assert (response["incomplete_details"], "completed_at" in response) == (None, False)
+    assert [(item["type"], item["status"]) for item in response["output"]] == kinds
+    events = Stream({}).write(piece(*parts), piece(finish=Finish.STOP, refusal="why", is_invalid=True)).end().events
+    assert events[-1]["type"] == "response.failed"
+    assert events[-1]["response"]["error"] == response["error"]
+
+
 def test_searches_are_before_what_was_found() -> None:
     search, found = items_of(told(Text("a"), searches=["p", "q"]))
     assert without(search, "id") == {

@@ -1,0 +1,172 @@
+"""Reads Google's Interactions API, which models and agents answer, at once or in the background (`polls.py`).
+
+An interaction has the usage of its request, in counts of their own names: `total_input_tokens` leave out those of tools
+(`total_tool_use_tokens`), `total_output_tokens` those of thoughts; `total_tokens` tells where they do not. In a stream,
+some events have running totals: `interaction.status_update`, `step.stop`, and `metadata` of any event. The last one
+counts, or that of the event that ends the stream, `interaction.completed`. `step_usage` is a part of them.
+
+Three spellings are in use. google-genai sends and gets snake_case with small letters, such as `"status": "completed"`.
+The methods `interactions:create` and `:createStream` have camelCase with capitals (`COMPLETED`), the model in
+`modelInteraction`, and events in a member of their own (`{"interactionCompletedEvent": {...}}`). Earlier versions of
+google-genai called the events `interaction.start`, `content.delta` and `interaction.complete`.
+
+Sources: the types of google-genai 3.6.1 (`_gaos/types/interactions`), and the discovery documents of aiplatform v1 and
+v1beta1 (`GenaiVertexV1Interaction...`).
+"""
+
+from itertools import product
+
+from metering.call import Reading
+from metering.call import count
+from metering.call import word
+from metering.json_values import both
+from metering.json_values import items
+from metering.json_values import member
+from metering.usage import raw
+from metering.usage.errors import ERROR_NAMES
+from metering.usage.errors import take_error
+from metering.usage.reader import Reader
+
+LONGEST_ID = 512
+WRAPPED = {
+    "interactionCreatedEvent": "interaction.created",
+    "interactionStatusUpdate": "interaction.status_update",
+    "interactionCompletedEvent": "interaction.completed",
+    "stepStart": "step.start",
+    "stepDelta": "step.delta",
+    "stepStop": "step.stop",
+}
+"""The member that has an event -> the event's type in the other spelling."""
+LAST = ("interaction.completed", "interaction.complete")
+"""The types of the event that ends a stream."""
+UNDER_WAY = ("queued", "in_progress", "unspecified")
+"""The values of `status`, in small letters, of an interaction whose usage is not complete. With any other value, such
+as `requires_action`, this request is done."""
+DETAILS = {
+    "inputTokensByModality": "input_by_modality",
+    "toolUseTokensByModality": "input_by_modality",
+    "outputTokensByModality": "output_by_modality",
+}
+SEARCH = "google_search"
+"""The tool in `grounding_tool_count` whose count is a number of searches in the web."""
+
+
+class InteractionsReader(Reader):
+    """Reads an interaction, or the events of a stream."""
+
+    wanted = ERROR_NAMES | both(
+        "id model agent modelInteraction agentInteraction serviceTier errors steps content delta usage eventType"
+        " interaction interactionId metadata totalUsage totalInputTokens totalOutputTokens totalThoughtTokens"
+        " totalCachedTokens totalToolUseTokens totalTokens initialInputTokens inputTokensByModality"
+        " outputTokensByModality cachedTokensByModality toolUseTokensByModality modality tokens groundingToolCount"
+        " count"
+        f" errorEvent {' '.join(WRAPPED)}"
+    )
+    ends_with_event = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._reading.by_tokens = True
+        self._usage: object = None
+        """The latest usage object, until `reading` has taken it."""
+
+    @property
+    def reading(self) -> Reading:
+        take_usage(self._reading, self._usage)
+        self._usage = None
+        return self._reading
+
+    def read(self, event: object) -> None:
+        reading = self._reading
+        if event == b"[DONE]":
+            reading.terminal = True
+        kind, event = _unwrapped(event)
+        if take_error(reading, member(event, "errorEvent") or event):
+            return
+        self._usage = member(event, "usage") or member(member(event, "metadata"), "totalUsage") or self._usage
+        if kind is None or kind.startswith("interaction."):
+            interaction = event if kind is None else member(event, "interaction") or event
+            self._take(interaction)
+        elif kind.endswith(".delta"):
+            reading.content = True
+            if member(member(event, "delta"), "type") == "image":
+                reading.images = (reading.images or 0) + 1
+        reading.terminal = reading.terminal or kind in LAST
+
+    def _take(self, interaction: object) -> None:
+        reading = self._reading
+        model = member(member(interaction, "modelInteraction"), "model") or member(interaction, "model")
+        agent = member(member(interaction, "agentInteraction"), "agent") or member(interaction, "agent")
+        served = word(model, 128) or word(agent, 128)
+        reading.model_served = served.rpartition("/")[2] if served else reading.model_served
+        id = word(member(interaction, "id") or member(interaction, "interactionId"), LONGEST_ID)
+        reading.response_id = id or reading.response_id
+        reading.traffic_type = word(member(interaction, "serviceTier")) or reading.traffic_type
+        status = word(member(interaction, "status"))
+        if status and status.lower() not in UNDER_WAY:
+            reading.finish_reason = status
+            if status.lower() == "failed":
+                reading.failed = True
+                codes = (word(member(error, "code")) for error in items(member(interaction, "errors")))
+                reading.error_type = next(filter(None, codes), reading.error_type)
+        self._usage = member(interaction, "usage") or self._usage
+        steps = [step for step in items(member(interaction, "steps")) if member(step, "type") == "model_output"]
+        made = [part for step in steps for part in items(member(step, "content")) if member(part, "type") == "image"]
+        reading.images = len(made) or reading.images
+
+
+def _unwrapped(event: object) -> tuple[str | None, object]:
+    """The type of an event, and the event without what it is wrapped in. The type of an interaction is None."""
+    for name, kind in WRAPPED.items():
+        if isinstance(inner := member(event, name), dict):
+            return kind, inner
+    return word(member(event, "eventType")), event
+
+
+def take_usage(reading: Reading, usage: object) -> None:
+    """Put a `usage` object into `reading`."""
+    if not isinstance(usage, dict) or not usage:
+        return
+    names = ("Input", "ToolUse", "Output", "Thought", "Cached")
+    prompt, tool, visible, thoughts, cached = (count(member(usage, f"total{name}Tokens")) for name in names)
+    total = count(member(usage, "totalTokens"))
+    reading.total_tokens = total
+    reading.input_tool_tokens = tool
+    reading.input_cached_tokens = cached
+    reading.output_thought_tokens = thoughts
+    beside = _beside(total, prompt or 0, visible or 0, tool or 0, thoughts or 0)
+    reading.input_tokens = None if prompt is None else prompt + beside[0]
+    reading.output_tokens = None if visible is None else visible + beside[1]
+    if visible is None and total is not None and prompt is not None and total >= prompt + beside[0]:
+        # This JSON leaves out zeros.
+        reading.output_tokens = total - prompt - beside[0]
+    for name in ("input_by_modality", "output_by_modality"):
+        setattr(reading, name, _modalities(usage, name))
+    told = [one for one in items(member(usage, "groundingToolCount")) if _word(member(one, "type")) == SEARCH]
+    searches = [number for one in told if (number := count(member(one, "count"))) is not None]
+    reading.search_queries = sum(searches) if searches else None
+    reading.usage_raw = raw.allowed(usage)
+
+
+def _beside(total: int | None, prompt: int, visible: int, tool: int, thoughts: int) -> tuple[int, int]:
+    """The tokens of tools that are not in the prompt's, and those of thoughts that are not in the visible ones: all or
+    none, as the total tells. Without one that fits, they are all beside."""
+    tools_beside = (tool, 0) if tool <= prompt else (tool,)
+    thoughts_beside = (thoughts, 0) if thoughts <= visible else (thoughts,)
+    found = (one for one in product(tools_beside, thoughts_beside) if prompt + visible + sum(one) == total)
+    return next(found, (tool, thoughts))
+
+
+def _modalities(usage: dict[str, object], side: str) -> dict[str, int] | None:
+    sums: dict[str, int] = {}
+    for name in (name for name, of in DETAILS.items() if of == side):
+        for detail in items(member(usage, name)):
+            modality, tokens = _word(member(detail, "modality")), count(member(detail, "tokens"))
+            if modality and tokens is not None:
+                sums[modality] = sums.get(modality, 0) + tokens
+    return sums or None
+
+
+def _word(value: object) -> str | None:
+    found = word(value)
+    return found.lower() if found else None

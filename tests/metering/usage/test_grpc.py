@@ -1,0 +1,105 @@
+"""The recordings in `messages` were made by hand: `fields` is a message as field number -> value, the numbers from
+Google's proto files, and `row` has the columns that must come out, worked out by hand.
+
+    {"source": ..., "operation": ..., "publisher": ..., "model": ..., "coding": "gzip" or "", "fields": [message, ...],
+     "row": {...}}
+
+A value is a number, a text, a message, a list for a repeated field; `{"packed": [1, 2]}`, `{"json": value}` for
+google.protobuf.Value and `{"bytes": "text"}` are written as these. tests/clients/test_grpc.py holds the tables
+against Google's library.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metering.budget import Budget
+from metering.grpc_body import GrpcBody
+from metering.outcome import Ending
+from metering.outcome import outcome
+from metering.usage.anthropic import AnthropicReader
+from metering.usage.counting import CountReader
+from metering.usage.grpc import ANSWERS
+from metering.usage.grpc import MESSAGES
+from metering.usage.grpc import READERS
+from metering.usage.grpc import REQUESTS
+from metering.usage.grpc import SCHEMA
+from metering.usage.grpc import STREAMED
+from metering.usage.grpc import usage_of_grpc
+from metering.usage.openai import ChatReader
+from metering.usage.predict import PredictReader
+from metering.usage.reader import Reader
+from tests.protobuf import framed
+from tests.protobuf import message
+from tests.protobuf import packed
+from tests.protobuf import value
+
+RECORDINGS = sorted((Path(__file__).parent / "messages").glob("*.json"))
+
+
+def written(told: Any) -> Any:
+    """A value of a recording as `message` takes it."""
+    if isinstance(told, list):
+        return [written(one) for one in told]
+    if not isinstance(told, dict):
+        return told
+    if "packed" in told:
+        return packed(told["packed"])
+    if "json" in told:
+        return value(told["json"])
+    if "bytes" in told:
+        return told["bytes"].encode()
+    return {int(number): written(one) for number, one in told.items()}
+
+
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+@pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.stem)
+def test_recordings(path: Path, size: int) -> None:
+    recording = json.loads(path.read_text())
+    coding, operation = recording["coding"], recording["operation"]
+    data = b"".join(framed(message(written(one)), coding) for one in recording["fields"])
+    usage = usage_of_grpc(operation, recording["model"], recording["publisher"])
+    assert usage.reader
+    body = GrpcBody(SCHEMA, ANSWERS[operation], coding, Budget(), usage.reader.wanted)
+    values = [read for start in range(0, len(data), size) for read in body.feed(data[start : start + size])]
+    for read in [*values, *body.flush()]:
+        usage.reader.read(read)
+    reading = usage.reader.reading
+    ended = outcome(Ending.COMPLETE, 200, usage, reading, event_stream=False)
+    row = {**ended._asdict(), **{name: getattr(reading, name) for name in reading.__dataclass_fields__}}
+    assert {name: row[name] for name in recording["row"]} == recording["row"]
+
+
+@pytest.mark.parametrize("operation", ["rawPredict", "streamRawPredict", "directRawPredict", "streamDirectRawPredict"])
+@pytest.mark.parametrize(
+    ("publisher", "reader"), [("anthropic", AnthropicReader), ("mistralai", ChatReader), ("other", PredictReader)]
+)
+def test_raw_predict_is_in_the_format_of_the_publisher(operation: str, publisher: str, reader: type[Reader]) -> None:
+    usage = usage_of_grpc(operation, "m", publisher)
+    assert type(usage.reader) is reader
+    assert usage.state == ("unsupported" if publisher == "other" else None)
+
+
+def test_claudes_tokens_are_only_counted() -> None:
+    usage = usage_of_grpc("rawPredict", "count-tokens", "anthropic")
+    assert (type(usage.reader), usage.state) == (CountReader, "not_applicable")
+
+
+def test_the_tables_agree() -> None:
+    assert {*REQUESTS.values(), *ANSWERS.values()} <= MESSAGES.keys()
+    assert READERS.keys() <= ANSWERS.keys() <= REQUESTS.keys()
+    assert REQUESTS.keys() >= STREAMED
+    named = {field.type for fields in SCHEMA.messages.values() for field in fields.values()}
+    scalars = {"int", "bool", "double", "string", "bytes", "seen"}
+    assert named - scalars <= SCHEMA.messages.keys() | SCHEMA.enums.keys()
+
+
+@pytest.mark.parametrize("operation", REQUESTS)
+def test_requests_name_the_model_or_the_endpoint(operation: str) -> None:
+    numbers = {field.name: number for number, field in MESSAGES[REQUESTS[operation]].items()}
+    told = message({number: f"the {name}" for name, number in numbers.items()} | {99: "skipped"})
+    body = GrpcBody(SCHEMA, REQUESTS[operation], "", Budget())
+    assert body.feed(framed(told)) == [{name: f"the {name}" for name in numbers}]
+    assert numbers.keys() <= {"model", "endpoint"}
