@@ -43,6 +43,10 @@ HEADERS = ("user-agent", "x-goog-api-client")
 LONGEST = 1024
 """The most characters of a header that are read."""
 
+LONGEST_SHORTENED = 3
+"""The most characters of a class that a bundler has renamed. The SDKs in JavaScript name their class, so that of OpenAI
+within Continue is `LS/JS 5.23.2`."""
+
 _VERSION = (
     r"v?(\d{1,8}(?:\.\d{1,8}){0,3}(?:[-.]?(?:alpha|beta|rc|preview|nightly|dev|canary|next|a|b|post)\.?\d{0,8})?)"
 )
@@ -78,7 +82,10 @@ def sdk_of(headers: Mapping[str, str]) -> str | None:
     if sdk := next((f"{name}/{version}" for name, version in products if name in SDKS), None):
         return sdk
     if match := _STAINLESS.match(texts[0]):
-        return f"{match[1].lower()}/{match[2]}"
+        name = match[1].lower()
+        if len(name) <= LONGEST_SHORTENED:
+            name = "anthropic" if "anthropic-version" in headers else "openai"
+        return f"{name}/{match[2]}"
     return next((f"{name}/{version}" for name, version in _products(texts[0])), None)
 
 

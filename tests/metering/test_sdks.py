@@ -76,6 +76,13 @@ def test_sdk(agent: str, client: str, sdk: str | None) -> None:
     assert sdk_of({"user-agent": agent, "x-goog-api-client": client}) == sdk
 
 
+@pytest.mark.parametrize("name", ["LS", "t", "Abc"])
+def test_a_class_that_a_bundler_renamed(name: str) -> None:
+    assert sdk_of({"user-agent": f"{name}/JS 5.23.2"}) == "openai/5.23.2"
+    assert sdk_of({"user-agent": f"{name}/JS 0.70.0", "anthropic-version": "2023-06-01"}) == "anthropic/0.70.0"
+    assert sdk_of({"user-agent": "Groq/JS 0.9.0"}) == "groq/0.9.0"
+
+
 def test_every_library_is_beneath_an_application() -> None:
     """An application is found on whatever side of these it stands."""
     for library in BENEATH:
