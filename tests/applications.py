@@ -71,6 +71,9 @@ class Application:
     """Other requests that it makes: method and path."""
     ends: str = TEXT
     """What it prints at last."""
+    models: tuple[str, ...] = MODELS
+    """The models that it is tried with. Some applications give ids to calls; Vertex AI and so the simulator refuse these
+    for models before Gemini 3."""
     asks_for: str = ""
     """A model that it knows, and asks for instead: an alias of the model."""
     returns: bool = True
@@ -187,6 +190,7 @@ APPLICATIONS = (
         tool="run_shell_command",
         files={".gemini/settings.json": '{"security": {"auth": {"selectedType": "vertex-ai"}}}'},
         variables={"GOOGLE_GENAI_USE_VERTEXAI": "true", "GOOGLE_API_KEY": "$KEY", "GOOGLE_VERTEX_BASE_URL": "$URL"},
+        models=MODELS[1:],
         converted=False,
     ),
     Application(
@@ -290,6 +294,7 @@ APPLICATIONS = (
         "streamGenerateContent",
         "pydantic-ai/",
         variables={"GOOGLE_API_KEY": "$KEY", "GOOGLE_VERTEX_BASE_URL": "$URL"},
+        models=MODELS[1:],
         converted=False,
     ),
     _script(
@@ -490,7 +495,9 @@ def main() -> None:
     chosen = [one for one in APPLICATIONS if one.name.startswith(tuple(told.only or [""]))]
     lines, wrong = [], 0
     for application in chosen:
-        for model in [told.model] if told.model else MODELS:
+        for model in application.models:
+            if told.model not in (None, model):
+                continue
             with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
                 ran = run_alone(application, model, Path(folder))
             wrong += bool(ran.faults)
