@@ -72,8 +72,8 @@ class Application:
     ends: str = TEXT
     """What it prints at last."""
     models: tuple[str, ...] = MODELS
-    """The models that it is tried with. Some applications give ids to calls; Vertex AI and so the simulator refuse these
-    for models before Gemini 3."""
+    """The models that it is tried with. Some applications give ids to calls, which Vertex AI refuses for models before
+    Gemini 3; so does the simulator."""
     asks_for: str = ""
     """A model that it knows, and asks for instead: an alias of the model."""
     returns: bool = True
