@@ -39,7 +39,7 @@ def googles(run_client: RunClient) -> dict[str, Any]:
     return told
 
 
-@pytest.mark.parametrize("name", MESSAGES.keys() - {"HttpBody"})
+@pytest.mark.parametrize("name", sorted(MESSAGES.keys() - {"HttpBody"}))
 def test_fields_are_googles(googles: dict[str, Any], name: str) -> None:
     found = [googles[version]["messages"][NESTED.get(name, name)] for version in ("v1", "v1beta1")]
     if name == "UsageMetadata":

@@ -362,6 +362,10 @@ def test_every_template_is_used() -> None:
     paths = [(row[0], row[1]) for row in PATHS] + [(row[0], row[1]) for row in BARE]
     parsed = {(target.api, target.template) for method, path in paths if (target := parse(method, path))}
     parsed |= {("vertex", target.template) for row in VERTEX if (target := parse(row[0], row[1], "vertex"))}
+    # Which API's models these are, the headers tell.
+    models = parse("GET", "/v1/models", "anthropic")
+    assert models
+    parsed.add(("anthropic", models.template))
     assert parsed == {(template.api, template.path) for template in TEMPLATES}
 
 

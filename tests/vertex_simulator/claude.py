@@ -22,7 +22,7 @@ VERSIONS = ("vertex-2023-10-16", "2026-10-21")
 SIGNATURE = "c2lnbmVkIGJ5IENsYXVkZQ=="
 MEMBERS = frozenset(
     "anthropic_version anthropic_beta messages max_tokens system metadata stop_sequences stream temperature top_k"
-    " top_p tools tool_choice thinking output_config context_management".split()
+    " top_p tools tool_choice thinking output_config".split()
 )
 IDENTIFIER = re.compile(r"[a-zA-Z0-9_-]+")
 TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
@@ -50,6 +50,8 @@ BETAS = {
 }
 """The values of `anthropic-beta` that are known here -> the member of the body that each allows. Vertex refuses any
 other value."""
+COMPACTION = "compact-2026-01-12"
+"""The value of the body's `anthropic_beta` that allows `context_management` too."""
 
 
 class Refused(Exception):
@@ -87,6 +89,8 @@ def _need(holds: object, message: str) -> None:
 def _check(action: str, model: str, body: dict[str, Any], more: set[str]) -> None:
     _need("anthropic_version" in body, "anthropic_version: Field required")
     _need(body["anthropic_version"] in VERSIONS, f"anthropic_version: must be one of {VERSIONS}")
+    if COMPACTION in body.get("anthropic_beta", []):
+        more = more | {"context_management"}
     for name in body:
         _need(name in MEMBERS | more, f"{name}: Extra inputs are not permitted")
     _need("max_tokens" in body, "max_tokens: Field required")
@@ -187,9 +191,6 @@ def _check_compaction(body: dict[str, Any]) -> None:
         _need(edit["type"] == "compact_20260112", "context_management.edits: unknown type")
         least = edit.get("trigger", {"value": 150_000})["value"]
         _need(least >= 50_000, "context_management.edits.0.trigger.value: Input should be at least 50000")
-        _need(
-            "compact-2026-01-12" in body.get("anthropic_beta", []), "context_management: Extra inputs are not permitted"
-        )
 
 
 def _check_system(system: object) -> None:

@@ -89,7 +89,7 @@ def test_what_a_browser_asks_first(tap: Proxy) -> None:
         ("GET", f"{PROJECT}/reasoningEngines/7/sessions", "vertex", "sessions.list", "not_applicable"),
         ("POST", f"{PROJECT}/tuningJobs", "vertex", "tuningJobs.create", "unsupported"),
         ("POST", "/v1beta/fileSearchStores/s:importFile", "gemini", "fileSearchStores.importFile", "unsupported"),
-        ("POST", "/v1beta/models/g:batchGenerateContent", "gemini", "batchGenerateContent", "unsupported"),
+        ("POST", "/v1beta/models/g:batchGenerateContent", "gemini", "batchGenerateContent", "absent"),
         ("POST", "/v1alpha/auth_tokens", "gemini", "auth_tokens.create", "not_applicable"),
         ("POST", "/v1/messages/batches", "anthropic", "messages/batches", "unsupported"),
         ("POST", "/v1/evals/e/runs", "openai", "evals/runs", "unsupported"),
