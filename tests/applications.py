@@ -516,15 +516,21 @@ def main() -> None:
 def run_alone(application: Application, model: str, folder: Path) -> Run:
     """Runs an application in front of a proxy and a simulator of its own."""
     options = ["openai_mode=convert", "vertex_auth=express", f"vertex_api_key={API_KEY}"]
-    if application.asks_for:
-        config = folder / "gateway.yaml"
-        config.write_text(f"aliases: {{{application.asks_for}: {model}}}\n")
-        options.append(f"gateway_config={config}")
+    options += aliases(application, model, folder)
     with (
         Simulator() as simulator,
         Proxy(*options, folder=folder, confdir=folder / "confdir", mode=f"reverse:{simulator.url}") as proxy,
     ):
         return run(application, model, folder / "home", simulator, proxy)
+
+
+def aliases(application: Application, model: str, folder: Path) -> list[str]:
+    """The proxy's options with which the application gets `model`, whatever it asks for."""
+    if not application.asks_for:
+        return []
+    config = folder / "gateway.yaml"
+    config.write_text(f"aliases: {{{application.asks_for}: {model}}}\n")
+    return [f"gateway_config={config}"]
 
 
 def page(lines: list[str]) -> str:
@@ -539,8 +545,10 @@ a time, and then answers with text. `right` means: the tool was run, the text wa
 of the ledger has the model, the application, the counts that were reported, and the time to the first token.
 
 Signatures are those of Gemini 3's calls that came back to it, one for each turn with calls. If the application loses
-them, the proxy sends the word that Google documents for this. `scripts/bench applications` writes this page;
-`tests/applications.py` says how each application is set up.
+them, the proxy sends the word that Google documents for this. aider has no tools, and instructor sends no results.
+With a model of OpenAI's or Anthropic's, the application asks for that, which is an alias of Gemini's.
+
+`scripts/bench applications` writes this page; `tests/applications.py` says how each application is set up.
 
 {datetime.now(UTC):%Y-%m-%d}, commit {commit.stdout.strip()}
 

@@ -7,6 +7,7 @@ import pytest
 
 from tests.applications import APPLICATIONS
 from tests.applications import MODELS
+from tests.applications import aliases
 from tests.applications import run
 from tests.conftest import StartProxy
 from tests.vertex_simulator import Simulator
@@ -14,10 +15,12 @@ from tests.vertex_simulator import Simulator
 FLASH, FLASH_3 = MODELS
 TRIED = {
     "Codex CLI": FLASH_3,
+    "Codex CLI, OpenAI's model": FLASH_3,
     "opencode": FLASH,
     "Gemini CLI": FLASH_3,
     "Qwen Code": FLASH,
-    "Claude Code": FLASH_3,
+    "Claude Code": FLASH,
+    "Claude Code, Anthropic's model": FLASH_3,
     "Continue": FLASH,
     "AI SDK, openai": FLASH_3,
     "AI SDK, openai-compatible": FLASH_3,
@@ -37,6 +40,7 @@ def test_tool_loop(
         "openai_mode=convert",
         "vertex_auth=service_account",
         f"vertex_credentials={key_file}",
+        *aliases(BY_NAME[name], model, tmp_path),
         mode=f"reverse:{simulator.url}",
     )
     ran = run(BY_NAME[name], model, tmp_path / "home", simulator, proxy)
