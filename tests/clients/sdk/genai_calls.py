@@ -41,8 +41,9 @@ def think(client: Any) -> Any:
 
 def picture(client: Any) -> Any:
     part = types.Part.from_bytes(data=PNG, mime_type="image/png")
-    config = types.GenerateContentConfig(response_modalities=["TEXT", "IMAGE"], candidate_count=2)
-    return dump(client.models.generate_content(model=MODEL, contents=["What is it?", part], config=config))
+    config = types.GenerateContentConfig(response_modalities=["TEXT", "IMAGE"])
+    model = "gemini-2.5-flash-image"
+    return dump(client.models.generate_content(model=model, contents=["What is it?", part], config=config))
 
 
 def stream(client: Any) -> Any:
