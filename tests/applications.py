@@ -546,7 +546,10 @@ of the ledger has the model, the application, the counts that were reported, and
 
 Signatures are those of Gemini 3's calls that came back to it, one for each turn with calls. If the application loses
 them, the proxy sends the word that Google documents for this. aider has no tools, and instructor sends no results.
-With a model of OpenAI's or Anthropic's, the application asks for that, which is an alias of Gemini's.
+With a model of OpenAI's or Anthropic's, the application asks for that, which is an alias of Gemini's. With OpenAI's
+provider, Codex first asks for a WebSocket, and is told to use HTTP (426). Gemini CLI and pydantic-ai's Google model are
+run with Gemini 3 only: they give ids to calls, which Vertex AI refuses for earlier models, and the proxy changes
+nothing.
 
 `scripts/bench applications` writes this page; `tests/applications.py` says how each application is set up.
 
