@@ -9,8 +9,9 @@ kill: 2,000 calls, streamed and not, 16 at a time; the proxy is killed (SIGKILL)
 lock: the same calls, while another connection holds the ledger's write lock for 3 seconds at a time.
 overhead: CPU time per call, compared with mitmdump without addons.
 events: CPU time per event of a stream, passed on and converted, compared with another version of this project.
-chats: 100,000 generated chat requests. Each must be refused, or converted to valid requests for Gemini, Claude and
-    OpenAI's dialect; what OpenAI would refuse is counted.
+chats: 100,000 generated requests of each client's dialect: chat, responses, messages, generateContent (`--dialect`: one
+    of them). Each must be refused, or converted to valid requests for Gemini, Claude and OpenAI's dialect; what OpenAI
+    would refuse is counted.
 picture: the time to convert a chat with an inline image of 20 MB, compared with the time to parse its JSON.
 pictures: edits of images of 20 MB, ten at a time: the memory that the proxy needs, and the delay of a stream beside.
 """
@@ -40,20 +41,27 @@ from typing import Protocol
 from hypothesis import Phase
 from hypothesis import given
 from hypothesis import settings
+from hypothesis import strategies as st
 from pydantic_core import from_json
 from pydantic_core import to_json
 from urllib3.filepost import encode_multipart_formdata
 
+from addons.translation.anthropic.read_request import read_request as read_messages
 from addons.translation.anthropic.write_request import write_request as write_for_claude
 from addons.translation.conversation import Request
 from addons.translation.conversation import Written
 from addons.translation.errors import InvalidRequest
+from addons.translation.gemini.read_request import read_request as read_gemini
 from addons.translation.gemini.write_request import write_request as write_for_gemini
 from addons.translation.openai_chat.read_request import read_request as read_chat
 from addons.translation.openai_chat.write_request import write_request as write_chat_request
+from addons.translation.openai_responses.read_request import read_request as read_response
 from tests.addons.translation import chats as generated
+from tests.addons.translation import messages
 from tests.addons.translation.anthropic.bodies import MANUAL as CLAUDE
 from tests.addons.translation.anthropic.bodies import check as check_message
+from tests.addons.translation.gemini.examples import bodies
+from tests.addons.translation.openai_responses import test_read_request as responses
 from tests.crash import Load
 from tests.crash import check
 from tests.crash import locked_now_and_then
@@ -89,6 +97,26 @@ SERVICES = {
     "Gemini": Service(None, write_for_gemini, generated.check),
     "Claude": Service(CLAUDE, write_for_claude, lambda body: check_message(body, CLAUDE)),
     "OpenAI's dialect": Service("gpt-4o", write_chat_request, lambda body: check_chat(from_json(to_json(body)))),
+}
+
+
+class Dialect(NamedTuple):
+    """A client's dialect."""
+
+    requests: st.SearchStrategy[dict[str, Any]]
+    """What generates requests, valid ones and others."""
+    read: Callable[[dict[str, Any]], Request]
+    services: list[str]
+    """For which they are converted; others get them as they are, or never."""
+
+
+DIALECTS = {
+    "chat": Dialect(generated.chats | generated.half_valid(), read_chat, [*SERVICES]),
+    "responses": Dialect(responses.requests | responses.half_valid(), read_response, [*SERVICES]),
+    "messages": Dialect(messages.requests | messages.half_valid(), read_messages, ["Gemini", "OpenAI's dialect"]),
+    "generateContent": Dialect(
+        bodies(), lambda body: read_gemini(body["model"], body, stream=False), ["OpenAI's dialect"]
+    ),
 }
 CALLS = 2_000
 KILLS = 10
@@ -270,16 +298,23 @@ def answers(url: str) -> bool:
     return bool(load.ended)
 
 
-def chats(folder: Path, simulator: Simulator) -> None:
-    outcomes: dict[str, Counter[str]] = {name: Counter() for name in SERVICES}
+def chats(folder: Path, simulator: Simulator, dialects: list[str]) -> None:
+    for dialect in dialects:
+        convert_generated(dialect)
+
+
+def convert_generated(dialect: str) -> None:
+    requests, read, services = DIALECTS[dialect]
+    outcomes: dict[str, Counter[str]] = {name: Counter() for name in services}
 
     @settings(max_examples=CHATS, database=None, deadline=None, phases=[Phase.generate])
-    @given(generated.chats | generated.half_valid())
+    @given(requests)
     def convert(chat: dict[str, Any]) -> None:
-        for name, service in SERVICES.items():
-            model = service.model or chat.get("model")
+        for name in services:
+            service = SERVICES[name]
             try:
-                body = service.write(read_chat(chat | {"model": model})).body
+                model = service.model or chat.get("model")
+                body = service.write(read(chat | {"model": model})).body
             except InvalidRequest:
                 outcomes[name]["refused"] += 1
                 continue
@@ -293,7 +328,7 @@ def chats(folder: Path, simulator: Simulator) -> None:
 
     convert()
     for name, counted in outcomes.items():
-        print(f"chats, to {name}:", dict(counted))
+        print(f"chats: {dialect}, to {name}:", dict(counted))
 
 
 def picture(folder: Path, simulator: Simulator) -> None:
@@ -395,7 +430,6 @@ BENCHES: dict[str, Callable[[Path, Simulator], None]] = {
     "kill": kill,
     "lock": lock,
     "overhead": overhead,
-    "chats": chats,
     "picture": picture,
     "pictures": pictures,
 }
@@ -403,10 +437,16 @@ BENCHES: dict[str, Callable[[Path, Simulator], None]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("names", nargs="*", metavar="BENCH", help=f"of {', '.join([*BENCHES, 'events'])}; default: all")
+    parser.add_argument(
+        "names", nargs="*", metavar="BENCH", help=f"of {', '.join([*BENCHES, 'events', 'chats'])}; default: all"
+    )
     parser.add_argument("--against", default="HEAD~1", metavar="REVISION", help="of `events`")
+    parser.add_argument("--dialect", action="append", choices=DIALECTS, help="of `chats`; default: all")
     told = parser.parse_args()
-    benches = BENCHES | {"events": partial(events, against=told.against)}
+    benches = BENCHES | {
+        "events": partial(events, against=told.against),
+        "chats": partial(chats, dialects=told.dialect or [*DIALECTS]),
+    }
     if unknown := set(told.names) - benches.keys():
         parser.error(f"there is no bench {', '.join(sorted(unknown))}")
     for name in told.names or benches:

@@ -137,9 +137,13 @@ def _check_schema(schema: object, where: str) -> None:
                 types = ("object", "array", "string", "number", "integer", "boolean", "null")
                 need(one in types, f"Invalid schema: '{one}' is not valid under any of the given schemas.", where)
         for name in ("properties", "$defs"):
-            for inner in (schema.get(name) or {}).values():
+            several = schema.get(name) or {}
+            need(isinstance(several, dict), f"Invalid schema: '{name}' is not an object.", where)
+            for inner in several.values():
                 _check_schema(inner, where)
-        for inner in [schema.get("items"), *schema.get("anyOf", [])]:
+        any_of = schema.get("anyOf") or []
+        need(isinstance(any_of, list), "Invalid schema: 'anyOf' is not an array.", where)
+        for inner in [schema.get("items"), *any_of]:
             _check_schema(inner, where)
 
 
