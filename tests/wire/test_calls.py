@@ -11,6 +11,7 @@ from tests.http import MODEL
 from tests.http import PROJECT
 from tests.http import call
 from tests.process import Proxy
+from tests.process import until
 from tests.raw_upstream import RawUpstream
 
 UNARY = f"{MODEL}:generateContent"
@@ -144,6 +145,7 @@ def test_a_websocket_of_interactions(tap: Proxy) -> None:
     with socket.create_connection(("127.0.0.1", tap.port), timeout=10) as client:
         client.sendall(upgrade)
         assert client.recv(1000).startswith(b"HTTP/1.1 200")
+        until(lambda: not tap.rows("state = 'open'"))
     row = tap.new_row()
     assert (row["operation"], row["usage_state"]) == ("interactions.live", "unsupported")
 

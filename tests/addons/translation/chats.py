@@ -184,6 +184,13 @@ functions = exactly(
 server_tools = st.sampled_from([{"type": "web_search"}, {"googleSearch": {}}, {"type": "code_interpreter"}])
 
 
+def is_possible(body: Json) -> bool:
+    """Whether the model can do what a request wants: models of images cannot be made to call a function."""
+    choice = body.get("tool_choice")
+    kind = choice.get("type") if isinstance(choice, dict) else choice
+    return "image" not in body["model"] or kind in (None, "none", "auto", "allowed_tools")
+
+
 @st.composite
 def toolboxes(draw: st.DrawFn) -> Json:
     """Functions, tools of the server, and a choice among them."""
@@ -250,7 +257,7 @@ chats: st.SearchStrategy[Json] = st.builds(
     exactly(model=st.sampled_from(MODELS), messages=conversations),
     NOTHING | toolboxes(),
     options,
-)
+).filter(is_possible)
 
 DEEP = '{"a":' * 300 + "1" + "}" * 300
 strange: dict[type, st.SearchStrategy[Any]] = {

@@ -12,6 +12,7 @@ from tests.addons.translation.chats import MODELS
 from tests.addons.translation.chats import cached
 from tests.addons.translation.chats import encoded
 from tests.addons.translation.chats import exactly
+from tests.addons.translation.chats import is_possible
 from tests.addons.translation.chats import maybe
 from tests.addons.translation.chats import object_schemas
 from tests.addons.translation.chats import objects
@@ -135,7 +136,7 @@ requests: st.SearchStrategy[Json] = st.builds(
     exactly(model=st.sampled_from(MODELS), max_tokens=st.integers(1, 2**31 - 1), messages=conversations),
     st.builds(dict) | toolboxes(),
     options,
-)
+).filter(is_possible)
 
 
 @st.composite

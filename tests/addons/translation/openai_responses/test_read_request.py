@@ -210,7 +210,7 @@ requests: st.SearchStrategy[Json] = st.builds(
         seed=st.integers(),
         stream=st.booleans(),
     ),
-)
+).filter(chats.is_possible)
 
 
 @st.composite
