@@ -232,10 +232,7 @@ def plan_openai_chat(asked: ClientRequest, real_name: RealName, compatible: bool
     is_openai = compatible or model.publisher not in SERVICES
     if is_openai and model.publisher != "anthropic" and asked.operation == "chat/completions":
         return _send_as_it_is(asked, body, model)
-    client, service = CLIENTS[asked.operation], SERVICES.get(model.publisher, OPENAI)
-    request = client.read_request(body)
-    request.model = _name_in_openai_bodies(model) if service is OPENAI else model.name
-    return convert(request, body, client, service, service.resource(model, request.stream), model)
+    return _for_vertex(asked, body, model)
 
 
 def plan_messages(asked: ClientRequest, real_name: RealName) -> Plan:
@@ -246,10 +243,7 @@ def plan_messages(asked: ClientRequest, real_name: RealName) -> Plan:
         model = model._replace(name=name_at_vertex(model.name))
         resource = _raw_resource(model, body.get("stream") is True)
         return _for_claude(asked, resource, body_for_vertex(asked.raw, body), model)
-    client, service = CLIENTS[asked.operation], SERVICES.get(model.publisher, OPENAI)
-    request = client.read_request(body)
-    request.model = _name_in_openai_bodies(model) if service is OPENAI else model.name
-    return convert(request, body, client, service, service.resource(model, request.stream), model)
+    return _for_vertex(asked, body, model)
 
 
 def plan_count(asked: ClientRequest, real_name: RealName) -> Plan:
@@ -309,6 +303,14 @@ def plan_google_chat(asked: ClientRequest, real_name: RealName) -> Plan:
     as_events = "alt=sse" in asked.path.partition("?")[2].split("&")
     client = google_client(model, asked.operation == "streamGenerateContent", as_events)
     return convert(client.read_request(body), body, client, OPENAI, "chat/completions", ServedModel(model))
+
+
+def _for_vertex(asked: ClientRequest, body: Json, model: ServedModel) -> Plan:
+    """The plan for a chat whose model, on Vertex AI, has another dialect than the client."""
+    client, service = CLIENTS[asked.operation], SERVICES.get(model.publisher, OPENAI)
+    request = client.read_request(body)
+    request.model = _name_in_openai_bodies(model) if service is OPENAI else model.name
+    return convert(request, body, client, service, service.resource(model, request.stream), model)
 
 
 def _send_as_it_is(asked: ClientRequest, body: Json, model: ServedModel) -> Plan:

@@ -1,7 +1,7 @@
 """Google's enum values, which may be told by name or by number (`$alt=json;enum-encoding=int`).
 
 Source: the enums of GenerateContentResponse in the discovery document of aiplatform v1. A value's number is its place
-in the table.
+in the table. (The numbers in gRPC's messages are others: `ENUMS` in `usage/grpc.py`.)
 """
 
 from metering.call import word
