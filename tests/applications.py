@@ -539,19 +539,20 @@ def page(lines: list[str]) -> str:
     )
     return f"""# Applications
 
-Each application was installed from npm or PyPI, and told the proxy's URL and nothing else. The proxy converts for
-Gemini on Vertex AI, which a simulator stands in for. It calls a tool of the application, then, with the result, two at
-a time, and then answers with text. `right` means: the tool was run, the text was printed, no call failed, and each row
-of the ledger has the model, the application, the counts that were reported, and the time to the first token.
+Each application was installed from npm or PyPI, and told the proxy's URL. What else it is told, such as the flags that
+let an agent run commands, `tests/applications.py` says. The proxy converts for Gemini on Vertex AI, which a simulator
+stands in for. It calls a tool of the application, then, with the result, two at a time, and then answers with text.
+`right` means: the tool was run, the text was printed, no call failed, and each row of the ledger has the model, the
+application, the counts that were reported, and the time to the first token.
 
 Signatures are those of Gemini 3's calls that came back to it, one for each turn with calls. If the application loses
 them, the proxy sends the word that Google documents for this. aider has no tools, and instructor sends no results.
 With a model of OpenAI's or Anthropic's, the application asks for that, which is an alias of Gemini's. With OpenAI's
 provider, Codex first asks for a WebSocket, and is told to use HTTP (426). Gemini CLI and pydantic-ai's Google model are
-run with Gemini 3 only: they give ids to calls, which Vertex AI refuses for earlier models, and the proxy changes
-nothing.
+run with Gemini 3 only: they give ids to calls, which the simulator refuses for earlier models, as Vertex AI is reported
+to do, and the proxy changes nothing.
 
-`scripts/bench applications` writes this page; `tests/applications.py` says how each application is set up.
+`scripts/bench applications` writes this page.
 
 {datetime.now(UTC):%Y-%m-%d}, commit {commit.stdout.strip()}
 
