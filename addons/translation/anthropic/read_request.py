@@ -12,7 +12,6 @@ from addons.translation.anthropic.known_tools import SERVER_TOOLS
 from addons.translation.anthropic.read_messages import drop_unknown
 from addons.translation.anthropic.read_messages import read_messages
 from addons.translation.anthropic.read_messages import read_system
-from addons.translation.conversation import Effort
 from addons.translation.conversation import Format
 from addons.translation.conversation import Function
 from addons.translation.conversation import Json
@@ -33,8 +32,6 @@ NAMES = {
     "is_error": "tool_result.is_error",
 }
 """Fields of a Request -> their paths in a body of Messages, where these differ."""
-EFFORTS: dict[str, Effort] = {"low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "high"}
-"""`output_config.effort` -> ours."""
 TIERS = {"auto": "auto", "standard_only": "default"}
 """Anthropic's `service_tier` of a request -> OpenAI's."""
 _DATE = re.compile(r"_\d{8}$")
@@ -67,7 +64,7 @@ def _read(asked: schema.CountRequest) -> Request:
     )
     drop_unknown(asked, "", request.notes)
     request.format = _read_format(asked)
-    request.thinking = _read_thinking(asked, request)
+    request.thinking = _read_thinking(asked)
     _read_tools(asked, request)
     spoken, request.turns = read_messages(asked.messages, request.notes)
     request.system = read_system(asked.system) + spoken
@@ -89,20 +86,18 @@ def _read_format(asked: schema.CountRequest) -> Format | None:
     return None
 
 
-def _read_thinking(asked: schema.CountRequest, request: Request) -> Thinking | None:
+def _read_thinking(asked: schema.CountRequest) -> Thinking | None:
     """How much to think. Who does not ask for thinking gets no thoughts, but may say an effort."""
-    told = asked.output_config.effort if asked.output_config else None
-    effort = EFFORTS[told] if told else None
-    if told and told != effort:
-        request.notes.assumed.append(f"output_config.effort={effort}")
+    effort = asked.output_config.effort if asked.output_config else None
+    param = "output_config.effort" if effort else "thinking"
     match asked.thinking:
         case schema.EnabledThinking(budget_tokens=budget, display=display):
-            return Thinking(effort, budget, display != "omitted", "thinking")
+            return Thinking(effort, budget, display != "omitted", param)
         case schema.AdaptiveThinking(display=display):
-            return Thinking(effort, include=display != "omitted", param="thinking")
+            return Thinking(effort, include=display != "omitted", param=param)
         case schema.NoThinking():
             return Thinking("none", include=False, param="thinking")
-    return Thinking(effort, include=False, param="output_config.effort") if effort else None
+    return Thinking(effort, include=False, param=param) if effort else None
 
 
 def _read_tools(asked: schema.CountRequest, request: Request) -> None:

@@ -23,6 +23,7 @@ from addons.translation.function_names import Names
 from addons.translation.gemini.parts import read_part
 from addons.translation.gemini.schema import FUNCTION_NAMES
 from addons.translation.gemini.schema import SERVED_TIERS
+from addons.translation.gemini.schema import SERVICE_TIERS
 from addons.translation.gemini.speech import joined
 from addons.translation.gemini.speech import wants_wav
 from metering.call import Reading
@@ -129,7 +130,8 @@ class AnswerReader:
             merge(self._usage, usage)
             # Most events of a stream tell a traffic type and no count.
             answer.usage = _usage(self._usage) if usage.keys() & _COUNTED else None
-            answer.service_tier = SERVED_TIERS.get(text_of(member(usage, "trafficType")) or "")
+            traffic, tier = (text_of(member(usage, name)) or "" for name in ("trafficType", "serviceTier"))
+            answer.service_tier = SERVED_TIERS.get(traffic) or SERVICE_TIERS.get(tier.lower())
 
     def _read_block(self, answer: Answer, feedback: object) -> None:
         """Gives an answer without candidates a refusal if the prompt was blocked."""

@@ -45,6 +45,8 @@ SERVED_TIERS = {
     "PROVISIONED_THROUGHPUT": "scale",
 }
 """The `trafficType` of an answer's usageMetadata -> OpenAI's `service_tier`."""
+SERVICE_TIERS = {"standard": "default", "priority": "priority", "flex": "flex"}
+"""The `serviceTier` of an answer's usageMetadata, which the Gemini API tells instead -> OpenAI's `service_tier`."""
 
 
 def as_list(value: object) -> object:

@@ -32,9 +32,9 @@ def thinking_config(thinking: Thinking, family: Family, notes: Notes) -> Json | 
         budget = thinking.budget if thinking.budget is not None else effort and BUDGETS.get(effort, BUDGETS["high"])
         if isinstance(budget, int):
             config["thinkingBudget"] = fitting = _budget_within(budget, family)
-            if thinking.effort == "none" and fitting:
+            if effort == "none" and fitting:
                 notes.assumed.append(f"{thinking.effort_param}={fitting}")
-            if thinking.effort and thinking.effort not in BUDGETS:
+            if thinking.budget is None and effort and effort not in BUDGETS:
                 notes.assumed.append(f"{thinking.effort_param}=high")
     asked = thinking.effort is not None or thinking.budget is not None
     if not thinking.is_off and (thinking.include or (asked and thinking.include is None)):

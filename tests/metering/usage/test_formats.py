@@ -76,6 +76,8 @@ G = f"{P}/publishers/google/models"
         ("POST", "/v1/fine_tuning/jobs", None, "unsupported"),
         ("POST", "/v1/evals/eval_1/runs", None, "unsupported"),
         ("POST", "/v1/videos", "JobReader", None),
+        ("POST", "/v1/videos/edits", "JobReader", None),
+        ("POST", "/v1/videos/extensions", "JobReader", None),
         ("POST", "/v1/videos/video_1/remix", "JobReader", None),
         ("GET", "/v1/videos/video_1", "PolledReader", "not_applicable"),
         ("GET", "/v1/videos/video_1/content", None, "not_applicable"),

@@ -13,6 +13,7 @@ from addons.translation.anthropic.read_request import read_request
 from addons.translation.anthropic.write_answer import write_answer
 from addons.translation.conversation import Answer
 from addons.translation.conversation import Choice
+from addons.translation.conversation import Effort
 from addons.translation.conversation import Format
 from addons.translation.conversation import Function
 from addons.translation.conversation import Request
@@ -87,7 +88,7 @@ class TestSettings:
             ({"thinking": {"type": "adaptive", "display": "omitted"}}, Thinking(None, None, False, "thinking")),
             (
                 {"thinking": {"type": "adaptive", "display": "summarized"}, "output_config": {"effort": "low"}},
-                Thinking("low", None, True, "thinking"),
+                Thinking("low", None, True, "output_config.effort"),
             ),
             # Who does not ask for thoughts gets none.
             ({"output_config": {"effort": "medium"}}, Thinking("medium", None, False, "output_config.effort")),
@@ -100,11 +101,11 @@ class TestSettings:
     def test_thinking(self, members: Json, thinking: Thinking | None) -> None:
         assert read(**members).thinking == thinking
 
-    @pytest.mark.parametrize("effort", ["xhigh", "max"])
-    def test_more_than_the_highest_effort(self, effort: str) -> None:
+    @pytest.mark.parametrize("effort", ["low", "medium", "high", "xhigh", "max"])
+    def test_efforts(self, effort: Effort) -> None:
         request = read(output_config={"effort": effort})
-        assert request.thinking
-        assert (request.thinking.effort, request.notes.assumed) == ("high", ["output_config.effort=high"])
+        assert request.thinking == Thinking(effort, include=False, param="output_config.effort")
+        assert request.notes.assumed == []
 
     def test_what_has_no_place_is_named(self) -> None:
         request = read(

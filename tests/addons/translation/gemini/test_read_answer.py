@@ -237,6 +237,21 @@ def test_tiers(traffic: str, tier: str | None) -> None:
     assert answer.service_tier == tier
 
 
+@pytest.mark.parametrize(
+    ("told", "tier"),
+    [
+        ({"serviceTier": "standard"}, "default"),
+        ({"serviceTier": "priority"}, "priority"),
+        ({"service_tier": "FLEX"}, "flex"),
+        ({"serviceTier": "unspecified"}, None),
+        ({"serviceTier": "standard", "trafficType": "PROVISIONED_THROUGHPUT"}, "scale"),
+    ],
+)
+def test_tiers_of_the_gemini_api(told: Json, tier: str | None) -> None:
+    (answer,) = read({"usageMetadata": told})
+    assert answer.service_tier == tier
+
+
 def test_usage_of_a_stream_is_the_last_that_was_told() -> None:
     answers = read(
         {"usageMetadata": {"trafficType": "ON_DEMAND_FLEX"}},

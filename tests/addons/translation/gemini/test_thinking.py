@@ -108,6 +108,9 @@ def test_an_effort_that_gemini_does_not_have(model: str, effort: Effort, config:
         ("gemini-3-flash-preview", Thinking("minimal"), []),
         ("gemini-2.5-pro", Thinking("none"), ["reasoning_effort=128"]),
         ("gemini-2.5-flash", Thinking("none"), []),
+        # The budget is what counts.
+        ("gemini-2.5-flash", Thinking("max", budget=2048), []),
+        ("gemini-3-flash-preview", Thinking("max", budget=2048), ["reasoning_effort=high"]),
         ("gemini-2.0-flash", Thinking("none"), []),
     ],
 )
