@@ -4,6 +4,8 @@ import itertools
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import tempfile
 import threading
 from collections import Counter
@@ -387,3 +389,38 @@ class TestFind:
                 assert ledger._identity.find() is Found.SAME
         ledger.close()
         assert len(rows(ledger.path)) == 600
+
+
+WRITE_AND_WAIT = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("INSERT INTO meta (key, value) VALUES ('theirs', '1')")
+print(flush=True)
+input()
+"""
+
+
+class TestLeave:
+    def test_a_log_that_others_have_now_is_kept(self, ledger: Ledger) -> None:
+        """Our log, which belongs to a file without what they have written, is not moved into it."""
+        ledger.close()
+        path = ledger.path
+        with closing(connect(path, 1)) as db:
+            db.execute("INSERT INTO meta (key, value) VALUES ('before', '1')")
+            identity = Identity(path, db)
+            db.execute("INSERT INTO meta (key, value) VALUES ('ours', '1')")
+            delete_log(path)
+            command = [sys.executable, "-c", WRITE_AND_WAIT, str(path)]
+            with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+                assert other.stdin
+                assert other.stdout
+                assert other.stdout.readline()
+                # Reading the file in this process would end SQLite's locks of it.
+                before = subprocess.check_output(["cat", path])
+                identity.leave(db, Found.WITHOUT_LOG, "instance")
+                assert subprocess.check_output(["cat", path]) == before
+                other.stdin.write(b"\n")
+        with closing(connect(path, 1)) as db:
+            keys = {key for (key,) in db.execute("SELECT key FROM meta WHERE key IN ('before', 'ours', 'theirs')")}
+        assert keys == {"before", "theirs"}
+        assert broken_invariants(path) == []

@@ -113,6 +113,12 @@ G = f"{P}/publishers/google/models"
         ("DELETE", "/v1beta/interactions/v1_x", None, "not_applicable"),
         ("POST", "/google.cloud.aiplatform.v1.PredictionService/GenerateContent", None, "unsupported"),
         ("GET", "/ws/google.cloud.aiplatform.v1.LlmBidiService/BidiGenerateContent", "LiveReader", None),
+        (
+            "GET",
+            "/ws/google.ai.generativelanguage.v1alpha.GenerativeService.BidiGenerateContentConstrained",
+            "LiveReader",
+            None,
+        ),
         ("GET", "/favicon.ico", None, "unsupported"),
     ],
 )
