@@ -18,8 +18,10 @@ pictures: edits of images of 20 MB, ten at a time: the memory that the proxy nee
 
 import argparse
 import base64
+import copy
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -120,7 +122,8 @@ DIALECTS = {
 }
 CALLS = 2_000
 KILLS = 10
-CHATS = 100_000
+CHATS, DRAWN = 100_000, 5_000
+"""Generated requests of each dialect: all, and those that are drawn by hypothesis. The others are crossed from these."""
 PICTURE = 20 * 1024 * 1024
 AT_ONCE = 10
 LOCKED_S = 3.0
@@ -307,8 +310,6 @@ def convert_generated(dialect: str) -> None:
     requests, read, services = DIALECTS[dialect]
     outcomes: dict[str, Counter[str]] = {name: Counter() for name in services}
 
-    @settings(max_examples=CHATS, database=None, deadline=None, phases=[Phase.generate])
-    @given(requests)
     def convert(chat: dict[str, Any]) -> None:
         for name in services:
             service = SERVICES[name]
@@ -326,9 +327,38 @@ def convert_generated(dialect: str) -> None:
             else:
                 outcomes[name]["converted"] += 1
 
-    convert()
+    drawn: list[dict[str, Any]] = []
+
+    @settings(max_examples=DRAWN, database=None, deadline=None, phases=[Phase.generate])
+    @given(requests)
+    def draw(chat: dict[str, Any]) -> None:
+        drawn.append(copy.deepcopy(chat))
+        convert(chat)
+
+    draw()
+    chance = random.Random()
+    for _ in range(CHATS - len(drawn)):
+        chat = crossed(*chance.sample(drawn, 2), chance)
+        try:
+            convert(copy.deepcopy(chat))
+        except BaseException:
+            print(f"chats: {dialect}: {chat}")
+            raise
     for name, counted in outcomes.items():
         print(f"chats: {dialect}, to {name}:", dict(counted))
+
+
+def crossed(one: dict[str, Any], other: dict[str, Any], chance: random.Random) -> dict[str, Any]:
+    """A request of members of two requests. Its lists, such as messages and tools, begin like one and end like the
+    other. To draw a new request takes five times as long as to convert one."""
+    chat: dict[str, Any] = {}
+    for name in one | other:
+        left, right = one.get(name), other.get(name)
+        if isinstance(left, list) and isinstance(right, list):
+            chat[name] = left[: chance.randint(0, len(left))] + right[chance.randint(0, len(right)) :]
+        elif name in (holder := chance.choice([one, other])):
+            chat[name] = holder[name]
+    return chat
 
 
 def picture(folder: Path, simulator: Simulator) -> None:
