@@ -123,7 +123,7 @@ DIALECTS = {
 CALLS = 2_000
 KILLS = 10
 CHATS, DRAWN = 100_000, 5_000
-"""Generated requests of each dialect: all, and those that are drawn by hypothesis. The others are crossed from these."""
+"""Generated requests of a dialect: all, and those that hypothesis draws. The others are crossed from these."""
 PICTURE = 20 * 1024 * 1024
 AT_ONCE = 10
 LOCKED_S = 3.0

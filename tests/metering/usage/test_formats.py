@@ -2,6 +2,8 @@ import pytest
 
 from metering.paths import parse
 from metering.usage.formats import usage_of
+from metering.usage.polls import PolledReader
+from metering.usage.reader import Reader
 
 P = "/v1/projects/p/locations/l"
 G = f"{P}/publishers/google/models"
@@ -38,15 +40,15 @@ G = f"{P}/publishers/google/models"
         ("POST", f"{P}/endpoints/9:predict", "PredictReader", None),
         ("POST", f"{P}/endpoints/openapi/chat/completions", "ChatReader", None),
         ("POST", f"{P}/endpoints/openapi/responses", "ResponsesReader", None),
-        ("GET", f"{P}/endpoints/9/responses/resp_1", "PolledReader", "not_applicable"),
-        ("GET", f"{P}/publishers/openai/v1/responses/resp_1", "PolledReader", "not_applicable"),
+        ("GET", f"{P}/endpoints/9/responses/resp_1", "ResponsesReader, polled", "not_applicable"),
+        ("GET", f"{P}/publishers/openai/v1/responses/resp_1", "ResponsesReader, polled", "not_applicable"),
         ("POST", "/v1/chat/completions", "ChatReader", None),
         ("POST", "/v1/completions", "ChatReader", None),
         ("POST", "/v1/embeddings", "ChatReader", None),
         ("POST", "/v1/responses", "ResponsesReader", None),
-        ("GET", "/v1/responses/resp_1", "PolledReader", "not_applicable"),
+        ("GET", "/v1/responses/resp_1", "ResponsesReader, polled", "not_applicable"),
         ("DELETE", "/v1/responses/resp_1", None, "not_applicable"),
-        ("POST", "/v1/responses/resp_1/cancel", "PolledReader", "not_applicable"),
+        ("POST", "/v1/responses/resp_1/cancel", "ResponsesReader, polled", "not_applicable"),
         ("POST", "/v1/responses/input_tokens", "CountReader", "not_applicable"),
         ("POST", "/v1/responses/compact", "ResponsesReader", None),
         ("POST", "/v1/images/generations", "ImagesReader", None),
@@ -79,36 +81,36 @@ G = f"{P}/publishers/google/models"
         ("POST", "/v1/videos/edits", "JobReader", None),
         ("POST", "/v1/videos/extensions", "JobReader", None),
         ("POST", "/v1/videos/video_1/remix", "JobReader", None),
-        ("GET", "/v1/videos/video_1", "PolledReader", "not_applicable"),
+        ("GET", "/v1/videos/video_1", "JobReader, polled", "not_applicable"),
         ("GET", "/v1/videos/video_1/content", None, "not_applicable"),
         ("POST", "/v1/batches", "BatchReader", None),
-        ("GET", "/v1/batches/batch_1", "PolledReader", "not_applicable"),
-        ("GET", "/v1/batches", "PolledReader", "not_applicable"),
-        ("POST", "/v1/batches/batch_1/cancel", "PolledReader", "not_applicable"),
+        ("GET", "/v1/batches/batch_1", "BatchReader, polled", "not_applicable"),
+        ("GET", "/v1/batches", "BatchReader, polled", "not_applicable"),
+        ("POST", "/v1/batches/batch_1/cancel", "BatchReader, polled", "not_applicable"),
         ("POST", "/v1beta/models/gemini:batchGenerateContent", "BatchReader", None),
         ("POST", "/v1beta/models/gemini:asyncBatchEmbedContent", "BatchReader", None),
-        ("GET", "/v1beta/batches/123", "PolledReader", "not_applicable"),
+        ("GET", "/v1beta/batches/123", "BatchReader, polled", "not_applicable"),
         ("GET", f"{P}/cachedContents", None, "not_applicable"),
         ("POST", f"{P}/cachedContents", None, "not_applicable"),
         ("GET", f"{G}", None, "not_applicable"),
         ("POST", f"{P}/batchPredictionJobs", "BatchReader", None),
-        ("GET", f"{P}/batchPredictionJobs/1", "PolledReader", "not_applicable"),
+        ("GET", f"{P}/batchPredictionJobs/1", "BatchReader, polled", "not_applicable"),
         ("GET", f"{P}/batchPredictionJobs", None, "not_applicable"),
         ("POST", f"{P}/interactions", "InteractionsReader", None),
         ("POST", f"{P}/interactionsHttp", "InteractionsReader", None),
         ("POST", f"{P}/interactions:create", "InteractionsReader", None),
         ("POST", f"{P}/interactions:createStream", "InteractionsReader", None),
         ("POST", "/v1beta/interactions", "InteractionsReader", None),
-        ("GET", f"{P}/interactions/v1_x", "PolledReader", "not_applicable"),
-        ("GET", f"{P}/interactionsHttp/v1_x", "PolledReader", "not_applicable"),
-        ("GET", "/v1beta1/interactions/v1_x:poll", "PolledReader", "not_applicable"),
-        ("GET", "/v1beta1/interactions/v1_x:stream", "PolledReader", "not_applicable"),
-        ("GET", "/v1beta/interactions/v1_x", "PolledReader", "not_applicable"),
-        ("POST", f"{P}/interactions/v1_x/cancel", "PolledReader", "not_applicable"),
-        ("POST", f"{P}/interactionsHttp/v1_x/cancel", "PolledReader", "not_applicable"),
-        ("POST", "/v1beta1/interactions/v1_x/cancel", "PolledReader", "not_applicable"),
-        ("POST", "/v1beta1/interactions/v1_x:cancel", "PolledReader", "not_applicable"),
-        ("POST", "/v1beta/interactions/v1_x/cancel", "PolledReader", "not_applicable"),
+        ("GET", f"{P}/interactions/v1_x", "InteractionsReader, polled", "not_applicable"),
+        ("GET", f"{P}/interactionsHttp/v1_x", "InteractionsReader, polled", "not_applicable"),
+        ("GET", "/v1beta1/interactions/v1_x:poll", "InteractionsReader, polled", "not_applicable"),
+        ("GET", "/v1beta1/interactions/v1_x:stream", "InteractionsReader, polled", "not_applicable"),
+        ("GET", "/v1beta/interactions/v1_x", "InteractionsReader, polled", "not_applicable"),
+        ("POST", f"{P}/interactions/v1_x/cancel", "InteractionsReader, polled", "not_applicable"),
+        ("POST", f"{P}/interactionsHttp/v1_x/cancel", "InteractionsReader, polled", "not_applicable"),
+        ("POST", "/v1beta1/interactions/v1_x/cancel", "InteractionsReader, polled", "not_applicable"),
+        ("POST", "/v1beta1/interactions/v1_x:cancel", "InteractionsReader, polled", "not_applicable"),
+        ("POST", "/v1beta/interactions/v1_x/cancel", "InteractionsReader, polled", "not_applicable"),
         ("DELETE", f"{P}/interactions/v1_x", None, "not_applicable"),
         ("DELETE", "/v1beta/interactions/v1_x", None, "not_applicable"),
         ("POST", "/google.cloud.aiplatform.v1.PredictionService/GenerateContent", None, "unsupported"),
@@ -124,7 +126,11 @@ G = f"{P}/publishers/google/models"
 )
 def test_what_reads_what(method: str, path: str, reader: str | None, state: str | None) -> None:
     usage = usage_of(parse(method, path), method, model="m")
-    assert (usage.reader and type(usage.reader).__name__, usage.state) == (reader, state)
+    assert (usage.reader and name_of(usage.reader), usage.state) == (reader, state)
+
+
+def name_of(reader: Reader) -> str:
+    return f"{name_of(reader._answer)}, polled" if isinstance(reader, PolledReader) else type(reader).__name__
 
 
 def test_anthropics_list_of_models() -> None:
