@@ -338,7 +338,8 @@ def convert_generated(dialect: str) -> None:
     draw()
     chance = random.Random()
     for _ in range(CHATS - len(drawn)):
-        chat = crossed(*chance.sample(drawn, 2), chance)
+        one, other = chance.sample(drawn, 2)
+        chat = crossed(one, other, chance)
         try:
             convert(copy.deepcopy(chat))
         except BaseException:
