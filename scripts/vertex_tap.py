@@ -5,7 +5,6 @@ import glob
 import itertools
 import json
 import sys
-from collections import deque
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -15,9 +14,12 @@ from datetime import UTC
 from datetime import datetime
 from datetime import tzinfo
 from functools import partial
+from functools import wraps
 from pathlib import Path
 from sqlite3 import Connection
 from sqlite3 import DatabaseError
+from typing import Any
+from typing import NamedTuple
 from typing import TextIO
 
 import click
@@ -28,12 +30,13 @@ from metering import companions
 from metering import database
 from metering import rejected
 from metering import reports
+from metering import selection
 from metering import verify as soundness
 from metering.call import COLUMNS
 
 KINDS = ("usage", "latency", "errors", "calls")
 FORMATS = ("table", "json", "csv")
-SHOWN_CALLS = 50
+SHOWN_CALLS = 100
 WIDTH = 200
 """Of tables that do not go to a terminal."""
 
@@ -58,9 +61,50 @@ def serve(host: str | None, port: int | None, options: tuple[str, ...]) -> None:
     serve(host, port, options)
 
 
-since_option = click.option("--since", metavar="WHEN", help="Start of the time span: 7d, 24h, or an ISO date or time.")
-until_option = click.option("--until", metavar="WHEN", help="End of the time span, excluded; written like --since.")
-zone_option = click.option("--tz", default="UTC", show_default=True, metavar="ZONE", help="IANA time zone.")
+_WHICH = (
+    click.option(
+        "--since", metavar="WHEN", help="Start of the time span: 7d, 24h, today, yesterday, or an ISO date or time."
+    ),
+    click.option("--until", metavar="WHEN", help="End of the time span, excluded; written like --since."),
+    click.option("--tz", default="UTC", show_default=True, metavar="ZONE", help="IANA time zone."),
+    *(
+        click.option(
+            f"--{name}", multiple=True, metavar="GLOB", help=f"Only calls with such a {name}; can be repeated."
+        )
+        for name in selection.FILTERS
+    ),
+    click.option("--tag", multiple=True, metavar="NAME=GLOB", help="Only calls with such a tag; can be repeated."),
+)
+
+
+class Asked(NamedTuple):
+    """The calls that a command is about."""
+
+    calls: selection.Selection
+    zone: tzinfo
+
+
+def which_calls(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command the options that select calls. It gets an argument `asked` for them."""
+
+    @wraps(command)
+    def with_selection(**told: Any) -> None:
+        since, until, tz, tags = (told.pop(name) for name in ("since", "until", "tz", "tag"))
+        filters = {name: told.pop(name) for name in selection.FILTERS}
+        with _problems():
+            zone = selection.time_zone(tz)
+            calls = selection.Selection(
+                selection.span(since, until, zone, datetime.now(UTC)),
+                {name: globs for name, globs in filters.items() if globs},
+                [*map(selection.tag, tags)],
+            )
+        command(**told, asked=Asked(calls, zone))
+
+    for option in reversed(_WHICH):
+        with_selection = option(with_selection)
+    return with_selection
+
+
 ledgers_argument = click.argument("ledgers", nargs=-1, metavar="[LEDGER]...")
 
 
@@ -69,43 +113,37 @@ ledgers_argument = click.argument("ledgers", nargs=-1, metavar="[LEDGER]...")
 @click.option(
     "--by",
     metavar="KEYS",
-    help=f"Group by a comma-separated list of {', '.join(reports.KEYS)}, tag:NAME.  [default: model]",
+    help=f"Group by a comma-separated list of {', '.join(selection.KEYS)}, tag:NAME.  [default: model]",
 )
-@since_option
-@until_option
-@zone_option
+@which_calls
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="At most N lines; of calls, the newest (100).")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
-def report(
-    arguments: tuple[str, ...], by: str | None, since: str | None, until: str | None, tz: str, form: str
-) -> None:
+def report(arguments: tuple[str, ...], by: str | None, limit: int | None, form: str, asked: Asked) -> None:
     """Print sums, percentiles, errors or rows of each LEDGER (usage.db if none is named; globs are expanded)."""
     kind, names = (arguments[0], arguments[1:]) if arguments[:1] and arguments[0] in KINDS else ("usage", arguments)
     with _problems(), _opened(names) as opened:
-        zone = reports.time_zone(tz)
-        span = reports.span(since, until, zone, datetime.now(UTC))
         default = "" if kind == "errors" else "model"
-        grouping = reports.Grouping(reports.keys(default if by is None else by), zone)
+        grouping = selection.Grouping(selection.keys(default if by is None else by), asked.zone)
         columns = reports.columns(kind, grouping)
         if kind == "calls":
             if by is not None:
-                raise reports.ReportError("the report of calls lists single calls; leave out --by")
-            _write(form, reports.calls(opened, span), columns, lambda rows: _show_calls(rows, zone))
+                raise selection.ReportError("the report of calls lists single calls; leave out --by")
+            rows = reports.calls(opened, asked.calls, newest=limit or SHOWN_CALLS)
+            _write(form, rows, columns, lambda rows: _show_calls(rows, asked.zone))
         else:
             make = {"usage": reports.usage, "latency": reports.latency, "errors": reports.errors}[kind]
-            _write(form, make(opened, grouping, span), columns, lambda rows: _show(kind, list(rows)))
+            made = make(opened, grouping, asked.calls)[:limit]
+            _write(form, made, columns, lambda rows: _show(kind, list(rows)))
 
 
 @main.command()
 @ledgers_argument
-@since_option
-@until_option
-@zone_option
+@which_calls
 @click.option("--format", "form", type=click.Choice(FORMATS[1:]), default="csv", show_default=True)
-def export(ledgers: tuple[str, ...], since: str | None, until: str | None, tz: str, form: str) -> None:
+def export(ledgers: tuple[str, ...], form: str, asked: Asked) -> None:
     """Write all columns of all rows to standard output."""
     with _problems(), _opened(ledgers) as opened:
-        span = reports.span(since, until, reports.time_zone(tz), datetime.now(UTC))
-        _write(form, reports.calls(opened, span), COLUMNS, None)
+        _write(form, reports.calls(opened, asked.calls), COLUMNS, None)
 
 
 @main.command()
@@ -114,11 +152,11 @@ def export(ledgers: tuple[str, ...], since: str | None, until: str | None, tz: s
 def prune(ledgers: tuple[str, ...], older_than: str) -> None:
     """Delete the rows of old calls. Their sums stay in the usage report."""
     with _problems():
-        before = reports.ago(older_than, datetime.now(UTC))
+        before = selection.ago(older_than, datetime.now(UTC))
         if before is None:
-            raise reports.ReportError(f"--older-than {older_than!r} is not an age; write 90d or 12h")
+            raise selection.ReportError(f"--older-than {older_than!r} is not an age; write 90d or 12h")
         for path in _paths(ledgers):
-            deleted = database.prune(path, reports.microseconds(before))
+            deleted = database.prune(path, selection.microseconds(before))
             click.echo(f"{path}: {deleted} rows deleted")
 
 
@@ -150,7 +188,7 @@ def _tell_rejected(path: Path) -> None:
 def _problems() -> Iterator[None]:
     try:
         yield
-    except (reports.ReportError, database.LedgerError) as e:
+    except (selection.ReportError, database.LedgerError) as e:
         raise click.ClickException(str(e)) from e
     except DatabaseError as e:
         raise click.ClickException(f"the ledger cannot be read: {e}") from e
@@ -239,7 +277,7 @@ def _show(kind: str, rows: list[Row]) -> None:
     if not rows:
         click.echo("No calls.")
         return
-    measured = [name for name in rows[0] if name not in reports.KEYS and not name.startswith("tag:")]
+    measured = [name for name in rows[0] if name not in selection.KEYS and not name.startswith("tag:")]
     shown = [
         name for name in rows[0] if name not in measured or name in ALWAYS or any(row[name] is not None for row in rows)
     ]
@@ -260,22 +298,18 @@ def _show(kind: str, rows: list[Row]) -> None:
 
 
 def _show_calls(rows: Iterable[Row], zone: tzinfo) -> None:
-    numbered = enumerate(rows, 1)
-    last = deque(numbered, maxlen=SHOWN_CALLS)
-    if not last:
+    shown = [*rows]
+    if not shown:
         click.echo("No calls.")
         return
     table = Table()
     for name in CALL_COLUMNS:
         table.add_column(HEADINGS.get(name, name.replace("_", " ")))
-    for _, row in last:
+    for row in shown:
         started = datetime.fromtimestamp(int(str(row["started_at"])) / 1_000_000, zone)
         row = row | {"started_at": started.strftime("%Y-%m-%d %H:%M:%S")}
         table.add_row(*(_cell(name, row[name], NOTHING) for name in CALL_COLUMNS))
-    console = _console()
-    console.print(table)
-    if last[0][0] > 1:
-        console.print(f"The last {len(last)} of {last[-1][0]:,} calls; --format csv prints all.")
+    _console().print(table)
 
 
 def _cell(name: str, value: object, missing: str) -> str:

@@ -12,9 +12,11 @@ from metering.database import connect
 from metering.database import migrate
 from metering.database import open_for_reading
 from metering.migrations import VERSION
-from metering.reports import Grouping
-from metering.reports import Span
 from metering.rollup import BUCKET_US
+from metering.selection import EVER
+from metering.selection import Grouping
+from metering.selection import Selection
+from metering.selection import Span
 from metering.verify import verify
 from tests.ledgers import of_version
 
@@ -33,12 +35,13 @@ def told(path: Path) -> list[dict[str, object]]:
         made: list[dict[str, object]] = []
         for by in BY:
             grouping = Grouping(by, ZoneInfo("UTC"))
-            for span in (Span(), Span(1, 2 * BUCKET_US + 6)):
-                made += reports.usage([db], grouping, span)
-                made += reports.errors([db], grouping, span)
+            for span in (EVER, Span(1, 2 * BUCKET_US + 6)):
+                selection = Selection(span)
+                made += reports.usage([db], grouping, selection)
+                made += reports.errors([db], grouping, selection)
                 for exact in (False, True):
-                    made += reports.latency([db], grouping, span, exact)
-        return [*made, *reports.calls([db], Span())]
+                    made += reports.latency([db], grouping, selection, exact)
+        return [*made, *reports.calls([db], Selection())]
 
 
 @pytest.mark.parametrize("version", range(1, VERSION))
@@ -63,14 +66,14 @@ def test_reports_tell_the_same_before_and_after_the_upgrade(tmp_path: Path, vers
 def test_sums(tmp_path: Path, version: int) -> None:
     of_version(tmp_path / "usage.db", version, CALLS)
     with closing(open_for_reading(tmp_path / "usage.db")) as db:
-        found = reports.usage([db], Grouping(("model", "tag:x-team"), ZoneInfo("UTC")), Span())
+        found = reports.usage([db], Grouping(("model", "tag:x-team"), ZoneInfo("UTC")), Selection())
         names = ("model", "tag:x-team", "calls", "errors", "covered_calls", "input_tokens")
         assert [tuple(row[name] for name in names) for row in found] == [
             ("g", "red", 1, 0, 0, None),
             ("g", None, 2, 1, 1, 7),
             (None, None, 1, 0, 0, None),
         ]
-        (row,) = reports.latency([db], Grouping((), ZoneInfo("UTC")), Span(), exact=False)
+        (row,) = reports.latency([db], Grouping((), ZoneInfo("UTC")), Selection(), exact=False)
         assert (row["calls"], row["duration_p50_us"], row["ttft_p50_us"]) == (3, 1047, None)
 
 
@@ -81,5 +84,5 @@ def test_pruned_rows_are_summed(tmp_path: Path, version: int) -> None:
         db.execute("DELETE FROM calls WHERE started_at < ? AND state <> 'open'", (BUCKET_US,))
         db.execute("INSERT INTO meta VALUES ('pruned_before', ?)", (str(BUCKET_US),))
     with closing(open_for_reading(tmp_path / "usage.db")) as db:
-        (row, _) = reports.usage([db], Grouping(("model",), ZoneInfo("UTC")), Span())
+        (row, _) = reports.usage([db], Grouping(("model",), ZoneInfo("UTC")), Selection())
         assert (row["calls"], row["errors"], row["input_tokens"]) == (3, 1, 7)

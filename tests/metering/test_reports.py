@@ -16,10 +16,10 @@ from metering import reports
 from metering.call import COLUMNS
 from metering.database import open_for_reading
 from metering.ledger import Ledger
-from metering.reports import Grouping
-from metering.reports import ReportError
-from metering.reports import Span
 from metering.rollup import BUCKET_US
+from metering.selection import Grouping
+from metering.selection import Selection
+from metering.selection import Span
 from tests.ledgers import empty
 from tests.ledgers import fresh
 from tests.metering.test_rollup import put
@@ -28,7 +28,7 @@ from tests.metering.test_rollup import tried
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 HOUR = 3_600_000_000
 START = int(NOON.timestamp()) * 1_000_000
-EVER = Span()
+EVER = Selection()
 Row = dict[str, Any]
 
 
@@ -89,7 +89,7 @@ class TestUsage:
         tiers = [("batch", 1), ("flex", 2), ("provisioned", 1), ("standard", 3)]
         assert short(reports.usage([db], by("tier"), EVER), "tier", "calls") == tiers
         # Read from rows: half of a bucket.
-        half = Span(0, BUCKET_US // 2)
+        half = Selection(Span(0, BUCKET_US // 2))
         assert short(reports.usage([db], by("tier"), half), "tier", "calls") == tiers
 
     def test_several_ledgers(self, db: sqlite3.Connection) -> None:
@@ -124,7 +124,7 @@ def test_sums_are_exact_at_any_edge(starts: list[int], edges: tuple[int, int], t
             )
         span = Span(*edges)
         within = [start for start in starts if span.since <= start < span.until]
-        rows: list[Row] = reports.usage([db], by("tag:x") if tagged else by(), span)
+        rows: list[Row] = reports.usage([db], by("tag:x") if tagged else by(), Selection(span))
         assert sum(row["calls"] for row in rows) == len(within)
         assert sum(row["input_tokens"] or 0 for row in rows) == sum(within)
 
@@ -164,8 +164,8 @@ class TestLatency:
             for number, (start, duration) in enumerate(measured):
                 put(db, str(number), model="gh"[number % 2], started_at=start, duration_us=duration)
             put(db, "open", state="open")
-            exact: list[Row] = reports.latency([db], by("model"), Span(*edges), exact=True)
-            close: list[Row] = reports.latency([db], by("model"), Span(*edges), exact=False)
+            exact: list[Row] = reports.latency([db], by("model"), Selection(Span(*edges)), exact=True)
+            close: list[Row] = reports.latency([db], by("model"), Selection(Span(*edges)), exact=False)
         assert short(exact, "model", "calls") == short(close, "model", "calls")
         for one, other in zip(exact, close, strict=True):
             assert one.keys() == other.keys()
@@ -206,7 +206,7 @@ def test_attempts(db: sqlite3.Connection) -> None:
     tried(db, "a", 1, model="g", input_tokens=3)
     tried(db, "a", 2, model="h", status=200, input_tokens=4)
     put(db, "a", model="h", status=200, started_at=9, usage_state="final", input_tokens=7, duration_us=1)
-    for span in (EVER, Span(5, 10)):
+    for span in (EVER, Selection(Span(5, 10))):
         rows = reports.usage([db], by("model"), span)
         assert short(rows, "model", "calls", "input_tokens") == [("g", 0, 3), ("h", 1, 4)]
         for exact in (True, False):
@@ -233,7 +233,7 @@ def test_the_sql_is_what_postgresql_knows_too(db: sqlite3.Connection) -> None:
     put(db, "a", status=500, tags='{"x-team":"red"}', duration_us=1)
     listening: Any = Listening(db)
     grouping = by("day", "model", "status", "tag:x-team")
-    for span in (EVER, Span(5, BUCKET_US + 5)):
+    for span in (EVER, Selection(Span(5, BUCKET_US + 5))):
         reports.usage([listening], grouping, span)
         reports.errors([listening], grouping, span)
         list(reports.calls([listening], span))
@@ -247,7 +247,7 @@ def test_the_sql_is_what_postgresql_knows_too(db: sqlite3.Connection) -> None:
 def test_few_rows_are_read(db: sqlite3.Connection) -> None:
     """Reports of sums read the rollup, the rows at the edges of the span, and open calls by their index."""
     listening: Any = Listening(db)
-    reports.usage([listening], by("model"), Span(5, 9 * BUCKET_US + 5))
+    reports.usage([listening], by("model"), Selection(Span(5, 9 * BUCKET_US + 5)))
     plans = []
     for sql, values in listening.asked:
         plans.append({row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}", values)})
@@ -277,7 +277,7 @@ def test_a_report_is_of_one_moment(tmp_path: Path) -> None:
 
         listening.execute = execute
         for asked, state in ((listening, "open"), (reader, "done")):
-            rows = reports.usage([asked], by("state"), Span(0, BUCKET_US))
+            rows = reports.usage([asked], by("state"), Selection(Span(0, BUCKET_US)))
             assert short(rows, "state", "calls") == [(state, 1)]
 
 
@@ -285,40 +285,82 @@ def test_calls(db: sqlite3.Connection) -> None:
     put(db, "b", started_at=5)
     put(db, "a", started_at=9)
     put(db, "c", started_at=10)
-    rows = list(reports.calls([db], Span(5, 10)))
+    rows = list(reports.calls([db], Selection(Span(5, 10))))
     assert [row["id"] for row in rows] == ["b", "a"]
     assert tuple(rows[0]) == COLUMNS == reports.columns("calls", by())
 
 
-class TestAsking:
+@pytest.mark.parametrize(("newest", "ids"), [(1, ["c"]), (2, ["x", "c"]), (9, ["a", "b", "x", "c"])])
+def test_the_newest_calls_of_several_ledgers(db: sqlite3.Connection, newest: int, ids: list[str]) -> None:
+    for id, started in (("a", 1), ("b", 2), ("c", 4)):
+        put(db, id, started_at=started)
+    with closing(fresh()) as other:
+        put(other, "x", started_at=3)
+        assert short([*reports.calls([db, other], EVER, newest)], "id") == [(id,) for id in ids]
+
+
+class TestFilters:
+    """They hold for what comes from the rollup, from its edges and from open calls."""
+
+    @pytest.fixture
+    def db(self, db: sqlite3.Connection) -> sqlite3.Connection:
+        for id, start in (("a", 1), ("b", BUCKET_US), ("c", 2 * BUCKET_US + 1)):
+            put(
+                db,
+                f"{id}1",
+                started_at=start,
+                model="gemini-2.5-pro",
+                client="red",
+                status=200,
+                tags='{"x-team":"r_d"}',
+            )
+            put(db, f"{id}2", started_at=start, model="gemini-2_5-pro", client="blue", status=429)
+            put(db, f"{id}3", started_at=start, model=None, state="open", tags='{"x-team":"red","y":"1"}')
+        return db
+
     @pytest.mark.parametrize(
-        ("text", "hours_ago"),
-        [("7d", 168), ("24h", 24), ("30m", 0.5), ("2026-11-20", 12), ("2026-11-20T11:00", 1)],
+        ("filters", "numbers"),
+        [
+            ({}, "123"),
+            ({"model": ["gemini-*"]}, "12"),
+            ({"model": ["gemini-2.5-pro"]}, "1"),
+            ({"model": ["gemini-2?5-pro"]}, "12"),
+            ({"model": ["gemini-2_5*"]}, "2"),
+            ({"model": ["*%*", "claude"]}, ""),
+            ({"model": [""]}, "3"),
+            ({"client": ["red", "bl*"]}, "12"),
+            ({"client": ["red", "bl*"], "status": ["4*"]}, "2"),
+            ({"status": [""]}, "3"),
+            ({"state": ["open"]}, "3"),
+            ({"service": ["x"]}, ""),
+            ({"operation": [""]}, "123"),
+        ],
     )
-    def test_span(self, text: str, hours_ago: float) -> None:
-        assert reports.span(text, text, UTC, NOON) == Span(*[START - int(hours_ago * HOUR)] * 2)
+    def test_columns(self, db: sqlite3.Connection, filters: dict[str, list[str]], numbers: str) -> None:
+        self.check(db, Selection(Span(1, 2 * BUCKET_US + 2), filters), numbers)
 
-    def test_dates_are_of_the_zone(self) -> None:
-        tokyo = reports.span("2026-11-20", "2026-11-20T12:00+00:00", ZoneInfo("Asia/Tokyo"), NOON)
-        assert tokyo == Span(START - 21 * HOUR, START)
+    @pytest.mark.parametrize(
+        ("tags", "numbers"),
+        [
+            ([("x-team", "r_d")], "1"),
+            ([("X-Team", "r?d")], "13"),
+            ([("x-team", "r_d"), ("x-team", "red")], "13"),
+            ([("x-team", "*"), ("y", "1")], "3"),
+            ([("x-team", "")], "2"),
+        ],
+    )
+    def test_tags(self, db: sqlite3.Connection, tags: list[tuple[str, str]], numbers: str) -> None:
+        self.check(db, Selection(Span(1, 2 * BUCKET_US + 2), tags=tags), numbers)
 
-    def test_ever(self) -> None:
-        assert reports.span(None, None, UTC, NOON) == EVER
-
-    @pytest.mark.parametrize("text", ["yesterday", "7 d", "7w", "", "99999999d", "2026-13-01"])
-    def test_no_time(self, text: str) -> None:
-        with pytest.raises(ReportError, match="write 7d, 24h, 2026-11-20"):
-            reports.span(text, None, UTC, NOON)
-
-    @pytest.mark.parametrize("name", ["Mars/Olympus", "", "../etc/passwd", "Europe"])
-    def test_no_zone(self, name: str) -> None:
-        with pytest.raises(ReportError, match="Europe/Berlin"):
-            reports.time_zone(name)
-
-    def test_keys(self) -> None:
-        assert reports.keys(" day, model ,tag:x-team,") == ("day", "model", "tag:x-team")
-
-    @pytest.mark.parametrize("text", ["foo", "tag:", "tag:a b", """tag:x"'"""])
-    def test_no_key(self, text: str) -> None:
-        with pytest.raises(ReportError, match="choose from day, hour, model"):
-            reports.keys(text)
+    def check(self, db: sqlite3.Connection, selection: Selection, numbers: str) -> None:
+        listed: list[Row] = [*reports.calls([db], selection)]
+        assert {row["id"][1] for row in listed} == set(numbers)
+        closed = 3 * len(set(numbers) - {"3"})
+        for made, calls in (
+            (reports.usage([db], by("model"), selection), 3 * len(numbers)),
+            (reports.latency([db], by("model"), selection, exact=True), closed),
+            (reports.latency([db], by("model"), selection, exact=False), closed),
+            (reports.errors([db], by(), selection), 3 if "2" in numbers else 0),
+        ):
+            summed: list[Row] = made
+            assert sum(row["calls"] for row in summed) == calls

@@ -18,7 +18,7 @@ from addons.configuration.settings import OPTIONS
 from metering.call import COLUMNS
 from metering.call import Call
 from metering.ledger import Ledger
-from metering.reports import KEYS
+from metering.selection import KEYS
 from tests.process import BIN
 from tests.process import ROOT
 from vertex_tap import FORMATS
@@ -199,7 +199,7 @@ def test_globs_and_names(folder: Path) -> None:
         (("report", "usage", "nowhere.db"), "there is no ledger nowhere.db"),
         (("report", "usage", "text.txt"), "text.txt is not a ledger"),
         (("report", "usage", "--by", "modle"), "cannot group by 'modle'; choose from day, hour, model"),
-        (("report", "usage", "--since", "yesterday"), "write 7d, 24h, 2026-11-20"),
+        (("report", "usage", "--since", "tomorrow"), "write 7d, 24h, today, yesterday"),
         (("report", "usage", "--tz", "Mars"), "write an IANA name such as Europe/Berlin"),
         (("report", "calls", "--by", "model"), "leave out --by"),
         (("prune", "--older-than", "old"), "write 90d or 12h"),
