@@ -2,9 +2,7 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
-from contextlib import contextmanager
 from pathlib import Path
 
 from sqlite_utils import Database
@@ -13,6 +11,7 @@ from metering.migrations import VERSION
 from metering.migrations import migrations
 from metering.older import read_as_new
 from metering.rollup import BUCKET_US
+from metering.transactions import transaction
 
 START_PATIENCE_S = 30.0
 """How long to wait for another process that writes, where no call waits for us."""
@@ -84,35 +83,6 @@ def connect(path: Path, patience_s: float) -> sqlite3.Connection:
     db = sqlite3.connect(path, timeout=patience_s, isolation_level=None, check_same_thread=False)
     db.execute("PRAGMA synchronous = NORMAL")
     return db
-
-
-@contextmanager
-def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """A transaction: all or nothing. Raises sqlite3.OperationalError if another process writes for longer than `db`
-    waits."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        db.execute("COMMIT")
-    except BaseException:
-        # After some errors, such as a full disk, SQLite has rolled back already.
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-        raise
-
-
-@contextmanager
-def savepoint(db: sqlite3.Connection) -> Iterator[None]:
-    """A savepoint: all or nothing, within a transaction that goes on."""
-    db.execute("SAVEPOINT one")
-    try:
-        yield
-    except BaseException:
-        if db.in_transaction:
-            db.execute("ROLLBACK TO one")
-            db.execute("RELEASE one")
-        raise
-    db.execute("RELEASE one")
 
 
 def _version(db: sqlite3.Connection, path: Path) -> int:

@@ -25,6 +25,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from metering import companions
+from metering import days
 from metering.call import BILLED
 from metering.call import COLUMNS
 from metering.call import Call
@@ -37,7 +38,6 @@ from metering.database import LedgerError
 from metering.database import check
 from metering.database import connect
 from metering.database import migrate
-from metering.database import transaction
 from metering.identity import Found
 from metering.identity import Identity
 from metering.record import Record
@@ -49,12 +49,15 @@ from metering.rejected import Rejected
 from metering.rejected import set_aside
 from metering.spill import Spill
 from metering.spill import fold_file
+from metering.transactions import transaction
 
 PATIENCE_MS = 50
 """How long a commit may wait for another process. The event loop is blocked meanwhile."""
 FOLD_PATIENCE_S = 1.0
 LOOK_S = 0.5
 """How often the thread checks that the ledger is still at its path."""
+SUM_DAYS_S = 600.0
+"""How often to look for days that are over."""
 SAY_LOST_S = 60.0
 
 logger = logging.getLogger(__name__)
@@ -80,6 +83,8 @@ class Ledger:
         self._said: tuple[str | None, bool] = (None, False)
         """What was last logged: the trouble, and whether rows waited in memory."""
         self._lost_said, self._lost_said_at = 0, -SAY_LOST_S
+        self._sums_at = 0.0
+        """When to look for days to sum up, by the monotonic clock."""
         self._db: sqlite3.Connection | None = None
         check(self.path)
         lock_path = companions.lock_path(self.path, self.instance)
@@ -216,6 +221,7 @@ class Ledger:
             if not self._spill.is_empty:
                 with closing(connect(self.path, FOLD_PATIENCE_S)) as db:
                     self._spill.fold(db)
+            self._sum_days()
             self._trouble = None
             return self._spill.is_empty
         except Exception as e:
@@ -226,6 +232,16 @@ class Ledger:
         finally:
             self._say_trouble()
             self._say_lost(SAY_LOST_S)
+
+    def _sum_days(self) -> None:
+        """Sum up one of the days that are over, if it is time."""
+        if self._closing.is_set() or time.monotonic() < self._sums_at:
+            return
+        found = None
+        # Reports do without these sums; they are only slower.
+        with suppress(sqlite3.Error, ValueError), closing(connect(self.path, FOLD_PATIENCE_S)) as db:
+            found = next(days.sum_up(db, time.time_ns() // 1000), None)
+        self._sums_at = time.monotonic() + (SUM_DAYS_S if found is None else 0)
 
     def _keep_lock(self) -> None:
         path = companions.lock_path(self.path, self.instance)

@@ -5,6 +5,7 @@ import secrets
 from sqlite_utils import Database
 from sqlite_utils import Migrations
 
+from metering import days
 from metering import rollup
 from metering.older import pruned
 
@@ -220,11 +221,17 @@ def m005_attempts(db: Database) -> None:
         )
 
 
+@migrations()
+def m006_days(db: Database) -> None:
+    """Sums of whole days."""
+    days.create(db.conn)
+
+
 NEXT_CHANGED = (
     "max(ifnull((SELECT max(changed) FROM calls), 0),"
     " ifnull((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'changed'), 0)) + 1"
 )
 """SQL for the next value of `changed`."""
 
-VERSION = 5
+VERSION = 6
 """The version of the schema: the number of migrations. It is stored in `PRAGMA user_version`."""

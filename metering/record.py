@@ -28,8 +28,8 @@ from metering.call import Call
 from metering.call import Settlement
 from metering.call import State
 from metering.call import UsageState
-from metering.database import savepoint
 from metering.migrations import NEXT_CHANGED
+from metering.transactions import savepoint
 
 LONGEST_TEXT = 16_384
 """The most characters of a column. Longer text is cut; longer JSON is left out."""

@@ -1,8 +1,8 @@
 """Reports on ledgers: sums, percentiles, errors, rows. All SQL of reports is here.
 
 A report is a list of flat dicts, made from any number of open ledgers (`database.open_for_reading`) and a `Selection`.
-Sums and approximate percentiles come from the table `rollup`. Rows (of the view `uses`, which has the same columns) are
-read only for open calls, and for the parts of buckets at the ends of the span.
+Sums and approximate percentiles come from the tables `rollup` and `rollup_days`. Rows (of the view `uses`, which has
+the same columns) are read only for open calls, and for the parts of buckets at the ends of the span.
 
 All SQL works in SQLite and PostgreSQL: no JSON functions, no `iif`, no `GLOB`, `?` for values.
 """
@@ -22,6 +22,8 @@ from itertools import islice
 from math import ceil
 from typing import Any
 
+from metering import days
+from metering import histograms
 from metering import rollup
 from metering.call import COLUMNS
 from metering.call import COUNTS
@@ -33,7 +35,7 @@ Row = dict[str, object]
 
 SUMS = ("calls", "errors", "covered_calls", *COUNTS)
 PERCENTILES = (50, 90, 99)
-MEASURES = tuple(rollup.MEASURES)
+MEASURES = tuple(histograms.MEASURES)
 
 
 def columns(kind: str, grouping: Grouping) -> tuple[str, ...]:
@@ -115,7 +117,7 @@ def latency(
 @cache
 def _bin(name: str) -> tuple[int, int] | None:
     """The index in MEASURES and the middle of a bin such as `d544`; None for `d`, which counts unknown times."""
-    return ([*rollup.MEASURES.values()].index(name[0]), rollup.middle(name[1:])) if len(name) > 1 else None
+    return ([*histograms.MEASURES.values()].index(name[0]), histograms.middle(name[1:])) if len(name) > 1 else None
 
 
 def _percentiles(measured: Iterable[Counter[int]]) -> Row:
@@ -140,6 +142,11 @@ def _parts(span: Span) -> tuple[Span, list[Span]]:
         return Span(0, 0), [span]
     edges = (Span(span.since, first), Span(last, span.until))
     return Span(first, last), [edge for edge in edges if edge.since < edge.until]
+
+
+def _whole(db: sqlite3.Connection, grouping: Grouping, whole: Span) -> Iterable[tuple[str, Span]]:
+    """The tables to read for complete buckets: sums of days where there are some and they are fine enough."""
+    return days.pieces(db, whole) if days.are_enough(grouping.keys, grouping.zone) else [("rollup", whole)]
 
 
 @contextmanager
@@ -191,7 +198,8 @@ def _sums(
         for values in _read(db, selection, source, where, part, columns, tail):
             yield of(values[: len(grouping.keys)]), *values[len(grouping.keys) :]
 
-    yield from read("rollup", "bucket >= ? AND bucket < ?", whole)
+    for source, part in _whole(db, grouping, whole):
+        yield from read(source, "bucket >= ? AND bucket < ?", part)
     # The `+` keeps SQLite from using the index on `started_at`, which would read all rows to find the few open ones.
     yield from read("uses", "state = 'open' AND +started_at >= ? AND +started_at < ?", whole)
     for edge in edges:
@@ -204,8 +212,10 @@ def _histograms(
     """The group, the number of calls and the histograms (JSON) of closed calls in complete buckets. A group may come
     more than once."""
     of, where = cache(grouping.of), "bucket >= ? AND bucket < ? AND calls > 0"
-    for *values, count, times in _read(db, selection, "rollup", where, part, [*grouping.columns, "calls", "times"], ""):
-        yield of(tuple(values)), count, times
+    columns = [*grouping.columns, "calls", "times"]
+    for source, piece in _whole(db, grouping, part):
+        for *values, count, times in _read(db, selection, source, where, piece, columns, ""):
+            yield of(tuple(values)), count, times
 
 
 def _times(db: sqlite3.Connection, grouping: Grouping, selection: Selection, part: Span) -> Iterator[tuple[Any, ...]]:

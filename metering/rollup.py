@@ -26,6 +26,9 @@ from metering.call import COLUMNS as CALL_COLUMNS
 from metering.call import COUNTS
 from metering.call import LARGEST_COUNT
 from metering.call import MODALITIES
+from metering.histograms import MEASURES
+from metering.histograms import bin_of
+from metering.histograms import name_of_bin
 
 BUCKET_US = 900_000_000
 
@@ -173,8 +176,6 @@ TOTALS = (*_CALLS, *_USES)
 AMOUNTS = (*COUNTS, *_KINDS)
 """Sums of counts, which are NULL if all counts are unknown."""
 SUMS = (*TOTALS, *AMOUNTS)
-MEASURES = {"duration": "d", "ttft": "t", "overhead": "o"}
-"""Durations that are stored as histograms -> their letters in the column `times`."""
 COLUMNS = ("bucket", *KEYS, *SUMS)
 _KEY = ("bucket", *KEYS)
 
@@ -268,50 +269,22 @@ def view() -> str:
     )
 
 
-# Histograms
-
-
-def _width(lead: int) -> int:
-    return 1 if lead < 20 else 2 if lead < 40 else 4 if lead < 80 else 8
-
-
-_LEADS = "".join(f"{lead // _width(lead) * _width(lead):02}" for lead in range(100))
-"""For each two leading digits, 00 to 99: those of the start of its bin."""
-
-
-def bin_of(value: int) -> str:
-    """The bin of a time in microseconds: the number of its digits, then its first two digits, rounded down so that a
-    bin is at most a tenth wide. 47,123 is in the bin `544` (44,000 to 48,000)."""
-    digits = str(value)
-    lead = int(digits[:2])
-    return f"{len(digits)}{_LEADS[2 * lead : 2 * lead + 2]}"
-
-
-def middle(bin: str) -> int:
-    """The value, in microseconds, that represents a bin: every value in the bin is within 5 % of it."""
-    digits, low = int(bin[:-2]), int(bin[-2:])
-    if digits == 1:
-        return low
-    high = min(low + _width(low), 100)
-    return int(2 * low * high / (low + high) * 10 ** (digits - 2))
-
-
-def _bin(value: str) -> str:
-    """`bin_of` as SQL; NULL for NULL and for negative values."""
-    return f"CASE WHEN {value} >= 0 THEN length({value}) || substr('{_LEADS}', 2 * substr({value}, 1, 2) + 1, 2) END"
-
-
 # The table and its triggers
 
 
 def create(db: sqlite3.Connection) -> None:
     """Create the view `uses` and the empty table `rollup`. Needs the tables `calls` and `attempts`."""
+    create_table(db, "rollup")
+    db.execute(f"CREATE VIEW uses AS {view()}")
+
+
+def create_table(db: sqlite3.Connection, name: str) -> None:
+    """Create an empty table with the columns of the rollup."""
     keys = [f"{name} {'INTEGER' if name in _INTEGERS else 'TEXT'} NOT NULL" for name in KEYS]
     sums = [f"{name} INTEGER NOT NULL" for name in TOTALS] + [f"{name} INTEGER" for name in AMOUNTS]
     computed = [f"{name} TEXT GENERATED ALWAYS AS ({value}) VIRTUAL" for name, value in COMPUTED.items()]
     columns = ", ".join(["bucket INTEGER NOT NULL", *keys, *sums, "times TEXT NOT NULL", *computed])
-    db.execute(f"CREATE TABLE rollup ({columns}, PRIMARY KEY ({', '.join(_KEY)})) STRICT, WITHOUT ROWID")
-    db.execute(f"CREATE VIEW uses AS {view()}")
+    db.execute(f"CREATE TABLE {name} ({columns}, PRIMARY KEY ({', '.join(_KEY)})) STRICT, WITHOUT ROWID")
 
 
 def create_triggers(db: sqlite3.Connection) -> None:
@@ -345,10 +318,15 @@ Groups = dict[tuple[Any, ...], tuple[list[int | None], Counter[str]]]
 def fill(db: sqlite3.Connection, since: int) -> None:
     """Add the calls that started at `since` or later (microseconds since the epoch) to a rollup that has none of them
     yet."""
-    marks = ", ".join("?" * (len(COLUMNS) + 1))
     for _, groups in groups_of_uses(db, since):
-        rows = [(*key, *sums, json.dumps(bins, separators=(",", ":"))) for key, (sums, bins) in groups.items()]
-        db.executemany(f"INSERT INTO rollup ({', '.join(COLUMNS)}, times) VALUES ({marks})", rows)
+        insert(db, "rollup", groups)
+
+
+def insert(db: sqlite3.Connection, table: str, groups: Groups) -> None:
+    """Insert groups into `rollup`, or another table with its columns."""
+    marks = ", ".join("?" * (len(COLUMNS) + 1))
+    rows = [(*key, *sums, json.dumps(bins, separators=(",", ":"))) for key, (sums, bins) in groups.items()]
+    db.executemany(f"INSERT INTO {table} ({', '.join(COLUMNS)}, times) VALUES ({marks})", rows)
 
 
 def groups_of_uses(db: sqlite3.Connection, since: int) -> Iterator[tuple[int, Groups]]:
@@ -360,10 +338,13 @@ def groups_of_uses(db: sqlite3.Connection, since: int) -> Iterator[tuple[int, Gr
     return _by_bucket((row[: len(COLUMNS)], _bins(row)) for row in rows)
 
 
-def groups_of_rollup(db: sqlite3.Connection, since: int) -> Iterator[tuple[int, Groups]]:
-    """What the rollup does contain from `since` on: the start of each bucket, and its groups."""
-    rows = db.execute(f"SELECT {', '.join(COLUMNS)}, times FROM rollup WHERE bucket >= ? ORDER BY bucket", (since,))
-    return _by_bucket((row[:-1], json.loads(row[-1])) for row in rows)
+def groups_of_rollup(
+    db: sqlite3.Connection, since: int, until: int = 2**62, table: str = "rollup"
+) -> Iterator[tuple[int, Groups]]:
+    """What the rollup, or another table with its columns, does contain from `since` until `until`: the start of each
+    bucket, and its groups."""
+    asked = f"SELECT {', '.join(COLUMNS)}, times FROM {table} WHERE bucket >= ? AND bucket < ? ORDER BY bucket"
+    return _by_bucket((row[:-1], json.loads(row[-1])) for row in db.execute(asked, (since, until)))
 
 
 def _bins(row: tuple[Any, ...]) -> dict[str, int]:
@@ -385,11 +366,6 @@ def _by_bucket(rows: Iterable[tuple[tuple[Any, ...], dict[str, int]]]) -> Iterat
         yield bucket, groups
 
 
-def _name(letter: str, time: str) -> str:
-    """SQL for the name of a bin in `times`: `d544`, or `d` for an unknown time."""
-    return f"'{letter}' || ifnull({_bin(time)}, '')"
-
-
 _TIMES = tuple(f"{measure}_us" for measure in MEASURES)
 _HAS_ATTEMPTS = "EXISTS (SELECT 1 FROM attempts WHERE call_id = NEW.id)"
 _NOT_SUMMED = ("changed", "reserved_tokens", "reserved_usd")
@@ -403,14 +379,14 @@ def _put(call: str, sign: int, is_leaving: str = "0") -> str:
 
 def times_of_use(sign: str = "", call: str = "", is_call: str = "calls") -> str:
     """SQL for the histograms of one use, as JSON."""
-    bins = ", ".join(f"{_name(letter, f'{call}{measure}_us')}, {sign}1" for measure, letter in MEASURES.items())
+    bins = ", ".join(f"{name_of_bin(letter, f'{call}{measure}_us')}, {sign}1" for measure, letter in MEASURES.items())
     return f"CASE {is_call} WHEN 0 THEN '{{}}' ELSE json_object({bins}) END"
 
 
 def _add(uses: Sequence[str], source: str, sign: str = "") -> str:
     """The SQL statement that adds uses to the rollup. `sign` is '', or a factor such as `-1 *`."""
     keys, sums = uses[: len(_KEY)], [f"{sign}{value}" for value in uses[len(_KEY) :]]
-    bins = [_name(letter, f"NEW.{measure}_us") for measure, letter in MEASURES.items()]
+    bins = [name_of_bin(letter, f"NEW.{measure}_us") for measure, letter in MEASURES.items()]
     counted = ", ".join(f"'$.' || {bin}, ifnull(json_extract(times, '$.' || {bin}), 0) + {sign}1" for bin in bins)
     return (
         f"INSERT INTO rollup ({', '.join(COLUMNS)}, times) SELECT {', '.join([*keys, *sums])},"

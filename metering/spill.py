@@ -20,7 +20,6 @@ from typing import NamedTuple
 from metering.companions import is_at
 from metering.companions import spill_path
 from metering.database import meta
-from metering.database import transaction
 from metering.record import BadLine
 from metering.record import Record
 from metering.record import decode
@@ -28,6 +27,7 @@ from metering.record import encode
 from metering.record import put
 from metering.rejected import Rejected
 from metering.rejected import set_aside
+from metering.transactions import transaction
 
 MOST_WAITING = 10_000
 """The most rows that are held in memory; further ones are lost."""

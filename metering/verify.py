@@ -8,6 +8,7 @@ from heapq import merge
 from itertools import groupby
 from operator import itemgetter
 
+from metering import days
 from metering import rollup
 from metering.call import COUNTED
 from metering.call import AttemptKind
@@ -69,6 +70,7 @@ def verify(db: sqlite3.Connection, is_alive: Callable[[str], bool]) -> dict[str,
     sums, bins = _differences(rollup.groups_of_rollup(db, since), rollup.groups_of_uses(db, since))
     sound["the rollup is the sum of the rows"] = sums
     sound["the histograms match the rows"] = bins
+    sound["the sums of days are those of the rollup"] = sum(_differences(days.kept(db), days.computed(db)))
     return sound
 
 

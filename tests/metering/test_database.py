@@ -1,6 +1,5 @@
 import sqlite3
 from contextlib import closing
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,6 @@ from metering.database import check
 from metering.database import migrate
 from metering.database import open_for_reading
 from metering.database import prune
-from metering.database import savepoint
-from metering.database import transaction
 from metering.ledger import Ledger
 from metering.migrations import VERSION
 from metering.rollup import BUCKET_US
@@ -187,23 +184,3 @@ class TestPrune:
         before = ledger.path.stat().st_size
         assert prune(ledger.path, BUCKET_US) == 200
         assert ledger.path.stat().st_size < before / 2
-
-
-def test_a_savepoint_takes_back_its_own_only() -> None:
-    def put(value: int, fail: bool = False) -> None:
-        db.execute("INSERT INTO t VALUES (?)", (value,))
-        if fail:
-            raise ZeroDivisionError
-
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
-        db.execute("CREATE TABLE t (a)")
-        with transaction(db):
-            put(1)
-            with suppress(ZeroDivisionError), savepoint(db):
-                put(2, fail=True)
-            with savepoint(db):
-                put(3)
-        with suppress(ZeroDivisionError), transaction(db):
-            put(4, fail=True)
-        assert db.execute("SELECT a FROM t").fetchall() == [(1,), (3,)]
-        assert not db.in_transaction
