@@ -42,7 +42,13 @@ def test_secrets_differ() -> None:
 
 @pytest.mark.parametrize(
     ("version", "digest"),
-    [(1, "766686c18b07b684"), (2, "ab426b1da816e6a4"), (3, "2219f37b4a047a24"), (4, "0741afd488ed04e6"), (5, "8f0fbf8c1995ceae")],
+    [
+        (1, "766686c18b07b684"),
+        (2, "ab426b1da816e6a4"),
+        (3, "2219f37b4a047a24"),
+        (4, "0741afd488ed04e6"),
+        (5, "8f0fbf8c1995ceae"),
+    ],
 )
 def test_a_step_that_was_released_does_not_change(tmp_path: Path, version: int, digest: str) -> None:
     of_version(tmp_path / "usage.db", version)
