@@ -32,6 +32,8 @@ PATHS = [
     ("POST", "/v1/publishers/googleVertexAI/models/g:predict", "vertex", "predict", "google", "g"),
     ("POST", f"{P}/endpoints/123:generateContent", "vertex", "generateContent", None, None),
     ("POST", f"{P}/models/tuned:generateContent", "vertex", "generateContent", None, "tuned"),
+    ("GET", f"{P}/models/tuned", "vertex", "models.get", None, "tuned"),
+    ("GET", "/v1beta1/models/tuned", "vertex", "models.get", None, "tuned"),
     ("POST", "/v1beta1/models/g:generateContent", "vertex", "generateContent", None, "g"),
     ("POST", f"{P}/publishers/x/models/m/invoke/v1/chat", "vertex", "invoke", "x", "m"),
     ("POST", f"{P}/endpoints/openapi/chat/completions", "vertex-openai", "chat/completions", None, None),
