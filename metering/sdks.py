@@ -26,7 +26,8 @@ EDITIONS = (
 
 LIBRARIES = (
     # SDKs
-    r"google-genai-sdk|genai-(?:js|py)|openai|anthropic|model-builder|vertex-genai-modules|google-(?:api|auth|cloud)-.+"
+    r"google-genai-sdk|genai-(?:js|py)|openai|anthropic|model-builder|vertex-genai-modules|mcp_used"
+    r"|google-(?:api|auth|cloud|http)-.+"
     # Google's client libraries, languages, and what they run on
     r"|gl-.+|gapic|gax|gccl.*|gdcl|grpc.*|rest|pb|auth|cred-type|runtime|node|node\.js|bun|deno|c?python|pypy|java|go|php"
     r"|ruby|dotnet|darwin|linux|windows|os|lang|md|ua"

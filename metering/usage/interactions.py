@@ -18,6 +18,7 @@ from itertools import product
 
 from metering.call import Reading
 from metering.call import count
+from metering.call import including
 from metering.call import word
 from metering.json_values import both
 from metering.json_values import items
@@ -135,11 +136,15 @@ def take_usage(reading: Reading, usage: object) -> None:
     reading.input_cached_tokens = cached
     reading.output_thought_tokens = thoughts
     beside = _beside(total, prompt or 0, visible or 0, tool or 0, thoughts or 0)
-    reading.input_tokens = None if prompt is None else prompt + beside[0]
-    reading.output_tokens = None if visible is None else visible + beside[1]
-    if visible is None and total is not None and prompt is not None and total >= prompt + beside[0]:
-        # This JSON leaves out zeros.
-        reading.output_tokens = total - prompt - beside[0]
+    inputs = None if prompt is None else prompt + beside[0]
+    output = None if visible is None else visible + beside[1]
+    # This JSON leaves out zeros: the total tells which count is one.
+    if total is not None and output is None and inputs is not None and total >= inputs:
+        output = total - inputs
+    elif total is not None and inputs is None and output is not None and total >= output:
+        inputs = total - output
+    reading.input_tokens = including(inputs, cached, tool)
+    reading.output_tokens = including(output, thoughts)
     for name in ("input_by_modality", "output_by_modality"):
         setattr(reading, name, _modalities(usage, name))
     told = [one for one in items(member(usage, "groundingToolCount")) if _word(member(one, "type")) == SEARCH]

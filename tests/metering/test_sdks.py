@@ -61,6 +61,7 @@ SAMPLES = [
         "google-genai-sdk/1.50.1 gl-python/3.11.7 langchain-google-genai/4.2.3-ChatGoogleGenerativeAI",
         "langchain-google-genai/4.2.3",
     ),
+    ("", "google-genai-sdk/1.50.1 gl-python/3.11.7 mcp_used/1.12.0", "google-genai-sdk/1.50.1"),
     ("", f"google-adk/1.2.0 gl-typescript/v22.19.0 {GENAI}", "google-adk/1.2.0"),
     ("llama-index/0.14.4-VertexAIIndex", "gl-python/3.11.7 grpc/1.71.0 gax/2.24 gapic/1.1", "llama-index/0.14.4"),
     ("my-app/2.0", GENAI, "my-app/2.0"),
@@ -94,7 +95,7 @@ BENEATH = """
     google-genai-sdk genai-js genai-py openai anthropic model-builder vertex-genai-modules google-api-nodejs-client
     google-auth-library google-cloud-aiplatform gl-python gapic gax gccl gccl-invocation-id gdcl grpc grpc-python rest
     pb auth cred-type runtime node node.js bun deno python cpython pypy java go php ruby dotnet darwin linux windows os
-    lang md ua python-requests httpx httpx2 requests aiohttp urllib urllib3 axios undici node-fetch got ky
+    lang md mcp_used ua python-requests httpx httpx2 requests aiohttp urllib urllib3 axios undici node-fetch got ky
     go-http-client okhttp apache-httpclient reqwest hyper curl wget cfnetwork guzzlehttp faraday mozilla applewebkit
     chrome chromium safari gecko firefox electron edg opr version mobile ai ai-sdk ai-sdk-openai ai-sdk/openai
 """.split()

@@ -134,6 +134,12 @@ class TestUsage:
         usage = {"total_input_tokens": 100, "total_thought_tokens": 5, "total_tokens": 105}
         assert of_usage(usage)["output_tokens"] == 5
         assert of_usage({"total_input_tokens": 100, "total_tokens": 100})["output_tokens"] == 0
+        assert of_usage({"total_output_tokens": 40, "total_tokens": 40})["input_tokens"] == 0
+
+    def test_parts_are_never_more_than_the_whole(self) -> None:
+        usage = {"total_input_tokens": 10, "total_cached_tokens": 40, "total_thought_tokens": 15, "total_tokens": 10}
+        known = of_usage(usage)
+        assert (known["input_tokens"], known["output_tokens"]) == (50, 15)
 
     def test_unknown_is_not_zero(self) -> None:
         assert of_usage({"total_output_tokens": 40}) == {"output_tokens": 40}
