@@ -46,8 +46,9 @@ def _seconds(value: object) -> float | None:
     """A duration, which older answers have as text: `"8.47"`."""
     if isinstance(value, str) and _DECIMAL.fullmatch(value):
         value = float(value)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return value if is_number and value >= 0 else None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 0:
+        return None
+    return value
 
 
 _DECIMAL = re.compile(r"\d{1,9}(?:\.\d{1,18})?", re.ASCII)

@@ -20,6 +20,8 @@ from metering.json_values import both
 from metering.json_values import items
 from metering.json_values import member
 from metering.usage import raw
+from metering.usage.enums import JOB_STATES
+from metering.usage.enums import enum_name
 from metering.usage.errors import ERROR_NAMES
 from metering.usage.errors import rpc_code
 from metering.usage.errors import take_error
@@ -59,7 +61,8 @@ class BatchReader(Reader):
         if not reading.response_id:
             take_error(reading, event)
             return
-        state = word(member(event, "status") or member(event, "state") or member(progress, "state"))
+        told = member(event, "status") or member(event, "state") or member(progress, "state")
+        state = enum_name(told, JOB_STATES)
         if state not in ENDED:
             return
         reading.finish_reason, reading.traffic_type = state, TIER

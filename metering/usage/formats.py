@@ -54,6 +54,7 @@ GOOGLE: dict[str, Callable[[], Reader]] = {
     "BidiGenerateContentConstrained": LiveReader,
     "interactions.create": InteractionsReader,
     "interactions.createStream": InteractionsReader,
+    "voices.create": InteractionsReader,
 }
 RAW_PREDICT: dict[str, Callable[[], Reader]] = {
     "anthropic": AnthropicReader,

@@ -5,6 +5,8 @@ An interaction has the usage of its request, in counts of their own names: `tota
 some events have running totals: `interaction.status_update`, `step.stop`, and `metadata` of any event. The last one
 counts, or that of the event that ends the stream, `interaction.completed`. `step_usage` is a part of them.
 
+The answer that a voice was made (`voices`) has such a usage too.
+
 Three spellings are in use. google-genai sends and gets snake_case with small letters, such as `"status": "completed"`.
 The methods `interactions:create` and `:createStream` have camelCase with capitals (`COMPLETED`), the model in
 `modelInteraction`, and events in a member of their own (`{"interactionCompletedEvent": {...}}`). Earlier versions of

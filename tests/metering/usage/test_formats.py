@@ -98,6 +98,8 @@ G = f"{P}/publishers/google/models"
         ("POST", f"{P}/interactionsHttp", "InteractionsReader", None),
         ("POST", f"{P}/interactions:create", "InteractionsReader", None),
         ("POST", f"{P}/interactions:createStream", "InteractionsReader", None),
+        ("POST", f"{P}/voices", "InteractionsReader", None),
+        ("POST", f"{P}/voices:create", "InteractionsReader", None),
         ("POST", "/v1beta/interactions", "InteractionsReader", None),
         ("GET", f"{P}/interactions/v1_x", "PolledReader", "not_applicable"),
         ("GET", f"{P}/interactionsHttp/v1_x", "PolledReader", "not_applicable"),

@@ -104,6 +104,12 @@ class TestWhole:
         assert counts(InteractionsReader(), WHOLE | {"steps": steps})["images"] == 2
 
 
+def test_a_voice_tells_what_making_it_has_used() -> None:
+    voice = {"id": "voice_7", "type": "prompted", "model": "gemini-3.5-flash-voice", "usage": USAGE}
+    known = counts(InteractionsReader(), voice)
+    assert (known["model_served"], known["response_id"], known["total_tokens"]) == (voice["model"], "voice_7", 156)
+
+
 class TestUsage:
     @pytest.mark.parametrize(
         ("tool", "thoughts", "total", "expected"),
