@@ -315,6 +315,12 @@ def uuid7() -> str:
 _WORD = re.compile(r"[\w@-][\w@./:+=~|-]*")
 
 
+LONGEST_ID = 512
+"""The most characters of the id of an answer or an operation. Some gateways put what they need to know into it."""
+LONGEST_MODEL = 128
+"""The most characters of the name of the model that has answered."""
+
+
 def word(value: object, limit: int = 64) -> str | None:
     """`value` if it looks like a name or an enum value, otherwise None: free text must not get into the ledger."""
     if isinstance(value, str) and len(value) <= limit and _WORD.fullmatch(value):

@@ -13,6 +13,8 @@ the latter end with one of the type `fallback_message`. (The types of the packag
 
 from collections.abc import Sequence
 
+from metering.call import LONGEST_ID
+from metering.call import LONGEST_MODEL
 from metering.call import Reading
 from metering.call import count
 from metering.call import is_same_model
@@ -70,8 +72,8 @@ class AnthropicReader(Reader):
             reading.terminal = True
 
     def _message(self, message: object) -> None:
-        self._reading.model_served = word(member(message, "model"), 128)
-        self._reading.response_id = word(member(message, "id"), 128)
+        self._reading.model_served = word(member(message, "model"), LONGEST_MODEL)
+        self._reading.response_id = word(member(message, "id"), LONGEST_ID)
         self._reading.finish_reason = word(member(message, "stop_reason"))
 
     def _take_usage(self, usage: object) -> None:
@@ -119,7 +121,7 @@ def _of_others(reading: Reading, iterations: Sequence[dict[str, object]]) -> lis
     others = []
     has_fallen_back = any(one.get("type") == "fallback_message" for one in iterations)
     for one in iterations[:MOST_OTHERS]:
-        model = word(one.get("model"), 128)
+        model = word(one.get("model"), LONGEST_MODEL)
         if model and (has_fallen_back or not is_same_model(model, reading.model_served)):
             other = Reading(model_served=model, traffic_type=reading.traffic_type)
             _take_counts(other, [one], {})

@@ -12,6 +12,7 @@ A job is done if the reading has a finish reason: the job's last state. Until th
 from functools import reduce
 
 from metering.call import COUNTED
+from metering.call import LONGEST_ID
 from metering.call import MODALITIES
 from metering.call import Reading
 from metering.call import count
@@ -29,7 +30,6 @@ from metering.usage.gemini import GeminiReader
 from metering.usage.openai import USAGE_NAMES
 from metering.usage.openai import take_usage
 from metering.usage.reader import Reader
-from metering.usage.videos import LONGEST_NAME
 
 ENDED = frozenset(
     "completed failed expired cancelled"
@@ -57,7 +57,7 @@ class BatchReader(Reader):
 
     def read(self, event: object) -> None:
         reading, progress = self._reading, member(event, "metadata")
-        reading.response_id = word(member(event, "id") or member(event, "name"), LONGEST_NAME)
+        reading.response_id = word(member(event, "id") or member(event, "name"), LONGEST_ID)
         if not reading.response_id:
             take_error(reading, event)
             return

@@ -6,6 +6,8 @@ Studio's running totals replace each other. `totalTokenCount` = prompt + candida
 (discovery document of aiplatform v1).
 """
 
+from metering.call import LONGEST_ID
+from metering.call import LONGEST_MODEL
 from metering.call import Reading
 from metering.call import count
 from metering.call import including
@@ -79,8 +81,8 @@ class GeminiReader(Reader):
         reading = self._reading
         if self._is_more_text(event) or take_error(reading, event):
             return
-        reading.model_served = word(member(event, "modelVersion"), 128) or reading.model_served
-        reading.response_id = word(member(event, "responseId"), 128) or reading.response_id
+        reading.model_served = word(member(event, "modelVersion"), LONGEST_MODEL) or reading.model_served
+        reading.response_id = word(member(event, "responseId"), LONGEST_ID) or reading.response_id
         for position, candidate in enumerate(items(member(event, "candidates"))):
             self._candidate(position, candidate)
         blocked = enum_name(member(member(event, "promptFeedback"), "blockReason"), BLOCK_REASONS)

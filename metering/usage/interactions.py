@@ -18,6 +18,8 @@ v1beta1 (`GenaiVertexV1Interaction...`).
 
 from itertools import product
 
+from metering.call import LONGEST_ID
+from metering.call import LONGEST_MODEL
 from metering.call import Reading
 from metering.call import count
 from metering.call import including
@@ -30,7 +32,6 @@ from metering.usage.errors import ERROR_NAMES
 from metering.usage.errors import take_error
 from metering.usage.reader import Reader
 
-LONGEST_ID = 512
 WRAPPED = {
     "interactionCreatedEvent": "interaction.created",
     "interactionStatusUpdate": "interaction.status_update",
@@ -100,7 +101,7 @@ class InteractionsReader(Reader):
         reading = self._reading
         model = member(member(interaction, "modelInteraction"), "model") or member(interaction, "model")
         agent = member(member(interaction, "agentInteraction"), "agent") or member(interaction, "agent")
-        served = word(model, 128) or word(agent, 128)
+        served = word(model, LONGEST_MODEL) or word(agent, LONGEST_MODEL)
         reading.model_served = served.rpartition("/")[2] if served else reading.model_served
         id = word(member(interaction, "id") or member(interaction, "interactionId"), LONGEST_ID)
         reading.response_id = id or reading.response_id

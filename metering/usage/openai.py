@@ -4,6 +4,8 @@ Vertex uses them too (`endpoints/openapi`, `endpoints/{id}`, the partners' rawPr
 Gemini, `completion_tokens` may leave out reasoning tokens. `total_tokens` tells whether they do.
 """
 
+from metering.call import LONGEST_ID
+from metering.call import LONGEST_MODEL
 from metering.call import Reading
 from metering.call import count
 from metering.call import including
@@ -177,9 +179,9 @@ class ImagesReader(Reader):
 
 def take_names(reading: Reading, answer: object) -> None:
     """Put the model, the id and the service tier of a response into `reading`."""
-    served = word(member(answer, "model"), 128)
+    served = word(member(answer, "model"), LONGEST_MODEL)
     reading.model_served = served.rpartition("/")[2] if served else reading.model_served
-    reading.response_id = word(member(answer, "id"), 128) or reading.response_id
+    reading.response_id = word(member(answer, "id"), LONGEST_ID) or reading.response_id
     reading.traffic_type = word(member(answer, "service_tier")) or reading.traffic_type
 
 

@@ -482,6 +482,11 @@ def test_parts_are_never_more_than_the_whole(numbers: tuple[int | None, ...], mo
         assert known["output_tokens"] >= max(completion, known.get("output_thought_tokens", 0))
 
 
+def test_a_long_id_is_kept() -> None:
+    long = "resp_" + "bGl0ZWxsbTpjdXN0b21fbGxtX3Byb3ZpZGVy" * 10
+    assert counts(ResponsesReader(), RESPONSE | {"id": long})["response_id"] == long
+
+
 def test_an_empty_usage_erases_nothing() -> None:
     usage = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
     known = counts(ChatReader(), {"choices": [], "usage": usage}, {"choices": [], "usage": {}}, b"[DONE]")
