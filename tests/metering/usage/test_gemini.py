@@ -420,7 +420,7 @@ def test_an_error_event() -> None:
 def test_texts_do_not_get_through() -> None:
     hostile = {
         "modelVersion": "a prompt in the wrong place",
-        "responseId": "x" * 500,
+        "responseId": "x" * 600,
         "candidates": [{"finishReason": "because of the prompt"}],
         **usage(
             trafficType="free text",
