@@ -40,6 +40,11 @@ SAMPLES = [
     ("QwenCode/0.14.1 (linux; x64)", "", "qwencode/0.14.1"),
     ("codex_cli_rs/0.98.0 (Ubuntu 26.4.0; x86_64) xterm-256color", "", "codex_cli_rs/0.98.0"),
     ("codex_exec/0.156.0 (Mac OS 27.0.0; arm64) unknown (codex_exec; 0.156.0)", "", "codex_exec/0.156.0"),
+    (
+        "Codex Desktop/0.133.0-alpha.1 (Mac OS 15.7.3; x86_64) unknown (Codex Desktop; 26.519.41501)",
+        "",
+        "codex-desktop/0.133.0-alpha.1",
+    ),
     ("claude-cli/2.1.220 (external, cli)", "", "claude-cli/2.1.220"),
     ("opencode/1.18.31 ai-sdk/provider-utils/4.0.23 runtime/node.js/22", "", "opencode/1.18.31"),
     ("opencode/latest/1.3.15/cli", "", "opencode/1.3.15"),
@@ -65,6 +70,8 @@ SAMPLES = [
     ("", f"google-adk/1.2.0 gl-typescript/v22.19.0 {GENAI}", "google-adk/1.2.0"),
     ("llama-index/0.14.4-VertexAIIndex", "gl-python/3.11.7 grpc/1.71.0 gax/2.24 gapic/1.1", "llama-index/0.14.4"),
     ("my-app/2.0", GENAI, "my-app/2.0"),
+    ("spring-ai google-genai-sdk/1.30.0 gl-java/21", "", "google-genai-sdk/1.30.0"),
+    ("spring-ai ai-sdk/openai/3.0.12", "", "ai-sdk/3.0.12"),
     # Nothing is named.
     ("", "", None),
     ("my prompt in a strange place", "", None),
