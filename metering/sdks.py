@@ -30,12 +30,12 @@ LIBRARIES = (
     r"|google-(?:api|auth|cloud|http)-.+"
     # Google's client libraries, languages, and what they run on
     r"|gl-.+|gapic|gax|gccl.*|gdcl|grpc.*|rest|pb|auth|cred-type|runtime|node|node\.js|bun|deno|c?python|pypy|java|go|php"
-    r"|ruby|dotnet|darwin|linux|windows|os|lang|md|ua"
+    r"|ruby|dart|dotnet|darwin|linux|windows|dalvik|os|lang|md|ua"
     # HTTP
     r"|python-.+|httpx2?|requests|aiohttp|urllib3?|axios|undici|node-fetch|got|ky|go-http-client|okhttp|apache-.+|reqwest"
-    r"|hyper|curl|wget|cfnetwork|guzzlehttp|faraday"
+    r"|hyper|curl|wget|cfnetwork|guzzlehttp|faraday|java-http-client|reactornetty|ktor.*"
     # Browsers
-    r"|mozilla|applewebkit|chrome|chromium|safari|gecko|firefox|electron|edg|opr|version|mobile"
+    r"|mozilla|applewebkit|(?:headless)?chrome|chromium|crios|safari|gecko|firefox|electron|edg|opr|version|mobile"
 )
 """Products that applications are made with."""
 

@@ -32,6 +32,7 @@ SAMPLES = [
     ("ai-sdk/openai/3.0.12 ai-sdk/provider-utils/4.0.1 runtime/node.js/22", "", "ai-sdk/4.0.1"),
     ("ai/6.0.5", "", "ai-sdk/6.0.5"),
     ("ai-sdk/openai/3.0.12", "", "ai-sdk/3.0.12"),
+    ("Dart/3.5 (dart:io)", "genai-dart/0.4.7", "genai-dart/0.4.7"),
     # Agents
     ("GeminiCLI/0.61.0/gemini-3-pro (linux; x64; terminal)", GENAI, "geminicli/0.61.0"),
     ("GeminiCLI-tui/0.44.1/gemini-3.1-pro (darwin; arm64) google-api-nodejs-client/9.15.1", "", "geminicli/0.44.1"),
@@ -105,6 +106,7 @@ BENEATH = """
     lang md mcp_used ua python-requests httpx httpx2 requests aiohttp urllib urllib3 axios undici node-fetch got ky
     go-http-client okhttp apache-httpclient reqwest hyper curl wget cfnetwork guzzlehttp faraday mozilla applewebkit
     chrome chromium safari gecko firefox electron edg opr version mobile ai ai-sdk ai-sdk-openai ai-sdk/openai
+    dart dalvik java-http-client reactornetty ktor ktor-client headlesschrome crios
 """.split()
 
 
