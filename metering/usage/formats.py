@@ -12,6 +12,7 @@ from metering.usage.counting import CountReader
 from metering.usage.gemini import GeminiReader
 from metering.usage.gemini import LiveReader
 from metering.usage.interactions import InteractionsReader
+from metering.usage.interactions import LiveInteractionsReader
 from metering.usage.openai import ChatReader
 from metering.usage.openai import ImagesReader
 from metering.usage.openai import ResponsesReader
@@ -54,7 +55,9 @@ GOOGLE: dict[str, Callable[[], Reader]] = {
     "BidiGenerateContentConstrained": LiveReader,
     "interactions.create": InteractionsReader,
     "interactions.createStream": InteractionsReader,
+    "interactions.live": LiveInteractionsReader,
     "voices.create": InteractionsReader,
+    "decisions.create": InteractionsReader,
 }
 RAW_PREDICT: dict[str, Callable[[], Reader]] = {
     "anthropic": AnthropicReader,

@@ -5,15 +5,15 @@ An interaction has the usage of its request, in counts of their own names: `tota
 some events have running totals: `interaction.status_update`, `step.stop`, and `metadata` of any event. The last one
 counts, or that of the event that ends the stream, `interaction.completed`. `step_usage` is a part of them.
 
-The answer that a voice was made (`voices`) has such a usage too.
+What is answered to `voices` and `decisions`, which make a voice and decide a question, has such a usage too.
 
 Three spellings are in use. google-genai sends and gets snake_case with small letters, such as `"status": "completed"`.
 The methods `interactions:create` and `:createStream` have camelCase with capitals (`COMPLETED`), the model in
 `modelInteraction`, and events in a member of their own (`{"interactionCompletedEvent": {...}}`). Earlier versions of
 google-genai called the events `interaction.start`, `content.delta` and `interaction.complete`.
 
-Sources: the types of google-genai 3.6.1 (`_gaos/types/interactions`), and the discovery documents of aiplatform v1 and
-v1beta1 (`GenaiVertexV1Interaction...`).
+Sources: google-genai 3.6.1 (`_gaos/types`, `_interactions_websocket.py`), and the discovery documents of aiplatform v1
+and v1beta1 (`GenaiVertexV1Interaction...`).
 """
 
 from itertools import product
@@ -41,7 +41,7 @@ WRAPPED = {
     "stepStop": "step.stop",
 }
 """The member that has an event -> the event's type in the other spelling."""
-LAST = ("interaction.completed", "interaction.complete")
+LAST = ("interaction.completed", "interaction.complete", "interaction.cancelled", "interaction.canceled")
 """The types of the event that ends a stream."""
 UNDER_WAY = ("queued", "in_progress", "unspecified")
 """The values of `status`, in small letters, of an interaction whose usage is not complete. With any other value, such
@@ -95,7 +95,9 @@ class InteractionsReader(Reader):
             reading.content = True
             if member(member(event, "delta"), "type") == "image":
                 reading.images = (reading.images or 0) + 1
-        reading.terminal = reading.terminal or kind in LAST
+        if kind in LAST:
+            reading.terminal = True
+            reading.finish_reason = reading.finish_reason or kind.removeprefix("interaction.")
 
     def _take(self, interaction: object) -> None:
         reading = self._reading
@@ -117,6 +119,18 @@ class InteractionsReader(Reader):
         steps = [step for step in items(member(interaction, "steps")) if member(step, "type") == "model_output"]
         made = [part for step in steps for part in items(member(step, "content")) if member(part, "type") == "image"]
         reading.images = len(made) or reading.images
+
+
+class LiveInteractionsReader(InteractionsReader):
+    """Reads the server's messages of a live interaction, which is one WebSocket connection. A message is an event, or
+    several: `{"events": [...]}`."""
+
+    wanted = InteractionsReader.wanted | {"events"}
+
+    def read(self, event: object) -> None:
+        events = member(event, "events")
+        for one in events if isinstance(events, list) else [event]:
+            super().read(one)
 
 
 def _unwrapped(event: object) -> tuple[str | None, object]:

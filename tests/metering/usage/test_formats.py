@@ -98,6 +98,8 @@ G = f"{P}/publishers/google/models"
         ("POST", f"{P}/interactionsHttp", "InteractionsReader", None),
         ("POST", f"{P}/interactions:create", "InteractionsReader", None),
         ("POST", f"{P}/interactions:createStream", "InteractionsReader", None),
+        ("GET", "/v1beta/interactions/live", "LiveInteractionsReader", None),
+        ("POST", f"{P}/decisions", "InteractionsReader", None),
         ("POST", f"{P}/voices", "InteractionsReader", None),
         ("POST", f"{P}/voices:create", "InteractionsReader", None),
         ("POST", "/v1beta/interactions", "InteractionsReader", None),

@@ -5,6 +5,7 @@ from hypothesis import given
 
 from metering.usage.interactions import WRAPPED
 from metering.usage.interactions import InteractionsReader
+from metering.usage.interactions import LiveInteractionsReader
 from tests.metering.test_json_array import json_values
 from tests.metering.usage.told import ANYTHING
 from tests.metering.usage.told import counts
@@ -256,6 +257,33 @@ class TestStream:
 
     def test_the_word_after_the_last_event(self) -> None:
         assert told(InteractionsReader(), b"[DONE]") == {"terminal": True}
+
+
+LIVE: list[Json] = [
+    {"event_type": "interaction.created", "interaction_id": "int_live_001"},
+    {"event_type": "step.start", "index": 0, "step": {"type": "model_output"}},
+    {"event_type": "step.delta", "index": 0, "delta": {"type": "text", "text": "Hi"}},
+    {"event_type": "step.stop", "index": 0, "usage": USAGE},
+]
+
+
+class TestLive:
+    """The events of google-genai 3.6.1, `_gaos/types/interactions/serverevent.py`."""
+
+    @pytest.mark.parametrize("is_batch", [False, True])
+    @pytest.mark.parametrize("end", ["completed", "cancelled", "canceled"])
+    def test_the_last_usage_counts(self, end: str, is_batch: bool) -> None:
+        last = USAGE | {"total_output_tokens": 50, "total_tokens": 166}
+        events = [*LIVE, {"event_type": f"interaction.{end}", "usage": last}]
+        messages = [{"events": events}] if is_batch else events
+        for some in (messages, pruned(LiveInteractionsReader(), *messages)):
+            known = told(LiveInteractionsReader(), *some)
+            assert (known["response_id"], known["finish_reason"], known["terminal"]) == ("int_live_001", end, True)
+            assert (known["input_tokens"], known["output_tokens"], known["total_tokens"]) == (111, 55, 166)
+
+    def test_a_connection_that_is_cut(self) -> None:
+        known = told(LiveInteractionsReader(), *LIVE)
+        assert (known["total_tokens"], known.get("terminal")) == (156, None)
 
 
 @pytest.mark.parametrize("events", [[WHOLE], [camel(WHOLE)], EVENTS, [{"interactionCompletedEvent": COMPLETED}]])
