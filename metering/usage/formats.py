@@ -129,10 +129,8 @@ POLLED: dict[tuple[str, str], Callable[[], Reader]] = {
 def usage_of(target: Target | None, method: str, model: str | None) -> Usage:
     """The reader for the response to a call, and the `usage_state` if that response is complete."""
     idle = not may_spend(target, method)
-    if target is None or target.operation is None:
+    if target is None or target.operation is None or "rpc_service" in target.fields:
         return Usage(None, UsageState.NOT_APPLICABLE) if idle else UNREAD
-    if "rpc_service" in target.fields:
-        return UNREAD
     reader: Reader | None = None
     operation = target.operation
     if polled := POLLED.get((method, operation)):

@@ -116,6 +116,7 @@ G = f"{P}/publishers/google/models"
         ("DELETE", f"{P}/interactions/v1_x", None, "not_applicable"),
         ("DELETE", "/v1beta/interactions/v1_x", None, "not_applicable"),
         ("POST", "/google.cloud.aiplatform.v1.PredictionService/GenerateContent", None, "unsupported"),
+        ("POST", "/google.cloud.aiplatform.v1.ModelService/ListModels", None, "not_applicable"),
         ("GET", "/ws/google.cloud.aiplatform.v1.LlmBidiService/BidiGenerateContent", "LiveReader", None),
         ("GET", "/favicon.ico", None, "unsupported"),
     ],
