@@ -95,6 +95,9 @@ class InteractionsReader(Reader):
             reading.content = True
             if member(member(event, "delta"), "type") == "image":
                 reading.images = (reading.images or 0) + 1
+        if kind is None and str(member(event, "status")).lower() in UNDER_WAY:
+            # It goes on in the background: a poll tells what it has used in the end.
+            self._usage = None
         if kind in LAST:
             reading.terminal = True
             reading.finish_reason = reading.finish_reason or kind.removeprefix("interaction.")

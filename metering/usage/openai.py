@@ -121,8 +121,11 @@ class ResponsesReader(Reader):
         if isinstance(kind, str) and kind.endswith(".delta"):
             reading.content = True
         take_names(reading, response)
-        take_usage(reading, member(response, "usage"), tool_usage=member(response, "tool_usage"))
         status = word(member(response, "status")) or str(kind).removeprefix("response.")
+        if response is event and status in ("queued", "in_progress"):
+            # It goes on in the background: a poll tells what it has used in the end.
+            return
+        take_usage(reading, member(response, "usage"), tool_usage=member(response, "tool_usage"))
         if status not in ("completed", "incomplete", "failed", "cancelled"):
             return
         reading.terminal = reading.terminal or response is not event

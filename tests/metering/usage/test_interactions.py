@@ -105,6 +105,15 @@ class TestWhole:
         assert counts(InteractionsReader(), WHOLE | {"steps": steps})["images"] == 2
 
 
+@pytest.mark.parametrize("status", ["in_progress", "queued", "IN_PROGRESS"])
+def test_what_goes_on_in_the_background_has_no_usage_yet(status: str) -> None:
+    none = {"total_input_tokens": 0, "total_output_tokens": 0, "total_tokens": 0}
+    reader = InteractionsReader()
+    reader.read(WHOLE | {"status": status, "usage": none, "steps": []})
+    assert not reader.reading.counted
+    assert (reader.reading.response_id, reader.reading.finish_reason) == (WHOLE["id"], None)
+
+
 def test_a_voice_tells_what_making_it_has_used() -> None:
     voice = {"id": "voice_7", "type": "prompted", "model": "gemini-3.5-flash-voice", "usage": USAGE}
     known = counts(InteractionsReader(), voice)

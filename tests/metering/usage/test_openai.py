@@ -314,6 +314,12 @@ class TestResponses:
         assert known["finish_reason"] == "max_output_tokens"
         assert (reader.reading.terminal, reader.reading.failed) == (True, False)
 
+    @pytest.mark.parametrize("status", ["queued", "in_progress"])
+    def test_what_goes_on_in_the_background_has_no_usage_yet(self, status: str) -> None:
+        none = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+        known = told(ResponsesReader(), RESPONSE | {"status": status, "usage": none, "output": []})
+        assert known == {"model_served": "gpt-5", "response_id": "resp_1"}
+
     @pytest.mark.parametrize("word", ["completed", "incomplete", "failed"])
     def test_the_event_tells_the_status_too(self, word: str) -> None:
         response = {name: value for name, value in RESPONSE.items() if name != "status"}
