@@ -95,7 +95,11 @@ def take_usage(reading: Reading, usage: dict[str, object]) -> None:
     """Put a `usage` object into `reading`."""
     iterations = [one for one in items(usage.get("iterations")) if isinstance(one, dict)]
     _take_counts(reading, iterations, usage)
-    reading.output_thought_tokens = count(member(usage.get("output_tokens_details"), "thinking_tokens"))
+    thoughts = count(member(usage.get("output_tokens_details"), "thinking_tokens"))
+    if thoughts is not None and reading.output_tokens is not None:
+        # The output is what is billed (`beta_usage.py`), and thoughts are a part of it.
+        thoughts = min(thoughts, reading.output_tokens)
+    reading.output_thought_tokens = thoughts
     reading.search_queries = count(member(usage.get("server_tool_use"), "web_search_requests"))
     reading.traffic_type = word(usage.get("service_tier"))
     reading.usage_raw = raw.allowed(usage)

@@ -242,7 +242,9 @@ def _output(inputs: int | None, visible: int | None, thoughts: int, total: int |
     tells, but for sound and images, and if there are more thoughts than candidates. It also tells the output where the
     field is missing, as proto3 JSON leaves out zeros."""
     if visible is None:
-        return None if total is None or inputs is None or total < inputs else including(total - inputs, thoughts)
+        if total is None or inputs is None or total < inputs:
+            return thoughts or None
+        return including(total - inputs, thoughts)
     includes_thoughts = inputs is not None and total == inputs + visible and thoughts <= visible and is_text
     return visible if includes_thoughts else visible + thoughts
 
