@@ -243,7 +243,7 @@ def _output(inputs: int | None, visible: int | None, thoughts: int, total: int |
     field is missing, as proto3 JSON leaves out zeros."""
     if visible is None:
         if total is None or inputs is None or total < inputs:
-            return thoughts or None
+            return None
         return including(total - inputs, thoughts)
     includes_thoughts = inputs is not None and total == inputs + visible and thoughts <= visible and is_text
     return visible if includes_thoughts else visible + thoughts

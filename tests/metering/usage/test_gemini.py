@@ -296,8 +296,7 @@ def test_where_thoughts_stand(
         ({"responseTokenCount": 74, "thoughtsTokenCount": 70, "totalTokenCount": 74}, (0, 74)),
         ({"responseTokenCount": 74, "thoughtsTokenCount": 77}, (None, 151)),
         ({"totalTokenCount": 74}, (None, None)),
-        # Thoughts are output.
-        ({"promptTokenCount": 417, "thoughtsTokenCount": 77}, (417, 77)),
+        ({"promptTokenCount": 417, "thoughtsTokenCount": 77}, (417, None)),
         # More cached tokens than the prompt has are no part of it.
         ({"promptTokenCount": 10, "cachedContentTokenCount": 20, "totalTokenCount": 30}, (30, 0)),
     ],
