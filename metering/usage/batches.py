@@ -12,6 +12,7 @@ A job is done if the reading has a finish reason: the job's last state. Until th
 from functools import reduce
 
 from metering.call import COUNTED
+from metering.call import LONGEST_ID
 from metering.call import MODALITIES
 from metering.call import Reading
 from metering.call import count
@@ -20,6 +21,8 @@ from metering.json_values import both
 from metering.json_values import items
 from metering.json_values import member
 from metering.usage import raw
+from metering.usage.enums import JOB_STATES
+from metering.usage.enums import enum_name
 from metering.usage.errors import ERROR_NAMES
 from metering.usage.errors import rpc_code
 from metering.usage.errors import take_error
@@ -27,7 +30,6 @@ from metering.usage.gemini import GeminiReader
 from metering.usage.openai import USAGE_NAMES
 from metering.usage.openai import take_usage
 from metering.usage.reader import Reader
-from metering.usage.videos import LONGEST_NAME
 
 ENDED = frozenset(
     "completed failed expired cancelled"
@@ -55,11 +57,12 @@ class BatchReader(Reader):
 
     def read(self, event: object) -> None:
         reading, progress = self._reading, member(event, "metadata")
-        reading.response_id = word(member(event, "id") or member(event, "name"), LONGEST_NAME)
+        reading.response_id = word(member(event, "id") or member(event, "name"), LONGEST_ID)
         if not reading.response_id:
             take_error(reading, event)
             return
-        state = word(member(event, "status") or member(event, "state") or member(progress, "state"))
+        told = member(event, "status") or member(event, "state") or member(progress, "state")
+        state = enum_name(told, JOB_STATES)
         if state not in ENDED:
             return
         reading.finish_reason, reading.traffic_type = state, TIER

@@ -1,7 +1,7 @@
 """Google's enum values, which may be told by name or by number (`$alt=json;enum-encoding=int`).
 
-Source: the enums of GenerateContentResponse in the discovery document of aiplatform v1. A value's number is its place
-in the table. (The numbers in gRPC's messages are others: `ENUMS` in `usage/grpc.py`.)
+Source: the discovery documents of aiplatform v1 and v1beta1. A value's number is its place in the table. (The numbers
+in gRPC's messages are others: `ENUMS` in `usage/grpc.py`.)
 """
 
 from metering.call import word
@@ -46,6 +46,20 @@ TRAFFIC_TYPES = (
     "ON_DEMAND_FLEX",
     "ON_DEMAND_OFFPEAK",
     "PROVISIONED_THROUGHPUT",
+)
+JOB_STATES = (
+    "JOB_STATE_UNSPECIFIED",
+    "JOB_STATE_QUEUED",
+    "JOB_STATE_PENDING",
+    "JOB_STATE_RUNNING",
+    "JOB_STATE_SUCCEEDED",
+    "JOB_STATE_FAILED",
+    "JOB_STATE_CANCELLING",
+    "JOB_STATE_CANCELLED",
+    "JOB_STATE_PAUSED",
+    "JOB_STATE_EXPIRED",
+    "JOB_STATE_UPDATING",
+    "JOB_STATE_PARTIALLY_SUCCEEDED",
 )
 
 

@@ -5,19 +5,24 @@ An interaction has the usage of its request, in counts of their own names: `tota
 some events have running totals: `interaction.status_update`, `step.stop`, and `metadata` of any event. The last one
 counts, or that of the event that ends the stream, `interaction.completed`. `step_usage` is a part of them.
 
+What is answered to `voices` and `decisions`, which make a voice and decide a question, has such a usage too.
+
 Three spellings are in use. google-genai sends and gets snake_case with small letters, such as `"status": "completed"`.
 The methods `interactions:create` and `:createStream` have camelCase with capitals (`COMPLETED`), the model in
 `modelInteraction`, and events in a member of their own (`{"interactionCompletedEvent": {...}}`). Earlier versions of
 google-genai called the events `interaction.start`, `content.delta` and `interaction.complete`.
 
-Sources: the types of google-genai 3.6.1 (`_gaos/types/interactions`), and the discovery documents of aiplatform v1 and
-v1beta1 (`GenaiVertexV1Interaction...`).
+Sources: google-genai 3.6.1 (`_gaos/types`, `_interactions_websocket.py`), and the discovery documents of aiplatform v1
+and v1beta1 (`GenaiVertexV1Interaction...`).
 """
 
 from itertools import product
 
+from metering.call import LONGEST_ID
+from metering.call import LONGEST_MODEL
 from metering.call import Reading
 from metering.call import count
+from metering.call import including
 from metering.call import word
 from metering.json_values import both
 from metering.json_values import items
@@ -27,7 +32,6 @@ from metering.usage.errors import ERROR_NAMES
 from metering.usage.errors import take_error
 from metering.usage.reader import Reader
 
-LONGEST_ID = 512
 WRAPPED = {
     "interactionCreatedEvent": "interaction.created",
     "interactionStatusUpdate": "interaction.status_update",
@@ -37,7 +41,7 @@ WRAPPED = {
     "stepStop": "step.stop",
 }
 """The member that has an event -> the event's type in the other spelling."""
-LAST = ("interaction.completed", "interaction.complete")
+LAST = ("interaction.completed", "interaction.complete", "interaction.cancelled", "interaction.canceled")
 """The types of the event that ends a stream."""
 UNDER_WAY = ("queued", "in_progress", "unspecified")
 """The values of `status`, in small letters, of an interaction whose usage is not complete. With any other value, such
@@ -91,13 +95,18 @@ class InteractionsReader(Reader):
             reading.content = True
             if member(member(event, "delta"), "type") == "image":
                 reading.images = (reading.images or 0) + 1
-        reading.terminal = reading.terminal or kind in LAST
+        if kind is None and str(member(event, "status")).lower() in UNDER_WAY:
+            # It goes on in the background: a poll tells what it has used in the end.
+            self._usage = None
+        if kind in LAST:
+            reading.terminal = True
+            reading.finish_reason = reading.finish_reason or kind.removeprefix("interaction.")
 
     def _take(self, interaction: object) -> None:
         reading = self._reading
         model = member(member(interaction, "modelInteraction"), "model") or member(interaction, "model")
         agent = member(member(interaction, "agentInteraction"), "agent") or member(interaction, "agent")
-        served = word(model, 128) or word(agent, 128)
+        served = word(model, LONGEST_MODEL) or word(agent, LONGEST_MODEL)
         reading.model_served = served.rpartition("/")[2] if served else reading.model_served
         id = word(member(interaction, "id") or member(interaction, "interactionId"), LONGEST_ID)
         reading.response_id = id or reading.response_id
@@ -113,6 +122,18 @@ class InteractionsReader(Reader):
         steps = [step for step in items(member(interaction, "steps")) if member(step, "type") == "model_output"]
         made = [part for step in steps for part in items(member(step, "content")) if member(part, "type") == "image"]
         reading.images = len(made) or reading.images
+
+
+class LiveInteractionsReader(InteractionsReader):
+    """Reads the server's messages of a live interaction, which is one WebSocket connection. A message is an event, or
+    several: `{"events": [...]}`."""
+
+    wanted = InteractionsReader.wanted | {"events"}
+
+    def read(self, event: object) -> None:
+        events = member(event, "events")
+        for one in events if isinstance(events, list) else [event]:
+            super().read(one)
 
 
 def _unwrapped(event: object) -> tuple[str | None, object]:
@@ -135,11 +156,15 @@ def take_usage(reading: Reading, usage: object) -> None:
     reading.input_cached_tokens = cached
     reading.output_thought_tokens = thoughts
     beside = _beside(total, prompt or 0, visible or 0, tool or 0, thoughts or 0)
-    reading.input_tokens = None if prompt is None else prompt + beside[0]
-    reading.output_tokens = None if visible is None else visible + beside[1]
-    if visible is None and total is not None and prompt is not None and total >= prompt + beside[0]:
-        # This JSON leaves out zeros.
-        reading.output_tokens = total - prompt - beside[0]
+    inputs = None if prompt is None else prompt + beside[0]
+    output = None if visible is None else visible + beside[1]
+    # This JSON leaves out zeros: the total tells which count is one.
+    if total is not None and output is None and inputs is not None and total >= inputs:
+        output = total - inputs
+    elif total is not None and inputs is None and output is not None and total >= output:
+        inputs = total - output
+    reading.input_tokens = including(inputs, cached, tool)
+    reading.output_tokens = including(output, thoughts)
     for name in ("input_by_modality", "output_by_modality"):
         setattr(reading, name, _modalities(usage, name))
     told = [one for one in items(member(usage, "groundingToolCount")) if _word(member(one, "type")) == SEARCH]

@@ -4,8 +4,11 @@ Vertex uses them too (`endpoints/openapi`, `endpoints/{id}`, the partners' rawPr
 Gemini, `completion_tokens` may leave out reasoning tokens. `total_tokens` tells whether they do.
 """
 
+from metering.call import LONGEST_ID
+from metering.call import LONGEST_MODEL
 from metering.call import Reading
 from metering.call import count
+from metering.call import including
 from metering.call import word
 from metering.json_values import items
 from metering.json_values import member
@@ -70,6 +73,7 @@ class ChatReader(Reader):
             reason, index = word(member(choice, "finish_reason")), count(member(choice, "index"))
             if reason and (position if index is None else index) == 0:
                 reading.finish_reason = reason
+            take_error(reading, choice)
             delta = member(choice, "delta")
             if member(choice, "text") or (
                 isinstance(delta, dict) and any(delta[name] for name in delta.keys() - {"role"})
@@ -117,8 +121,11 @@ class ResponsesReader(Reader):
         if isinstance(kind, str) and kind.endswith(".delta"):
             reading.content = True
         take_names(reading, response)
+        status = word(member(response, "status")) or str(kind).removeprefix("response.")
+        if response is event and status in ("queued", "in_progress"):
+            # It goes on in the background: a poll tells what it has used in the end.
+            return
         take_usage(reading, member(response, "usage"), tool_usage=member(response, "tool_usage"))
-        status = word(member(response, "status"))
         if status not in ("completed", "incomplete", "failed", "cancelled"):
             return
         reading.terminal = reading.terminal or response is not event
@@ -175,9 +182,9 @@ class ImagesReader(Reader):
 
 def take_names(reading: Reading, answer: object) -> None:
     """Put the model, the id and the service tier of a response into `reading`."""
-    served = word(member(answer, "model"), 128)
+    served = word(member(answer, "model"), LONGEST_MODEL)
     reading.model_served = served.rpartition("/")[2] if served else reading.model_served
-    reading.response_id = word(member(answer, "id"), 128) or reading.response_id
+    reading.response_id = word(member(answer, "id"), LONGEST_ID) or reading.response_id
     reading.traffic_type = word(member(answer, "service_tier")) or reading.traffic_type
 
 
@@ -204,7 +211,7 @@ def take_usage(reading: Reading, usage: object, **beside: object) -> None:
     thoughts = count(member(made, "reasoning_tokens"))
     if inputs is not None and output is not None:
         rest = 0 if total is None else max(0, total - inputs - output)
-        if rest and thoughts is None and (reading.model_served or "").startswith(LEAVE_THOUGHTS_OUT):
+        if rest and thoughts is None and (reading.model_served or "").lower().startswith(LEAVE_THOUGHTS_OUT):
             thoughts = rest
         thinking = thoughts or 0
         if rest == thinking:
@@ -213,10 +220,12 @@ def take_usage(reading: Reading, usage: object, **beside: object) -> None:
             inputs += rest
         elif _is_input(rest - thinking, inputs, usage, details):
             inputs, output = inputs + rest - thinking, output + thinking
-        if thinking > output:
-            output += thinking
-        inputs += sum(part for part in (cached or 0, written or 0) if part > inputs)
-    reading.input_tokens, reading.output_tokens, reading.total_tokens = inputs, output, total
+    elif inputs is not None and total is not None and total > inputs:
+        # Google's JSON leaves out zeros: all of the output may be thoughts.
+        output = total - inputs
+    reading.input_tokens = including(inputs, cached, written)
+    reading.output_tokens = including(output, thoughts)
+    reading.total_tokens = total
     reading.input_cached_tokens = cached
     reading.input_cache_write_tokens = written
     reading.output_thought_tokens = thoughts

@@ -289,6 +289,8 @@ class TestPriceClass:
             ("ON_DEMAND", "standard"),
             ("default", "standard"),
             ("auto", "standard"),
+            ("unspecified", "standard"),
+            ("TRAFFIC_TYPE_UNSPECIFIED", "standard"),
             ("ON_DEMAND_PRIORITY", "priority"),
             ("ON_DEMAND_FLEX", "flex"),
             ("SERVICE_TIER_FLEX", "flex"),

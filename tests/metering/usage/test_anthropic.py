@@ -104,6 +104,13 @@ OWN: Json = {"type": "message", "input_tokens": 220, "output_tokens": 1_000, **N
 ADVISOR: Json = {"type": "advisor_message", "model": "claude-fable-5-1", "input_tokens": 823, "output_tokens": 1_612}
 
 
+@pytest.mark.parametrize(("thinking", "thoughts"), [(0, 0), (16, 16), (20, 16)])
+def test_thoughts_are_part_of_the_output(thinking: int, thoughts: int) -> None:
+    usage = UNARY["usage"] | {"output_tokens_details": {"thinking_tokens": thinking}}
+    known = counts(AnthropicReader(), UNARY | {"usage": usage})
+    assert (known["output_tokens"], known["output_thought_tokens"]) == (16, thoughts)
+
+
 def test_iterations_are_summed() -> None:
     usage = {"input_tokens": 220, "output_tokens": 1_000, **NO_CACHE, "iterations": [COMPACTION, OWN]}
     known = told(AnthropicReader(), UNARY | {"usage": usage})

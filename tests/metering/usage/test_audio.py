@@ -43,6 +43,9 @@ def test_tokens(answer: Json) -> None:
             {"type": "duration", "seconds": 9},
         ),
         ({"task": "transcribe", "duration": 8.47, "text": "Hello"}, {"duration": 8.47}),
+        # Whisper has told it as text.
+        ({"task": "transcribe", "duration": "8.47", "text": "Hello"}, {"duration": 8.47}),
+        ({"text": "Hello", "usage": {"type": "duration", "seconds": "27"}}, {"type": "duration", "seconds": 27}),
         ({"text": "", "usage": {"prompt_audio_seconds": 2}}, {"prompt_audio_seconds": 2}),
         # Nothing was heard.
         ({"text": "", "usage": {"type": "duration", "seconds": 0}}, {"type": "duration", "seconds": 0}),

@@ -35,7 +35,7 @@ USED_COUNTS = {
 }
 
 
-def vertex(state: str, **more: object) -> Json:
+def vertex(state: str | int, **more: object) -> Json:
     return {
         "name": JOB,
         "displayName": "A job",
@@ -86,6 +86,10 @@ def test_openai(job: Json, expected: Json) -> None:
     [
         (vertex("JOB_STATE_PENDING"), {}),
         (vertex("JOB_STATE_RUNNING", completionStats={"successfulCount": "2"}), {}),
+        # By number: running, succeeded, one that nobody knows.
+        (vertex(3), {}),
+        (vertex(4), {"finish_reason": "JOB_STATE_SUCCEEDED"}),
+        (vertex(99), {}),
         (
             vertex("JOB_STATE_SUCCEEDED", completionStats={"successfulCount": "4", "failedCount": "1"}),
             {"finish_reason": "JOB_STATE_SUCCEEDED", "input_items": 4},

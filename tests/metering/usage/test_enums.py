@@ -11,6 +11,7 @@ SCHEMAS = {
     "GenerateContentResponsePromptFeedback.blockReason": enums.BLOCK_REASONS,
     "ModalityTokenCount.modality": enums.MODALITIES,
     "GenerateContentResponseUsageMetadata.trafficType": enums.TRAFFIC_TYPES,
+    "BatchPredictionJob.state": enums.JOB_STATES,
 }
 
 

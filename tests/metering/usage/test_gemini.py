@@ -285,6 +285,56 @@ def test_where_thoughts_stand(
 
 
 @pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        # Without the candidates, the total tells the output, ...
+        ({"promptTokenCount": 417, "thoughtsTokenCount": 77, "totalTokenCount": 494}, (417, 77)),
+        ({"promptTokenCount": 417, "thoughtsTokenCount": 77, "totalTokenCount": 417}, (417, 77)),
+        # ... without the prompt, the input.
+        ({"responseTokenCount": 74, "thoughtsTokenCount": 77, "totalTokenCount": 568}, (417, 151)),
+        ({"responseTokenCount": 74, "totalTokenCount": 74}, (0, 74)),
+        ({"responseTokenCount": 74, "thoughtsTokenCount": 70, "totalTokenCount": 74}, (0, 74)),
+        ({"responseTokenCount": 74, "thoughtsTokenCount": 77}, (None, 151)),
+        ({"totalTokenCount": 74}, (None, None)),
+        ({"promptTokenCount": 417, "thoughtsTokenCount": 77}, (417, None)),
+        # More cached tokens than the prompt has are no part of it.
+        ({"promptTokenCount": 10, "cachedContentTokenCount": 20, "totalTokenCount": 30}, (30, 0)),
+    ],
+)
+@pytest.mark.parametrize("reader", [GeminiReader, LiveReader])
+def test_a_count_that_is_missing(
+    reader: type[GeminiReader | LiveReader], fields: Json, expected: tuple[int | None, int | None]
+) -> None:
+    known = counts(reader(), usage(**fields))
+    assert (known.get("input_tokens"), known.get("output_tokens")) == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "tier"),
+    [
+        ({"serviceTier": "flex", "trafficType": "TRAFFIC_TYPE_UNSPECIFIED"}, "flex"),
+        ({"serviceTier": "flex", "trafficType": 0}, "flex"),
+        ({"serviceTier": "flex", "trafficType": 1}, "ON_DEMAND"),
+        ({"trafficType": 0}, "TRAFFIC_TYPE_UNSPECIFIED"),
+    ],
+)
+def test_tier(fields: Json, tier: str) -> None:
+    assert counts(GeminiReader(), usage(**fields)) == {"traffic_type": tier}
+
+
+@pytest.mark.parametrize("unspecified", [0, "FINISH_REASON_UNSPECIFIED"])
+def test_an_unspecified_reason_finishes_nothing(unspecified: object) -> None:
+    counted = usage(promptTokenCount=1, candidatesTokenCount=1, totalTokenCount=2)
+    reader = GeminiReader()
+    reader.read({"candidates": [{"finishReason": unspecified}], "promptFeedback": {"blockReason": 0}, **counted})
+    assert not reader.terminal
+    reader.read({"candidates": [{"finishReason": 1}], **counted})
+    reader.read({"candidates": [{"finishReason": unspecified}], **counted})
+    assert reader.terminal
+    assert reader.reading.finish_reason == "STOP"
+
+
+@pytest.mark.parametrize(
     ("answers", "searches"),
     [
         ([["", "current weather"]], 1),
@@ -371,7 +421,7 @@ def test_an_error_event() -> None:
 def test_texts_do_not_get_through() -> None:
     hostile = {
         "modelVersion": "a prompt in the wrong place",
-        "responseId": "x" * 500,
+        "responseId": "x" * 600,
         "candidates": [{"finishReason": "because of the prompt"}],
         **usage(
             trafficType="free text",

@@ -5,6 +5,7 @@ from hypothesis import given
 
 from metering.usage.interactions import WRAPPED
 from metering.usage.interactions import InteractionsReader
+from metering.usage.interactions import LiveInteractionsReader
 from tests.metering.test_json_array import json_values
 from tests.metering.usage.told import ANYTHING
 from tests.metering.usage.told import counts
@@ -104,6 +105,21 @@ class TestWhole:
         assert counts(InteractionsReader(), WHOLE | {"steps": steps})["images"] == 2
 
 
+@pytest.mark.parametrize("status", ["in_progress", "queued", "IN_PROGRESS"])
+def test_what_goes_on_in_the_background_has_no_usage_yet(status: str) -> None:
+    none = {"total_input_tokens": 0, "total_output_tokens": 0, "total_tokens": 0}
+    reader = InteractionsReader()
+    reader.read(WHOLE | {"status": status, "usage": none, "steps": []})
+    assert not reader.reading.counted
+    assert (reader.reading.response_id, reader.reading.finish_reason) == (WHOLE["id"], None)
+
+
+def test_a_voice_tells_what_making_it_has_used() -> None:
+    voice = {"id": "voice_7", "type": "prompted", "model": "gemini-3.5-flash-voice", "usage": USAGE}
+    known = counts(InteractionsReader(), voice)
+    assert (known["model_served"], known["response_id"], known["total_tokens"]) == (voice["model"], "voice_7", 156)
+
+
 class TestUsage:
     @pytest.mark.parametrize(
         ("tool", "thoughts", "total", "expected"),
@@ -134,6 +150,12 @@ class TestUsage:
         usage = {"total_input_tokens": 100, "total_thought_tokens": 5, "total_tokens": 105}
         assert of_usage(usage)["output_tokens"] == 5
         assert of_usage({"total_input_tokens": 100, "total_tokens": 100})["output_tokens"] == 0
+        assert of_usage({"total_output_tokens": 40, "total_tokens": 40})["input_tokens"] == 0
+
+    def test_parts_are_never_more_than_the_whole(self) -> None:
+        usage = {"total_input_tokens": 10, "total_cached_tokens": 40, "total_thought_tokens": 15, "total_tokens": 10}
+        known = of_usage(usage)
+        assert (known["input_tokens"], known["output_tokens"]) == (50, 15)
 
     def test_unknown_is_not_zero(self) -> None:
         assert of_usage({"total_output_tokens": 40}) == {"output_tokens": 40}
@@ -244,6 +266,33 @@ class TestStream:
 
     def test_the_word_after_the_last_event(self) -> None:
         assert told(InteractionsReader(), b"[DONE]") == {"terminal": True}
+
+
+LIVE: list[Json] = [
+    {"event_type": "interaction.created", "interaction_id": "int_live_001"},
+    {"event_type": "step.start", "index": 0, "step": {"type": "model_output"}},
+    {"event_type": "step.delta", "index": 0, "delta": {"type": "text", "text": "Hi"}},
+    {"event_type": "step.stop", "index": 0, "usage": USAGE},
+]
+
+
+class TestLive:
+    """The events of google-genai 3.6.1, `_gaos/types/interactions/serverevent.py`."""
+
+    @pytest.mark.parametrize("is_batch", [False, True])
+    @pytest.mark.parametrize("end", ["completed", "cancelled", "canceled"])
+    def test_the_last_usage_counts(self, end: str, is_batch: bool) -> None:
+        last = USAGE | {"total_output_tokens": 50, "total_tokens": 166}
+        events = [*LIVE, {"event_type": f"interaction.{end}", "usage": last}]
+        messages = [{"events": events}] if is_batch else events
+        for some in (messages, pruned(LiveInteractionsReader(), *messages)):
+            known = told(LiveInteractionsReader(), *some)
+            assert (known["response_id"], known["finish_reason"], known["terminal"]) == ("int_live_001", end, True)
+            assert (known["input_tokens"], known["output_tokens"], known["total_tokens"]) == (111, 55, 166)
+
+    def test_a_connection_that_is_cut(self) -> None:
+        known = told(LiveInteractionsReader(), *LIVE)
+        assert (known["total_tokens"], known.get("terminal")) == (156, None)
 
 
 @pytest.mark.parametrize("events", [[WHOLE], [camel(WHOLE)], EVENTS, [{"interactionCompletedEvent": COMPLETED}]])

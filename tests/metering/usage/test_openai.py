@@ -110,7 +110,11 @@ class TestChat:
             ({"model": "gemini-2.5-flash", **usage(2000, 3, 2023)}, (2000, 23, 20, 2023)),
             ({"model": "google/gemini-2.5-flash", **usage(2000, 3, 2023)}, (2000, 23, 20, 2023)),
             ({"model": "xai/grok-4.1-fast", **usage(2000, 3, 2023)}, (2000, 23, 20, 2023)),
+            ({"model": "Grok-4", **usage(2000, 3, 2023)}, (2000, 23, 20, 2023)),
             ({"model": "gpt-5", **usage(2000, 3, 2023)}, (2000, 3, None, 2023)),
+            # A zero may be left out.
+            (usage(9, None, 44, reasoning=35), (9, 35, 35, 44)),
+            (usage(9, None, 44), (9, 35, None, 44)),
             # None were left out if there were none.
             ({"model": "gemini-2.5-flash", **usage(2000, 3, 2023, reasoning=0)}, (2000, 3, 0, 2023)),
             # More thoughts than output are no part of it.
@@ -275,6 +279,8 @@ class TestChat:
             [{**chunk({"content": "Hi"}), **usage(43, 10, 53)}, {"error": {"code": "server_error"}}],
             [{"error": {"code": "server_error"}}, {"choices": [], **usage(43, 10, 53)}],
             [{"object": "error", "code": "server_error", **usage(43, 10, 53)}],
+            # OpenRouter also puts it into the choice.
+            [{"choices": [{"finish_reason": "error", "error": {"code": "server_error"}}], **usage(43, 10, 53)}],
         ],
     )
     def test_an_error_with_usage(self, events: list[object]) -> None:
@@ -307,6 +313,19 @@ class TestResponses:
         known = counts(reader, {"type": "response.incomplete", "response": response})
         assert known["finish_reason"] == "max_output_tokens"
         assert (reader.reading.terminal, reader.reading.failed) == (True, False)
+
+    @pytest.mark.parametrize("status", ["queued", "in_progress"])
+    def test_what_goes_on_in_the_background_has_no_usage_yet(self, status: str) -> None:
+        none = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+        known = told(ResponsesReader(), RESPONSE | {"status": status, "usage": none, "output": []})
+        assert known == {"model_served": "gpt-5", "response_id": "resp_1"}
+
+    @pytest.mark.parametrize("word", ["completed", "incomplete", "failed"])
+    def test_the_event_tells_the_status_too(self, word: str) -> None:
+        response = {name: value for name, value in RESPONSE.items() if name != "status"}
+        known = told(ResponsesReader(), {"type": f"response.{word}", "response": response})
+        assert (known["finish_reason"], known["terminal"], known.get("failed", False)) == (word, True, word == "failed")
+        assert "finish_reason" not in told(ResponsesReader(), {"type": "response.created", "response": response})
 
     @pytest.mark.parametrize(
         "event",
@@ -467,6 +486,11 @@ def test_parts_are_never_more_than_the_whole(numbers: tuple[int | None, ...], mo
         parts = [prompt, known.get("input_cached_tokens", 0), known.get("input_cache_write_tokens", 0)]
         assert known["input_tokens"] >= max(parts)
         assert known["output_tokens"] >= max(completion, known.get("output_thought_tokens", 0))
+
+
+def test_a_long_id_is_kept() -> None:
+    long = "resp_" + "bGl0ZWxsbTpjdXN0b21fbGxtX3Byb3ZpZGVy" * 10
+    assert counts(ResponsesReader(), RESPONSE | {"id": long})["response_id"] == long
 
 
 def test_an_empty_usage_erases_nothing() -> None:
