@@ -615,6 +615,12 @@ class TestAnswersSentBack:
             "messages[1].extra_content",
         ]
 
+    def test_media_among_the_parts_of_an_answer(self) -> None:
+        image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+        request = read(HI, message("assistant", [{"type": "text", "text": "a"}, image]), HI)
+        claudes = for_claude(replace(request, model="claude-sonnet-4-5"))
+        assert claudes.notes.dropped == ["messages[1].content"]
+
 
 WHOLE: Json = {
     "messages": [
