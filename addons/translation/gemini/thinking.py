@@ -17,8 +17,8 @@ _RANKS = ("minimal", "low", "medium", "high", "xhigh", "max")
 
 
 def thinking_config(thinking: Thinking, family: Family, notes: Notes) -> Json | None:
-    """The `thinkingConfig` of a request. None if the client sets nothing, or the family takes none. An effort that the
-    family does not have, in whose place it gets another, is added to the notes."""
+    """The `thinkingConfig` of a request. None if the client sets nothing, or the family takes none. An effort or a
+    budget that the family does not have, in whose place it gets another, is added to the notes."""
     if not family.budgets and not family.levels:
         return None
     config: Json = {}
@@ -27,6 +27,8 @@ def thinking_config(thinking: Thinking, family: Family, notes: Notes) -> Json | 
             config["thinkingLevel"] = level = level_of(effort, family.levels)
             if thinking.effort and level.lower() != effort:
                 notes.assumed.append(f"{thinking.effort_param}={level.lower()}")
+            elif thinking.is_off:
+                notes.assumed.append(f"{thinking.param}={level.lower()}")
     elif family.budgets:
         effort = thinking.effort
         budget = thinking.budget if thinking.budget is not None else effort and BUDGETS.get(effort, BUDGETS["high"])
@@ -36,6 +38,8 @@ def thinking_config(thinking: Thinking, family: Family, notes: Notes) -> Json | 
                 notes.assumed.append(f"{thinking.effort_param}={fitting}")
             if thinking.budget is None and effort and effort not in BUDGETS:
                 notes.assumed.append(f"{thinking.effort_param}=high")
+            if thinking.budget is not None and thinking.budget != fitting:
+                notes.assumed.append(f"{thinking.param}={fitting}")
     asked = thinking.effort is not None or thinking.budget is not None
     if not thinking.is_off and (thinking.include or (asked and thinking.include is None)):
         config["includeThoughts"] = True
