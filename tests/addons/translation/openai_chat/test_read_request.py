@@ -572,6 +572,12 @@ class TestAnswersSentBack:
             Text("Look:"), Media("image/png", data="AAAA"), Media("image/png", data="AAAA", signature=SIGNED)
         )
 
+    @pytest.mark.parametrize("uri", ["gs://bucket/a.webp", "https://h/a.webp?x=1"])
+    def test_an_image_by_its_uri(self, uri: str) -> None:
+        drawn = Media("image/webp", uri=uri, signature=SIGNED)
+        told: Any = write_answer(Answer(choices=[Choice(0, [drawn])]), "m")
+        assert read(HI, told["choices"][0]["message"]).turns[1] == assistant(drawn)
+
     @pytest.mark.parametrize(
         ("members", "dropped"),
         [
