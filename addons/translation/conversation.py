@@ -122,6 +122,11 @@ class Turn:
     parts: list[Part]
 
 
+CONTINUE = "Continue."
+"""What the user says in a turn that is put before a conversation that the assistant begins, or behind one that it ends,
+if the service wants one there."""
+
+
 # Requests
 
 
@@ -184,6 +189,8 @@ class Format:
 
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+EFFORTS_BY_RANK: tuple[Effort, ...] = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+"""All efforts, the lowest first."""
 
 
 @dataclass(slots=True)

@@ -4,16 +4,16 @@ Sources: Google's pages on thinking and on OpenAI compatibility.
 """
 
 from addons.translation.conversation import BUDGETS_OF_EFFORTS
+from addons.translation.conversation import EFFORTS_BY_RANK
+from addons.translation.conversation import Effort
 from addons.translation.conversation import Json
 from addons.translation.conversation import Notes
 from addons.translation.conversation import Thinking
 from addons.translation.gemini.families import Family
-from addons.translation.gemini.schema import EFFORTS
+from addons.translation.gemini.schema import LEVELS
 
 BUDGETS = BUDGETS_OF_EFFORTS | {"minimal": 1024, "high": 24576}
 """Effort -> tokens to think with (Google's page on OpenAI compatibility)."""
-_RANKS = ("minimal", "low", "medium", "high", "xhigh", "max")
-"""Efforts, the lowest first."""
 
 
 def thinking_config(thinking: Thinking, family: Family, notes: Notes) -> Json | None:
@@ -59,22 +59,20 @@ def fit_config(config: object, family: Family, path: str, notes: Notes) -> None:
         notes.dropped.append(f"{path}.thinking_budget")
     if not family.levels:
         del config["thinkingLevel"]
-        effort = EFFORTS.get(level.upper())
+        effort = LEVELS.get(level.upper())
         if "thinkingBudget" in config or not family.budgets or effort is None:
             notes.dropped.append(f"{path}.thinking_level")
         else:
             config["thinkingBudget"] = budget = _budget_within(BUDGETS[effort], family)
             notes.assumed.append(f"{path}.thinking_budget={budget}")
-    elif level.upper() not in family.levels and (effort := EFFORTS.get(level.upper())):
+    elif level.upper() not in family.levels and (effort := LEVELS.get(level.upper())):
         config["thinkingLevel"] = fitting = level_of(effort, family.levels)
         notes.assumed.append(f"{path}.thinking_level={fitting}")
 
 
-def level_of(effort: str, levels: tuple[str, ...]) -> str:
+def level_of(effort: Effort, levels: tuple[str, ...]) -> str:
     """The level with the name of the effort, else the next higher one, else the highest."""
-    if effort == "none":
-        return levels[0]
-    higher = (name.upper() for name in _RANKS[_RANKS.index(effort) :])
+    higher = (name.upper() for name in EFFORTS_BY_RANK[EFFORTS_BY_RANK.index(effort) :])
     return next((level for level in higher if level in levels), levels[-1])
 
 
