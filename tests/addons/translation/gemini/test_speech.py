@@ -17,6 +17,7 @@ from addons.translation.gemini.speech import joined
 from addons.translation.gemini.speech import wants_wav
 from addons.translation.gemini.write_request import write_request
 from tests.addons.translation.gemini.examples import candidate
+from tests.vertex_simulator.gemini_rules import VOICES
 
 
 def sound(samples: bytes, mime_type: str = "audio/L16;codec=pcm;rate=24000") -> Media:
@@ -108,6 +109,7 @@ def test_a_wav_file_of_the_models_own(mime_type: str) -> None:
     ],
 )
 def test_voices(asked: str, voice: str) -> None:
+    assert voice.lower() in VOICES or voice == "voice_1234"
     request = Request("gemini-3.8-flash-tts", voice=asked, turns=[Turn("user", [Text("x")])], names={"voice": "audio"})
     written = write_request(request)
     config: Any = written.body["generationConfig"]
