@@ -125,7 +125,31 @@ def for_claude(schema: Json | None) -> ClaudeSchema:
     # References point to places below the root.
     kept = {name: root[name] for name in ("$defs", "definitions") if name in root}
     merged = [name for name in asked if name not in lost]
-    return ClaudeSchema({**_without(flat, "$defs", "definitions"), "type": "object"} | kept, merged, lost)
+    schema = {**_without(flat, "$defs", "definitions"), "type": "object"} | kept
+    return ClaudeSchema(_with_branches(schema, root), merged, lost)
+
+
+def _with_branches(schema: Json, root: Json) -> Json:
+    """The merged schema of a root. If it has references into the root's branches (`#/anyOf/0/properties/x`), which are
+    gone, these are kept as definitions."""
+    for name in ("anyOf", "oneOf", "allOf"):
+        place = f"#/{name}/"
+        if name in root and _refers(schema, place):
+            definitions = {f"root_{name}": {name: root[name]}}
+            known = schema.get("$defs")
+            schema["$defs"] = definitions if not isinstance(known, dict) else known | definitions
+            schema = _moved(schema, f"#/$defs/root_{name}", place)
+    return schema
+
+
+def _refers(schema: object, place: str) -> bool:
+    """Whether a schema has a reference to a place below `place`."""
+    if isinstance(schema, list):
+        return any(_refers(item, place) for item in schema)
+    if not isinstance(schema, dict):
+        return False
+    reference = schema.get("$ref")
+    return (isinstance(reference, str) and reference.startswith(place)) or _refers([*schema.values()], place)
 
 
 class _Flattening:
@@ -235,16 +259,17 @@ def _member_of(value: object, name: str) -> object:
     return value.get(name) if isinstance(value, dict) else None
 
 
-def _moved(schema: object, place: str) -> Any:
-    """A schema that is moved from the root to `place`, such as `#/properties/value`: its references are adapted."""
+def _moved(schema: object, place: str, within: str = "#") -> Any:
+    """A schema of which all that is `within` a place is moved to `place`, such as `#/properties/value`, `#` being the
+    root: its references are adapted."""
     if isinstance(schema, list):
-        return [_moved(item, place) for item in schema]
+        return [_moved(item, place, within) for item in schema]
     if not isinstance(schema, dict):
         return schema
     return {
         name: place + value.removeprefix("#")
-        if name == "$ref" and isinstance(value, str) and value.startswith("#")
-        else _moved(value, place)
+        if name == "$ref" and isinstance(value, str) and value.startswith(within)
+        else _moved(value, place, within)
         for name, value in schema.items()
     }
 

@@ -29,6 +29,13 @@ INVALID_NAME = (
 JSON_AND_CALLS = "Function calling with a response mime type: 'application/json' is unsupported"
 JSON_AND_TOOLS = "Tool use with a response mime type: 'application/json' is unsupported"
 MODALITIES = "The requested combination of response modalities ({}) is not supported by the model."
+SAMPLING = "Sampling parameters are not supported by this model."
+VOICE = "Voice name {} is not supported."
+VOICES = frozenset(
+    "achernar achird algenib algieba alnilam aoede autonoe callirrhoe charon despina enceladus erinome fenrir gacrux"
+    " iapetus kore laomedeia leda orus puck pulcherrima rasalgethi sadachbia sadaltager schedar sulafat umbriel"
+    " vindemiatrix zephyr zubenelgenubi".split()
+)
 SEARCHES = {"googleSearch", "googleSearchRetrieval", "enterpriseWebSearch", "googleMaps", "urlContext"}
 RESULT_MEDIA = {"image/png", "image/jpeg", "image/webp", "application/pdf", "text/plain"}
 LEVELS = (
@@ -94,6 +101,11 @@ def check_config(model: str, body: dict[str, Any]) -> None:
         if budget is not None or level.upper() not in known:
             refuse("thinking_level is not supported by this model.")
     declared, server = tools_of(body)
+    voice = either(either(either(config, "speechConfig"), "voiceConfig"), "prebuiltVoiceConfig")
+    if voice and (name := either(voice, "voiceName")).lower() not in VOICES:
+        refuse(VOICE.format(name))
+    if is_speaking(model) and is_strict(model) and any(either(config, one) for one in ("temperature", "topP", "topK")):
+        refuse(SAMPLING)
     if is_speaking(model) and either(body, "systemInstruction"):
         refuse("Developer instruction is not enabled for this model")
     if (is_speaking(model) or "-image" in model) and declared:

@@ -241,6 +241,10 @@ def set_to(**config: Any) -> Body:
     return talk(USER, generationConfig=config)
 
 
+def speaking(voice: str) -> dict[str, Any]:
+    return {"speechConfig": {"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": voice}}}}
+
+
 def picture_in_result(mime_type: str) -> Body:
     part = {"inlineData": {"mimeType": mime_type, "data": PICTURE}}
     return talk(USER, calling("1"), answering("1", parts=[part]))
@@ -316,6 +320,10 @@ TALKS: list[tuple[str, Body, str | None]] = [
         set_to(responseModalities=["AUDIO"]) | {"systemInstruction": USER},
         "Developer instruction",
     ),
+    ("gemini-2.5-flash-preview-tts", set_to(responseModalities=["AUDIO"], **speaking("Kore")), None),
+    ("gemini-2.5-flash-preview-tts", set_to(responseModalities=["AUDIO"], **speaking("alloy")), "Voice name alloy"),
+    ("gemini-2.5-flash-preview-tts", set_to(responseModalities=["AUDIO"], temperature=0.5), None),
+    ("gemini-3.8-flash-tts", set_to(responseModalities=["AUDIO"], topP=0.5), "Sampling"),
     ("gemini-2.5-flash-image", talk(USER, tools=DECLARED), "Function calling is not enabled"),
     ("gemini-2.5-flash-image", set_to(responseMimeType="application/json"), "JSON mode"),
 ]

@@ -5,6 +5,7 @@ here.
 """
 
 from addons.translation import signatures
+from addons.translation.conversation import CONTINUE
 from addons.translation.conversation import Json
 from addons.translation.conversation import Media
 from addons.translation.conversation import Part
@@ -18,10 +19,6 @@ from addons.translation.gemini.families import Family
 from addons.translation.gemini.parts import stands_in_result
 from addons.translation.gemini.parts import write_media
 from addons.translation.gemini.parts import write_part
-
-CONTINUE = "Continue."
-"""What the user says in a content that is put before a conversation that the model begins, or behind one that it
-ends."""
 
 
 def write_contents(request: Request, family: Family) -> list[Json]:

@@ -25,7 +25,7 @@ from addons.translation.conversation import Turn
 from addons.translation.errors import InvalidRequest
 from addons.translation.gemini.parts import listed
 from addons.translation.gemini.parts import read_part
-from addons.translation.gemini.schema import EFFORTS
+from addons.translation.gemini.schema import LEVELS
 from addons.translation.gemini.schema import MODES
 from addons.translation.gemini.schema import SAMPLING
 from addons.translation.gemini.schema import FunctionDeclaration
@@ -156,7 +156,7 @@ def _read_generation_config(config: GenerationConfig, request: Request, google: 
         google.generation_config |= form
     if thinking := config.thinking_config:
         request.thinking = Thinking(
-            EFFORTS.get(thinking.thinking_level or ""),
+            LEVELS.get(thinking.thinking_level or ""),
             thinking.thinking_budget,
             thinking.include_thoughts,
             "generationConfig.thinkingConfig",

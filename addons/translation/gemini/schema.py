@@ -35,7 +35,7 @@ MODES: dict[Literal["none", "auto", "required"], str] = {"none": "NONE", "auto":
 FUNCTION_NAMES = NameRule("a-zA-Z_", "a-zA-Z0-9_.:-", 64)
 """The names of functions that Gemini takes. Google's schema allows 128 characters; the error message of its servers
 says "with a maximum length of 64"."""
-EFFORTS: dict[str, Effort] = {"MINIMAL": "minimal", "LOW": "low", "MEDIUM": "medium", "HIGH": "high"}
+LEVELS: dict[str, Effort] = {"MINIMAL": "minimal", "LOW": "low", "MEDIUM": "medium", "HIGH": "high"}
 """Google's `thinkingLevel` -> our effort."""
 
 SERVED_TIERS = {

@@ -26,6 +26,7 @@ from addons.translation.gemini.parts import RESOLUTIONS
 from addons.translation.gemini.schema import FUNCTION_NAMES
 from addons.translation.gemini.schema import MODES
 from addons.translation.gemini.schema import SAMPLING
+from addons.translation.gemini.speech import VOICES
 from addons.translation.gemini.speech import is_given
 from addons.translation.gemini.thinking import fit_config
 from addons.translation.gemini.thinking import thinking_config
@@ -189,7 +190,10 @@ def _generation_config(request: Request, family: Family) -> Json:
     if request.modalities:
         config["responseModalities"] = [modality.upper() for modality in request.modalities]
     if request.voice:
-        config["speechConfig"] = {"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": request.voice}}}
+        voice = VOICES.get(request.voice.lower(), request.voice)
+        config["speechConfig"] = {"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": voice}}}
+        if voice != request.voice:
+            request.notes.assumed.append(f"{request.named('voice')}.voice={voice}")
     if request.format:
         if request.format.google:
             config |= request.format.google

@@ -23,9 +23,11 @@ from addons.translation.conversation import ToolChoice
 from addons.translation.conversation import ToolResult
 from addons.translation.conversation import Written
 from addons.translation.errors import InvalidRequest
+from addons.translation.function_names import Names
 from addons.translation.openai_chat.parts import extra_content
 from addons.translation.openai_chat.parts import url_of
 from addons.translation.openai_chat.parts import write_call
+from addons.translation.openai_chat.schema import FUNCTION_NAMES
 
 _REASONS = re.compile(r"(?:.*/)?(?:o\d|gpt-[5-9])(?![a-z\d])")
 """OpenAI's models that reason: they take `max_completion_tokens` only, and any effort. All other models take
@@ -63,6 +65,7 @@ def write_request(request: Request) -> Written:
     InvalidRequest for what such a service cannot do."""
     notes = Notes(assumed=[*request.notes.assumed])
     notes.drop(*request.notes.dropped)
+    request = Names(request, FUNCTION_NAMES).applied(request)
     messages = _Messages(request, notes).written
     if not messages:
         raise InvalidRequest(

@@ -63,7 +63,10 @@ class History:
             path = f"input[{number}]"
             match item:
                 case schema.MessageItem(role="assistant"):
-                    self._say(read_content(item, path, self._request.notes))
+                    said = read_content(item, path, self._request.notes)
+                    if any(isinstance(part, Media) for part in said):
+                        self._request.names.setdefault("media", f"{path}.content")
+                    self._say(said)
                 case schema.MessageItem(role="user"):
                     self._end_turn()
                     add_parts(self._request.turns, "user", read_content(item, path, self._request.notes))

@@ -371,3 +371,20 @@ def test_what_is_nearly_a_chat_is_planned_or_refused(given: tuple[str, Json]) ->
     except InvalidRequest:
         return
     check(plan)
+
+
+@pytest.mark.parametrize("model", ["gemini-2.5-flash", "claude-opus-4-5", "meta/llama-4"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_errors_have_the_clients_names(model: str, stream: bool) -> None:
+    """The client knows no function of the name that the service gets."""
+    body = response(model=model, stream=stream, tools=[{"type": "function", "name": "get weather"}])
+    conversion = from_openai(asked("responses", body), same).conversion
+    assert conversion
+    error = {"error": {"message": "Bad schema of get_weather."}}
+    if stream:
+        message = events(conversion.feed(error))[-1]["response"]["error"]["message"]
+    else:
+        failure = conversion.whole([error])
+        assert isinstance(failure, Failure)
+        message = failure.message
+    assert message == "Bad schema of get weather."

@@ -245,6 +245,26 @@ def test_what_claude_is_called_with(schema: Json | None, expected: Json, merged:
     assert schema == before
 
 
+def test_references_into_branches_point_to_something() -> None:
+    """Zod writes a schema that occurs twice like this."""
+    schema: Json = {
+        "oneOf": [having(a=A), having(b={"$ref": "#/oneOf/0/properties/a"}, c={"$ref": "#/$defs/d"})],
+        "$defs": {"d": {"items": {"$ref": "#/oneOf/1"}}},
+    }
+    before = copy.deepcopy(schema)
+    merged: Any = for_claude(schema).schema
+    assert schema == before
+    assert merged["properties"] == {
+        "a": A,
+        "b": {"$ref": "#/$defs/root_oneOf/oneOf/0/properties/a"},
+        "c": {"$ref": "#/$defs/d"},
+    }
+    assert merged["$defs"]["d"] == {"items": {"$ref": "#/$defs/root_oneOf/oneOf/1"}}
+    first, second = merged["$defs"]["root_oneOf"]["oneOf"]
+    assert first == having(a=A)
+    assert second["properties"]["b"] == merged["properties"]["b"]
+
+
 def test_many_references_are_merged_once() -> None:
     levels = {str(n): {"anyOf": [{"$ref": f"#/$defs/{n + 1}"}] * 2} for n in range(60)}
     schema: Json = {"$ref": "#/$defs/0", "$defs": {**levels, "60": having("a", a=A)}}
