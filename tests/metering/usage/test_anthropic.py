@@ -8,6 +8,7 @@ from tests.metering.test_json_array import json_values
 from tests.metering.usage.told import ANYTHING
 from tests.metering.usage.told import counts
 from tests.metering.usage.told import pruned
+from tests.metering.usage.told import read
 from tests.metering.usage.told import told
 
 Json = dict[str, Any]
@@ -231,7 +232,7 @@ def test_pruning_leaves_all_that_is_read(events: list[Json]) -> None:
 @given(value=json_values)
 def test_any_shape(value: object) -> None:
     kinds = ("message", "message_start", "message_delta", "error")
-    told(
+    read(
         AnthropicReader(),
         value,
         *({"type": kind, "message": value, "usage": value} for kind in kinds),

@@ -8,6 +8,7 @@ from tests.metering.test_json_array import json_values
 from tests.metering.usage.told import ANYTHING
 from tests.metering.usage.told import counts
 from tests.metering.usage.told import pruned
+from tests.metering.usage.told import read
 from tests.metering.usage.told import told
 
 Json = dict[str, Any]
@@ -97,4 +98,4 @@ def test_an_error() -> None:
 
 @given(value=json_values)
 def test_any_shape(value: object) -> None:
-    told(AudioReader(), value, {"usage": value, "duration": value}, {"usage": {"seconds": value}}, *ANYTHING)
+    read(AudioReader(), value, {"usage": value, "duration": value}, {"usage": {"seconds": value}}, *ANYTHING)

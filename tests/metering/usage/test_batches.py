@@ -8,6 +8,7 @@ from tests.metering.test_json_array import json_values
 from tests.metering.usage.told import ANYTHING
 from tests.metering.usage.told import counts
 from tests.metering.usage.told import pruned
+from tests.metering.usage.told import read
 from tests.metering.usage.told import told
 
 Json = dict[str, Any]
@@ -170,7 +171,7 @@ def test_a_list_is_no_job() -> None:
 @given(value=json_values)
 def test_any_shape(value: object) -> None:
     ended = {"id": "batch_1", "status": "completed"}
-    told(
+    read(
         BatchReader(),
         value,
         {**ended, "usage": value, "request_counts": value, "errors": value},

@@ -4,7 +4,7 @@ import pytest
 
 from metering.usage import enums
 from metering.usage.enums import enum_name
-from tests.vertex_simulator.schema import _document
+from tests.metering.discovery import document
 
 SCHEMAS = {
     "Candidate.finishReason": enums.FINISH_REASONS,
@@ -20,7 +20,7 @@ SCHEMAS = {
 def test_the_tables_are_googles(version: str, place: str) -> None:
     schema, _, field = place.partition(".")
     title = f"GoogleCloudAiplatform{version.capitalize()}{schema}"
-    assert tuple(_document(version)["schemas"][title]["properties"][field]["enum"]) == SCHEMAS[place]
+    assert tuple(document(version)["schemas"][title]["properties"][field]["enum"]) == SCHEMAS[place]
 
 
 @pytest.mark.parametrize(

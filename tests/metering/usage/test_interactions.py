@@ -6,12 +6,13 @@ from hypothesis import given
 from metering.usage.interactions import WRAPPED
 from metering.usage.interactions import InteractionsReader
 from metering.usage.interactions import LiveInteractionsReader
+from tests.camel_case import camel
 from tests.metering.test_json_array import json_values
 from tests.metering.usage.told import ANYTHING
 from tests.metering.usage.told import counts
 from tests.metering.usage.told import pruned
+from tests.metering.usage.told import read
 from tests.metering.usage.told import told
-from tests.vertex_simulator.interactions import camel
 
 Json = dict[str, Any]
 
@@ -310,4 +311,4 @@ def test_any_shape(value: object) -> None:
     whole = [{"status": "failed", name: value} for name in ("id", "status", "steps", "errors", "usage", "model")]
     details = ("input_tokens_by_modality", "grounding_tool_count", "total_input_tokens", "total_tokens")
     usages = [{"usage": {name: value}} for name in details] + [{"usage": {name: [value]}} for name in details]
-    told(InteractionsReader(), value, *events, *wrapped, *whole, *usages, *ANYTHING)
+    read(InteractionsReader(), value, *events, *wrapped, *whole, *usages, *ANYTHING)

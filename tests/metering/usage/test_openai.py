@@ -11,6 +11,7 @@ from tests.metering.test_json_array import json_values
 from tests.metering.usage.told import ANYTHING
 from tests.metering.usage.told import counts
 from tests.metering.usage.told import pruned
+from tests.metering.usage.told import read
 from tests.metering.usage.told import told
 
 Json = dict[str, Any]
@@ -462,7 +463,7 @@ def test_pruning_leaves_all_that_is_read(
 @given(value=json_values)
 def test_any_shape(reader: type[ChatReader | ResponsesReader | ImagesReader], value: object) -> None:
     for member in ("choices", "usage", "response", "data", "error", "output"):
-        told(reader(), value, {member: value, "type": "response.completed"}, {member: [value]}, *ANYTHING)
+        read(reader(), value, {member: value, "type": "response.completed"}, {member: [value]}, *ANYTHING)
 
 
 NUMBERS = st.none() | st.integers(0, 50)
