@@ -66,13 +66,14 @@ STATUSES = {
     "billing_error": 402,
     "permission_error": 403,
     "not_found_error": 404,
+    "conflict_error": 409,
     "request_too_large": 413,
     "rate_limit_error": 429,
     "api_error": 500,
     "timeout_error": 504,
     "overloaded_error": 529,
 }
-"""Anthropic's error types -> HTTP status (Anthropic's page on errors)."""
+"""Anthropic's error types -> HTTP status (Anthropic's page on errors, and `error_type.py` of its Python SDK 2.14.0)."""
 
 
 def read_error(status: int | None, body: object) -> Failure:

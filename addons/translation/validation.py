@@ -30,7 +30,7 @@ class Model(BaseModel):
     quiet: ClassVar[frozenset[str]] = frozenset()
     """Names of undeclared members that ask for nothing, such as the `id` of an item, or that are read elsewhere."""
     read_whole: ClassVar[bool] = False
-    """Whether all undeclared members are read elsewhere."""
+    """Whether all undeclared members are read elsewhere, or dropped with the whole object."""
 
 
 NOTHING: tuple[object, ...] = (None, False, [], {})

@@ -243,6 +243,7 @@ class TestModels:
             "id": "gemini-2.5-flash",
             "display_name": "Gemini 2.5 Flash",
             "created_at": "1970-01-01T00:00:00Z",
+            "lifecycle": "active",
         }
         ids = [entry["id"] for entry in listed["data"]]
         assert (listed["first_id"], listed["last_id"], listed["has_more"]) == (ids[0], ids[-1], False)

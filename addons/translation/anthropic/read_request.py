@@ -9,7 +9,6 @@ import re
 from addons.translation.anthropic import schema
 from addons.translation.anthropic.known_tools import KNOWN_TOOLS
 from addons.translation.anthropic.known_tools import SERVER_TOOLS
-from addons.translation.anthropic.read_messages import drop_unknown
 from addons.translation.anthropic.read_messages import read_messages
 from addons.translation.anthropic.read_messages import read_system
 from addons.translation.conversation import Format
@@ -20,7 +19,9 @@ from addons.translation.conversation import Thinking
 from addons.translation.conversation import ToolChoice
 from addons.translation.errors import InvalidRequest
 from addons.translation.validation import NO_VALUE
+from addons.translation.validation import NOTHING
 from addons.translation.validation import is_finite
+from addons.translation.validation import undeclared
 from addons.translation.validation import validated
 
 NAMES = {
@@ -62,7 +63,12 @@ def _read(asked: schema.CountRequest) -> Request:
         service_tier=TIERS[asked.service_tier] if asked.service_tier else None,
         names=dict(NAMES),
     )
-    drop_unknown(asked, "", request.notes)
+    request.notes.drop(*(name for name, value in (asked.model_extra or {}).items() if value not in NOTHING))
+    request.notes.drop(*undeclared(asked))
+    if asked.max_tokens == 0:
+        # Only Claude can be asked to fill its cache and to say nothing.
+        request.max_tokens = 1
+        request.notes.assumed.append("max_tokens=1")
     request.format = _read_format(asked)
     request.thinking = _read_thinking(asked)
     _read_tools(asked, request)

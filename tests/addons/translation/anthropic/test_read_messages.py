@@ -60,6 +60,18 @@ class TestTurns:
         assert refused({"role": "system", "content": []}) == "messages: At least one message is required"
         assert refused({"role": "system", "content": [PNG]}) == "messages.0.content.0: Instructions must be text"
 
+    def test_settings_among_the_messages(self) -> None:
+        """A message of the role `system` may hold settings from there on, with or without a text."""
+        effort = {"role": "system", "output_config": {"effort": "low"}, "clear_at": "never"}
+        added = {"type": "tool_addition", "tool": {"type": "tool_reference", "name": "f"}}
+        request = read(HI, effort, {"role": "system", "content": [text("b"), added]})
+        assert (request.system, request.turns) == ([Text("b")], [user(Text("Hi"))])
+        assert request.notes.dropped == [
+            "messages[1].output_config",
+            "messages[1].clear_at",
+            "messages[2].content[1]",
+        ]
+
 
 class TestAssistant:
     @pytest.mark.parametrize(
@@ -108,6 +120,12 @@ class TestAssistant:
         request = read(HI, said(server, found, text("a")))
         assert request.turns[1:] == [assistant(Text("a"))]
         assert request.notes.dropped == ["messages[1].content[0]", "messages[1].content[1]"]
+
+    def test_the_state_of_a_browser(self) -> None:
+        state = {"type": "browser_state", "tabs": [{"tab_id": 1, "title": "t", "url": "u", "active": True}]}
+        request = read(HI, said(CALL), asked(RESULT | {"content": [text("done"), state]}))
+        assert request.turns[2] == user(ToolResult("toolu_1", "f", "done"))
+        assert request.notes.dropped == ["messages[2].content[0].content[1]"]
 
     @pytest.mark.parametrize("block", [PNG, RESULT])
     def test_what_does_not_belong_there(self, block: Any) -> None:
@@ -248,4 +266,5 @@ def test_what_is_beyond_the_schema_is_named_at_any_depth() -> None:
         "messages[0].content[0].citations",
         "messages[0].content[0].source.content[0].x",
         "messages[0].content[1].cache_control.scope",
+        "messages[1].name",
     ]
