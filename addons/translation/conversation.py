@@ -360,7 +360,7 @@ class Choice:
     finish: Finish | None = None
     refusal: str | None = None
     is_invalid: bool = False
-    """Whether the service says that what the model made is no valid answer. `refusal` says why."""
+    """Whether what the model made is no valid answer, such as a tool call with invalid JSON. `refusal` says why."""
     citations: list[Citation] = field(default_factory=list)
     logprobs: list[TokenLogprob] | None = None
     searches: list[str] = field(default_factory=list)
@@ -368,8 +368,6 @@ class Choice:
     native: NativeFinish | None = None
     stop_sequence: str | None = None
     """The stop sequence that ended the answer; None if there was none, or the service does not say."""
-    broken_call: bool = False
-    """Whether the model made a tool call that cannot be read, as its JSON is invalid."""
     google: Json = field(default_factory=dict)
     """Google's Candidate, as it came."""
 

@@ -41,6 +41,8 @@ FINISH_REASONS = {
 }
 """OpenAI's `finish_reason` -> `Finish`. An unknown reason is STOP if there is content, else CONTENT_FILTER."""
 
+BROKEN_CALL = "The model gave no valid answer: it has called a tool without a name, or with invalid JSON."
+
 
 class AnswerReader:
     """Reads a chat.completion, or a stream chunk by chunk; each chunk becomes an `Answer` that holds what is new.
@@ -167,7 +169,8 @@ class _ChoiceReader:
         if finish in (Finish.STOP, Finish.TOOL_CALLS):
             finish = Finish.TOOL_CALLS if any(calls) else Finish.STOP
             if not all(calls):
-                choice.native, choice.broken_call = None, True
+                choice.native, choice.is_invalid = None, True
+                choice.refusal = choice.refusal or BROKEN_CALL
         choice.finish = finish
 
 

@@ -184,9 +184,7 @@ def test_a_type_of_anthropics_tells_the_status(status: int, type: str) -> None:
     assert read_error(None, {"type": "error", "error": {"type": type, "message": "x"}}).status == status
 
 
-@pytest.mark.parametrize(
-    ("status", "type"), [*ANTHROPIC, (409, "invalid_request_error"), (422, "invalid_request_error"), (503, "api_error")]
-)
+@pytest.mark.parametrize(("status", "type"), [*ANTHROPIC, (422, "invalid_request_error"), (503, "api_error")])
 def test_in_anthropics_words(status: int, type: str) -> None:
     written = anthropic_error(Failure(status, "x", "UNKNOWN"))
     assert written == {"type": "error", "error": {"type": type, "message": "x"}}
