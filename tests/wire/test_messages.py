@@ -291,7 +291,13 @@ class TestWhatIsWrong:
 
     @pytest.mark.parametrize(
         ("method", "path"),
-        [("POST", "/v1/messages/batches"), ("GET", "/v1/messages/batches/1/results"), ("GET", MESSAGES)],
+        [
+            ("POST", "/v1/messages/batches"),
+            ("GET", "/v1/messages/batches/1/results"),
+            ("GET", MESSAGES),
+            ("GET", "/v1/files"),
+            ("POST", "/v1/skills"),
+        ],
     )
     def test_what_is_not_served(
         self, converting: Proxy, upstream: Simulator, before: int, method: str, path: str
