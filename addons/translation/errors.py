@@ -168,9 +168,15 @@ def anthropic_error(failure: Failure, param: str | None = None) -> Json:
         message = message.removeprefix(f"{param}: ")
         path = _INDEX.sub(r".\1", param).removeprefix(".")
         message = f"{path}: {message[:1].upper()}{message[1:]}"
-    return {"type": "error", "error": {"type": _TYPES.get(failure.status, usual), "message": message}}
+    error: Json = {"type": _TYPES.get(failure.status, usual), "message": message}
+    if failure.code == NO_THREAD:
+        error["details"] = {"error_code": NO_THREAD.lower()}
+    return {"type": "error", "error": error}
 
 
+NO_THREAD = "THREAD_UNSUPPORTED_REQUEST"
+"""The code of the error for a request with `thread`. In lower case it is Anthropic's: its SDKs then send the whole
+conversation (`thread_unsupported_request_error.py` of the package anthropic 2.14.0)."""
 _INDEX = re.compile(r"\[(\d+)\]")
 _TYPES = {status: type for type, status in STATUSES.items()}
 

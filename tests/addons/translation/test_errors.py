@@ -203,6 +203,12 @@ def test_anthropics_paths(message: str, param: str | None, expected: str) -> Non
     assert written == {"type": "error", "error": {"type": "invalid_request_error", "message": expected}}
 
 
+def test_a_code_of_anthropics() -> None:
+    """The package anthropic 2.14.0 reads it, and then sends the request without `thread`."""
+    written: Any = anthropic_error(Failure(400, "x", "THREAD_UNSUPPORTED_REQUEST"))
+    assert written["error"]["details"] == {"error_code": "thread_unsupported_request"}
+
+
 OPENAIS = {"error": {"message": "m", "type": "t"}}
 
 
