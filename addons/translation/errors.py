@@ -137,7 +137,13 @@ ERRORS = {
 }
 """HTTP status -> OpenAI's `type` and `code`. With any other status, such as 400, the code is the failure's own in lower
 case."""
-_TOO_LONG = re.compile(r"(?i)token count.*exceeds|exceeds the maximum number of tokens|(?:input|prompt).*too long")
+_TOO_LONG = re.compile(
+    r"(?i)token count.*exceeds|exceeds the maximum number of tokens|(?:input|prompt).*too long"
+    r"|token count is \d+ but model only supports|maximum context length"
+)
+"""How Gemini, Vertex AI, and services with OpenAI's dialect say that a prompt has too many tokens."""
+_COUNTS = re.compile(r"(?i)token count (?:is )?\(?(\d+)\)? [a-z ]+ \(?(\d+)")
+"""Where Gemini and Vertex AI tell the tokens of the prompt, and the most that the model takes."""
 
 
 def words_for(status: int) -> ErrorWords:
@@ -168,10 +174,19 @@ def anthropic_error(failure: Failure, param: str | None = None) -> Json:
         message = message.removeprefix(f"{param}: ")
         path = _INDEX.sub(r".\1", param).removeprefix(".")
         message = f"{path}: {message[:1].upper()}{message[1:]}"
+    elif failure.status == 400 and _TOO_LONG.search(message):
+        message = _too_long(message)
     error: Json = {"type": _TYPES.get(failure.status, usual), "message": message}
     if failure.code == NO_THREAD:
         error["details"] = {"error_code": NO_THREAD.lower()}
     return {"type": "error", "error": error}
+
+
+def _too_long(message: str) -> str:
+    """The message in Anthropic's words, by which Claude Code knows that it has to shorten the conversation."""
+    counts = _COUNTS.search(message)
+    told = f"{counts[1]} tokens > {counts[2]} maximum" if counts else message
+    return f"prompt is too long: {told}"
 
 
 NO_THREAD = "THREAD_UNSUPPORTED_REQUEST"

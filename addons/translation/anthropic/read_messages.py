@@ -3,6 +3,7 @@
 Sources: Anthropic's reference of Messages, its pages on tool use, vision, PDF support and extended thinking.
 """
 
+import re
 from collections.abc import Iterator
 from collections.abc import Sequence
 from dataclasses import replace
@@ -236,11 +237,21 @@ def _read_instruction(placed: _Placed, notes: Notes) -> list[Text]:
     return []
 
 
-def read_system(system: str | list[schema.TextBlock] | None) -> list[Text]:
+def read_system(system: str | list[schema.TextBlock] | None, notes: Notes) -> list[Text]:
     """The instructions of a request. Empty ones are left out."""
-    if isinstance(system, list):
-        return [Text(block.text, cache=block.cache) for block in system if block.text]
-    return [Text(system)] if system else []
+    blocks = [schema.TextBlock(type="text", text=system)] if isinstance(system, str) else system or []
+    texts: list[Text] = []
+    for number, block in enumerate(blocks):
+        text = _BILLING.sub("", block.text)
+        if text != block.text:
+            notes.drop("system" if isinstance(system, str) else f"system[{number}]")
+        texts += [Text(text, cache=block.cache)] if text else []
+    return texts
+
+
+_BILLING = re.compile(r"\Ax-anthropic-billing-header:.*\s*")
+"""What Claude Code tells Anthropic's billing, at the beginning of its instructions. It is another in each request, so
+that services which cache what is the same at the beginning of requests would never find it again."""
 
 
 def _read_document(block: schema.DocumentBlock, path: str, notes: Notes) -> list[Text | Media]:

@@ -73,7 +73,7 @@ def _read(asked: schema.CountRequest) -> Request:
     request.thinking = _read_thinking(asked)
     _read_tools(asked, request)
     spoken, request.turns = read_messages(asked.messages, request.notes)
-    request.system = read_system(asked.system) + spoken
+    request.system = read_system(asked.system, request.notes) + spoken
     if not request.turns and not request.system:
         raise InvalidRequest("at least one message is required", "messages")
     return request

@@ -24,6 +24,7 @@ from tests.addons.translation.openai_chat.messages import user
 SIGNED = Signature("google", "c2lnbmVk")
 CLAUDES = Signature("anthropic", "EqQBCg==")
 CACHE: dict[str, Any] = {"type": "ephemeral"}
+BILLING = "x-anthropic-billing-header: cc_version=2.1.177.01c; cc_entrypoint=cli; cch=36ee5;"
 PNG: dict[str, Any] = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}
 
 
@@ -59,6 +60,24 @@ class TestTurns:
         assert read({"role": "system", "content": "b"}).turns == []
         assert refused({"role": "system", "content": []}) == "messages: At least one message is required"
         assert refused({"role": "system", "content": [PNG]}) == "messages.0.content.0: Instructions must be text"
+
+    @pytest.mark.parametrize(
+        ("system", "texts", "dropped"),
+        [
+            ([text(BILLING), text("a")], [Text("a")], ["system[0]"]),
+            (
+                [text("a"), text(f"{BILLING}\n\nb", cache_control=CACHE)],
+                [Text("a"), Text("b", cache=CACHE)],
+                ["system[1]"],
+            ),
+            (f"{BILLING}\nb", [Text("b")], ["system"]),
+            ([text(f"a {BILLING}")], [Text(f"a {BILLING}")], []),
+        ],
+    )
+    def test_what_is_for_anthropics_billing(self, system: Any, texts: list[Text], dropped: list[str]) -> None:
+        """It is another in each request, and would keep services from finding the same beginning in their cache."""
+        request = read(HI, system=system)
+        assert (request.system, request.notes.dropped) == (texts, dropped)
 
     def test_settings_among_the_messages(self) -> None:
         """A message of the role `system` may hold settings from there on, with or without a text."""
