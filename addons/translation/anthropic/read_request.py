@@ -29,10 +29,10 @@ NAMES = {
     "stop": "stop_sequences",
     "user": "metadata.user_id",
     "parallel_tool_calls": "tool_choice.disable_parallel_tool_use",
-    "include": "thinking.display",
     "is_error": "tool_result.is_error",
 }
-"""Fields of a Request -> their paths in a body of Messages, where these differ."""
+"""Fields of a Request -> their paths in a body of Messages, where these differ. `thinking.display` is not among them:
+whatever a service sends, the client gets its thoughts only if it asks for them."""
 TIERS = {"auto": "auto", "standard_only": "default"}
 """Anthropic's `service_tier` of a request -> OpenAI's."""
 _DATE = re.compile(r"_\d{8}$")
