@@ -275,6 +275,7 @@ class TestWhatIsWrong:
             (b"{", "The body is not JSON"),
             (b"[]", "the body is not a JSON object"),
             (b"{}", "model: Write the name of a model"),
+            (json.dumps(hello(thread={"type": "create"})).encode(), "thread: No conversations are held here"),
             (json.dumps(hello(messages=[])).encode(), "messages: List should have at least 1 item"),
             (
                 json.dumps(hello(messages=[{"role": "user", "content": [{"type": "text"}]}])).encode(),

@@ -147,6 +147,8 @@ def _read_assistant(group: _Group, notes: Notes) -> list[Part]:
             case schema.RedactedThinkingBlock():
                 thought = signatures.thought_of(block.model_dump())
                 parts += [thought] if thought else []
+            case schema.CompactionBlock():
+                parts += read_block(block, path, notes)
             case schema.ServersBlock():
                 notes.drop(path)
             case _:
@@ -202,7 +204,8 @@ def _read_result(block: schema.ToolResultBlock, call: ToolCall, path: str, notes
 
 
 def read_block(block: Model, path: str, notes: Notes) -> list[Text | Media]:
-    """The parts of a block of a user message or of a tool's result. Raises InvalidRequest."""
+    """The parts of a block that says the same in a message of any role, or in a tool's result. Raises
+    InvalidRequest."""
     match block:
         case schema.TextBlock():
             return [_read_text(block, path)]
@@ -215,6 +218,8 @@ def read_block(block: Model, path: str, notes: Notes) -> list[Text | Media]:
             return [Text(f"{block.title}\n{block.source}\n{texts}", cache=block.cache)]
         case schema.ToolReferenceBlock():
             return [Text(block.tool_name, cache=block.cache)]
+        case schema.CompactionBlock():
+            return [Text(block.content, cache=block.cache)] if block.content else []
     notes.drop(path)
     return []
 

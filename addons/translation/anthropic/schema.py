@@ -136,6 +136,15 @@ class ToolResultBlock(Block):
     is_error: bool | None = None
 
 
+class CompactionBlock(Block):
+    """Claude's summary of the messages before it."""
+
+    quiet: ClassVar[frozenset[str]] = frozenset({"encrypted_content", "signature"})
+
+    type: Literal["compaction"]
+    content: str | None = None
+
+
 class ServersBlock(Model):
     """What a tool that Anthropic runs was asked, or has answered; and other blocks that only Anthropic can read."""
 
@@ -154,7 +163,6 @@ class ServersBlock(Model):
         "mcp_tool_result",
         "mcp_tool_listing",
         "container_upload",
-        "compaction",
         "fallback",
         "tool_addition",
         "tool_removal",
@@ -170,6 +178,7 @@ AnyBlock = Annotated[
     | RedactedThinkingBlock
     | ToolUseBlock
     | ToolResultBlock
+    | CompactionBlock
     | ServersBlock,
     Field(discriminator="type"),
 ]

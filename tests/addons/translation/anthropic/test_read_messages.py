@@ -108,6 +108,9 @@ class TestAssistant:
             ([thinking("unsigned:"), text("a")], [Thought("hm"), Text("a")]),
             ([thinking("google:***"), text("a")], [Thought("hm"), Text("a")]),
             ([text("a", citations=[{"type": "x"}])], [Text("a")]),
+            # What the conversation was about until here.
+            ([{"type": "compaction", "content": "a", "encrypted_content": "x"}, text("b")], [Text("a"), Text("b")]),
+            ([{"type": "compaction", "content": None}, text("b")], [Text("b")]),
             # A thought alone says nothing.
             ([thinking("EqQBCg==")], []),
         ],
