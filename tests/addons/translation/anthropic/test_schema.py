@@ -21,6 +21,7 @@ from tests.addons.translation.anthropic.requests import text
         ([], {"model": None}, "model: Input should be a valid string"),
         ([], {"max_tokens": None}, "max_tokens: Input should be a valid integer"),
         ([], {"max_tokens": -1}, "max_tokens: Input should be greater than or equal to 0"),
+        ([], {"system": {"type": "text", "text": "a"}}, "system: Input should be a valid string"),
         ([], {"temperature": 1.5}, "temperature: Input should be less than or equal to 1"),
         ([], {"top_p": -1}, "top_p: Input should be greater than or equal to 0"),
         ([], {"top_k": -1}, "top_k: Input should be greater than or equal to 0"),
