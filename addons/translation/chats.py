@@ -27,6 +27,7 @@ from addons.translation.conversation import Json
 from addons.translation.conversation import Notes
 from addons.translation.conversation import Request
 from addons.translation.conversation import Written
+from addons.translation.errors import NO_THREAD
 from addons.translation.errors import Failure
 from addons.translation.errors import InvalidRequest
 from addons.translation.errors import refusal
@@ -251,7 +252,7 @@ def plan_openai_chat(asked: ClientRequest, real_name: RealName, compatible: bool
 
 def plan_messages(asked: ClientRequest, real_name: RealName) -> Plan:
     """The plan for a chat of an Anthropic client that goes to Vertex AI. Raises InvalidRequest."""
-    body = json_object(asked.raw)
+    body = _message_body(asked)
     model = model_of(real_name(_model_name(body)))
     if model.publisher == "anthropic":
         model = model._replace(name=name_at_vertex(model.name))
@@ -303,11 +304,23 @@ def _for_claude(asked: ClientRequest, resource: str, raw: bytes, model: ServedMo
 def plan_messages_for_openai(asked: ClientRequest, real_name: RealName) -> Plan:
     """The plan for a chat of an Anthropic client that goes to a service with OpenAI's dialect. Raises
     InvalidRequest."""
-    body = json_object(asked.raw)
+    body = _message_body(asked)
     name, client = real_name(_model_name(body)), CLIENTS[asked.operation]
     request = client.read_request(body)
     request.model = name
     return convert(request, body, client, OPENAI, "chat/completions", ServedModel(name))
+
+
+def _message_body(asked: ClientRequest) -> Json:
+    """The body of an Anthropic client's request for a message. Raises InvalidRequest, also for one that relies on the
+    server to hold the conversation: clients then send all of it (`thread` in the package anthropic 2.14.0)."""
+    body = json_object(asked.raw)
+    if body.get("thread") is not None:
+        raise InvalidRequest(NO_THREADS, "thread", code=NO_THREAD)
+    return body
+
+
+NO_THREADS = "no conversations are held here: send all messages, without `thread`"
 
 
 def plan_google_chat(asked: ClientRequest, real_name: RealName) -> Plan:

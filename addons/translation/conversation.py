@@ -360,7 +360,7 @@ class TokenLogprob(NamedTuple):
     top: "list[TokenLogprob]"
 
 
-BROKEN_CALL = "The model called a function with arguments that are no JSON object."
+BROKEN_CALL = "The model called a function without a name, or with arguments that are no JSON object."
 """Why an answer with such a call is not valid."""
 
 
@@ -371,7 +371,7 @@ class Choice:
     finish: Finish | None = None
     refusal: str | None = None
     is_invalid: bool = False
-    """Whether what the model made is no valid answer. `refusal` says why."""
+    """Whether what the model made is no valid answer, such as a tool call with invalid JSON. `refusal` says why."""
     citations: list[Citation] = field(default_factory=list)
     logprobs: list[TokenLogprob] | None = None
     searches: list[str] = field(default_factory=list)

@@ -139,6 +139,7 @@ PATHS = [
     ("POST", "/v1/messages/batches/b/cancel", "anthropic", "messages/batches/cancel", None, None),
     ("POST", "/v1/complete", "anthropic", "complete", None, None),
     ("POST", "/v1/messages/other", "anthropic", None, None, None),
+    ("GET", "/v1/organizations/usage_report/messages", "anthropic", None, None, None),
     ("GET", "/v1/models/ft:gpt-4o:acme::Abc", "openai", "models", None, "ft:gpt-4o:acme::Abc"),
     ("POST", "/v1beta1/cachedContents", "vertex", "cachedContents.create", None, None),
     ("GET", "/v1beta1/tuningJobs/7", "vertex", "tuningJobs.get", None, None),
@@ -473,6 +474,8 @@ def test_what_was_built_parses_back(template: Template, segment: str) -> None:
     }
     fields |= {"rpc": "BidiGenerateContent", "rpc_service": "PredictionService"}
     fields["owners"] = "fileSearchStores/s/" if template.api == "gemini" else "datasets/d/"
+    if ":anthropic}" in template.path:
+        fields["rest"] = "skills/s"
     if ":kept}" in template.path:
         fields["verb"] = "listVersions"
     if "in_project" in template.path:

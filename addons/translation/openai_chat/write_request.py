@@ -142,8 +142,8 @@ def _write_choice(choice: ToolChoice) -> object:
 
 def _write_thinking(request: Request, thinking: Thinking, notes: Notes) -> Json:
     effort = thinking.as_effort
-    if thinking.include is not None:
-        notes.drop(request.named("include", thinking.param))
+    if thinking.include is not None and "include" in request.names:
+        notes.drop(request.names["include"])
     if effort in ("xhigh", "max") and not _REASONS.match(request.model):
         effort = "high"
         notes.assumed.append(f"{thinking.effort_param}={effort}")

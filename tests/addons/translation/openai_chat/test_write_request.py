@@ -260,7 +260,7 @@ class TestWrittenParameters:
             ("gpt-5", Thinking(budget=8000), "medium", []),
             ("gpt-5", Thinking(budget=30000), "high", []),
             ("gpt-5", Thinking(budget=-1), None, []),
-            ("gpt-5", Thinking("low", include=True), "low", ["reasoning_effort"]),
+            ("gpt-5", Thinking("low", include=True), "low", []),
             # These would refuse it.
             ("gpt-4o", Thinking("high"), None, ["reasoning_effort"]),
             ("gpt-4.1", Thinking("none"), None, []),
