@@ -426,6 +426,21 @@ def test_parts_that_only_google_knows() -> None:
     ]
 
 
+def test_settings_of_functions_and_thoughts_that_only_google_knows() -> None:
+    body = {
+        "contents": [{"parts": [{"text": "hi"}]}],
+        "tools": [{"functionDeclarations": [{"name": "f"}]}],
+        "toolConfig": {"functionCallingConfig": {"mode": "any", "streamFunctionCallArguments": True}},
+        "generationConfig": {"responseModalities": ["text"], "thinkingConfig": {"thinkingLevel": "low", "pace": 1}},
+    }
+    written, _, notes = write_request(google_request("gpt-5", body, stream=True))
+    assert (written["tool_choice"], written["reasoning_effort"]) == ("required", "low")
+    assert notes.dropped == [
+        "toolConfig.functionCallingConfig.streamFunctionCallArguments",
+        "generationConfig.thinkingConfig.pace",
+    ]
+
+
 @pytest.mark.parametrize("name", sorted(REQUESTS.keys() - {"every kind of part"}))
 def test_what_google_clients_ask(name: str) -> None:
     body = camel(REQUESTS[name])
