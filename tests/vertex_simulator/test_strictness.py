@@ -464,6 +464,7 @@ ANSWERED = {"role": "tool", "tool_call_id": "call_1", "content": "fine"}
 CALLING = {"role": "assistant", "content": None, "tool_calls": [CALLED]}
 FUNCTION = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
 UPPER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "OBJECT"}}}
+BRANCHES = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "anyOf": [{}]}}}
 OPENAI: list[tuple[str, Body, str | None]] = [
     ("chat/completions", chat(), None),
     ("chat/completions", chat(tools=[FUNCTION], tool_choice="auto", seed=1, stop=["x"]), None),
@@ -483,6 +484,7 @@ OPENAI: list[tuple[str, Body, str | None]] = [
     ),
     ("chat/completions", chat(tools=[]), "tools"),
     ("chat/completions", chat(tools=[UPPER]), "tools[0].function.parameters"),
+    ("chat/completions", chat(tools=[BRANCHES]), "tools[0].function.parameters"),
     ("chat/completions", chat(tool_choice="auto"), "tool_choice"),
     ("chat/completions", chat(model="gpt-5", max_tokens=5), "max_tokens"),
     ("chat/completions", chat(model="gpt-5", max_completion_tokens=5), None),

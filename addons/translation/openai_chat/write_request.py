@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Sequence
 
+from addons.translation import json_schema
 from addons.translation import media
 from addons.translation.conversation import Function
 from addons.translation.conversation import Json
@@ -65,7 +66,8 @@ def write_request(request: Request) -> Written:
     InvalidRequest for what such a service cannot do."""
     notes = Notes(assumed=[*request.notes.assumed])
     notes.drop(*request.notes.dropped)
-    request = Names(request, FUNCTION_NAMES).applied(request)
+    names = Names(request, FUNCTION_NAMES)
+    request = names.applied(request)
     messages = _Messages(request, notes).written
     if not messages:
         raise InvalidRequest(
@@ -106,13 +108,14 @@ def write_request(request: Request) -> Written:
     if request.caches():
         # OpenAI caches by itself, and refuses `cache_control`.
         notes.drop(request.named("cache", "cache_control"))
+    names.restore(notes)
     return Written(body, {}, notes)
 
 
 def _write_tools(request: Request, notes: Notes) -> Json:
     written: Json = {}
     if request.functions:
-        written["tools"] = [_write_function(function) for function in request.functions]
+        written["tools"] = [_write_function(function, notes) for function in request.functions]
         if choice := request.tool_choice:
             written["tool_choice"] = _write_choice(choice)
         if request.parallel_tool_calls is not None:
@@ -126,8 +129,12 @@ def _write_tools(request: Request, notes: Notes) -> Json:
     return written
 
 
-def _write_function(function: Function) -> Json:
-    members = {"name": function.name, "description": function.description, "parameters": function.parameters}
+def _write_function(function: Function, notes: Notes) -> Json:
+    members: Json = {"name": function.name, "description": function.description}
+    if function.parameters:
+        accepted = json_schema.as_object(function.parameters)
+        accepted.note(function.name, notes)
+        members["parameters"] = accepted.schema
     return {"type": "function", "function": {name: value for name, value in members.items() if value is not None}}
 
 

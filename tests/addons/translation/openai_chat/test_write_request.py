@@ -23,6 +23,7 @@ from addons.translation.conversation import Turn
 from addons.translation.conversation import Written
 from addons.translation.errors import InvalidRequest
 from addons.translation.gemini.read_request import read_request as google_request
+from addons.translation.json_schema import as_object
 from addons.translation.openai_chat.read_request import read_request
 from addons.translation.openai_chat.write_request import write_request
 from tests.addons.translation.chats import chats
@@ -322,7 +323,11 @@ def kept(request: Request) -> Request:
                     medium.detail = {"medium": None, "ultra_high": "high"}.get(medium.detail or "", medium.detail)
                     medium.clip = None
     request.system = [replace(text, cache=None) for text in request.system]
-    request.functions = [replace(function, cache=None) for function in request.functions]
+    # The arguments of a function are an object without branches, whatever the client's schema says of them.
+    request.functions = [
+        replace(one, cache=None, parameters=one.parameters and as_object(one.parameters).schema)
+        for one in request.functions
+    ]
     request.thinking = None
     request.google = None
     request.names = {}
@@ -426,8 +431,21 @@ def test_parts_that_only_google_knows() -> None:
     ]
 
 
+def test_a_function_gets_an_object_without_branches_as_its_root() -> None:
+    """OpenAI refuses others, and says "schema must have type 'object'"."""
+    either: Json = {"anyOf": [{"properties": {"a": {}}, "required": ["a"]}, {"properties": {"b": {}}}]}
+    functions = [Function("crm.find", parameters=either), Function("list", parameters={"properties": {}})]
+    body, _, notes = for_service(functions=functions)
+    tools: Any = body["tools"]
+    assert [made["function"]["parameters"] for made in tools] == [
+        {"type": "object", "properties": {"a": {}, "b": {}}},
+        {"type": "object", "properties": {}},
+    ]
+    assert notes == Notes([], ["tools.crm.find.parameters.anyOf=merged"])
+
+
 def test_settings_of_functions_and_thoughts_that_only_google_knows() -> None:
-    body = {
+    body: Json = {
         "contents": [{"parts": [{"text": "hi"}]}],
         "tools": [{"functionDeclarations": [{"name": "f"}]}],
         "toolConfig": {"functionCallingConfig": {"mode": "any", "streamFunctionCallArguments": True}},
