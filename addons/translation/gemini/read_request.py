@@ -25,6 +25,7 @@ from addons.translation.conversation import Turn
 from addons.translation.errors import InvalidRequest
 from addons.translation.gemini.parts import listed
 from addons.translation.gemini.parts import read_part
+from addons.translation.gemini.parts import unknown_in
 from addons.translation.gemini.schema import LEVELS
 from addons.translation.gemini.schema import MODES
 from addons.translation.gemini.schema import SAMPLING
@@ -204,6 +205,7 @@ def _read_parts(raws: list[object], path: str, google: Google) -> list[Part]:
             parts.append(part)
             if isinstance(part, Text) and part.google and not part.text:
                 google.elsewhere.append(f"{path}.parts[{place}]")
+            google.elsewhere += [f"{path}.parts[{place}].{name}" for name in unknown_in(raw)]
     return parts
 
 

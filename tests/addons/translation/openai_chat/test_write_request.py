@@ -427,6 +427,7 @@ def test_parts_that_only_google_knows() -> None:
         "generationConfig.thinkingConfig",
         "generationConfig.mediaResolution",
         "generationConfig.speechConfig",
+        "contents[0].parts[1].inlineData.displayName",
         "contents[2].parts[1]",
     ]
 
@@ -446,7 +447,7 @@ def test_a_function_gets_an_object_without_branches_as_its_root() -> None:
 
 def test_settings_of_functions_and_thoughts_that_only_google_knows() -> None:
     body: Json = {
-        "contents": [{"parts": [{"text": "hi"}]}],
+        "contents": [{"parts": [{"text": "hi", "partMetadata": {"k": 1}}]}],
         "tools": [{"functionDeclarations": [{"name": "f"}]}],
         "toolConfig": {"functionCallingConfig": {"mode": "any", "streamFunctionCallArguments": True}},
         "generationConfig": {"responseModalities": ["text"], "thinkingConfig": {"thinkingLevel": "low", "pace": 1}},
@@ -456,6 +457,7 @@ def test_settings_of_functions_and_thoughts_that_only_google_knows() -> None:
     assert notes.dropped == [
         "toolConfig.functionCallingConfig.streamFunctionCallArguments",
         "generationConfig.thinkingConfig.pace",
+        "contents[0].parts[0].partMetadata",
     ]
 
 
