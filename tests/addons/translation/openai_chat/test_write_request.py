@@ -232,6 +232,30 @@ class TestWrittenParameters:
         assert for_service(model=model, max_tokens=5).body[name] == 5
 
     @pytest.mark.parametrize(
+        ("model", "effort", "refused"),
+        [
+            ("gpt-4o", None, ""),
+            ("gpt-5", None, "temperature top_p logprobs presence_penalty stop"),
+            ("openai/o4-mini", None, "temperature top_p logprobs presence_penalty stop"),
+            ("gpt-5.1-codex", "none", "temperature top_p logprobs presence_penalty stop"),
+            ("gpt-5-chat-latest", None, ""),
+            ("gpt-5.6", None, ""),
+            ("gpt-5.6", "none", ""),
+            ("gpt-5.6", "low", "temperature top_p logprobs"),
+            ("gpt-oss-120b", "low", ""),
+        ],
+    )
+    def test_what_models_that_reason_refuse(self, model: str, effort: Any, refused: str) -> None:
+        asked: Json = {"temperature": 0.5, "top_p": 0.9, "logprobs": True, "presence_penalty": 0.5, "stop": ["x"]}
+        body, _, notes = for_service(model=model, thinking=effort and Thinking(effort), **asked)
+        assert notes.dropped == refused.split()
+        assert asked.keys() & body.keys() == asked.keys() - {*refused.split()}
+
+    def test_what_changes_nothing_is_not_named(self) -> None:
+        body, _, notes = for_service(model="gpt-5", temperature=1, top_p=1, presence_penalty=0, logprobs=False)
+        assert (body, notes.dropped) == ({"model": "gpt-5", "messages": [HI]}, [])
+
+    @pytest.mark.parametrize(
         ("choice", "expected"),
         [
             (ToolChoice("none", ["f"]), "none"),
@@ -370,7 +394,7 @@ CHATS: list[Json] = [
     {"model": "gpt-4o", "messages": [HI]},
     {"model": "g", "stream": True, "messages": [HI], "stream_options": {"include_usage": True}},
     {
-        "model": "gpt-5",
+        "model": "gpt-5.6",
         "messages": [
             message("system", "s"),
             message("user", [{"type": "text", "text": "a"}, part("image_url", url=PNG, detail="low")]),
@@ -383,7 +407,7 @@ CHATS: list[Json] = [
         "tools": [tool("f", description="d", parameters={"type": "object"}), tool("g")],
         "tool_choice": tool("g"),
         "max_completion_tokens": 7,
-        "reasoning_effort": "low",
+        "reasoning_effort": "none",
         "response_format": {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object"}}},
         "temperature": 0,
         "stop": ["x"],
@@ -484,14 +508,9 @@ def test_what_a_google_client_asks_in_full() -> None:
                 [{"type": "text", "text": "a"}, part("image_url", url="data:image/png;base64,YWJj")],
             ),
         ],
-        "temperature": 0.1,
-        "top_p": 0.9,
         "max_completion_tokens": 10,
         "n": 1,
-        "stop": ["x"],
         "seed": 1,
-        "logprobs": True,
-        "top_logprobs": 2,
         "web_search_options": {},
         "response_format": {
             "type": "json_schema",
@@ -503,6 +522,11 @@ def test_what_a_google_client_asks_in_full() -> None:
         "reasoning_effort": "low",
     }
     assert notes.dropped == [
+        "generationConfig.temperature",
+        "generationConfig.topP",
+        "generationConfig.responseLogprobs",
+        "generationConfig.logprobs",
+        "generationConfig.stopSequences",
         "generationConfig.topK",
         "generationConfig.thinkingConfig.includeThoughts",
         "safetySettings",
