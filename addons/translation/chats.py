@@ -23,6 +23,7 @@ from addons.translation.anthropic.write_answer import StreamWriter as MessageWri
 from addons.translation.anthropic.write_answer import write_answer as write_message
 from addons.translation.anthropic.write_request import write_request as write_for_claude
 from addons.translation.conversation import Answer
+from addons.translation.conversation import Choice
 from addons.translation.conversation import Json
 from addons.translation.conversation import Notes
 from addons.translation.conversation import Request
@@ -31,6 +32,7 @@ from addons.translation.errors import NO_THREAD
 from addons.translation.errors import Failure
 from addons.translation.errors import InvalidRequest
 from addons.translation.errors import refusal
+from addons.translation.errors import unfinished
 from addons.translation.function_names import NameRule
 from addons.translation.function_names import Names
 from addons.translation.gemini.read_answer import reader_for as reader_for_gemini
@@ -129,7 +131,14 @@ class ChatConversion:
 
     def whole(self, documents: list[object]) -> Json | Failure:
         answer = self._reader.read(documents[0])
-        return self.told(self._reader.failure) if self._reader.failure else self._whole(answer)
+        if self._reader.failure:
+            return self.told(self._reader.failure)
+        return self._whole(answer) if any(map(_says_something, answer.choices)) else unfinished()
+
+
+def _says_something(choice: Choice) -> bool:
+    """Whether a choice has content, or an end, or a reason why there is none."""
+    return bool(choice.parts or choice.finish or choice.refusal)
 
 
 # Dialects of services

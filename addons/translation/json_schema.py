@@ -1,11 +1,12 @@
-"""Converts JSON Schema for Gemini and Claude, which take subsets of it, and Google's own Schema to JSON Schema.
+"""Converts JSON Schema for services that take subsets of it, and Google's own Schema to JSON Schema.
 
 Gemini: `parametersJsonSchema` and `responseJsonSchema` take JSON Schema with `$defs`, `$ref` and
 `additionalProperties`. They do not know `const`, `allOf` and draft 7's `definitions`, and beside a `$ref` they allow
 only names that begin with `$` (Google's reference of GenerationConfig). Such schemas are rewritten, their meaning kept.
 
-Claude: a tool's `input_schema` may use all of JSON Schema, but its root must be an object without branches
-(Anthropic's reference of Messages: "input_schema does not support oneOf, allOf, or anyOf at the top level").
+Claude and OpenAI: the arguments of a function may use all of JSON Schema, but the root must be an object without
+branches. Their errors say: "input_schema does not support oneOf, allOf, or anyOf at the top level", and "schema must
+have type 'object' and not have 'oneOf'/'anyOf'/'allOf'/'enum'/'not' at the top level".
 """
 
 import json
@@ -14,6 +15,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from addons.translation.conversation import Json
+from addons.translation.conversation import Notes
 from addons.translation.validation import camel
 from metering.json_values import items
 
@@ -102,8 +104,8 @@ def is_object(schema: Json) -> bool:
     return schema.get("type") == "object" and not any(name in schema for name in _BRANCHES)
 
 
-class ClaudeSchema(NamedTuple):
-    """The `input_schema` of a Claude tool."""
+class ObjectSchema(NamedTuple):
+    """A schema whose root is an object without branches."""
 
     schema: Json
     merged: list[str]
@@ -111,22 +113,28 @@ class ClaudeSchema(NamedTuple):
     lost: list[str]
     """The keywords of the root that had to be left out."""
 
+    def note(self, function: str, notes: Notes) -> None:
+        """Names in the notes what was merged and left out; `function` is the name of the schema's function."""
+        path = f"tools.{function}.parameters"
+        notes.dropped += [f"{path}.{name}" for name in self.lost]
+        notes.assumed += [f"{path}.{name}=merged" for name in self.merged]
 
-def for_claude(schema: Json | None) -> ClaudeSchema:
-    """The schema of a function's arguments for Claude. Branches at its root are merged: it has the properties of all of
-    them. What it requires is what all branches of an `anyOf` or `oneOf` require, and what any of an `allOf` does. So it
-    takes what the client's schema takes, and more."""
+
+def as_object(schema: Json | None) -> ObjectSchema:
+    """The schema of a function's arguments for Claude and OpenAI. Branches at its root are merged: it has the
+    properties of all of them. What it requires is what all branches of an `anyOf` or `oneOf` require, and what any of
+    an `allOf` does. So it takes what the client's schema takes, and more."""
     root = schema or {}
     asked = [name for name in _BRANCHES if name in root]
     if not asked:
-        return ClaudeSchema(root | {"type": "object"}, [], [])
+        return ObjectSchema(root | {"type": "object"}, [], [])
     flat = _Flattening(root).flat(root) or {}
     lost = [name for name in asked if name == "$ref" and not isinstance(_definition(root, root[name]), dict)]
     # References point to places below the root.
     kept = {name: root[name] for name in ("$defs", "definitions") if name in root}
     merged = [name for name in asked if name not in lost]
     schema = {**_without(flat, "$defs", "definitions"), "type": "object"} | kept
-    return ClaudeSchema(_with_branches(schema, root), merged, lost)
+    return ObjectSchema(_with_branches(schema, root), merged, lost)
 
 
 def _with_branches(schema: Json, root: Json) -> Json:

@@ -48,6 +48,13 @@ LEVELS = (
 )
 
 
+BUDGETS = ((r"gemini-2\.5-pro", 128, 32768), (r"gemini-2\.5-flash-lite", 512, 24576), (r"gemini-2\.5-", 1, 24576))
+NO_THINKING = "Unable to submit request because Thinking is not supported by this model."
+BUDGET = (
+    "Unable to submit request because thinking_budget is out of range; supported values are integers from {} to {}."
+)
+
+
 def is_gemini_3(model: str) -> bool:
     return re.match(r"gemini-(?:[3-9]|\d\d)(?!.*tts)", model) is not None
 
@@ -100,7 +107,9 @@ def check_config(model: str, body: dict[str, Any]) -> None:
         known = next((levels for name, levels in LEVELS if re.match(name, model)), ())
         if budget is not None or level.upper() not in known:
             refuse("thinking_level is not supported by this model.")
+    check_budget(model, thinking, budget)
     declared, server = tools_of(body)
+    check_modalities(model, either(config, "responseModalities"))
     voice = either(either(either(config, "speechConfig"), "voiceConfig"), "prebuiltVoiceConfig")
     if voice and (name := either(voice, "voiceName")).lower() not in VOICES:
         refuse(VOICE.format(name))
@@ -122,7 +131,17 @@ def check_config(model: str, body: dict[str, Any]) -> None:
         refuse("Multiple tools are supported only when they are all search tools.")
     if either(config, "responseMimeType") == "application/json" and (declared or server):
         refuse(JSON_AND_CALLS if declared else JSON_AND_TOOLS)
-    check_modalities(model, either(config, "responseModalities"))
+
+
+def check_budget(model: str, thinking: dict[str, Any], budget: Any) -> None:
+    if thinking and re.match(r"gemini-(?:1|2\.0)", model):
+        refuse(NO_THINKING)
+    least, most = next(((least, most) for name, least, most in BUDGETS if re.match(name, model)), (None, None))
+    if budget is None or least is None or most is None or int(budget) == -1:
+        return
+    turns_off = int(budget) == 0 and "-pro" not in model
+    if not turns_off and not least <= int(budget) <= most:
+        refuse(BUDGET.format(least, most))
 
 
 def check_modalities(model: str, modalities: list[str] | None) -> None:
@@ -132,7 +151,8 @@ def check_modalities(model: str, modalities: list[str] | None) -> None:
     elif "image" in model:
         fits = not modalities or "IMAGE" in asked
     else:
-        fits = asked == {"TEXT"} or not re.match(r"gemini-(?:1|2\.5|2\.0-flash(?:-lite|-\d|$))", model)
+        gives_text_only = r"gemini-(?:1|2\.5|2\.0-flash(?:-lite|-\d|$)|3(?:\.\d)?-(?:pro|flash))"
+        fits = asked == {"TEXT"} or not re.match(gives_text_only, model)
     if not fits:
         refuse(MODALITIES.format(", ".join(sorted(asked))))
 

@@ -3,6 +3,8 @@
 Sources: Google's pages on thinking and on OpenAI compatibility.
 """
 
+from dataclasses import replace
+
 from addons.translation.conversation import BUDGETS_OF_EFFORTS
 from addons.translation.conversation import EFFORTS_BY_RANK
 from addons.translation.conversation import Effort
@@ -46,6 +48,18 @@ def thinking_config(thinking: Thinking, family: Family, notes: Notes) -> Json | 
     elif thinking.include is False:
         config["includeThoughts"] = False
     return config or None
+
+
+def beside_own(thinking: Thinking | None, own: object, notes: Notes) -> Thinking | None:
+    """What a client wants of thinking beside `own`, a `thinkingConfig` in Google's words. If that has a budget or a
+    level, it decides: the client's effort or budget is left out, and named in the notes."""
+    if thinking is None or not isinstance(own, dict) or not own.keys() & {"thinkingBudget", "thinkingLevel"}:
+        return thinking
+    if thinking.effort:
+        notes.drop(thinking.effort_param)
+    elif thinking.budget is not None:
+        notes.drop(thinking.param)
+    return replace(thinking, effort=None, budget=None) if thinking.include is not None else None
 
 
 def fit_config(config: object, family: Family, path: str, notes: Notes) -> None:

@@ -17,6 +17,7 @@ from addons.translation.conversions import from_google
 from addons.translation.conversions import from_openai
 from addons.translation.errors import Failure
 from addons.translation.errors import InvalidRequest
+from addons.translation.errors import unfinished
 from addons.translation.plan import Plan
 from tests.addons.translation import chats
 from tests.addons.translation.client_requests import GOOGLE
@@ -237,6 +238,13 @@ class TestAnswers:
         failure = conversion.whole([ERRORS[model]])
         assert isinstance(failure, Failure)
         assert failure.message == "Too many."
+
+    @pytest.mark.parametrize("document", [{}, {"candidates": [], "choices": []}, {"candidates": [{}], "choices": [{}]}])
+    def test_an_answer_without_any(self, plan: Callable[[str, bool], Plan], model: str, document: Any) -> None:
+        """It is an error, as it is in a stream."""
+        conversion = plan(model, False).conversion
+        assert conversion
+        assert conversion.whole([document]) == unfinished()
 
     def test_a_stream(self, plan: Callable[[str, bool], Plan], model: str) -> None:
         conversion = self.streaming(plan, model)

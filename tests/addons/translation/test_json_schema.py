@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.translation.json_schema import for_claude
+from addons.translation.json_schema import as_object
 from addons.translation.json_schema import for_gemini
 from addons.translation.json_schema import from_openapi
 from addons.translation.json_schema import inside
@@ -241,7 +241,7 @@ def having(*required: str, **properties: Any) -> Json:
 )
 def test_what_claude_is_called_with(schema: Json | None, expected: Json, merged: list[str], lost: list[str]) -> None:
     before = copy.deepcopy(schema)
-    assert for_claude(schema) == (expected, merged, lost)
+    assert as_object(schema) == (expected, merged, lost)
     assert schema == before
 
 
@@ -252,7 +252,7 @@ def test_references_into_branches_point_to_something() -> None:
         "$defs": {"d": {"items": {"$ref": "#/oneOf/1"}}},
     }
     before = copy.deepcopy(schema)
-    merged: Any = for_claude(schema).schema
+    merged: Any = as_object(schema).schema
     assert schema == before
     assert merged["properties"] == {
         "a": A,
@@ -268,7 +268,7 @@ def test_references_into_branches_point_to_something() -> None:
 def test_many_references_are_merged_once() -> None:
     levels = {str(n): {"anyOf": [{"$ref": f"#/$defs/{n + 1}"}] * 2} for n in range(60)}
     schema: Json = {"$ref": "#/$defs/0", "$defs": {**levels, "60": having("a", a=A)}}
-    assert for_claude(schema).schema["required"] == ["a"]
+    assert as_object(schema).schema["required"] == ["a"]
 
 
 branches = st.recursive(
@@ -302,7 +302,7 @@ def declared(schema: Any) -> set[str]:
 
 @given(branches, st.sets(st.sampled_from("abc")))
 def test_what_is_merged_takes_all_that_the_branches_take(schema: Any, names: set[str]) -> None:
-    merged = for_claude(schema).schema
+    merged = as_object(schema).schema
     assert is_object(merged)
     assert declared(merged) == declared(schema)
     assert takes(merged, names) or not takes(schema, names)
@@ -337,7 +337,7 @@ def test_references_follow_a_schema_to_its_new_place() -> None:
 @given(schemas)
 def test_any_root(schema: Any) -> None:
     if isinstance(schema, dict):
-        assert is_object(for_claude(schema).schema)
+        assert is_object(as_object(schema).schema)
 
 
 @pytest.mark.parametrize(

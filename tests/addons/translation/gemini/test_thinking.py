@@ -10,6 +10,7 @@ from addons.translation.conversation import Thinking
 from addons.translation.gemini.families import FAMILIES
 from addons.translation.gemini.families import Family
 from addons.translation.gemini.families import family_of
+from addons.translation.gemini.thinking import beside_own
 from addons.translation.gemini.thinking import fit_config
 from addons.translation.gemini.thinking import thinking_config
 
@@ -170,6 +171,33 @@ def test_settings_in_googles_words(model: str, config: Json | None, left: Json |
     told = Notes()
     fit_config(config, family_of(model), "g", told)
     assert (config, told) == (left, notes)
+
+
+@pytest.mark.parametrize(
+    ("thinking", "own", "left", "dropped"),
+    [
+        (None, {"thinkingBudget": 1}, None, []),
+        (Thinking("low"), None, Thinking("low"), []),
+        (Thinking("low"), {"includeThoughts": True}, Thinking("low"), []),
+        (Thinking("low"), {"thinkingLevel": "HIGH"}, None, ["reasoning_effort"]),
+        (Thinking("low", param="reasoning"), {"thinkingLevel": "HIGH"}, None, ["reasoning.effort"]),
+        (Thinking(budget=9, param="thinking"), {"thinkingBudget": 1}, None, ["thinking"]),
+        # Whether the client wants to see the thoughts is another question.
+        (
+            Thinking(include=True, param="reasoning"),
+            {"thinkingBudget": 1},
+            Thinking(include=True, param="reasoning"),
+            [],
+        ),
+        (Thinking("low", include=False), {"thinkingBudget": 1}, Thinking(include=False), ["reasoning_effort"]),
+    ],
+)
+def test_how_much_is_told_twice(
+    thinking: Thinking | None, own: Json | None, left: Thinking | None, dropped: list[str]
+) -> None:
+    notes = Notes()
+    assert beside_own(thinking, own, notes) == left
+    assert notes == Notes(dropped)
 
 
 thinkings = st.builds(

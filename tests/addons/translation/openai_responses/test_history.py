@@ -181,6 +181,17 @@ class TestItems:
         assert request.turns == [user(Text("Hi")), assistant(Text("a"))]
         assert request.notes.dropped == ([] if kind == "web_search_call" else ["input[1]"])
 
+    def test_what_other_agents_say(self) -> None:
+        told = [{"type": "input_text", "text": "Done."}, {"type": "input_text", "text": "Bye."}]
+        sealed = {"type": "encrypted_content", "encrypted_content": "gAAAA"}
+        items = [
+            {"type": "agent_message", "id": "amsg_1", "author": "/root/a", "recipient": "/root", "content": told},
+            {"type": "agent_message", "author": "/root/b", "recipient": "/root", "content": [sealed]},
+        ]
+        request = read(HI, said("a"), *items)
+        assert request.turns == [user(Text("Hi")), assistant(Text("a")), user(Text("From /root/a:\nDone.\nBye."))]
+        assert request.notes.dropped == ["input[3].content[0]"]
+
     def test_an_image_that_was_made(self) -> None:
         made = {"type": "image_generation_call", "id": "ig_1", "result": "QUJD", "status": "completed"}
         request = read(HI, made, made | {"output_format": "webp"}, made | {"result": None})
