@@ -48,8 +48,8 @@ class ChatReader(Reader):
 
     def __init__(self) -> None:
         super().__init__()
-        self._usage: object = None
-        """The latest usage object, until `reading` has taken it."""
+        self._usage: dict[str, object] = {}
+        """The usage object that counts."""
         self._cites = False
         """Whether the answer cites a web page."""
 
@@ -57,7 +57,6 @@ class ChatReader(Reader):
     def reading(self) -> Reading:
         reading = self._reading
         take_usage(reading, self._usage)
-        self._usage = None
         if self._cites and reading.search_queries is None:
             # What cites a page has searched; chat completions do not tell how often.
             reading.search_queries = 1
@@ -83,7 +82,17 @@ class ChatReader(Reader):
         if isinstance(data := member(event, "data"), list):
             reading.input_items = len(data)
         _take_pages(reading, member(event, "usage_info"))
-        self._usage = member(event, "usage") or member(member(event, "error"), "usage") or self._usage
+        self._usage = _newer(self._usage, member(event, "usage") or member(member(event, "error"), "usage"))
+
+
+def _newer(usage: dict[str, object], new: object) -> dict[str, object]:
+    """`new` if it has counts, else `usage` with what `new` has on top: of Vertex AI's chunks only one has counts, the
+    others have only a traffic type, and other services' have counts that are null."""
+    if not isinstance(new, dict):
+        return usage
+    if any(count(new.get(name)) is not None for name in (*INPUTS, *OUTPUTS, "total_tokens")):
+        return new
+    return usage | {name: value for name, value in new.items() if value is not None}
 
 
 def _cites(message: object) -> bool:

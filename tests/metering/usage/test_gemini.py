@@ -419,6 +419,14 @@ def test_an_error_event() -> None:
     assert "secret" not in str(known)
 
 
+@pytest.mark.parametrize("reader", [GeminiReader, LiveReader])
+def test_an_error_with_usage(reader: type[GeminiReader | LiveReader]) -> None:
+    used = usage(promptTokenCount=43, candidatesTokenCount=10, totalTokenCount=53)
+    known = told(reader(), {"error": {"code": 503, "status": "UNAVAILABLE"}, **used})
+    assert (known["failed"], known["error_type"]) == (True, "UNAVAILABLE")
+    assert (known["input_tokens"], known["output_tokens"], known["total_tokens"]) == (43, 10, 53)
+
+
 def test_texts_do_not_get_through() -> None:
     hostile = {
         "modelVersion": "a prompt in the wrong place",

@@ -494,7 +494,24 @@ def test_a_long_id_is_kept() -> None:
     assert counts(ResponsesReader(), RESPONSE | {"id": long})["response_id"] == long
 
 
-def test_an_empty_usage_erases_nothing() -> None:
+@pytest.mark.parametrize(
+    "empty",
+    [
+        {},
+        None,
+        {"prompt_tokens": None, "completion_tokens": None, "total_tokens": None, "prompt_tokens_details": None},
+        {"extra_properties": {"google": {"traffic_type": "ON_DEMAND"}}},
+    ],
+)
+def test_an_empty_usage_erases_nothing(empty: Json | None) -> None:
     usage = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
-    known = counts(ChatReader(), {"choices": [], "usage": usage}, {"choices": [], "usage": {}}, b"[DONE]")
-    assert known == {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}
+    usage_of = {"choices": [], "usage": usage}
+    for events in ([usage_of, {"choices": [], "usage": empty}], [{"choices": [], "usage": empty}, usage_of]):
+        known = counts(ChatReader(), *events, b"[DONE]")
+        known.pop("traffic_type", None)
+        assert known == {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}
+
+
+def test_a_tier_without_counts() -> None:
+    tier = {"usage": {"extra_properties": {"google": {"traffic_type": "ON_DEMAND"}}}}
+    assert counts(ChatReader(), usage(3, 4, 7), tier)["traffic_type"] == "ON_DEMAND"
