@@ -142,7 +142,7 @@ class Metered:
         if not self.tap.bytes:
             self.tap.usage = Usage(None, UsageState.NOT_APPLICABLE)
         elif reader := self.tap.usage.reader:
-            reader.reading.failed, reader.reading.error_type = True, self.call.error_type
+            reader.fail(self.call.error_type)
 
     def tell(self, told: Told | None) -> None:
         """Note the error that the client gets in place of the upstream's response, if any."""
