@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
+from dataclasses import replace
 from typing import NamedTuple
 
 from mitmproxy import http
@@ -168,6 +169,8 @@ class Metered:
         self.settled_at = length
         call, usage = self.call, self._usage
         reading = functools.reduce(Reading.plus, others, self.reading)
+        if self.tap and self.tap.is_cut:
+            reading = replace(reading, terminal=False)
         event_stream = self.tap is not None and self.tap.event_stream
         ended = outcome(ending, call.upstream_status, usage, reading, event_stream=event_stream)
         if told := self.told:

@@ -22,6 +22,7 @@ from metering.budget import TooMuchWork
 from metering.decoding import DecodingError
 from metering.decoding import decoder_for
 from metering.grpc_body import GrpcBody
+from metering.json_array import Cut
 from metering.json_array import JsonBody
 from metering.json_array import JsonDocument
 from metering.json_array import whole
@@ -56,6 +57,8 @@ class Tap:
         self.last_byte: int | None = None
         self.complete = False
         """Whether the framing of the answer is complete."""
+        self.is_cut = False
+        """Whether the answer broke off within the event that would have ended it, whose counts are not all here."""
         kind = response.headers.get("content-type", "").strip().lower()
         self.event_stream = kind.startswith("text/event-stream")
         self._is_media = kind.startswith(MEDIA)
@@ -152,7 +155,9 @@ class Tap:
                 document = JsonDocument(reader.wanted, self._budget)
                 document.feed(value)
                 value = document.close()
+            has_ended = reader.terminal
             reader.read(value)
+            self.is_cut = isinstance(value, Cut) and not has_ended
 
     def _take(self, value: object) -> None:
         reader = self.usage.reader

@@ -68,3 +68,24 @@ def test_a_grpc_status_after_messages_is_an_error_of_the_answer(reader: Reader) 
     one.take_grpc_status("14")
     one.settle(Ending.COMPLETE)
     assert (one.call.state, one.call.error_type) == ("upstream_failed", "UNAVAILABLE")
+
+
+@pytest.mark.parametrize(
+    ("body", "state", "usage_state"),
+    [
+        (b'[{"candidates": [{"finishReason": "STOP"}], "usageMetadata": {"promptTokenCount": 3}}', "done", "final"),
+        (
+            b'[{"candidates": [{"finishReason": "STOP"}], "usageMetadata": {"promptTokenCount": 3, "candid',
+            "upstream_failed",
+            "partial",
+        ),
+    ],
+)
+def test_half_of_the_last_event_ends_nothing(body: bytes, state: str, usage_state: str) -> None:
+    one = metered(0)
+    response = http.Response.make(200, headers={"content-type": "application/json"})
+    one.tap = Tap(response, Usage(GeminiReader(), None), lambda: None)
+    one.tap(body)
+    one.tap.break_off()
+    one.settle(Ending.CUT)
+    assert (one.call.state, one.call.usage_state, one.call.input_tokens) == (state, usage_state, 3)

@@ -90,6 +90,26 @@ def test_a_cut_answer_still_tells() -> None:
     assert reader.reading.input_tokens == 3
 
 
+@pytest.mark.parametrize(
+    ("content_type", "body", "is_cut"),
+    [
+        ("application/json", ANSWER[:-1], True),
+        ("application/json", ANSWER, False),
+        ("application/json", b"[" + ANSWER[:-1], True),
+        ("application/json", b"[" + ANSWER, False),
+        ("application/json", b"[" + ANSWER + b"," + ANSWER[:-1], False),
+        ("text/event-stream", EVENT.rstrip()[:-1], True),
+        ("text/event-stream", EVENT.rstrip(), False),
+        ("text/event-stream", EVENT + EVENT.rstrip()[:-1], False),
+    ],
+)
+def test_whether_the_last_event_was_cut(content_type: str, body: bytes, is_cut: bool) -> None:
+    made = tap(Usage(GeminiReader(), None), [], content_type=content_type)
+    made(body)
+    made.break_off()
+    assert made.is_cut == is_cut
+
+
 CUT = b'data: {"usageMetadata": {"promptTokenCount": 3, "totalTokenCount": 3}, "cand'
 
 
