@@ -37,10 +37,13 @@ COUNTS = (
 )
 DETAILS = {
     "promptTokensDetails": "input",
+    "promptTokenDetails": "input",
     "toolUsePromptTokensDetails": "input",
     "candidatesTokensDetails": "output",
     "responseTokensDetails": "output",
 }
+"""Lists of counts by modality -> what they are part of. Embeddings of the Gemini API have `promptTokenDetails`
+(ai.google.dev/api/embeddings)."""
 
 
 class GeminiReader(Reader):

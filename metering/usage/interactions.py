@@ -73,6 +73,7 @@ class InteractionsReader(Reader):
         " totalCachedTokens totalToolUseTokens totalTokens initialInputTokens inputTokensByModality"
         " outputTokensByModality cachedTokensByModality toolUseTokensByModality modality tokens groundingToolCount"
         " count step modelOutput image toolCall serverToolCall googleSearchCall searchType arguments queries"
+        " searchQueryCount"
         f" errorEvent {' '.join(WRAPPED)}"
     )
     ends_with_event = True
@@ -204,7 +205,7 @@ def take_usage(reading: Reading, usage: object) -> None:
     for name in ("input_by_modality", "output_by_modality"):
         setattr(reading, name, _modalities(usage, name))
     told = [one for one in items(member(usage, "groundingToolCount")) if _type(one) == SEARCH]
-    searches = [number for one in told if (number := count(member(one, "count"))) is not None]
+    searches = [number for one in told if (number := _searches(one)) is not None]
     reading.search_queries = sum(searches) if searches else reading.search_queries
     reading.usage_raw = raw.allowed(usage)
 
@@ -228,6 +229,12 @@ def _modalities(usage: dict[str, object], side: str) -> dict[str, int] | None:
                 modality = told.lower()
                 sums[modality] = sums.get(modality, 0) + tokens
     return sums or None
+
+
+def _searches(tool: object) -> int | None:
+    """How many distinct queries the tool was asked; how often it was asked, if that alone is told."""
+    queries = count(member(tool, "searchQueryCount"))
+    return count(member(tool, "count")) if queries is None else queries
 
 
 def _type(tool: object) -> str:

@@ -17,7 +17,7 @@ from metering.call import word
 
 WORDS = frozenset(
     # Gemini, Live
-    " promptTokenCount candidatesTokenCount responseTokenCount totalTokenCount cachedContentTokenCount"
+    " promptTokenCount promptTokenDetails candidatesTokenCount responseTokenCount totalTokenCount cachedContentTokenCount"
     " thoughtsTokenCount toolUsePromptTokenCount promptTokensDetails candidatesTokensDetails cacheTokensDetails"
     " responseTokensDetails toolUsePromptTokensDetails modality tokenCount trafficType billableCharacterCount"
     " prompt_token_count candidates_token_count response_token_count total_token_count cached_content_token_count"
@@ -48,7 +48,7 @@ WORDS = frozenset(
     " tool_use_tokens_by_modality tokens grounding_tool_count count"
     " totalInputTokens totalOutputTokens totalThoughtTokens totalCachedTokens totalToolUseTokens totalTokens"
     " initialInputTokens inputTokensByModality outputTokensByModality cachedTokensByModality toolUseTokensByModality"
-    " groundingToolCount"
+    " groundingToolCount searchQueryCount search_query_count"
     # Veo
     " sampleCount durationSeconds videos raiMediaFilteredCount".split()
 )

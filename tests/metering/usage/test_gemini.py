@@ -50,6 +50,9 @@ STREAM: list[Json] = [
 ]
 
 
+IMAGE = {"modality": "IMAGE", "tokenCount": 258}
+
+
 def usage(**fields: object) -> Json:
     return {"usageMetadata": fields}
 
@@ -177,6 +180,10 @@ def test_recorded_stream() -> None:
             {"input_items": 1, "input_tokens": 4},
         ),
         ([{"embeddings": [{}, {}], **usage(promptTokenCount=8)}], {"input_items": 2, "input_tokens": 8}),
+        (
+            [{"embedding": {}, **usage(promptTokenCount=258, promptTokenDetails=[IMAGE])}],
+            {"input_items": 1, "input_tokens": 258, "input_by_modality": {"image": 258}},
+        ),
         # Usage with a total replaces all that was told before it.
         (
             [

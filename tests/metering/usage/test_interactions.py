@@ -198,6 +198,7 @@ class TestUsage:
             ([{"type": "google_maps", "count": 2}], None),
             ([{"type": "google_search", "count": 0}], 0),
             ([{"type": "google_search"}], None),
+            ([{"type": "google_search", "count": 2, "search_query_count": 5}], 5),
             ([{"type": "google_search", "count": 1}, {"type": "GOOGLE_SEARCH", "count": 2}], 3),
         ],
     )
