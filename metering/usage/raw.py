@@ -17,12 +17,13 @@ from metering.call import word
 
 WORDS = frozenset(
     # Gemini, Live
-    " promptTokenCount promptTokenDetails candidatesTokenCount responseTokenCount totalTokenCount cachedContentTokenCount"
+    " promptTokenCount candidatesTokenCount responseTokenCount totalTokenCount cachedContentTokenCount"
     " thoughtsTokenCount toolUsePromptTokenCount promptTokensDetails candidatesTokensDetails cacheTokensDetails"
     " responseTokensDetails toolUsePromptTokensDetails modality tokenCount trafficType billableCharacterCount"
     " prompt_token_count candidates_token_count response_token_count total_token_count cached_content_token_count"
     " serviceTier thoughts_token_count tool_use_prompt_token_count prompt_tokens_details candidates_tokens_details"
     " cache_tokens_details response_tokens_details tool_use_prompt_tokens_details token_count traffic_type"
+    " promptTokenDetails"
     # Anthropic
     " input_tokens cache_creation_input_tokens cache_read_input_tokens cache_creation ephemeral_5m_input_tokens"
     " ephemeral_1h_input_tokens output_tokens output_tokens_details thinking_tokens server_tool_use"
