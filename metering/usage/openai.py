@@ -108,6 +108,10 @@ def _take_pages(reading: Reading, usage_info: object) -> None:
         reading.usage_raw = raw.allowed(usage_info)
 
 
+BILLED_CALLS = ("web_search_call", "image_generation_call")
+"""The types of the calls of tools that are counted in a response."""
+
+
 class ResponsesReader(Reader):
     """Reads responses, and what responses/compact answers, which has no status. A stream ends with
     `response.completed`, `.incomplete` or `.failed`, which contain the full response."""
@@ -117,10 +121,15 @@ class ResponsesReader(Reader):
         | USAGE_NAMES
         | frozenset(
             "id model type object response status incomplete_details reason output action queries query tool_usage"
-            " web_search num_requests image_gen".split()
+            " web_search num_requests image_gen item".split()
         )
     )
     ends_with_event = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._output: list[object] = []
+        """What a stream has told of the calls of tools that are billed."""
 
     def read(self, event: object) -> None:
         reading = self._reading
@@ -129,6 +138,8 @@ class ResponsesReader(Reader):
         take_error(reading, response)
         if isinstance(kind, str) and kind.endswith(".delta"):
             reading.content = True
+        if kind == "response.output_item.done" and member(member(event, "item"), "type") in BILLED_CALLS:
+            self._output.append(member(event, "item"))
         take_names(reading, response)
         status = word(member(response, "status")) or str(kind).removeprefix("response.")
         if response is event and status in ("queued", "in_progress"):
@@ -140,7 +151,8 @@ class ResponsesReader(Reader):
         reading.terminal = reading.terminal or response is not event
         reading.failed = reading.failed or status == "failed"
         reading.finish_reason = word(member(member(response, "incomplete_details"), "reason")) or status
-        output = items(member(response, "output"))
+        # Some services leave out of the last event what the events before it have told.
+        output = items(member(response, "output")) or self._output
         images = [member(item, "type") for item in output].count("image_generation_call")
         reading.images = images or reading.images
         billed = count(member(member(member(response, "tool_usage"), "web_search"), "num_requests"))

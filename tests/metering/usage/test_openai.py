@@ -391,6 +391,14 @@ class TestResponses:
         response = {**RESPONSE, "output": [{"type": "web_search_call", **call} for call in calls]}
         assert counts(ResponsesReader(), response).get("search_queries") == searches
 
+    def test_searches_that_the_last_event_leaves_out(self) -> None:
+        search = {"type": "web_search_call", "action": {"type": "search", "query": "a"}}
+        done = [{"type": "response.output_item.done", "item": item} for item in (search, search, {"type": "message"})]
+        for output, searches in (([], 1), ([{"type": "web_search_call"}] * 2, 2)):
+            last = {"type": "response.completed", "response": {**RESPONSE, "output": output}}
+            left = pruned(ResponsesReader(), *done, last)
+            assert counts(ResponsesReader(), *left)["search_queries"] == searches
+
     def test_what_tools_have_used(self) -> None:
         generated = {"input_tokens": 5, "input_tokens_details": {"image_tokens": 0, "text_tokens": 5}}
         tools = {"image_gen": generated, "web_search": {"num_requests": 4}}
