@@ -203,9 +203,15 @@ class _Parts:
         wanted = reader.wanted if reader else frozenset()
         document = partial(JsonDocument, wanted, budget) if reader else Bytes
         self._events = EventDecoder(document, budget) if event_stream else None
+        self._has_begun = False
         self._body = GrpcBody(SCHEMA, message, coding, budget, wanted) if message else JsonBody(wanted, budget)
 
     def values(self, data: bytes) -> list[object]:
+        if not self._has_begun and (text := data.lstrip()):
+            self._has_begun = True
+            if text.startswith((b"{", b"[")):
+                # The error in place of a stream may be called a stream too, but is a document.
+                self._events = None
         return [event.data for event in self._events.feed(data)] if self._events else self._body.feed(data)
 
     def flush(self) -> list[object]:

@@ -10,6 +10,7 @@ from mitmproxy import http
 from addons.tap import Tap
 from metering.call import UsageState
 from metering.usage.audio import AudioReader
+from metering.usage.errors import ErrorReader
 from metering.usage.formats import Usage
 from metering.usage.gemini import GeminiReader
 from metering.usage.openai import ChatReader
@@ -108,6 +109,26 @@ def test_whether_the_last_event_was_cut(content_type: str, body: bytes, is_cut: 
     made(body)
     made.break_off()
     assert made.is_cut == is_cut
+
+
+def test_the_error_that_breaks_off_a_stream() -> None:
+    """Google sends it as a document of several lines."""
+    reader = GeminiReader()
+    made = tap(Usage(reader, None), [], content_type="text/event-stream")
+    made(EVENT)
+    made(json.dumps({"error": {"code": 503, "status": "UNAVAILABLE"}}, indent=2).encode())
+    made(b"")
+    assert (reader.reading.failed, reader.reading.error_type, reader.reading.input_tokens) == (True, "UNAVAILABLE", 3)
+
+
+@pytest.mark.parametrize("body", [b'{"error": {"status": "X"}}', b'\r\n[{"error": {"status": "X"}}]'])
+def test_a_document_that_is_called_a_stream(body: bytes) -> None:
+    reader = ErrorReader()
+    made = tap(Usage(reader, None), [], content_type="text/event-stream")
+    for position in range(len(body)):
+        made(body[position : position + 1])
+    made(b"")
+    assert reader.reading.error_type == "X"
 
 
 CUT = b'data: {"usageMetadata": {"promptTokenCount": 3, "totalTokenCount": 3}, "cand'
