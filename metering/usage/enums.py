@@ -62,6 +62,16 @@ JOB_STATES = (
     "JOB_STATE_PARTIALLY_SUCCEEDED",
 )
 
+# The Gemini API's own (ai.google.dev/api/batch-api)
+BATCH_STATES = (
+    "BATCH_STATE_UNSPECIFIED",
+    "BATCH_STATE_PENDING",
+    "BATCH_STATE_RUNNING",
+    "BATCH_STATE_SUCCEEDED",
+    "BATCH_STATE_FAILED",
+    "BATCH_STATE_CANCELLED",
+    "BATCH_STATE_EXPIRED",
+)
 # Those of the Interactions API are of v1beta1: v1 lacks some.
 INTERACTION_STATUSES = (
     "UNSPECIFIED",
