@@ -73,6 +73,8 @@ class ChatReader(Reader):
             if reason and (position if index is None else index) == 0:
                 reading.finish_reason = reason
             take_error(reading, choice)
+            # Moonshot's streams have it there.
+            self._usage = _newer(self._usage, member(choice, "usage"))
             delta = member(choice, "delta")
             if member(choice, "text") or (
                 isinstance(delta, dict) and any(delta[name] for name in delta.keys() - {"role"})

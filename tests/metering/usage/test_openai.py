@@ -520,6 +520,12 @@ def test_an_empty_usage_erases_nothing(empty: Json | None) -> None:
         assert known == {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}
 
 
+def test_usage_in_a_choice() -> None:
+    choice = {"index": 0, "delta": {}, "finish_reason": "stop", **usage(19, 13, 32)}
+    known = counts(ChatReader(), *pruned(ChatReader(), {"choices": [choice]}))
+    assert (known["input_tokens"], known["output_tokens"], known["total_tokens"]) == (19, 13, 32)
+
+
 def test_a_tier_without_counts() -> None:
     tier = {"usage": {"extra_properties": {"google": {"traffic_type": "ON_DEMAND"}}}}
     assert counts(ChatReader(), usage(3, 4, 7), tier)["traffic_type"] == "ON_DEMAND"
