@@ -170,6 +170,8 @@ class Metered:
         call, usage = self.call, self._usage
         reading = functools.reduce(Reading.plus, others, self.reading)
         if self.tap and self.tap.is_cut:
+            # A connection that closes may be all that ends a body, so its framing tells nothing.
+            ending = Ending.CUT if ending is Ending.COMPLETE else ending
             reading = replace(reading, terminal=False)
         event_stream = self.tap is not None and self.tap.event_stream
         ended = outcome(ending, call.upstream_status, usage, reading, event_stream=event_stream)

@@ -144,6 +144,7 @@ class Tap:
     def _flush(self) -> None:
         if parts := self._parts:
             for value in parts.flush():
+                self._tell_cut(value)
                 self._take(value)
 
     def _read_rest(self) -> None:
@@ -155,9 +156,13 @@ class Tap:
                 document = JsonDocument(reader.wanted, self._budget)
                 document.feed(value)
                 value = document.close()
-            has_ended = reader.terminal
+            self._tell_cut(value)
             reader.read(value)
-            self.is_cut = isinstance(value, Cut) and not has_ended
+
+    def _tell_cut(self, value: object) -> None:
+        """Note whether the last value, which is about to be read, is cut off."""
+        reader = self.usage.reader
+        self.is_cut = isinstance(value, Cut) and not (reader and reader.terminal)
 
     def _take(self, value: object) -> None:
         reader = self.usage.reader

@@ -81,11 +81,15 @@ def test_a_grpc_status_after_messages_is_an_error_of_the_answer(reader: Reader) 
         ),
     ],
 )
-def test_half_of_the_last_event_ends_nothing(body: bytes, state: str, usage_state: str) -> None:
+@pytest.mark.parametrize("ending", [Ending.CUT, Ending.COMPLETE])
+def test_half_of_the_last_event_ends_nothing(ending: Ending, body: bytes, state: str, usage_state: str) -> None:
     one = metered(0)
     response = http.Response.make(200, headers={"content-type": "application/json"})
     one.tap = Tap(response, Usage(GeminiReader(), None), lambda: None)
     one.tap(body)
-    one.tap.break_off()
-    one.settle(Ending.CUT)
+    if ending is Ending.CUT:
+        one.tap.break_off()
+    else:
+        one.tap(b"")
+    one.settle(ending)
     assert (one.call.state, one.call.usage_state, one.call.input_tokens) == (state, usage_state, 3)
