@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 WORDS = (
     *(b"usageMetadata", b"usage_metadata", b"groundingMetadata", b"error"),
-    *(b'"usage"', b'"session"', b'"response.done"', b'"interaction.'),
+    *(b'usage"', b'Usage"', b'"queries"', b'"session"', b'"response.done"', b'"interaction.'),
 )
 """A message from the upstream is parsed only if it contains one of these, or while content has not come yet."""
 NAMES_MODEL = (b"setup", b'"interaction.create"')

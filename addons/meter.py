@@ -43,8 +43,12 @@ LARGEST_HELD = 64 * 1024 * 1024
 """Size in bytes above which a request body is streamed, and nothing is read from it."""
 
 
-IN_ARRAYS = ("streamGenerateContent", "interactions.createStream", "interactions.stream")
-"""Operations that stream: as server-sent events if the client asks for these, else as the elements of a JSON array."""
+IN_ARRAYS = (
+    *("streamGenerateContent", "interactions.createStream", "interactions.stream"),
+    *("serverStreamingPredict", "reasoningEngines.streamQuery", "runtimeRevisions.streamQuery"),
+)
+"""Operations that stream: as server-sent events if the client asks for these, else as the elements of a JSON array or,
+`streamQuery`, as one JSON document after the other."""
 
 
 class Meter:

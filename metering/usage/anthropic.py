@@ -52,9 +52,8 @@ class AnthropicReader(Reader):
         return self._reading
 
     def read(self, event: object) -> None:
-        if take_error(self._reading, event):
-            return
         reading = self._reading
+        is_error = take_error(reading, event)
         kind = member(event, "type")
         if kind == "message":
             self._message(event)
@@ -65,7 +64,7 @@ class AnthropicReader(Reader):
             self._take_usage(_begun(usage) if isinstance(usage, dict) else None)
         elif kind == "content_block_start" or kind == "content_block_delta":
             reading.content = True
-        elif kind == "message_delta":
+        elif kind == "message_delta" or is_error:
             reading.finish_reason = word(member(member(event, "delta"), "stop_reason")) or reading.finish_reason
             self._take_usage(member(event, "usage"))
         elif kind == "message_stop":

@@ -26,8 +26,7 @@ class AudioReader(Reader):
 
     def read(self, event: object) -> None:
         reading = self._reading
-        if take_error(reading, event):
-            return
+        take_error(reading, event)
         kind = member(event, "type")
         if isinstance(kind, str):
             reading.content = reading.content or kind.endswith((".delta", ".segment"))

@@ -62,6 +62,45 @@ JOB_STATES = (
     "JOB_STATE_PARTIALLY_SUCCEEDED",
 )
 
+# The Gemini API's own (ai.google.dev/api/batch-api)
+BATCH_STATES = (
+    "BATCH_STATE_UNSPECIFIED",
+    "BATCH_STATE_PENDING",
+    "BATCH_STATE_RUNNING",
+    "BATCH_STATE_SUCCEEDED",
+    "BATCH_STATE_FAILED",
+    "BATCH_STATE_CANCELLED",
+    "BATCH_STATE_EXPIRED",
+)
+# Those of the Interactions API are of v1beta1: v1 lacks some.
+INTERACTION_STATUSES = (
+    "UNSPECIFIED",
+    "IN_PROGRESS",
+    "REQUIRES_ACTION",
+    "COMPLETED",
+    "FAILED",
+    "CANCELLED",
+    "INCOMPLETE",
+    "BUDGET_EXCEEDED",
+    "QUEUED",
+    "REQUIRES_CONTINUATION",
+)
+INTERACTION_TIERS = (
+    "SERVICE_TIER_UNSPECIFIED",
+    "SERVICE_TIER_FLEX",
+    "SERVICE_TIER_STANDARD",
+    "SERVICE_TIER_PRIORITY",
+    "SERVICE_TIER_DEFERRED",
+)
+INTERACTION_MODALITIES = ("RESPONSE_MODALITY_UNSPECIFIED", "TEXT", "IMAGE", "AUDIO", "VIDEO", "DOCUMENT")
+GROUNDING_TOOLS = ("TYPE_UNSPECIFIED", "GOOGLE_SEARCH", "GOOGLE_MAPS", "RETRIEVAL")
+SEARCH_TYPES = (
+    "SEARCH_TYPE_UNSPECIFIED",
+    "SEARCH_TYPE_WEB_SEARCH",
+    "SEARCH_TYPE_IMAGE_SEARCH",
+    "SEARCH_TYPE_ENTERPRISE_WEB_SEARCH",
+)
+
 
 def enum_name(value: object, names: tuple[str, ...]) -> str | None:
     """The name of an enum value that is a name or a number. A number without a name, which a later version of the API

@@ -37,10 +37,13 @@ COUNTS = (
 )
 DETAILS = {
     "promptTokensDetails": "input",
+    "promptTokenDetails": "input",
     "toolUsePromptTokensDetails": "input",
     "candidatesTokensDetails": "output",
     "responseTokensDetails": "output",
 }
+"""Lists of counts by modality -> what they are part of. Embeddings of the Gemini API have `promptTokenDetails`
+(ai.google.dev/api/embeddings)."""
 
 
 class GeminiReader(Reader):
@@ -79,8 +82,9 @@ class GeminiReader(Reader):
 
     def read(self, event: object) -> None:
         reading = self._reading
-        if self._is_more_text(event) or take_error(reading, event):
+        if self._is_more_text(event):
             return
+        take_error(reading, event)
         reading.model_served = word(member(event, "modelVersion"), LONGEST_MODEL) or reading.model_served
         reading.response_id = word(member(event, "responseId"), LONGEST_ID) or reading.response_id
         for position, candidate in enumerate(items(member(event, "candidates"))):
@@ -158,8 +162,7 @@ class LiveReader(Reader):
         """How many queries the turns before had."""
 
     def read(self, event: object) -> None:
-        if take_error(self._reading, event):
-            return
+        take_error(self._reading, event)
         content = member(event, "serverContent")
         self._reading.content = self._reading.content or member(content, "modelTurn") is not None
         if (searches := _searches(content)) is not None:

@@ -27,7 +27,14 @@ from metering.call import word
 from metering.json_values import both
 from metering.json_values import items
 from metering.json_values import member
+from metering.json_values import snake
 from metering.usage import raw
+from metering.usage.enums import GROUNDING_TOOLS
+from metering.usage.enums import INTERACTION_MODALITIES
+from metering.usage.enums import INTERACTION_STATUSES
+from metering.usage.enums import INTERACTION_TIERS
+from metering.usage.enums import SEARCH_TYPES
+from metering.usage.enums import enum_name
 from metering.usage.errors import ERROR_NAMES
 from metering.usage.errors import take_error
 from metering.usage.reader import Reader
@@ -53,6 +60,8 @@ DETAILS = {
 }
 SEARCH = "google_search"
 """The tool in `grounding_tool_count` whose count is a number of searches in the web."""
+SEARCH_CALL = "googleSearchCall"
+"""The kind of a step that searches."""
 
 
 class InteractionsReader(Reader):
@@ -63,7 +72,8 @@ class InteractionsReader(Reader):
         " interaction interactionId metadata totalUsage totalInputTokens totalOutputTokens totalThoughtTokens"
         " totalCachedTokens totalToolUseTokens totalTokens initialInputTokens inputTokensByModality"
         " outputTokensByModality cachedTokensByModality toolUseTokensByModality modality tokens groundingToolCount"
-        " count"
+        " count step modelOutput image toolCall serverToolCall googleSearchCall searchType arguments queries"
+        " searchQueryCount"
         f" errorEvent {' '.join(WRAPPED)}"
     )
     ends_with_event = True
@@ -73,6 +83,8 @@ class InteractionsReader(Reader):
         self._reading.by_tokens = True
         self._usage: object = None
         """The latest usage object, until `reading` has taken it."""
+        self._queries: set[str] = set()
+        """What was searched for in the web."""
 
     @property
     def reading(self) -> Reading:
@@ -85,17 +97,20 @@ class InteractionsReader(Reader):
         if event == b"[DONE]":
             reading.terminal = True
         kind, event = _unwrapped(event)
-        if take_error(reading, member(event, "errorEvent") or event):
-            return
+        take_error(reading, member(event, "errorEvent") or event)
         self._usage = member(event, "usage") or member(member(event, "metadata"), "totalUsage") or self._usage
         if kind is None or kind.startswith("interaction."):
             interaction = event if kind is None else member(event, "interaction") or event
             self._take(interaction)
         elif kind.endswith(".delta"):
             reading.content = True
-            if member(member(event, "delta"), "type") == "image":
+            delta = member(event, "delta")
+            self._take_search(delta)
+            if _part(delta, "image") is not None:
                 reading.images = (reading.images or 0) + 1
-        if kind is None and str(member(event, "status")).lower() in UNDER_WAY:
+        elif kind == "step.start":
+            self._take_search(member(event, "step"))
+        if kind is None and str(_status(event)).lower() in UNDER_WAY:
             # It goes on in the background: a poll tells what it has used in the end.
             self._usage = None
         if kind in LAST:
@@ -110,8 +125,9 @@ class InteractionsReader(Reader):
         reading.model_served = served.rpartition("/")[2] if served else reading.model_served
         id = word(member(interaction, "id") or member(interaction, "interactionId"), LONGEST_ID)
         reading.response_id = id or reading.response_id
-        reading.traffic_type = word(member(interaction, "serviceTier")) or reading.traffic_type
-        status = word(member(interaction, "status"))
+        tier = enum_name(member(interaction, "serviceTier"), INTERACTION_TIERS)
+        reading.traffic_type = tier or reading.traffic_type
+        status = _status(interaction)
         if status and status.lower() not in UNDER_WAY:
             reading.finish_reason = status
             if status.lower() == "failed":
@@ -119,9 +135,20 @@ class InteractionsReader(Reader):
                 codes = (word(member(error, "code")) for error in items(member(interaction, "errors")))
                 reading.error_type = next(filter(None, codes), reading.error_type)
         self._usage = member(interaction, "usage") or self._usage
-        steps = [step for step in items(member(interaction, "steps")) if member(step, "type") == "model_output"]
-        made = [part for step in steps for part in items(member(step, "content")) if member(part, "type") == "image"]
-        reading.images = len(made) or reading.images
+        steps = items(member(interaction, "steps"))
+        for step in steps:
+            self._take_search(step)
+        made = [part for step in steps for part in items(member(_part(step, "modelOutput"), "content"))]
+        reading.images = sum(_part(part, "image") is not None for part in made) or reading.images
+
+    def _take_search(self, step: object) -> None:
+        """Take what a step, or a piece of one, searches for. Usage may tell how many searches that were."""
+        call = _part(member(step, "toolCall") or member(step, "serverToolCall") or step, SEARCH_CALL)
+        queries = member(member(call, "arguments"), "queries")
+        searched = enum_name(member(call, "searchType"), SEARCH_TYPES) or ""
+        if isinstance(queries, list) and not searched.lower().endswith("image_search"):
+            self._queries |= {query.strip() for query in queries if isinstance(query, str) and query.strip()}
+            self._reading.search_queries = len(self._queries)
 
 
 class LiveInteractionsReader(InteractionsReader):
@@ -142,6 +169,16 @@ def _unwrapped(event: object) -> tuple[str | None, object]:
         if isinstance(inner := member(event, name), dict):
             return kind, inner
     return word(member(event, "eventType")), event
+
+
+def _part(value: object, kind: str) -> object:
+    """What `value` tells of a `kind` of step or content, such as `modelOutput`; None if it is of another kind. It is
+    `{"type": "model_output", ...}`, or `{"modelOutput": {...}}`."""
+    return value if member(value, "type") == snake(kind) else member(value, kind)
+
+
+def _status(interaction: object) -> str | None:
+    return enum_name(member(interaction, "status"), INTERACTION_STATUSES)
 
 
 def take_usage(reading: Reading, usage: object) -> None:
@@ -167,9 +204,9 @@ def take_usage(reading: Reading, usage: object) -> None:
     reading.output_tokens = including(output, thoughts)
     for name in ("input_by_modality", "output_by_modality"):
         setattr(reading, name, _modalities(usage, name))
-    told = [one for one in items(member(usage, "groundingToolCount")) if _word(member(one, "type")) == SEARCH]
-    searches = [number for one in told if (number := count(member(one, "count"))) is not None]
-    reading.search_queries = sum(searches) if searches else None
+    told = [one for one in items(member(usage, "groundingToolCount")) if _type(one) == SEARCH]
+    searches = [number for one in told if (number := _searches(one)) is not None]
+    reading.search_queries = sum(searches) if searches else reading.search_queries
     reading.usage_raw = raw.allowed(usage)
 
 
@@ -186,12 +223,19 @@ def _modalities(usage: dict[str, object], side: str) -> dict[str, int] | None:
     sums: dict[str, int] = {}
     for name in (name for name, of in DETAILS.items() if of == side):
         for detail in items(member(usage, name)):
-            modality, tokens = _word(member(detail, "modality")), count(member(detail, "tokens"))
-            if modality and tokens is not None:
+            told = enum_name(member(detail, "modality"), INTERACTION_MODALITIES)
+            tokens = count(member(detail, "tokens"))
+            if told and tokens is not None:
+                modality = told.lower()
                 sums[modality] = sums.get(modality, 0) + tokens
     return sums or None
 
 
-def _word(value: object) -> str | None:
-    found = word(value)
-    return found.lower() if found else None
+def _searches(tool: object) -> int | None:
+    """How many distinct queries the tool was asked; how often it was asked, if that alone is told."""
+    queries = count(member(tool, "searchQueryCount"))
+    return count(member(tool, "count")) if queries is None else queries
+
+
+def _type(tool: object) -> str:
+    return (enum_name(member(tool, "type"), GROUNDING_TOOLS) or "").lower()

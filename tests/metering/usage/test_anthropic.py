@@ -205,6 +205,12 @@ def test_an_error_event() -> None:
     assert "secret" not in str(known)
 
 
+def test_an_error_with_usage() -> None:
+    error = {"type": "error", "error": {"type": "overloaded_error"}, "usage": {"output_tokens": 44}}
+    known = told(AnthropicReader(), START, error)
+    assert (known["failed"], known["output_tokens"]) == (True, 44)
+
+
 EVERYTHING = UNARY | {
     "usage": UNARY["usage"]
     | {

@@ -153,6 +153,21 @@ def test_gemini_that_was_stopped(state: str) -> None:
     assert counts(BatchReader(), gemini(state))["finish_reason"] == state
 
 
+@pytest.mark.parametrize(("number", "state"), [(2, None), (3, "BATCH_STATE_SUCCEEDED"), (4, "BATCH_STATE_FAILED")])
+def test_gemini_with_numbers_for_states(number: int, state: str | None) -> None:
+    job = {"name": "batches/123", "metadata": {"state": number}}
+    assert counts(BatchReader(), job).get("finish_reason") == state
+
+
+def test_gemini_with_embeddings() -> None:
+    answers = [{"response": {"embedding": {"values": [1]}, "tokenCount": tokens}} for tokens in ("7", 4)]
+    job = gemini("BATCH_STATE_SUCCEEDED") | {
+        "response": {"inlinedEmbedContentResponses": {"inlinedResponses": [*answers, {"error": {"code": 3}}]}}
+    }
+    known = counts(BatchReader(), *pruned(BatchReader(), job))
+    assert (known["input_tokens"], known["input_items"], known.get("output_tokens")) == (11, 2, None)
+
+
 def test_an_error_is_of_the_poll_if_there_is_no_job() -> None:
     known = told(BatchReader(), {"error": {"code": 404, "status": "NOT_FOUND"}})
     assert known == {"failed": True, "error_type": "NOT_FOUND"}

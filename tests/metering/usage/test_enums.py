@@ -13,6 +13,13 @@ SCHEMAS = {
     "GenerateContentResponseUsageMetadata.trafficType": enums.TRAFFIC_TYPES,
     "BatchPredictionJob.state": enums.JOB_STATES,
 }
+INTERACTIONS = {
+    "Interaction.status": enums.INTERACTION_STATUSES,
+    "Interaction.serviceTier": enums.INTERACTION_TIERS,
+    "InteractionUsageModalityTokens.modality": enums.INTERACTION_MODALITIES,
+    "InteractionUsageGroundingToolCount.type": enums.GROUNDING_TOOLS,
+    "GoogleSearchCallStep.searchType": enums.SEARCH_TYPES,
+}
 
 
 @pytest.mark.parametrize("version", ["v1", "v1beta1"])
@@ -21,6 +28,14 @@ def test_the_tables_are_googles(version: str, place: str) -> None:
     schema, _, field = place.partition(".")
     title = f"GoogleCloudAiplatform{version.capitalize()}{schema}"
     assert tuple(document(version)["schemas"][title]["properties"][field]["enum"]) == SCHEMAS[place]
+
+
+@pytest.mark.parametrize("place", INTERACTIONS)
+def test_the_tables_of_interactions_are_googles(place: str) -> None:
+    """Of v1beta1, which google-genai speaks. In v1 some values are missing."""
+    schema, _, field = place.partition(".")
+    title = f"GenaiVertexV1beta1{schema}"
+    assert tuple(document("v1beta1")["schemas"][title]["properties"][field]["enum"]) == INTERACTIONS[place]
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,9 @@ STREAM: list[Json] = [
 ]
 
 
+IMAGE = {"modality": "IMAGE", "tokenCount": 258}
+
+
 def usage(**fields: object) -> Json:
     return {"usageMetadata": fields}
 
@@ -177,6 +180,10 @@ def test_recorded_stream() -> None:
             {"input_items": 1, "input_tokens": 4},
         ),
         ([{"embeddings": [{}, {}], **usage(promptTokenCount=8)}], {"input_items": 2, "input_tokens": 8}),
+        (
+            [{"embedding": {}, **usage(promptTokenCount=258, promptTokenDetails=[IMAGE])}],
+            {"input_items": 1, "input_tokens": 258, "input_by_modality": {"image": 258}},
+        ),
         # Usage with a total replaces all that was told before it.
         (
             [
@@ -417,6 +424,14 @@ def test_an_error_event() -> None:
     assert known["failed"]
     assert known["error_type"] == "RESOURCE_EXHAUSTED"
     assert "secret" not in str(known)
+
+
+@pytest.mark.parametrize("reader", [GeminiReader, LiveReader])
+def test_an_error_with_usage(reader: type[GeminiReader | LiveReader]) -> None:
+    used = usage(promptTokenCount=43, candidatesTokenCount=10, totalTokenCount=53)
+    known = told(reader(), {"error": {"code": 503, "status": "UNAVAILABLE"}, **used})
+    assert (known["failed"], known["error_type"]) == (True, "UNAVAILABLE")
+    assert (known["input_tokens"], known["output_tokens"], known["total_tokens"]) == (43, 10, 53)
 
 
 def test_texts_do_not_get_through() -> None:

@@ -61,6 +61,10 @@ def of_usage(usage: Json) -> Json:
     return {name: value for name, value in known.items() if name != "finish_reason"}
 
 
+def search(*queries: str, **fields: str) -> Json:
+    return {"type": "google_search_call", "arguments": {"queries": list(queries)}, **fields}
+
+
 class TestWhole:
     def test_all_of_it(self) -> None:
         known = told(InteractionsReader(), WHOLE)
@@ -104,6 +108,30 @@ class TestWhole:
         drawn = [{"type": "image", "data": "eA=="}, {"type": "text", "text": "x"}, {"type": "image"}]
         steps = [{"type": "user_input", "content": drawn}, {"type": "model_output", "content": drawn}]
         assert counts(InteractionsReader(), WHOLE | {"steps": steps})["images"] == 2
+        wrapped: list[Json] = [
+            {"userInput": {"content": [{"image": {}}]}},
+            {"modelOutput": {"content": [{"image": {}}, {}]}},
+        ]
+        assert counts(InteractionsReader(), WHOLE | {"steps": wrapped})["images"] == 1
+
+    def test_numbers_for_words(self) -> None:
+        usage = {
+            "totalInputTokens": 12,
+            "inputTokensByModality": [{"modality": 1, "tokens": 3}, {"modality": 3, "tokens": 9}],
+            "groundingToolCount": [{"type": 1, "count": 2}, {"type": 2, "count": 5}],
+        }
+        known = counts(InteractionsReader(), {"status": 3, "serviceTier": 1, "usage": usage})
+        assert (known["finish_reason"], known["traffic_type"]) == ("COMPLETED", "SERVICE_TIER_FLEX")
+        assert (known["input_by_modality"], known["search_queries"]) == ({"text": 3, "audio": 9}, 2)
+        assert "finish_reason" not in counts(InteractionsReader(), {"status": 8, "usage": usage})
+
+    def test_searches_that_usage_does_not_tell(self) -> None:
+        steps = [search("a", "", "b "), search("b"), search("c", search_type="image_search"), {"type": "thought"}]
+        used = {name: value for name, value in USAGE.items() if name != "grounding_tool_count"}
+        assert counts(InteractionsReader(), WHOLE | {"steps": steps, "usage": used})["search_queries"] == 2
+        assert counts(InteractionsReader(), WHOLE | {"steps": steps})["search_queries"] == 3
+        wrapped = [{"toolCall": {"googleSearchCall": {"arguments": {"queries": ["a", "b"]}}}}]
+        assert counts(InteractionsReader(), WHOLE | {"steps": wrapped, "usage": used})["search_queries"] == 2
 
 
 @pytest.mark.parametrize("status", ["in_progress", "queued", "IN_PROGRESS"])
@@ -170,6 +198,7 @@ class TestUsage:
             ([{"type": "google_maps", "count": 2}], None),
             ([{"type": "google_search", "count": 0}], 0),
             ([{"type": "google_search"}], None),
+            ([{"type": "google_search", "count": 2, "search_query_count": 5}], 5),
             ([{"type": "google_search", "count": 1}, {"type": "GOOGLE_SEARCH", "count": 2}], 3),
         ],
     )
@@ -260,6 +289,20 @@ class TestStream:
         known = told(InteractionsReader(), CREATED, UPDATE, error)
         assert (known["failed"], known["error_type"], known["input_tokens"]) == (True, "gateway_timeout", 100)
         assert "secret" not in str(known)
+
+    def test_an_error_with_usage(self) -> None:
+        used = {"total_usage": {"total_input_tokens": 100, "total_output_tokens": 7}}
+        known = told(InteractionsReader(), CREATED, {"event_type": "error", "error": {"code": "x"}, "metadata": used})
+        assert (known["failed"], known["input_tokens"], known["output_tokens"]) == (True, 100, 7)
+
+    def test_searches(self) -> None:
+        start = START | {"step": search("a")}
+        delta = DELTA | {"delta": search("a", "b")}
+        wrapped = {"stepDelta": {"delta": {"serverToolCall": {"googleSearchCall": {"arguments": {"queries": ["c"]}}}}}}
+        reader = InteractionsReader()
+        for event, searches in ((start, 1), (delta, 2), (wrapped, 3)):
+            (left,) = pruned(InteractionsReader(), event)
+            assert counts(reader, left)["search_queries"] == searches
 
     def test_images(self) -> None:
         image = DELTA | {"delta": {"type": "image", "data": "eA=="}}

@@ -391,6 +391,14 @@ class TestResponses:
         response = {**RESPONSE, "output": [{"type": "web_search_call", **call} for call in calls]}
         assert counts(ResponsesReader(), response).get("search_queries") == searches
 
+    def test_searches_that_the_last_event_leaves_out(self) -> None:
+        search = {"type": "web_search_call", "action": {"type": "search", "query": "a"}}
+        done = [{"type": "response.output_item.done", "item": item} for item in (search, search, {"type": "message"})]
+        for output, searches in (([], 1), ([{"type": "web_search_call"}] * 2, 2)):
+            last = {"type": "response.completed", "response": {**RESPONSE, "output": output}}
+            left = pruned(ResponsesReader(), *done, last)
+            assert counts(ResponsesReader(), *left)["search_queries"] == searches
+
     def test_what_tools_have_used(self) -> None:
         generated = {"input_tokens": 5, "input_tokens_details": {"image_tokens": 0, "text_tokens": 5}}
         tools = {"image_gen": generated, "web_search": {"num_requests": 4}}
@@ -494,7 +502,30 @@ def test_a_long_id_is_kept() -> None:
     assert counts(ResponsesReader(), RESPONSE | {"id": long})["response_id"] == long
 
 
-def test_an_empty_usage_erases_nothing() -> None:
+@pytest.mark.parametrize(
+    "empty",
+    [
+        {},
+        None,
+        {"prompt_tokens": None, "completion_tokens": None, "total_tokens": None, "prompt_tokens_details": None},
+        {"extra_properties": {"google": {"traffic_type": "ON_DEMAND"}}},
+    ],
+)
+def test_an_empty_usage_erases_nothing(empty: Json | None) -> None:
     usage = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
-    known = counts(ChatReader(), {"choices": [], "usage": usage}, {"choices": [], "usage": {}}, b"[DONE]")
-    assert known == {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}
+    usage_of = {"choices": [], "usage": usage}
+    for events in ([usage_of, {"choices": [], "usage": empty}], [{"choices": [], "usage": empty}, usage_of]):
+        known = counts(ChatReader(), *events, b"[DONE]")
+        known.pop("traffic_type", None)
+        assert known == {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}
+
+
+def test_usage_in_a_choice() -> None:
+    choice = {"index": 0, "delta": {}, "finish_reason": "stop", **usage(19, 13, 32)}
+    known = counts(ChatReader(), *pruned(ChatReader(), {"choices": [choice]}))
+    assert (known["input_tokens"], known["output_tokens"], known["total_tokens"]) == (19, 13, 32)
+
+
+def test_a_tier_without_counts() -> None:
+    tier = {"usage": {"extra_properties": {"google": {"traffic_type": "ON_DEMAND"}}}}
+    assert counts(ChatReader(), usage(3, 4, 7), tier)["traffic_type"] == "ON_DEMAND"
