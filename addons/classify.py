@@ -105,7 +105,9 @@ def _told_api(request: http.Request, path: str) -> Api | None:
     """The API of a path that several have: `anthropic` for `/v1/models` with the header that all its clients send,
     `gemini` for `/v1/models` and `/v1/files` if the request has a Google credential. None if the path alone decides."""
     target = parse(request.method, path)
-    if target and target.api == "openai" and "anthropic-version" in request.headers:
+    if target and target.api == "vertex":
+        return None
+    if "anthropic-version" in request.headers:
         return "anthropic" if parse(request.method, path, "anthropic") else None
     if target and target.api == "openai" and keys.Issuer.GOOGLE in keys.issuers(request):
         return "gemini" if parse(request.method, path, "gemini") else None

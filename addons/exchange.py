@@ -177,6 +177,16 @@ class Exchange:
         repeated = {dialect.id_member: self.call.id} if dialect.id_member else {}
         return to_bytes(dialect.write(failure, param) | repeated)
 
+    def error_answer(self, failure: Failure, param: str | None = None) -> http.Response:
+        """An answer of ours with an error in the client's dialect."""
+        dialect = self.errors
+        if dialect is GOOGLES_ERRORS:
+            return error_response(failure.status, failure.message)
+        headers = {"content-type": "application/json"}
+        if dialect.id_member:
+            headers[dialect.id_header] = self.call.id
+        return http.Response.make(failure.status, self.error_body(failure, param), headers)
+
     # Services
 
     def service_for(self, model: str | None) -> Service | None:
@@ -228,14 +238,7 @@ class Exchange:
 
         `error_type` is that of the ledger row. `param` names the wrong part of the client's body.
         """
-        dialect = self.errors
-        if dialect is GOOGLES_ERRORS:
-            flow.response = error_response(failure.status, failure.message)
-        else:
-            headers = {"content-type": "application/json"}
-            flow.response = http.Response.make(failure.status, self.error_body(failure, param), headers)
-            if dialect.id_member:
-                flow.response.headers[dialect.id_header] = self.call.id
+        flow.response = self.error_answer(failure, param)
         if flow.request.method == "HEAD":
             # mitmproxy would send the body, which the client would take for its next answer.
             flow.response.content = b""

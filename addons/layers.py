@@ -36,6 +36,7 @@ from mitmproxy.proxy.layers.http import _http1
 
 from addons.error_pages import closing_error_page
 from addons.error_pages import error_page
+from addons.exchange import Exchange
 from addons.exchange import Exchanges
 from addons.upstream import CONNECT_S
 
@@ -86,6 +87,8 @@ _their_protocol_error = layers.HttpStream.handle_protocol_error
 def _handle_protocol_error(self: layers.HttpStream, event: Any) -> Commands:
     """Does what mitmproxy's function does, but sends the client JSON, or the call's `last_words`."""
     has_begun = self.server_state == self.state_stream_response_body
+    # The call is forgotten when its `error` hook has run.
+    exchange = _exchange_of(self)
     theirs: Commands = _their_protocol_error(self, event)
     reply = None
     while True:
@@ -94,7 +97,7 @@ def _handle_protocol_error(self: layers.HttpStream, event: Any) -> Commands:
         except StopIteration:
             return
         if _tells_client(self, command):
-            ours = _last_words(self) if has_begun else _answer(self, command.event)
+            ours = _last_words(self, exchange) if has_begun else _answer(self, command.event, exchange)
             if ours:
                 yield from ours
                 reply = None
@@ -110,20 +113,23 @@ def _tells_client(stream: layers.HttpStream, command: Any) -> bool:
     )
 
 
-def _last_words(stream: layers.HttpStream) -> list[layers.SendHttp] | None:
+def _exchange_of(stream: layers.HttpStream) -> Exchange | None:
     # The addon may be gone: the remedies stay when the script is unloaded.
-    addon = ctx.master.addons.get("layers")
-    exchange = addon.exchanges.get(stream.flow) if addon else None
+    addon, flow = ctx.master.addons.get("layers"), getattr(stream, "flow", None)
+    return addon.exchanges.get(flow) if addon and flow else None
+
+
+def _last_words(stream: layers.HttpStream, exchange: Exchange | None) -> list[layers.SendHttp] | None:
     words = exchange.last_words if exchange else b""
     return _sent(stream, [_events.ResponseData(stream.stream_id, words)]) if words else None
 
 
-def _answer(stream: layers.HttpStream, event: Any) -> list[layers.SendHttp] | None:
+def _answer(stream: layers.HttpStream, event: Any, exchange: Exchange | None) -> list[layers.SendHttp] | None:
     # `code` is a number up to mitmproxy 11, and an enum in later versions.
     status = event.code if isinstance(event.code, int) else event.code.http_status_code()
     if status is None or status in (444, 499) or stream.flow.request.method == "HEAD":
         return None
-    response = error_page(status, event.message)
+    response = error_page(status, event.message, exchange)
     head = _events.ResponseHeaders(stream.stream_id, response, False)
     return _sent(stream, [head, _events.ResponseData(stream.stream_id, response.raw_content or b"")])
 

@@ -31,9 +31,11 @@ logger = logging.getLogger(__name__)
 
 WORDS = (
     *(b"usageMetadata", b"usage_metadata", b"groundingMetadata", b"error"),
-    *(b'"usage"', b'"session"', b'"response.done"'),
+    *(b'usage"', b'Usage"', b'"queries"', b'"session"', b'"response.done"', b'"interaction.'),
 )
 """A message from the upstream is parsed only if it contains one of these, or while content has not come yet."""
+NAMES_MODEL = (b"setup", b'"interaction.create"')
+"""The message from the client that names the model contains one of these."""
 CLOSED_WELL = (1000, 1001, 1005)
 """WebSocket close codes that are no error (RFC 6455, section 7.4.1; 1005 means that none was sent)."""
 CLOSED_ABRUPTLY = 1006
@@ -75,7 +77,7 @@ class Live:
         if not message.from_client:
             self._read(exchange, message.content)
             return
-        if call.model is None and exchange.target and b"setup" in message.content:
+        if call.model is None and exchange.target and any(word in message.content for word in NAMES_MODEL):
             exchange.take_body(asked(exchange.target, "", message.content))
             if call.model:
                 self._recorder.commit(exchange)

@@ -19,6 +19,7 @@ from addons.upstream import content_of
 from metering.budget import Budget
 from metering.budget import TooMuchWork
 from metering.call import ErrorType
+from metering.call import UsageState
 from metering.decoding import DecodingError
 from metering.grpc_body import GrpcBody
 from metering.json_values import member
@@ -42,8 +43,12 @@ LARGEST_HELD = 64 * 1024 * 1024
 """Size in bytes above which a request body is streamed, and nothing is read from it."""
 
 
-IN_ARRAYS = ("streamGenerateContent", "interactions.createStream", "interactions.stream")
-"""Operations that stream: as server-sent events if the client asks for these, else as the elements of a JSON array."""
+IN_ARRAYS = (
+    *("streamGenerateContent", "interactions.createStream", "interactions.stream"),
+    *("serverStreamingPredict", "reasoningEngines.streamQuery", "runtimeRevisions.streamQuery"),
+)
+"""Operations that stream: as server-sent events if the client asks for these, else as the elements of a JSON array or,
+`streamQuery`, as one JSON document after the other."""
 
 
 class Meter:
@@ -97,7 +102,8 @@ class Meter:
         message: str | None = None
         if _is_grpc(response):
             message = _message_in(response, ANSWERS, operation)
-            metered.read_with(usage_of_grpc(operation, call.model, call.publisher) if message else UNREAD)
+            unread = Usage(None, metered.usage.state or UsageState.UNSUPPORTED)
+            metered.read_with(usage_of_grpc(operation, call.model, call.publisher) if message else unread)
         elif response.status_code >= 400:
             metered.read_with(Usage(ErrorReader(), metered.usage.state))
         on_end = functools.partial(self._tell_end, exchange, response)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
+from dataclasses import replace
 from typing import NamedTuple
 
 from mitmproxy import http
@@ -142,7 +143,7 @@ class Metered:
         if not self.tap.bytes:
             self.tap.usage = Usage(None, UsageState.NOT_APPLICABLE)
         elif reader := self.tap.usage.reader:
-            reader.reading.failed, reader.reading.error_type = True, self.call.error_type
+            reader.fail(self.call.error_type)
 
     def tell(self, told: Told | None) -> None:
         """Note the error that the client gets in place of the upstream's response, if any."""
@@ -168,6 +169,10 @@ class Metered:
         self.settled_at = length
         call, usage = self.call, self._usage
         reading = functools.reduce(Reading.plus, others, self.reading)
+        if self.tap and self.tap.is_cut:
+            # A connection that closes may be all that ends a body, so its framing tells nothing.
+            ending = Ending.CUT if ending is Ending.COMPLETE else ending
+            reading = replace(reading, terminal=False)
         event_stream = self.tap is not None and self.tap.event_stream
         ended = outcome(ending, call.upstream_status, usage, reading, event_stream=event_stream)
         if told := self.told:

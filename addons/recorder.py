@@ -206,9 +206,8 @@ class Recorder:
     def _end(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         self._under_way.pop(flow, None)
         exchange.move(Progress.SETTLED)
-        if not exchange.last_words:
-            # Consoles keep flows, and the call's data must not be kept with them.
-            self._exchanges.pop(flow, None)
+        # Consoles keep flows, and the call's data must not be kept with them.
+        self._exchanges.pop(flow, None)
 
     def _break_off(self, flow: http.HTTPFlow, exchange: Exchange, ending: Ending) -> None:
         """Settle a call that has ended early."""

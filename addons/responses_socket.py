@@ -21,7 +21,7 @@ from metering.usage.openai import ResponsesReader
 
 logger = logging.getLogger(__name__)
 
-WORDS = (b'"response"', b'"error"')
+WORDS = (b'"response"', b'"error"', b'"response.output_item.done"')
 """When the content of all responses has begun, only messages with one of these are parsed."""
 
 

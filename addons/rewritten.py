@@ -89,6 +89,8 @@ async def _rewrite_answer(
         return BROKE
     elif plan.next_page:
         failure = await next_pages(flow, exchange, documents, renew)
+    if failure and plan.conversion:
+        failure = plan.conversion.told(failure)
     if failure and not plan.spare:
         return _tell_failure(exchange, response, failed, failure, documents[0])
     if failure and plan.spare:

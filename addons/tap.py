@@ -22,6 +22,7 @@ from metering.budget import TooMuchWork
 from metering.decoding import DecodingError
 from metering.decoding import decoder_for
 from metering.grpc_body import GrpcBody
+from metering.json_array import Cut
 from metering.json_array import JsonBody
 from metering.json_array import JsonDocument
 from metering.json_array import whole
@@ -56,6 +57,8 @@ class Tap:
         self.last_byte: int | None = None
         self.complete = False
         """Whether the framing of the answer is complete."""
+        self.is_cut = False
+        """Whether the answer broke off within the event that would have ended it, whose counts are not all here."""
         kind = response.headers.get("content-type", "").strip().lower()
         self.event_stream = kind.startswith("text/event-stream")
         self._is_media = kind.startswith(MEDIA)
@@ -141,6 +144,7 @@ class Tap:
     def _flush(self) -> None:
         if parts := self._parts:
             for value in parts.flush():
+                self._tell_cut(value)
                 self._take(value)
 
     def _read_rest(self) -> None:
@@ -152,7 +156,13 @@ class Tap:
                 document = JsonDocument(reader.wanted, self._budget)
                 document.feed(value)
                 value = document.close()
+            self._tell_cut(value)
             reader.read(value)
+
+    def _tell_cut(self, value: object) -> None:
+        """Note whether the last value, which is about to be read, is cut off."""
+        reader = self.usage.reader
+        self.is_cut = isinstance(value, Cut) and not (reader and reader.terminal)
 
     def _take(self, value: object) -> None:
         reader = self.usage.reader
@@ -198,9 +208,15 @@ class _Parts:
         wanted = reader.wanted if reader else frozenset()
         document = partial(JsonDocument, wanted, budget) if reader else Bytes
         self._events = EventDecoder(document, budget) if event_stream else None
+        self._has_begun = False
         self._body = GrpcBody(SCHEMA, message, coding, budget, wanted) if message else JsonBody(wanted, budget)
 
     def values(self, data: bytes) -> list[object]:
+        if not self._has_begun and (text := data.lstrip()):
+            self._has_begun = True
+            if text.startswith((b"{", b"[")):
+                # The error in place of a stream may be called a stream too, but is a document.
+                self._events = None
         return [event.data for event in self._events.feed(data)] if self._events else self._body.feed(data)
 
     def flush(self) -> list[object]:

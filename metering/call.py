@@ -312,7 +312,13 @@ def uuid7() -> str:
     return str(uuid.UUID(int=millis << 80 | 0x7 << 76 | fraction << 64 | 0x2 << 62 | random))
 
 
-_WORD = re.compile(r"[\w@-][\w@./:+=~-]*")
+_WORD = re.compile(r"[\w@-][\w@./:+=~|-]*")
+
+
+LONGEST_ID = 512
+"""The most characters of the id of an answer or an operation. Some gateways put what they need to know into it."""
+LONGEST_MODEL = 128
+"""The most characters of the name of the model that has answered."""
 
 
 def word(value: object, limit: int = 64) -> str | None:
@@ -344,3 +350,9 @@ def count(value: object) -> int | None:
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST_COUNT:
         return value
     return None
+
+
+def including(whole: int | None, *parts: int | None) -> int | None:
+    """A count, with those of its parts added that are larger than it: they must have been told beside it. Thus
+    `including(10, 4, 30)` is 40."""
+    return None if whole is None else whole + sum(part for part in parts if part is not None and part > whole)

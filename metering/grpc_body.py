@@ -14,6 +14,7 @@ from metering.budget import Cost
 from metering.decoding import Decoder
 from metering.decoding import DecodingError
 from metering.decoding import decoder_for
+from metering.json_array import Cut
 from metering.json_array import JsonBody
 from metering.json_array import JsonDocument
 from metering.protobuf import MessageDecoder
@@ -70,7 +71,7 @@ class GrpcBody:
         """What is known of a message that the end cut off."""
         values: list[object] = []
         if self._reader and not self._content:
-            values.append(self._reader.cut())
+            values.append(Cut(self._reader.cut()))
         self._reader = None
         return values + (self._content.flush() if self._content else [])
 

@@ -53,6 +53,10 @@ _ELEMENT = re.compile(rb"\{%b\}" % _run(8), re.DOTALL)
 _SCALAR = re.compile(rb'[^\s,:"{}\[\]]+')
 
 
+class Cut(dict[str, object]):
+    """What is known of an object whose end was cut off."""
+
+
 class JsonScanner:
     def __init__(self, wanted: frozenset[str], budget: Budget | None = None) -> None:
         self._wanted = wanted
@@ -88,7 +92,7 @@ class JsonScanner:
             values.append(scalar)
         while self._stack:
             self._close(values)
-        return values
+        return [Cut(value) if isinstance(value, dict) else value for value in values]
 
     def _string(self, data: bytes, pos: int, values: list[object]) -> int:
         end = data.find(b'"', pos)

@@ -33,7 +33,7 @@ which the scanner skips as quickly."""
 PIECE = 64 * 1024
 _RESOURCE = re.compile(
     r"(?:projects/(?P<project>[^/]+)/locations/(?P<location>[^/]+)/)?"
-    r"(?:publishers/(?P<publisher>[^/]+)/)?(?:(?:models|endpoints)/)?(?P<model>[^/].*)"
+    r"(?:publishers/(?P<publisher>[^/]+)/)?(?:(?:models|endpoints|agents)/)?(?P<model>[^/].*)"
 )
 PREFIXES = ("vertex_ai/", "vertex/", "gemini/", "google/", "models/", "publishers/google/models/")
 """Prefixes that OpenAI clients put before the name of a Gemini model."""
@@ -53,7 +53,7 @@ class Asked:
 
 def asked(target: Target, content_type: str, body: bytes) -> Asked:
     """Read a request body of any size and any content."""
-    if content_type.startswith("multipart/form-data"):
+    if content_type.strip().lower().startswith("multipart/form-data"):
         names = islice(_FORM_NAME.finditer(body), MOST_NAMES)
         form = next(filter(None, (_FORM_VALUE.match(body, name.end()) for name in names)), None)
         return named(target, form[1].decode("utf-8", "replace").strip() if form else None)

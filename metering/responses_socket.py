@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import msgspec
 
+from metering.call import LONGEST_ID
 from metering.call import word
 from metering.json_values import member
 
@@ -70,11 +71,14 @@ class Responses(Generic[Call]):
 
     def begin(self, call: Call, stream_id: object, response_id: object = None) -> None:
         """Note that a response was asked for, or has begun by itself."""
-        self._responses.append(_Response(call, word(stream_id, 256), word(response_id, 256)))
+        self._responses.append(_Response(call, word(stream_id, LONGEST_ID), word(response_id, LONGEST_ID)))
 
     def call_of(self, event: object) -> Call | None:
         """The call of the response that an event belongs to; None if it belongs to none that is known."""
-        stream, id = word(member(event, "stream_id"), 256), word(member(member(event, "response"), "id"), 256)
+        stream, id = (
+            word(member(event, "stream_id"), LONGEST_ID),
+            word(member(member(event, "response"), "id"), LONGEST_ID),
+        )
         if id and (known := next((one for one in self._responses if one.id == id), None)):
             return known.call
         in_stream = [one for one in self._responses if one.stream == stream]

@@ -40,6 +40,8 @@ _TIERS = {
     "on_demand": "standard",
     "default": "standard",
     "auto": "standard",
+    "unspecified": "standard",
+    "traffic_type_unspecified": "standard",
     "on_demand_priority": "priority",
     "on_demand_flex": "flex",
     "on_demand_offpeak": "offpeak",

@@ -26,15 +26,16 @@ EDITIONS = (
 
 LIBRARIES = (
     # SDKs
-    r"google-genai-sdk|genai-(?:js|py)|openai|anthropic|model-builder|vertex-genai-modules|google-(?:api|auth|cloud)-.+"
+    r"google-genai-sdk|genai-(?:js|py)|openai|anthropic|model-builder|vertex-genai-modules|mcp_used"
+    r"|google-(?:api|auth|cloud|http)-.+"
     # Google's client libraries, languages, and what they run on
     r"|gl-.+|gapic|gax|gccl.*|gdcl|grpc.*|rest|pb|auth|cred-type|runtime|node|node\.js|bun|deno|c?python|pypy|java|go|php"
-    r"|ruby|dotnet|darwin|linux|windows|os|lang|md|ua"
+    r"|ruby|dart|dotnet|darwin|linux|windows|dalvik|os|lang|md|ua"
     # HTTP
     r"|python-.+|httpx2?|requests|aiohttp|urllib3?|axios|undici|node-fetch|got|ky|go-http-client|okhttp|apache-.+|reqwest"
-    r"|hyper|curl|wget|cfnetwork|guzzlehttp|faraday"
+    r"|hyper|curl|wget|cfnetwork|guzzlehttp|faraday|java-http-client|reactornetty|ktor.*"
     # Browsers
-    r"|mozilla|applewebkit|chrome|chromium|safari|gecko|firefox|electron|edg|opr|version|mobile"
+    r"|mozilla|applewebkit|(?:headless)?chrome|chromium|crios|safari|gecko|firefox|electron|edg|opr|version|mobile"
 )
 """Products that applications are made with."""
 
@@ -55,6 +56,8 @@ ledger."""
 _NAME = r"[A-Za-z][\w.-]{0,39}"
 _PRODUCT = re.compile(rf"({_NAME}(?:/[A-Za-z][\w.-]{{0,39}})?)/{_VERSION}(?![A-Za-z\d]).*", re.ASCII)
 """`name/version`, or with a package or channel between: `opencode/latest/1.3.15/cli`."""
+_TWO_WORDS = re.compile(rf"({_NAME}) (?!(?:{''.join(LIBRARIES)}|{AI_SDKS_PRODUCTS})/)(?={_NAME}/\d)", re.ASCII | re.I)
+"""The beginning of a header that names an application by two words: `Codex Desktop/0.133.0`."""
 _STAINLESS = re.compile(rf"(?:Async)?([A-Za-z]{{1,40}})/[A-Za-z.]{{1,16}} {_VERSION}(?![A-Za-z\d])")
 """How the SDKs of OpenAI and Anthropic name themselves: `AsyncOpenAI/Python 2.1.0`."""
 _COMMENT = re.compile(r"\([^)]*\)?")
@@ -91,6 +94,8 @@ def sdk_of(headers: Mapping[str, str]) -> str | None:
 
 def _products(text: str) -> Iterator[tuple[str, str]]:
     """The names, in lower case, and the versions of the products in a header."""
+    if match := _TWO_WORDS.match(text):
+        text = f"{match[1]}-{text[match.end() :]}"
     for part in _BETWEEN.split(_COMMENT.sub(" ", text)):
         if (match := _PRODUCT.fullmatch(part)) and not _KEY.fullmatch(match[1].lower()):
             yield match[1].lower(), match[2]

@@ -2,7 +2,9 @@
 
 Strategy: `feed(bytes)` returns the events that these bytes completed, wherever the pieces were cut and
 whichever of LF, CR and CRLF ends the lines; `flush()` returns an event that was not ended by a blank line.
-Nothing raises. The data of an event goes into a document as it arrives, so that an event of any size need
+Nothing raises. One thing is not of the standard: a line that begins with a brace, and the lines after it up to a blank
+one, are data, as Google sends the error that breaks off a stream without `data:` (google-genai 3.6.1,
+`_iter_response_stream`). The data of an event goes into a document as it arrives, so that an event of any size need
 not be held; by default a document is the plain bytes. Lines and events are paid from a budget, beyond which
 `TooMuchWork` is raised.
 """
@@ -57,6 +59,8 @@ class EventDecoder:
         """The field of the current line; None until its colon has come."""
         self._head = b""
         """The current line up to its colon, or the value of its `event` field."""
+        self._is_bare = False
+        """Whether the lines of the event are data without `data:`."""
         self._trim = False
         """Whether the next byte of the value is dropped if it is a space."""
 
@@ -90,12 +94,13 @@ class EventDecoder:
         """A line that came in one piece, as most do."""
         if not text:
             self._end_event(events)
-        elif text.startswith(b"data:"):
+        elif self._is_bare or text.startswith((b"data:", b"{")):
+            self._is_bare = self._is_bare or text.startswith(b"{")
             if self._document is None:
                 self._document = self._new_document()
             else:
                 self._document.feed(b"\n")
-            if value := text[5:].removeprefix(b" "):
+            if value := text if self._is_bare else text[5:].removeprefix(b" "):
                 self._document.feed(value)
         else:
             self._text(text)
@@ -109,11 +114,13 @@ class EventDecoder:
             if self._at_start:
                 self._head = self._head.removeprefix(_BOM)
                 self._at_start = False
-            name, colon, text = self._head.partition(b":")
+            self._is_bare = self._is_bare or self._head.startswith(b"{")
+            name, colon, text = (b"data", b":", self._head) if self._is_bare else self._head.partition(b":")
             if not colon:
                 self._head = self._head[: _LONGEST_NAME + 1]
                 return
             self._start_value(name)
+            self._trim = not self._is_bare
         if self._trim and text:
             self._trim = False
             text = text.removeprefix(b" ")
@@ -144,4 +151,4 @@ class EventDecoder:
         if self._document is not None:
             self._budget.spend(Cost.EVENT)
             events.append(Event(self._type.decode(errors="replace"), self._document.close()))
-        self._document, self._type = None, b""
+        self._document, self._type, self._is_bare = None, b"", False

@@ -102,6 +102,7 @@ TEMPLATES = (
     # Other paths of these APIs, so that at least the host is right.
     Template("vertex", "vertex", "", _PARENT + "[:{verb:name}][/{rest:rest}]"),
     Template("gemini", "gemini", "", "/{version:beta}/{rest:rest}"),
+    Template("anthropic", "anthropic", "", "/v1/{rest:anthropic}"),
     # Paths without a version, from clients whose base_url or api_version lacks it.
     Template("openai", "openai", "models", "/models[/{model:rest}]", anywhere=False),
     Template("openai", "openai", "{openai}", "/{openai:openai}", anywhere=False),
@@ -167,6 +168,8 @@ KINDS = {
         "agents auth_tokens batches cachedContents corpora credentials decisions environments fileSearchStores files"
         " generatedFiles interactions models operations triggers tunedModels voices webhooks"
     ),
+    "anthropic": r"(?:agents|compliance|deployment_runs|deployments|dreams|environments|files|memory_stores"
+    r"|organizations|sessions|skills|tunnels|user_profiles|vaults)(?:/[^/?#]+)*/?",
     "openai": r"(?![^?#]*(?::|%3[Aa])[A-Za-z]+$)"
     r"(?:chat|completions|responses|conversations|embeddings|images|audio|videos|moderations|realtime"
     r"|batches|files|uploads|fine_tuning|vector_stores|assistants|threads|containers"
@@ -176,7 +179,9 @@ KINDS = {
 """Kind of a field -> the pattern that it matches. `shared_owners` are resources of Vertex AI that other APIs have too:
 only the host tells whose they are."""
 
-SPANNING = frozenset(kind for kind in KINDS if kind in ("rest", "openai", "slashes") or kind.endswith("owners"))
+SPANNING = frozenset(
+    kind for kind in KINDS if kind in ("rest", "anthropic", "openai", "slashes") or kind.endswith("owners")
+)
 """Kinds whose fields may contain slashes."""
 
 OPENAI_WORDS = frozenset(

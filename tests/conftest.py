@@ -20,16 +20,19 @@ if TYPE_CHECKING:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Sets hypothesis up before the tests are imported, but not in the process that only hands out tests to others."""
-    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+    """Sets hypothesis up before the tests are imported, but not in the process that only hands out tests to others.
+    `--hypothesis-profile thorough` is loaded by hypothesis after this."""
+    hands_out = config.getoption("numprocesses", None) and not hasattr(config, "workerinput")
+    if not hands_out or config.getoption("--hypothesis-profile"):
         from hypothesis import HealthCheck
         from hypothesis import settings
 
         # No deadline and no check of speed, as the machine may be slow. Each run generates other examples.
-        settings.register_profile(
-            "default", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
-        )
-        settings.load_profile("default")
+        for name, examples in (("quick", 20), ("thorough", 50)):
+            settings.register_profile(
+                name, deadline=None, max_examples=examples, suppress_health_check=[HealthCheck.too_slow]
+            )
+        settings.load_profile("quick")
 
 
 @pytest.fixture(scope="session")

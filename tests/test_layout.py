@@ -216,7 +216,8 @@ def test_no_junk_drawers() -> None:
 
 def test_hypothesis_is_set_up() -> None:
     """By `tests/conftest.py`, in every process that runs tests. Else slow machines fail at deadlines."""
-    assert (settings().deadline, settings().max_examples) == (None, 50)
+    assert settings().deadline is None
+    assert settings().max_examples in (20, 50)
 
 
 def test_the_version_is_told_once() -> None:

@@ -6,6 +6,7 @@ implemented once, and any service can answer any client. If both use the same di
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 from typing import Protocol
 
@@ -14,6 +15,7 @@ from addons.translation.anthropic.for_vertex import COUNTING
 from addons.translation.anthropic.for_vertex import betas_for_vertex
 from addons.translation.anthropic.for_vertex import body_for_vertex
 from addons.translation.anthropic.for_vertex import name_at_vertex
+from addons.translation.anthropic.messages import TOOL_NAMES as CLAUDE_NAMES
 from addons.translation.anthropic.read_answer import reader_for as reader_for_claude
 from addons.translation.anthropic.read_request import read_count
 from addons.translation.anthropic.read_request import read_request as read_messages
@@ -21,20 +23,27 @@ from addons.translation.anthropic.write_answer import StreamWriter as MessageWri
 from addons.translation.anthropic.write_answer import write_answer as write_message
 from addons.translation.anthropic.write_request import write_request as write_for_claude
 from addons.translation.conversation import Answer
+from addons.translation.conversation import Choice
 from addons.translation.conversation import Json
 from addons.translation.conversation import Notes
 from addons.translation.conversation import Request
 from addons.translation.conversation import Written
+from addons.translation.errors import NO_THREAD
 from addons.translation.errors import Failure
 from addons.translation.errors import InvalidRequest
 from addons.translation.errors import refusal
+from addons.translation.errors import unfinished
+from addons.translation.function_names import NameRule
+from addons.translation.function_names import Names
 from addons.translation.gemini.read_answer import reader_for as reader_for_gemini
 from addons.translation.gemini.read_request import read_request as read_gemini
+from addons.translation.gemini.schema import FUNCTION_NAMES as GEMINI_NAMES
 from addons.translation.gemini.write_answer import StreamWriter as GeminiWriter
 from addons.translation.gemini.write_answer import write_answer as write_gemini
 from addons.translation.gemini.write_request import write_request as write_for_gemini
-from addons.translation.openai_chat.read_answer import AnswerReader as ChatReader
+from addons.translation.openai_chat.read_answer import reader_for as reader_for_chat
 from addons.translation.openai_chat.read_request import read_request as read_chat
+from addons.translation.openai_chat.schema import FUNCTION_NAMES as OPENAI_NAMES
 from addons.translation.openai_chat.write_answer import StreamWriter as ChatWriter
 from addons.translation.openai_chat.write_answer import write_answer as write_chat
 from addons.translation.openai_chat.write_request import write_request as write_for_chat
@@ -84,19 +93,21 @@ class ChatConversion:
     """The `Conversion` of a chat: reads the answer in the service's dialect, writes it in the client's."""
 
     def __init__(
-        self, reader: Reader, writer: Writer | None, whole: Callable[[Answer], Json], content_type: str
+        self, reader: Reader, writer: Writer | None, whole: Callable[[Answer], Json], content_type: str, names: Names
     ) -> None:
-        """`writer` is None if the client wants no stream. `whole` writes an answer that is not streamed."""
+        """`writer` is None if the client wants no stream. `whole` writes an answer that is not streamed. `names` are
+        those of the functions of the request."""
         self.streams = writer is not None
         self.content_type = content_type
         self._reader = reader
         self._writer = writer
         self._whole = whole
+        self._names = names
 
     def feed(self, event: object) -> bytes:
         assert self._writer
         written = self._writer.write(self._reader.read(event))
-        return written + (self._writer.fail(self._reader.failure) if self._reader.failure else b"")
+        return written + (self._writer.fail(self.told(self._reader.failure)) if self._reader.failure else b"")
 
     def end(self) -> bytes:
         assert self._writer
@@ -115,9 +126,19 @@ class ChatConversion:
     def failed(self) -> bool:
         return self._writer is not None and self._writer.failed
 
+    def told(self, failure: Failure) -> Failure:
+        return replace(failure, message=self._names.given_in(failure.message))
+
     def whole(self, documents: list[object]) -> Json | Failure:
         answer = self._reader.read(documents[0])
-        return self._reader.failure or self._whole(answer)
+        if self._reader.failure:
+            return self.told(self._reader.failure)
+        return self._whole(answer) if any(map(_says_something, answer.choices)) else unfinished()
+
+
+def _says_something(choice: Choice) -> bool:
+    """Whether a choice has content, or an end, or a reason why there is none."""
+    return bool(choice.parts or choice.finish or choice.refusal)
 
 
 # Dialects of services
@@ -126,6 +147,8 @@ class ChatConversion:
 class ServiceDialect(NamedTuple):
     write_request: Callable[[Request], Written]
     reader: Callable[[Request], Reader]
+    names: NameRule
+    """The names of functions that its models take."""
     resource: Callable[[ServedModel, bool], str]
     """Model, whether a stream is wanted -> the path of a chat on Vertex AI, below the location:
     `publishers/google/models/gemini-2.5-flash:generateContent`."""
@@ -145,9 +168,9 @@ def _openai_resource(model: ServedModel, stream: bool) -> str:
     return f"endpoints/{model.name if model.is_endpoint else 'openapi'}/chat/completions"
 
 
-GEMINI = ServiceDialect(write_for_gemini, reader_for_gemini, _gemini_resource)
-CLAUDE = ServiceDialect(write_for_claude, reader_for_claude, _raw_resource)
-OPENAI = ServiceDialect(write_for_chat, lambda request: ChatReader(request.n or 1), _openai_resource)
+GEMINI = ServiceDialect(write_for_gemini, reader_for_gemini, GEMINI_NAMES, _gemini_resource)
+CLAUDE = ServiceDialect(write_for_claude, reader_for_claude, CLAUDE_NAMES, _raw_resource)
+OPENAI = ServiceDialect(write_for_chat, reader_for_chat, OPENAI_NAMES, _openai_resource)
 SERVICES = {None: GEMINI, "anthropic": CLAUDE}
 """Publisher -> the dialect of its models on Vertex AI. None: Google's own models, and tuned endpoints. The models of
 all other publishers use OpenAI's dialect."""
@@ -215,6 +238,7 @@ def convert(
             client.stream_writer(request, body) if request.stream else None,
             lambda answer: client.write_answer(answer, request, body),
             client.content_type,
+            Names(request, service.names),
         ),
         model,
         written.notes,
@@ -237,7 +261,7 @@ def plan_openai_chat(asked: ClientRequest, real_name: RealName, compatible: bool
 
 def plan_messages(asked: ClientRequest, real_name: RealName) -> Plan:
     """The plan for a chat of an Anthropic client that goes to Vertex AI. Raises InvalidRequest."""
-    body = json_object(asked.raw)
+    body = _message_body(asked)
     model = model_of(real_name(_model_name(body)))
     if model.publisher == "anthropic":
         model = model._replace(name=name_at_vertex(model.name))
@@ -289,11 +313,23 @@ def _for_claude(asked: ClientRequest, resource: str, raw: bytes, model: ServedMo
 def plan_messages_for_openai(asked: ClientRequest, real_name: RealName) -> Plan:
     """The plan for a chat of an Anthropic client that goes to a service with OpenAI's dialect. Raises
     InvalidRequest."""
-    body = json_object(asked.raw)
+    body = _message_body(asked)
     name, client = real_name(_model_name(body)), CLIENTS[asked.operation]
     request = client.read_request(body)
     request.model = name
     return convert(request, body, client, OPENAI, "chat/completions", ServedModel(name))
+
+
+def _message_body(asked: ClientRequest) -> Json:
+    """The body of an Anthropic client's request for a message. Raises InvalidRequest, also for one that relies on the
+    server to hold the conversation: clients then send all of it (`thread` in the package anthropic 2.14.0)."""
+    body = json_object(asked.raw)
+    if body.get("thread") is not None:
+        raise InvalidRequest(NO_THREADS, "thread", code=NO_THREAD)
+    return body
+
+
+NO_THREADS = "no conversations are held here: send all messages, without `thread`"
 
 
 def plan_google_chat(asked: ClientRequest, real_name: RealName) -> Plan:

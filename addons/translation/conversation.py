@@ -122,6 +122,11 @@ class Turn:
     parts: list[Part]
 
 
+CONTINUE = "Continue."
+"""What the user says in a turn that is put before a conversation that the assistant begins, or behind one that it ends,
+if the service wants one there."""
+
+
 # Requests
 
 
@@ -184,6 +189,8 @@ class Format:
 
 
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+EFFORTS_BY_RANK: tuple[Effort, ...] = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+"""All efforts, the lowest first."""
 
 
 @dataclass(slots=True)
@@ -353,6 +360,10 @@ class TokenLogprob(NamedTuple):
     top: "list[TokenLogprob]"
 
 
+BROKEN_CALL = "The model called a function without a name, or with arguments that are no JSON object."
+"""Why an answer with such a call is not valid."""
+
+
 @dataclass(slots=True)
 class Choice:
     index: int
@@ -360,7 +371,7 @@ class Choice:
     finish: Finish | None = None
     refusal: str | None = None
     is_invalid: bool = False
-    """Whether the service says that what the model made is no valid answer. `refusal` says why."""
+    """Whether what the model made is no valid answer, such as a tool call with invalid JSON. `refusal` says why."""
     citations: list[Citation] = field(default_factory=list)
     logprobs: list[TokenLogprob] | None = None
     searches: list[str] = field(default_factory=list)
@@ -368,8 +379,6 @@ class Choice:
     native: NativeFinish | None = None
     stop_sequence: str | None = None
     """The stop sequence that ended the answer; None if there was none, or the service does not say."""
-    broken_call: bool = False
-    """Whether the model made a tool call that cannot be read, as its JSON is invalid."""
     google: Json = field(default_factory=dict)
     """Google's Candidate, as it came."""
 

@@ -66,13 +66,14 @@ STATUSES = {
     "billing_error": 402,
     "permission_error": 403,
     "not_found_error": 404,
+    "conflict_error": 409,
     "request_too_large": 413,
     "rate_limit_error": 429,
     "api_error": 500,
     "timeout_error": 504,
     "overloaded_error": 529,
 }
-"""Anthropic's error types -> HTTP status (Anthropic's page on errors)."""
+"""Anthropic's error types -> HTTP status (Anthropic's page on errors, and `error_type.py` of its Python SDK 2.14.0)."""
 
 
 def read_error(status: int | None, body: object) -> Failure:
@@ -136,7 +137,13 @@ ERRORS = {
 }
 """HTTP status -> OpenAI's `type` and `code`. With any other status, such as 400, the code is the failure's own in lower
 case."""
-_TOO_LONG = re.compile(r"(?i)token count.*exceeds|exceeds the maximum number of tokens|(?:input|prompt).*too long")
+_TOO_LONG = re.compile(
+    r"(?i)token count.*exceeds|exceeds the maximum number of tokens|(?:input|prompt).*too long"
+    r"|token count is \d+ but model only supports|maximum context length"
+)
+"""How Gemini, Vertex AI, and services with OpenAI's dialect say that a prompt has too many tokens."""
+_COUNTS = re.compile(r"(?i)token count (?:is )?\(?(\d+)\)? [a-z ]+ \(?(\d+)")
+"""Where Gemini and Vertex AI tell the tokens of the prompt, and the most that the model takes."""
 
 
 def words_for(status: int) -> ErrorWords:
@@ -167,9 +174,24 @@ def anthropic_error(failure: Failure, param: str | None = None) -> Json:
         message = message.removeprefix(f"{param}: ")
         path = _INDEX.sub(r".\1", param).removeprefix(".")
         message = f"{path}: {message[:1].upper()}{message[1:]}"
-    return {"type": "error", "error": {"type": _TYPES.get(failure.status, usual), "message": message}}
+    elif failure.status == 400 and _TOO_LONG.search(message):
+        message = _too_long(message)
+    error: Json = {"type": _TYPES.get(failure.status, usual), "message": message}
+    if failure.code == NO_THREAD:
+        error["details"] = {"error_code": NO_THREAD.lower()}
+    return {"type": "error", "error": error}
 
 
+def _too_long(message: str) -> str:
+    """The message in Anthropic's words, by which Claude Code knows that it has to shorten the conversation."""
+    counts = _COUNTS.search(message)
+    told = f"{counts[1]} tokens > {counts[2]} maximum" if counts else message
+    return f"prompt is too long: {told}"
+
+
+NO_THREAD = "THREAD_UNSUPPORTED_REQUEST"
+"""The code of the error for a request with `thread`. In lower case it is Anthropic's: its SDKs then send the whole
+conversation (`thread_unsupported_request_error.py` of the package anthropic 2.14.0)."""
 _INDEX = re.compile(r"\[(\d+)\]")
 _TYPES = {status: type for type, status in STATUSES.items()}
 

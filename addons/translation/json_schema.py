@@ -1,11 +1,12 @@
-"""Converts JSON Schema for Gemini and Claude, which take subsets of it, and Google's own Schema to JSON Schema.
+"""Converts JSON Schema for services that take subsets of it, and Google's own Schema to JSON Schema.
 
 Gemini: `parametersJsonSchema` and `responseJsonSchema` take JSON Schema with `$defs`, `$ref` and
 `additionalProperties`. They do not know `const`, `allOf` and draft 7's `definitions`, and beside a `$ref` they allow
 only names that begin with `$` (Google's reference of GenerationConfig). Such schemas are rewritten, their meaning kept.
 
-Claude: a tool's `input_schema` may use all of JSON Schema, but its root must be an object without branches
-(Anthropic's reference of Messages: "input_schema does not support oneOf, allOf, or anyOf at the top level").
+Claude and OpenAI: the arguments of a function may use all of JSON Schema, but the root must be an object without
+branches. Their errors say: "input_schema does not support oneOf, allOf, or anyOf at the top level", and "schema must
+have type 'object' and not have 'oneOf'/'anyOf'/'allOf'/'enum'/'not' at the top level".
 """
 
 import json
@@ -14,6 +15,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from addons.translation.conversation import Json
+from addons.translation.conversation import Notes
 from addons.translation.validation import camel
 from metering.json_values import items
 
@@ -102,8 +104,8 @@ def is_object(schema: Json) -> bool:
     return schema.get("type") == "object" and not any(name in schema for name in _BRANCHES)
 
 
-class ClaudeSchema(NamedTuple):
-    """The `input_schema` of a Claude tool."""
+class ObjectSchema(NamedTuple):
+    """A schema whose root is an object without branches."""
 
     schema: Json
     merged: list[str]
@@ -111,21 +113,51 @@ class ClaudeSchema(NamedTuple):
     lost: list[str]
     """The keywords of the root that had to be left out."""
 
+    def note(self, function: str, notes: Notes) -> None:
+        """Names in the notes what was merged and left out; `function` is the name of the schema's function."""
+        path = f"tools.{function}.parameters"
+        notes.dropped += [f"{path}.{name}" for name in self.lost]
+        notes.assumed += [f"{path}.{name}=merged" for name in self.merged]
 
-def for_claude(schema: Json | None) -> ClaudeSchema:
-    """The schema of a function's arguments for Claude. Branches at its root are merged: it has the properties of all of
-    them. What it requires is what all branches of an `anyOf` or `oneOf` require, and what any of an `allOf` does. So it
-    takes what the client's schema takes, and more."""
+
+def as_object(schema: Json | None) -> ObjectSchema:
+    """The schema of a function's arguments for Claude and OpenAI. Branches at its root are merged: it has the
+    properties of all of them. What it requires is what all branches of an `anyOf` or `oneOf` require, and what any of
+    an `allOf` does. So it takes what the client's schema takes, and more."""
     root = schema or {}
     asked = [name for name in _BRANCHES if name in root]
     if not asked:
-        return ClaudeSchema(root | {"type": "object"}, [], [])
+        return ObjectSchema(root | {"type": "object"}, [], [])
     flat = _Flattening(root).flat(root) or {}
     lost = [name for name in asked if name == "$ref" and not isinstance(_definition(root, root[name]), dict)]
     # References point to places below the root.
     kept = {name: root[name] for name in ("$defs", "definitions") if name in root}
     merged = [name for name in asked if name not in lost]
-    return ClaudeSchema({**_without(flat, "$defs", "definitions"), "type": "object"} | kept, merged, lost)
+    schema = {**_without(flat, "$defs", "definitions"), "type": "object"} | kept
+    return ObjectSchema(_with_branches(schema, root), merged, lost)
+
+
+def _with_branches(schema: Json, root: Json) -> Json:
+    """The merged schema of a root. If it has references into the root's branches (`#/anyOf/0/properties/x`), which are
+    gone, these are kept as definitions."""
+    for name in ("anyOf", "oneOf", "allOf"):
+        place = f"#/{name}/"
+        if name in root and _refers(schema, place):
+            definitions = {f"root_{name}": {name: root[name]}}
+            known = schema.get("$defs")
+            schema["$defs"] = definitions if not isinstance(known, dict) else known | definitions
+            schema = _moved(schema, f"#/$defs/root_{name}", place)
+    return schema
+
+
+def _refers(schema: object, place: str) -> bool:
+    """Whether a schema has a reference to a place below `place`."""
+    if isinstance(schema, list):
+        return any(_refers(item, place) for item in schema)
+    if not isinstance(schema, dict):
+        return False
+    reference = schema.get("$ref")
+    return (isinstance(reference, str) and reference.startswith(place)) or _refers([*schema.values()], place)
 
 
 class _Flattening:
@@ -235,16 +267,17 @@ def _member_of(value: object, name: str) -> object:
     return value.get(name) if isinstance(value, dict) else None
 
 
-def _moved(schema: object, place: str) -> Any:
-    """A schema that is moved from the root to `place`, such as `#/properties/value`: its references are adapted."""
+def _moved(schema: object, place: str, within: str = "#") -> Any:
+    """A schema of which all that is `within` a place is moved to `place`, such as `#/properties/value`, `#` being the
+    root: its references are adapted."""
     if isinstance(schema, list):
-        return [_moved(item, place) for item in schema]
+        return [_moved(item, place, within) for item in schema]
     if not isinstance(schema, dict):
         return schema
     return {
         name: place + value.removeprefix("#")
-        if name == "$ref" and isinstance(value, str) and value.startswith("#")
-        else _moved(value, place)
+        if name == "$ref" and isinstance(value, str) and value.startswith(within)
+        else _moved(value, place, within)
         for name, value in schema.items()
     }
 

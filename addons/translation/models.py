@@ -65,7 +65,7 @@ def _as_anthropics(entry: object) -> Json:
     # Anthropic's reference: an epoch value if the date is unknown.
     created_at = datetime.fromtimestamp(min(max(created, 0), _LATEST), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     name = text_of(member(entry, "display_name")) or _display_name(id)
-    return {"type": "model", "id": id, "display_name": name, "created_at": created_at}
+    return {"type": "model", "id": id, "display_name": name, "created_at": created_at, "lifecycle": "active"}
 
 
 _LATEST = 2**32

@@ -86,6 +86,10 @@ class Conversion(Protocol):
         """Whether an error was sent to the client."""
         ...
 
+    def told(self, failure: Failure) -> Failure:
+        """An error of the service's, with the client's names for the functions in it."""
+        ...
+
     def whole(self, documents: list[object]) -> Json | AnswerBody | Failure:
         """The client's answer, if it is not a stream. `documents` are the parsed answers, one for each request."""
         ...
@@ -116,6 +120,9 @@ class WholeConversion:
 
     def cut(self) -> bytes:
         return b""
+
+    def told(self, failure: Failure) -> Failure:
+        return failure
 
 
 @dataclass(slots=True)

@@ -30,7 +30,7 @@ class Model(BaseModel):
     quiet: ClassVar[frozenset[str]] = frozenset()
     """Names of undeclared members that ask for nothing, such as the `id` of an item, or that are read elsewhere."""
     read_whole: ClassVar[bool] = False
-    """Whether all undeclared members are read elsewhere."""
+    """Whether all undeclared members are read elsewhere, or dropped with the whole object."""
 
 
 NOTHING: tuple[object, ...] = (None, False, [], {})
@@ -144,7 +144,7 @@ def validated(model: type[M], body: object) -> M:
     except ValidationError as e:
         # Each branch of a union gives an error; the deepest one is of the branch that the client meant.
         error = max(e.errors(include_url=False, include_context=False, include_input=False), key=_depth)
-        path = _path(error["loc"], body)
+        path = _path(error["loc"], body, is_missing=error["type"] == "missing")
         message = error["msg"].removeprefix("Value error, ")
         raise InvalidRequest(f"{path}: {message[:1].lower()}{message[1:]}" if path else message, path) from None
 
@@ -153,8 +153,9 @@ def _depth(error: Any) -> int:
     return len(error["loc"])
 
 
-def _path(loc: tuple[int | str, ...], body: object) -> str:
-    """Pydantic's location of an error as a path, `messages[0].content`, without pydantic's names of union branches."""
+def _path(loc: tuple[int | str, ...], body: object, *, is_missing: bool) -> str:
+    """Pydantic's location of an error as a path, `messages[0].content`, without pydantic's names of union branches.
+    `is_missing` is whether the last step is a member that the body lacks."""
     path, value = "", body
     for place, step in enumerate(loc):
         if isinstance(step, int):
@@ -163,7 +164,9 @@ def _path(loc: tuple[int | str, ...], body: object) -> str:
         elif isinstance(value, dict) and step == value.get("type") and _is_branch(value, step, loc[place + 1 :]):
             # In {"type": "text", "text": 5} the location is ("text", "text"): first the branch, then the member.
             continue
-        elif isinstance(value, dict) and (step in value or snake(step) in value or place == len(loc) - 1):
+        elif isinstance(value, dict) and (
+            step in value or snake(step) in value or (is_missing and place == len(loc) - 1)
+        ):
             path += f".{step}" if path else step
             value = member(value, step)
     return path

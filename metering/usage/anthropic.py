@@ -13,6 +13,8 @@ the latter end with one of the type `fallback_message`. (The types of the packag
 
 from collections.abc import Sequence
 
+from metering.call import LONGEST_ID
+from metering.call import LONGEST_MODEL
 from metering.call import Reading
 from metering.call import count
 from metering.call import is_same_model
@@ -50,9 +52,8 @@ class AnthropicReader(Reader):
         return self._reading
 
     def read(self, event: object) -> None:
-        if take_error(self._reading, event):
-            return
         reading = self._reading
+        is_error = take_error(reading, event)
         kind = member(event, "type")
         if kind == "message":
             self._message(event)
@@ -63,15 +64,15 @@ class AnthropicReader(Reader):
             self._take_usage(_begun(usage) if isinstance(usage, dict) else None)
         elif kind == "content_block_start" or kind == "content_block_delta":
             reading.content = True
-        elif kind == "message_delta":
+        elif kind == "message_delta" or is_error:
             reading.finish_reason = word(member(member(event, "delta"), "stop_reason")) or reading.finish_reason
             self._take_usage(member(event, "usage"))
         elif kind == "message_stop":
             reading.terminal = True
 
     def _message(self, message: object) -> None:
-        self._reading.model_served = word(member(message, "model"), 128)
-        self._reading.response_id = word(member(message, "id"), 128)
+        self._reading.model_served = word(member(message, "model"), LONGEST_MODEL)
+        self._reading.response_id = word(member(message, "id"), LONGEST_ID)
         self._reading.finish_reason = word(member(message, "stop_reason"))
 
     def _take_usage(self, usage: object) -> None:
@@ -93,7 +94,11 @@ def take_usage(reading: Reading, usage: dict[str, object]) -> None:
     """Put a `usage` object into `reading`."""
     iterations = [one for one in items(usage.get("iterations")) if isinstance(one, dict)]
     _take_counts(reading, iterations, usage)
-    reading.output_thought_tokens = count(member(usage.get("output_tokens_details"), "thinking_tokens"))
+    thoughts = count(member(usage.get("output_tokens_details"), "thinking_tokens"))
+    if thoughts is not None and reading.output_tokens is not None:
+        # The output is what is billed (`beta_usage.py`), and thoughts are a part of it.
+        thoughts = min(thoughts, reading.output_tokens)
+    reading.output_thought_tokens = thoughts
     reading.search_queries = count(member(usage.get("server_tool_use"), "web_search_requests"))
     reading.traffic_type = word(usage.get("service_tier"))
     reading.usage_raw = raw.allowed(usage)
@@ -119,7 +124,7 @@ def _of_others(reading: Reading, iterations: Sequence[dict[str, object]]) -> lis
     others = []
     has_fallen_back = any(one.get("type") == "fallback_message" for one in iterations)
     for one in iterations[:MOST_OTHERS]:
-        model = word(one.get("model"), 128)
+        model = word(one.get("model"), LONGEST_MODEL)
         if model and (has_fallen_back or not is_same_model(model, reading.model_served)):
             other = Reading(model_served=model, traffic_type=reading.traffic_type)
             _take_counts(other, [one], {})

@@ -5,6 +5,8 @@ Some models are billed by tokens, others by seconds: `{"type": "duration", "seco
 has them. Subtitles, plain text and sound tell no usage.
 """
 
+import re
+
 from metering.json_values import member
 from metering.usage import raw
 from metering.usage.errors import ERROR_NAMES
@@ -24,8 +26,7 @@ class AudioReader(Reader):
 
     def read(self, event: object) -> None:
         reading = self._reading
-        if take_error(reading, event):
-            return
+        take_error(reading, event)
         kind = member(event, "type")
         if isinstance(kind, str):
             reading.content = reading.content or kind.endswith((".delta", ".segment"))
@@ -34,7 +35,19 @@ class AudioReader(Reader):
         usage = member(event, "usage")
         take_usage(reading, usage)
         for told, name in ((usage, "seconds"), (usage, "prompt_audio_seconds"), (event, "duration")):
-            seconds = member(told, name)
-            if isinstance(seconds, int | float) and seconds >= 0 and not reading.counted:
+            seconds = _seconds(member(told, name))
+            if seconds is not None and not reading.counted:
                 reading.measured = True
                 reading.usage_raw = reading.usage_raw or raw.allowed({name: seconds})
+
+
+def _seconds(value: object) -> float | None:
+    """A duration, which older answers have as text: `"8.47"`."""
+    if isinstance(value, str) and _DECIMAL.fullmatch(value):
+        value = float(value)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 0:
+        return None
+    return value
+
+
+_DECIMAL = re.compile(r"\d{1,9}(?:\.\d{1,18})?", re.ASCII)

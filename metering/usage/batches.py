@@ -12,6 +12,7 @@ A job is done if the reading has a finish reason: the job's last state. Until th
 from functools import reduce
 
 from metering.call import COUNTED
+from metering.call import LONGEST_ID
 from metering.call import MODALITIES
 from metering.call import Reading
 from metering.call import count
@@ -20,6 +21,9 @@ from metering.json_values import both
 from metering.json_values import items
 from metering.json_values import member
 from metering.usage import raw
+from metering.usage.enums import BATCH_STATES
+from metering.usage.enums import JOB_STATES
+from metering.usage.enums import enum_name
 from metering.usage.errors import ERROR_NAMES
 from metering.usage.errors import rpc_code
 from metering.usage.errors import take_error
@@ -27,7 +31,6 @@ from metering.usage.gemini import GeminiReader
 from metering.usage.openai import USAGE_NAMES
 from metering.usage.openai import take_usage
 from metering.usage.reader import Reader
-from metering.usage.videos import LONGEST_NAME
 
 ENDED = frozenset(
     "completed failed expired cancelled"
@@ -37,6 +40,9 @@ ENDED = frozenset(
 """The states of jobs that are done. Each job has one of one provider: OpenAI, Vertex, the Gemini API."""
 ANSWERED = ("completed", "successfulCount", "successfulRequestCount")
 """How the providers call the number of requests that were answered."""
+INLINED = ("inlinedResponses", "inlinedEmbedContentResponses")
+"""The members of the Gemini API's answer that have the answers of the requests. Those with embeddings have a
+`tokenCount` in place of usage (google-genai 3.6.1, `SingleEmbedContentResponse`)."""
 TIER = "batch"
 """Batches have a price tier of their own, which none of these answers names."""
 
@@ -49,17 +55,18 @@ class BatchReader(Reader):
         | both(
             "id name model state metadata request_counts completed failed total errors data completionStats"
             " successfulCount failedCount incompleteCount batchStats requestCount successfulRequestCount"
-            " failedRequestCount pendingRequestCount response output inlinedResponses"
+            f" failedRequestCount pendingRequestCount response output {' '.join(INLINED)}"
         )
     )
 
     def read(self, event: object) -> None:
         reading, progress = self._reading, member(event, "metadata")
-        reading.response_id = word(member(event, "id") or member(event, "name"), LONGEST_NAME)
+        reading.response_id = word(member(event, "id") or member(event, "name"), LONGEST_ID)
         if not reading.response_id:
             take_error(reading, event)
             return
-        state = word(member(event, "status") or member(event, "state") or member(progress, "state"))
+        told = enum_name(member(event, "status") or member(event, "state"), JOB_STATES)
+        state = told or enum_name(member(progress, "state"), BATCH_STATES)
         if state not in ENDED:
             return
         reading.finish_reason, reading.traffic_type = state, TIER
@@ -71,11 +78,11 @@ class BatchReader(Reader):
         reading.usage_raw = raw.allowed(requests) if isinstance(requests, dict) else None
         take_usage(reading, member(event, "usage"))
         response = member(event, "response") or member(progress, "output")
-        inlined = member(response, "inlinedResponses")
+        inlined = next((one for name in INLINED if (one := member(response, name)) is not None), None)
         self._take_answers(items(member(inlined, "inlinedResponses") or inlined))
 
     def _take_answers(self, answers: list[object]) -> None:
-        """Add up the usage of answers of Gemini. Those that are errors have none."""
+        """Add up the usage of answers. Those that are errors have none."""
         readings = [_read(answer) for answer in answers if member(answer, "response") is not None]
         if readings:
             total = reduce(Reading.plus, readings)
@@ -85,9 +92,12 @@ class BatchReader(Reader):
 
 
 def _read(answer: object) -> Reading:
-    reader = GeminiReader()
-    reader.read(member(answer, "response"))
-    return reader.reading
+    reader, response = GeminiReader(), member(answer, "response")
+    reader.read(response)
+    reading = reader.reading
+    if reading.input_tokens is None:
+        reading.input_tokens = count(member(response, "tokenCount"))
+    return reading
 
 
 def _error_type(job: object) -> str | None:

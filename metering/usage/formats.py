@@ -12,6 +12,7 @@ from metering.usage.counting import CountReader
 from metering.usage.gemini import GeminiReader
 from metering.usage.gemini import LiveReader
 from metering.usage.interactions import InteractionsReader
+from metering.usage.interactions import LiveInteractionsReader
 from metering.usage.openai import ChatReader
 from metering.usage.openai import ImagesReader
 from metering.usage.openai import ResponsesReader
@@ -54,6 +55,9 @@ GOOGLE: dict[str, Callable[[], Reader]] = {
     "BidiGenerateContentConstrained": LiveReader,
     "interactions.create": InteractionsReader,
     "interactions.createStream": InteractionsReader,
+    "interactions.live": LiveInteractionsReader,
+    "voices.create": InteractionsReader,
+    "decisions.create": InteractionsReader,
 }
 RAW_PREDICT: dict[str, Callable[[], Reader]] = {
     "anthropic": AnthropicReader,
@@ -125,10 +129,8 @@ POLLED: dict[tuple[str, str], Callable[[], Reader]] = {
 def usage_of(target: Target | None, method: str, model: str | None) -> Usage:
     """The reader for the response to a call, and the `usage_state` if that response is complete."""
     idle = not may_spend(target, method)
-    if target is None or target.operation is None:
+    if target is None or target.operation is None or "rpc_service" in target.fields:
         return Usage(None, UsageState.NOT_APPLICABLE) if idle else UNREAD
-    if "rpc_service" in target.fields:
-        return UNREAD
     reader: Reader | None = None
     operation = target.operation
     if polled := POLLED.get((method, operation)):

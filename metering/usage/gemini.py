@@ -6,8 +6,11 @@ Studio's running totals replace each other. `totalTokenCount` = prompt + candida
 (discovery document of aiplatform v1).
 """
 
+from metering.call import LONGEST_ID
+from metering.call import LONGEST_MODEL
 from metering.call import Reading
 from metering.call import count
+from metering.call import including
 from metering.call import word
 from metering.json_values import both
 from metering.json_values import items
@@ -34,10 +37,13 @@ COUNTS = (
 )
 DETAILS = {
     "promptTokensDetails": "input",
+    "promptTokenDetails": "input",
     "toolUsePromptTokensDetails": "input",
     "candidatesTokensDetails": "output",
     "responseTokensDetails": "output",
 }
+"""Lists of counts by modality -> what they are part of. Embeddings of the Gemini API have `promptTokenDetails`
+(ai.google.dev/api/embeddings)."""
 
 
 class GeminiReader(Reader):
@@ -76,10 +82,11 @@ class GeminiReader(Reader):
 
     def read(self, event: object) -> None:
         reading = self._reading
-        if self._is_more_text(event) or take_error(reading, event):
+        if self._is_more_text(event):
             return
-        reading.model_served = word(member(event, "modelVersion"), 128) or reading.model_served
-        reading.response_id = word(member(event, "responseId"), 128) or reading.response_id
+        take_error(reading, event)
+        reading.model_served = word(member(event, "modelVersion"), LONGEST_MODEL) or reading.model_served
+        reading.response_id = word(member(event, "responseId"), LONGEST_ID) or reading.response_id
         for position, candidate in enumerate(items(member(event, "candidates"))):
             self._candidate(position, candidate)
         blocked = enum_name(member(member(event, "promptFeedback"), "blockReason"), BLOCK_REASONS)
@@ -91,7 +98,7 @@ class GeminiReader(Reader):
         if isinstance(usage := member(event, "usageMetadata"), dict):
             merge(self._usage, usage)
             self._is_taken = False
-        self._is_blocked = bool(blocked)
+        self._is_blocked = blocked not in (None, BLOCK_REASONS[0])
 
     def _is_more_text(self, event: object) -> bool:
         """Whether an event differs from the one before it by a piece of text only, as most events of a stream do."""
@@ -107,8 +114,9 @@ class GeminiReader(Reader):
         index = count(member(candidate, "index"))
         index = position if index is None else index
         reason = enum_name(member(candidate, "finishReason"), FINISH_REASONS)
-        self._unfinished[index] = self._unfinished.get(index, True) and reason is None
-        if index == 0 and reason:
+        is_finished = reason not in (None, FINISH_REASONS[0])
+        self._unfinished[index] = self._unfinished.get(index, True) and not is_finished
+        if index == 0 and (is_finished or reading.finish_reason is None):
             reading.finish_reason = reason
         parts = items(member(member(candidate, "content"), "parts"))
         reading.content = reading.content or bool(parts)
@@ -154,8 +162,7 @@ class LiveReader(Reader):
         """How many queries the turns before had."""
 
     def read(self, event: object) -> None:
-        if take_error(self._reading, event):
-            return
+        take_error(self._reading, event)
         content = member(event, "serverContent")
         self._reading.content = self._reading.content or member(content, "modelTurn") is not None
         if (searches := _searches(content)) is not None:
@@ -206,14 +213,20 @@ def take_usage(reading: Reading, usage: dict[str, object]) -> None:
     """Put a usageMetadata object (camelCase) into the columns."""
     prompt, cached, candidates, response, thoughts, tool, total = (count(usage.get(name)) for name in COUNTS)
     visible = response if candidates is None else candidates
-    traffic_type = enum_name(usage.get("trafficType"), TRAFFIC_TYPES) or word(usage.get("serviceTier"))
+    traffic_type = enum_name(usage.get("trafficType"), TRAFFIC_TYPES)
+    if traffic_type in (None, TRAFFIC_TYPES[0]):
+        traffic_type = word(usage.get("serviceTier")) or traffic_type
     reading.traffic_type = traffic_type or reading.traffic_type
     reading.usage_raw = raw.allowed(usage) or reading.usage_raw
     reading.total_tokens = total
     reading.input_cached_tokens = cached
     reading.input_tool_tokens = tool
     reading.output_thought_tokens = thoughts
-    reading.input_tokens = None if prompt is None else prompt + (tool or 0)
+    inputs = None if prompt is None else including(prompt + (tool or 0), cached)
+    if inputs is None and visible is not None and total is not None:
+        # This JSON leaves out zeros, and some chunks the prompt.
+        inputs = including(max(total - visible - (thoughts or 0), 0), cached, tool)
+    reading.input_tokens = inputs
     modalities: dict[str, dict[str, int]] = {"input": {}, "output": {}}
     for name, side in DETAILS.items():
         for detail in items(usage.get(name)):
@@ -224,7 +237,7 @@ def take_usage(reading: Reading, usage: dict[str, object]) -> None:
     reading.input_by_modality = modalities["input"] or None
     reading.output_by_modality = modalities["output"] or None
     is_text = modalities["output"].get("text", 0) > 0 or not any(modalities["output"].values())
-    reading.output_tokens = _output(reading.input_tokens, visible, thoughts or 0, total, is_text=is_text)
+    reading.output_tokens = _output(inputs, visible, thoughts or 0, total, is_text=is_text)
 
 
 def _output(inputs: int | None, visible: int | None, thoughts: int, total: int | None, *, is_text: bool) -> int | None:
@@ -232,7 +245,9 @@ def _output(inputs: int | None, visible: int | None, thoughts: int, total: int |
     tells, but for sound and images, and if there are more thoughts than candidates. It also tells the output where the
     field is missing, as proto3 JSON leaves out zeros."""
     if visible is None:
-        return None if total is None or inputs is None or total < inputs else total - inputs
+        if total is None or inputs is None or total < inputs:
+            return None
+        return including(total - inputs, thoughts)
     includes_thoughts = inputs is not None and total == inputs + visible and thoughts <= visible and is_text
     return visible if includes_thoughts else visible + thoughts
 

@@ -4,8 +4,11 @@ Vertex uses them too (`endpoints/openapi`, `endpoints/{id}`, the partners' rawPr
 Gemini, `completion_tokens` may leave out reasoning tokens. `total_tokens` tells whether they do.
 """
 
+from metering.call import LONGEST_ID
+from metering.call import LONGEST_MODEL
 from metering.call import Reading
 from metering.call import count
+from metering.call import including
 from metering.call import word
 from metering.json_values import items
 from metering.json_values import member
@@ -45,8 +48,8 @@ class ChatReader(Reader):
 
     def __init__(self) -> None:
         super().__init__()
-        self._usage: object = None
-        """The latest usage object, until `reading` has taken it."""
+        self._usage: dict[str, object] = {}
+        """The usage object that counts."""
         self._cites = False
         """Whether the answer cites a web page."""
 
@@ -54,7 +57,6 @@ class ChatReader(Reader):
     def reading(self) -> Reading:
         reading = self._reading
         take_usage(reading, self._usage)
-        self._usage = None
         if self._cites and reading.search_queries is None:
             # What cites a page has searched; chat completions do not tell how often.
             reading.search_queries = 1
@@ -70,6 +72,9 @@ class ChatReader(Reader):
             reason, index = word(member(choice, "finish_reason")), count(member(choice, "index"))
             if reason and (position if index is None else index) == 0:
                 reading.finish_reason = reason
+            take_error(reading, choice)
+            # Moonshot's streams have it there.
+            self._usage = _newer(self._usage, member(choice, "usage"))
             delta = member(choice, "delta")
             if member(choice, "text") or (
                 isinstance(delta, dict) and any(delta[name] for name in delta.keys() - {"role"})
@@ -79,7 +84,17 @@ class ChatReader(Reader):
         if isinstance(data := member(event, "data"), list):
             reading.input_items = len(data)
         _take_pages(reading, member(event, "usage_info"))
-        self._usage = member(event, "usage") or member(member(event, "error"), "usage") or self._usage
+        self._usage = _newer(self._usage, member(event, "usage") or member(member(event, "error"), "usage"))
+
+
+def _newer(usage: dict[str, object], new: object) -> dict[str, object]:
+    """`new` if it has counts, else `usage` with what `new` has on top: of Vertex AI's chunks only one has counts, the
+    others have only a traffic type, and other services' have counts that are null."""
+    if not isinstance(new, dict):
+        return usage
+    if any(count(new.get(name)) is not None for name in (*INPUTS, *OUTPUTS, "total_tokens")):
+        return new
+    return usage | {name: value for name, value in new.items() if value is not None}
 
 
 def _cites(message: object) -> bool:
@@ -95,6 +110,10 @@ def _take_pages(reading: Reading, usage_info: object) -> None:
         reading.usage_raw = raw.allowed(usage_info)
 
 
+BILLED_CALLS = ("web_search_call", "image_generation_call")
+"""The types of the calls of tools that are counted in a response."""
+
+
 class ResponsesReader(Reader):
     """Reads responses, and what responses/compact answers, which has no status. A stream ends with
     `response.completed`, `.incomplete` or `.failed`, which contain the full response."""
@@ -104,10 +123,15 @@ class ResponsesReader(Reader):
         | USAGE_NAMES
         | frozenset(
             "id model type object response status incomplete_details reason output action queries query tool_usage"
-            " web_search num_requests image_gen".split()
+            " web_search num_requests image_gen item".split()
         )
     )
     ends_with_event = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._output: list[object] = []
+        """What a stream has told of the calls of tools that are billed."""
 
     def read(self, event: object) -> None:
         reading = self._reading
@@ -116,15 +140,21 @@ class ResponsesReader(Reader):
         take_error(reading, response)
         if isinstance(kind, str) and kind.endswith(".delta"):
             reading.content = True
+        if kind == "response.output_item.done" and member(member(event, "item"), "type") in BILLED_CALLS:
+            self._output.append(member(event, "item"))
         take_names(reading, response)
+        status = word(member(response, "status")) or str(kind).removeprefix("response.")
+        if response is event and status in ("queued", "in_progress"):
+            # It goes on in the background: a poll tells what it has used in the end.
+            return
         take_usage(reading, member(response, "usage"), tool_usage=member(response, "tool_usage"))
-        status = word(member(response, "status"))
         if status not in ("completed", "incomplete", "failed", "cancelled"):
             return
         reading.terminal = reading.terminal or response is not event
         reading.failed = reading.failed or status == "failed"
         reading.finish_reason = word(member(member(response, "incomplete_details"), "reason")) or status
-        output = items(member(response, "output"))
+        # Some services leave out of the last event what the events before it have told.
+        output = items(member(response, "output")) or self._output
         images = [member(item, "type") for item in output].count("image_generation_call")
         reading.images = images or reading.images
         billed = count(member(member(member(response, "tool_usage"), "web_search"), "num_requests"))
@@ -175,9 +205,9 @@ class ImagesReader(Reader):
 
 def take_names(reading: Reading, answer: object) -> None:
     """Put the model, the id and the service tier of a response into `reading`."""
-    served = word(member(answer, "model"), 128)
+    served = word(member(answer, "model"), LONGEST_MODEL)
     reading.model_served = served.rpartition("/")[2] if served else reading.model_served
-    reading.response_id = word(member(answer, "id"), 128) or reading.response_id
+    reading.response_id = word(member(answer, "id"), LONGEST_ID) or reading.response_id
     reading.traffic_type = word(member(answer, "service_tier")) or reading.traffic_type
 
 
@@ -204,7 +234,7 @@ def take_usage(reading: Reading, usage: object, **beside: object) -> None:
     thoughts = count(member(made, "reasoning_tokens"))
     if inputs is not None and output is not None:
         rest = 0 if total is None else max(0, total - inputs - output)
-        if rest and thoughts is None and (reading.model_served or "").startswith(LEAVE_THOUGHTS_OUT):
+        if rest and thoughts is None and (reading.model_served or "").lower().startswith(LEAVE_THOUGHTS_OUT):
             thoughts = rest
         thinking = thoughts or 0
         if rest == thinking:
@@ -213,10 +243,12 @@ def take_usage(reading: Reading, usage: object, **beside: object) -> None:
             inputs += rest
         elif _is_input(rest - thinking, inputs, usage, details):
             inputs, output = inputs + rest - thinking, output + thinking
-        if thinking > output:
-            output += thinking
-        inputs += sum(part for part in (cached or 0, written or 0) if part > inputs)
-    reading.input_tokens, reading.output_tokens, reading.total_tokens = inputs, output, total
+    elif inputs is not None and total is not None and total > inputs:
+        # Google's JSON leaves out zeros: all of the output may be thoughts.
+        output = total - inputs
+    reading.input_tokens = including(inputs, cached, written)
+    reading.output_tokens = including(output, thoughts)
+    reading.total_tokens = total
     reading.input_cached_tokens = cached
     reading.input_cache_write_tokens = written
     reading.output_thought_tokens = thoughts

@@ -10,6 +10,7 @@ chat completion of OpenAI's format, or a list of them. To rawPredict they may an
 from dataclasses import replace
 from functools import reduce
 
+from metering.call import LONGEST_MODEL
 from metering.call import Reading
 from metering.call import count
 from metering.call import word
@@ -71,7 +72,7 @@ class PredictReader(Reader):
     def read(self, event: object) -> None:
         reading = self._reading
         is_error = take_error(reading, event)
-        reading.model_served = word(member(event, "modelDisplayName"), 128) or reading.model_served
+        reading.model_served = word(member(event, "modelDisplayName"), LONGEST_MODEL) or reading.model_served
         outputs = [_plain(output) for output in items(member(event, "outputs"))]
         told = [event] if _is_chat(event) or event == b"[DONE]" else _each(member(event, "predictions")) or outputs
         if event == b"[DONE]" or any(_is_chat(prediction) for prediction in told):

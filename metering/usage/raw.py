@@ -23,6 +23,7 @@ WORDS = frozenset(
     " prompt_token_count candidates_token_count response_token_count total_token_count cached_content_token_count"
     " serviceTier thoughts_token_count tool_use_prompt_token_count prompt_tokens_details candidates_tokens_details"
     " cache_tokens_details response_tokens_details tool_use_prompt_tokens_details token_count traffic_type"
+    " promptTokenDetails"
     # Anthropic
     " input_tokens cache_creation_input_tokens cache_read_input_tokens cache_creation ephemeral_5m_input_tokens"
     " ephemeral_1h_input_tokens output_tokens output_tokens_details thinking_tokens server_tool_use"
@@ -48,7 +49,7 @@ WORDS = frozenset(
     " tool_use_tokens_by_modality tokens grounding_tool_count count"
     " totalInputTokens totalOutputTokens totalThoughtTokens totalCachedTokens totalToolUseTokens totalTokens"
     " initialInputTokens inputTokensByModality outputTokensByModality cachedTokensByModality toolUseTokensByModality"
-    " groundingToolCount"
+    " groundingToolCount searchQueryCount search_query_count"
     # Veo
     " sampleCount durationSeconds videos raiMediaFilteredCount".split()
 )

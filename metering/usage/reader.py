@@ -38,5 +38,9 @@ class Reader:
         """What the answer tells of a call that was made before, if it is a poll that has found it done."""
         return self._settlement
 
+    def fail(self, error_type: str) -> None:
+        """Note an error that came after the answer, outside of it, such as in the trailers of gRPC."""
+        self._reading.failed, self._reading.error_type = True, error_type
+
     def read(self, event: object) -> None:
         raise NotImplementedError

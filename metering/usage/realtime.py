@@ -7,6 +7,8 @@ tokens, or seconds. `session.usage.updated` and `session.closed` have the second
 not add up. A translation session tells none.
 """
 
+from metering.call import LONGEST_ID
+from metering.call import LONGEST_MODEL
 from metering.call import Reading
 from metering.call import word
 from metering.json_values import member
@@ -74,10 +76,10 @@ class RealtimeReader(Reader):
         transcription = member(member(member(session, "audio"), "input"), "transcription")
         # Older sessions have it at the top.
         transcription = transcription or member(session, TRANSCRIPTION)
-        self._transcriber = word(member(transcription, "model"), 128) or self._transcriber
-        served = word(member(session, "model"), 128) or self._transcriber
+        self._transcriber = word(member(transcription, "model"), LONGEST_MODEL) or self._transcriber
+        served = word(member(session, "model"), LONGEST_MODEL) or self._transcriber
         reading.model_served = served or reading.model_served
-        reading.response_id = word(member(session, "id"), 128) or reading.response_id
+        reading.response_id = word(member(session, "id"), LONGEST_ID) or reading.response_id
 
     def _take_response(self, response: object) -> None:
         reading = self._reading

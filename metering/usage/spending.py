@@ -48,6 +48,9 @@ IDLE_ACTIONS = frozenset(
 )
 """Actions of models, endpoints and locations that use nothing. Any other may spend."""
 
+IDLE_RPCS = ("get", "list", "delete", "update", "cancel")
+"""How the names of gRPC's methods begin that use nothing, such as `listModels`. Any other may spend."""
+
 IDLE_OPENAI = frozenset(
     "responses/input_tokens responses/cancel conversations conversations/items models files files/content uploads"
     " uploads/parts uploads/cancel uploads/complete batches/cancel fine_tuning/jobs/cancel fine_tuning/jobs/pause"
@@ -84,6 +87,8 @@ def may_spend(target: Target | None, method: str) -> bool:
         return True
     if method != "POST":
         return False
+    if "rpc_service" in target.fields:
+        return not operation.startswith(IDLE_RPCS)
     if target.surface in ("openai", "vertex-openai"):
         last = target.fields.get("openai", operation).rstrip("/").rpartition("/")[2]
         if not operation.endswith(last):

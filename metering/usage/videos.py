@@ -4,6 +4,8 @@ The billed quantity is video seconds: the requested duration times the number of
 operation done completes the row of the submission (`Settlement`). Polls themselves use nothing.
 """
 
+from metering.call import LONGEST_ID
+from metering.call import LONGEST_MODEL
 from metering.call import Settlement
 from metering.call import count
 from metering.call import word
@@ -15,8 +17,6 @@ from metering.usage.errors import rpc_code
 from metering.usage.errors import take_error
 from metering.usage.reader import Reader
 
-LONGEST_NAME = 512
-
 
 class SubmissionReader(Reader):
     """Reads the response to `:predictLongRunning`: `{"name": "projects/.../operations/..."}`."""
@@ -25,7 +25,7 @@ class SubmissionReader(Reader):
 
     def read(self, event: object) -> None:
         if not take_error(self._reading, event):
-            self._reading.response_id = word(member(event, "name"), LONGEST_NAME)
+            self._reading.response_id = word(member(event, "name"), LONGEST_ID)
 
 
 class PollReader(Reader):
@@ -37,7 +37,7 @@ class PollReader(Reader):
     )
 
     def read(self, event: object) -> None:
-        name = word(member(event, "name"), LONGEST_NAME)
+        name = word(member(event, "name"), LONGEST_ID)
         self._reading.response_id = name
         if not name or member(event, "done") is not True:
             return
@@ -59,9 +59,9 @@ class JobReader(Reader):
     def read(self, event: object) -> None:
         reading, status = self._reading, word(member(event, "status"))
         is_error = take_error(reading, event)
-        reading.response_id = word(member(event, "id"), LONGEST_NAME)
+        reading.response_id = word(member(event, "id"), LONGEST_ID)
         if reading.response_id and status in ("completed", "failed"):
-            reading.model_served = word(member(event, "model"), 128)
+            reading.model_served = word(member(event, "model"), LONGEST_MODEL)
             reading.finish_reason = status
             reading.video_seconds = None if is_error else count(member(event, "seconds"))
 

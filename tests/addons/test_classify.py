@@ -115,7 +115,9 @@ def test_known_hosts_of_forward_mode(url: str, surface: str | None) -> None:
         # A header that all of Anthropic's clients send.
         ("/v1/models", {"anthropic-version": "2023-06-01"}, "anthropic"),
         ("/v1/models/m", {"anthropic-version": "2023-06-01", "x-api-key": "AIza1"}, "anthropic"),
-        ("/v1/files", {"anthropic-version": "2023-06-01"}, "openai"),
+        ("/v1/files", {"anthropic-version": "2023-06-01"}, "anthropic"),
+        ("/v1/environments", {"anthropic-version": "2023-06-01"}, "anthropic"),
+        ("/v1/projects/p/locations/l/agents", {"anthropic-version": "2023-06-01"}, "vertex"),
         ("/v1/chat/completions", {"anthropic-version": "2023-06-01"}, "openai"),
         # What a client calls itself is no credential.
         ("/v1/files", {"x-goog-api-client": "google-genai-sdk/3.4.0"}, "openai"),

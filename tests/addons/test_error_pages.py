@@ -41,6 +41,28 @@ def test_an_upstream_that_is_not_there(start_proxy: StartProxy, nobody: str, ser
     assert [row["error_type"] for row in proxy.new_rows()] == ["connect_failed"] * 2
 
 
+@pytest.mark.parametrize(
+    ("path", "error"),
+    [
+        ("/v1/chat/completions", {"type": "server_error", "code": "bad_gateway", "param": None}),
+        ("/v1/messages", {"type": "api_error"}),
+    ],
+)
+def test_the_error_is_in_the_clients_words(
+    start_proxy: StartProxy, nobody: str, path: str, error: dict[str, object]
+) -> None:
+    options = ("openai_mode=convert", f"vertex_endpoint={nobody}", "vertex_project=test-project")
+    proxy = start_proxy(*options, mode=f"reverse:{nobody}")
+    body = {"model": "gemini-2.5-flash", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
+    answer = call(proxy.url, path, body)
+    told = answer.json()
+    assert "could not be reached" in told["error"].pop("message")
+    assert (answer.status, told["error"]) == (502, error)
+    row = proxy.new_row()
+    if path == "/v1/messages":
+        assert (told["type"], told["request_id"], answer.header("request-id")) == ("error", row["id"], row["id"])
+
+
 def test_the_same_over_http2(start_proxy: StartProxy, nobody: str, confdir: Path) -> None:
     proxy = start_proxy(mode=f"reverse:{nobody}")
     url = proxy.url.replace("http://127.0.0.1", "https://localhost")

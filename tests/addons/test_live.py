@@ -3,6 +3,7 @@
 import pytest
 from mitmproxy import websocket
 
+from addons.live import WORDS
 from addons.live import LiveSession
 from addons.live import ending_of
 from metering.outcome import Ending
@@ -24,6 +25,19 @@ def test_ending(code: int, by_client: bool, expected: tuple[Ending, str | None])
     session = websocket.WebSocketData()
     session.close_code, session.closed_by_client = code, by_client
     assert ending_of(session) == expected
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b'{"usageMetadata": {"totalTokenCount": 5}}',
+        b'{"event_type": "step.delta", "delta": {"type": "text"}, "metadata": {"total_usage": {"total_tokens": 5}}}',
+        b'{"stepDelta": {"metadata": {"totalUsage": {"totalTokens": 5}}}}',
+        b'{"event_type": "step.start", "step": {"type": "google_search_call", "arguments": {"queries": ["a"]}}}',
+    ],
+)
+def test_what_tells_counts_is_read_after_the_first_content(message: bytes) -> None:
+    assert any(word in message for word in WORDS)
 
 
 def test_the_end_is_told_once_and_before_the_hook() -> None:

@@ -1,12 +1,15 @@
 """What a row tells beyond its state: who, where, how large, how fast."""
 
 import json
+import re
 import time
 from http.client import HTTPConnection
 
 import pytest
 
+from addons.meter import IN_ARRAYS
 from addons.meter import Meter
+from metering.paths import parse
 from tests.conftest import StartProxy
 from tests.http import API_KEY
 from tests.http import HELLO
@@ -15,6 +18,7 @@ from tests.http import PROJECT
 from tests.http import call
 from tests.http import connection
 from tests.http import request
+from tests.metering.discovery import methods
 from tests.process import Proxy
 from tests.process import until
 from tests.vertex_simulator import OPENAI_KEY
@@ -126,6 +130,19 @@ def test_streamed(proxy: Proxy, path: str, streamed: int) -> None:
     assert proxy.new_row()["streamed"] == streamed
     call(proxy.url, path, HELLO, plan={"status": 429})
     assert proxy.new_row()["streamed"] == 0
+
+
+def test_what_streams_is_known() -> None:
+    found = {target.operation for one in methods() if (target := parse(one.http, one.path, "vertex"))}
+    streams = {name for name in found if name and re.search("stream", name, re.IGNORECASE)}
+    assert streams - OTHERS == set(IN_ARRAYS)
+
+
+OTHERS = {
+    *("streamRawPredict", "message.stream", "tasks.stream"),
+    *("featureViews.streamingFetchFeatureValues", "entityTypes.streamingReadFeatureValues"),
+}
+"""The first stream as server-sent events or not at all, the last are data that no model makes."""
 
 
 def test_sizes_are_those_of_the_wire(proxy: Proxy) -> None:

@@ -1,9 +1,17 @@
 import time
 
+import pytest
+from mitmproxy import http
+
 from addons.metered import Metered
 from addons.metered import perf_counter_at
+from addons.tap import Tap
 from metering.call import Call
+from metering.outcome import Ending
 from metering.usage.formats import Usage
+from metering.usage.gemini import GeminiReader
+from metering.usage.predict import PredictReader
+from metering.usage.reader import Reader
 
 MS = 1_000_000
 
@@ -45,3 +53,43 @@ def test_a_request_that_is_passed_on_is_counted() -> None:
     assert one.count_request(b"abc") == b"abc"
     assert one.count_request(b"") == []
     assert one.call.request_bytes == 3
+
+
+@pytest.mark.parametrize("reader", [PredictReader(None), GeminiReader()])
+def test_a_grpc_status_after_messages_is_an_error_of_the_answer(reader: Reader) -> None:
+    one = metered(0)
+    one.tap = Tap(
+        http.Response.make(200, headers={"content-type": "application/grpc"}), Usage(reader, None), lambda: None
+    )
+    one.tap.bytes = 7
+    one.call.upstream_status = 200
+    used = {"prompt_tokens": 3, "completion_tokens": 4}
+    reader.read({"choices": [{"delta": {"content": "Hi"}}], "usage": used})
+    one.take_grpc_status("14")
+    one.settle(Ending.COMPLETE)
+    assert (one.call.state, one.call.error_type) == ("upstream_failed", "UNAVAILABLE")
+
+
+@pytest.mark.parametrize(
+    ("body", "state", "usage_state"),
+    [
+        (b'[{"candidates": [{"finishReason": "STOP"}], "usageMetadata": {"promptTokenCount": 3}}', "done", "final"),
+        (
+            b'[{"candidates": [{"finishReason": "STOP"}], "usageMetadata": {"promptTokenCount": 3, "candid',
+            "upstream_failed",
+            "partial",
+        ),
+    ],
+)
+@pytest.mark.parametrize("ending", [Ending.CUT, Ending.COMPLETE])
+def test_half_of_the_last_event_ends_nothing(ending: Ending, body: bytes, state: str, usage_state: str) -> None:
+    one = metered(0)
+    response = http.Response.make(200, headers={"content-type": "application/json"})
+    one.tap = Tap(response, Usage(GeminiReader(), None), lambda: None)
+    one.tap(body)
+    if ending is Ending.CUT:
+        one.tap.break_off()
+    else:
+        one.tap(b"")
+    one.settle(ending)
+    assert (one.call.state, one.call.usage_state, one.call.input_tokens) == (state, usage_state, 3)

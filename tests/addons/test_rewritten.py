@@ -76,6 +76,14 @@ def test_an_error_in_the_clients_words() -> None:
     assert response.json()["error"]["code"] == "rate_limit_exceeded"
 
 
+def test_an_error_with_the_clients_names() -> None:
+    """The client knows no `_21st_magic`."""
+    tools = [{"type": "function", "function": {"name": "21st_magic"}}]
+    error = {"error": {"code": 400, "message": "Bad schema of _21st_magic.", "status": "INVALID_ARGUMENT"}}
+    response, _ = rewritten(http.Response.make(400, json.dumps(error)), CHAT | {"tools": tools})
+    assert response.json()["error"]["message"] == "Bad schema of 21st_magic."
+
+
 @pytest.mark.parametrize("body", [b"<html>", b"[1]", b""])
 def test_an_answer_that_cannot_be_read(body: bytes) -> None:
     response, told = rewritten(http.Response.make(200, body))

@@ -10,6 +10,7 @@ from mitmproxy import http
 from addons.tap import Tap
 from metering.call import UsageState
 from metering.usage.audio import AudioReader
+from metering.usage.errors import ErrorReader
 from metering.usage.formats import Usage
 from metering.usage.gemini import GeminiReader
 from metering.usage.openai import ChatReader
@@ -88,6 +89,46 @@ def test_a_cut_answer_still_tells() -> None:
     made(b'{"usageMetadata": {"promptTokenCount": 3, "cand')
     made.break_off()
     assert reader.reading.input_tokens == 3
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "is_cut"),
+    [
+        ("application/json", ANSWER[:-1], True),
+        ("application/json", ANSWER, False),
+        ("application/json", b"[" + ANSWER[:-1], True),
+        ("application/json", b"[" + ANSWER, False),
+        ("application/json", b"[" + ANSWER + b"," + ANSWER[:-1], False),
+        ("text/event-stream", EVENT.rstrip()[:-1], True),
+        ("text/event-stream", EVENT.rstrip(), False),
+        ("text/event-stream", EVENT + EVENT.rstrip()[:-1], False),
+    ],
+)
+def test_whether_the_last_event_was_cut(content_type: str, body: bytes, is_cut: bool) -> None:
+    made = tap(Usage(GeminiReader(), None), [], content_type=content_type)
+    made(body)
+    made.break_off()
+    assert made.is_cut == is_cut
+
+
+def test_the_error_that_breaks_off_a_stream() -> None:
+    """Google sends it as a document of several lines."""
+    reader = GeminiReader()
+    made = tap(Usage(reader, None), [], content_type="text/event-stream")
+    made(EVENT)
+    made(json.dumps({"error": {"code": 503, "status": "UNAVAILABLE"}}, indent=2).encode())
+    made(b"")
+    assert (reader.reading.failed, reader.reading.error_type, reader.reading.input_tokens) == (True, "UNAVAILABLE", 3)
+
+
+@pytest.mark.parametrize("body", [b'{"error": {"status": "X"}}', b'\r\n[{"error": {"status": "X"}}]'])
+def test_a_document_that_is_called_a_stream(body: bytes) -> None:
+    reader = ErrorReader()
+    made = tap(Usage(reader, None), [], content_type="text/event-stream")
+    for position in range(len(body)):
+        made(body[position : position + 1])
+    made(b"")
+    assert reader.reading.error_type == "X"
 
 
 CUT = b'data: {"usageMetadata": {"promptTokenCount": 3, "totalTokenCount": 3}, "cand'

@@ -3,11 +3,12 @@
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from importlib import resources
 from typing import Any
 from typing import NamedTuple
 
-DOCUMENTS = ("aiplatform.v1", "aiplatform.v1beta1")
+VERSIONS = ("v1", "v1beta1")
 
 
 class Method(NamedTuple):
@@ -17,13 +18,19 @@ class Method(NamedTuple):
     path: str
 
 
+@cache
+def document(version: str) -> dict[str, Any]:
+    folder = resources.files("googleapiclient") / "discovery_cache" / "documents"
+    found: dict[str, Any] = json.loads((folder / f"aiplatform.{version}.json").read_text())
+    return found
+
+
+@cache
 def methods() -> list[Method]:
     """All methods, each once."""
     found: dict[Method, None] = {}
-    folder = resources.files("googleapiclient") / "discovery_cache" / "documents"
-    for name in DOCUMENTS:
-        document = json.loads((folder / f"{name}.json").read_text())
-        for method in _methods(document):
+    for version in VERSIONS:
+        for method in _methods(document(version)):
             path = re.sub(r"\{\w+\}", "7", method.get("flatPath", method["path"]))
             found[Method(method["httpMethod"], f"/{path}")] = None
     return list(found)

@@ -13,6 +13,7 @@ from metering.call import TOKENS
 from metering.call import Call
 from metering.call import Reading
 from metering.call import count
+from metering.call import including
 from metering.call import is_same_model
 from metering.call import uuid7
 from metering.call import word
@@ -142,7 +143,21 @@ def test_count(value: object, known: int | None) -> None:
     assert count(value) == known
 
 
-@pytest.mark.parametrize("text", ["gemini-2.5-flash", "claude@20241022", "projects/p/operations/1", "STOP", "a:b"])
+@pytest.mark.parametrize(
+    ("whole", "parts", "counted"),
+    [(10, (4, 10, None), 10), (10, (11,), 21), (0, (3, 2), 5), (10, (), 10), (None, (3,), None)],
+)
+def test_including(whole: int | None, parts: tuple[int | None, ...], counted: int | None) -> None:
+    assert including(whole, *parts) == counted
+
+
+MAAS_ID = "2025-06-11|10:00:00.292195-07|9.7.144.202|-123456789"
+"""The id of an answer of a model as a service on Vertex AI, such as DeepSeek's."""
+
+
+@pytest.mark.parametrize(
+    "text", ["gemini-2.5-flash", "claude@20241022", "projects/p/operations/1", "STOP", "a:b", MAAS_ID]
+)
 def test_word_takes_names(text: str) -> None:
     assert word(text) == text
 

@@ -9,6 +9,7 @@ from metering.budget import Budget
 from metering.budget import TooMuchWork
 from metering.decoding import DecodingError
 from metering.grpc_body import GrpcBody
+from metering.json_array import Cut
 from metering.protobuf import Field
 from metering.protobuf import ProtobufError
 from metering.protobuf import Schema
@@ -36,6 +37,11 @@ VALUES = [{"tokens": 5, "name": "one"}, {}, {"tokens": 300}]
 @given(size=st.integers(1, 80))
 def test_messages_cut_anywhere(coding: str, size: int) -> None:
     assert read(b"".join(framed(one, coding) for one in FRAMES), size, coding) == VALUES
+
+
+def test_a_message_that_is_cut_is_marked() -> None:
+    data = framed(FRAMES[0])
+    assert [type(value) for value in read(data + data[:-1])] == [dict, Cut]
 
 
 def test_each_message_says_whether_it_is_compressed() -> None:
@@ -84,7 +90,8 @@ def test_any_bytes(data: bytes, size: int, coding: str) -> None:
 
 
 def test_a_message_that_unpacks_to_very_much() -> None:
-    data = framed(b"\x1a\x80\x80\x80\x40" + b"\0" * (1 << 27), "gzip")
+    """32 MB, more than twice as much as the budget allows."""
+    data = framed(b"\x1a\x80\x80\x80\x10" + b"\0" * (1 << 25), "gzip")
     with pytest.raises(TooMuchWork):
         read(data, 65536, "gzip")
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from metering.budget import Budget
 from metering.json_array import LONGEST_TEXT
 from metering.json_array import SMALL
+from metering.json_array import Cut
 from metering.json_array import JsonBody
 from metering.json_array import JsonDocument
 from metering.json_array import JsonScanner
@@ -50,6 +51,19 @@ json_values = st.recursive(
 def test_a_value_cut_anywhere(value: dict[str, Any], cuts: list[int], ascii_only: bool, indent: int | None) -> None:
     data = json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode()
     assert scan(data, cuts) == [prune(value)]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_cut"),
+    [
+        ('{"a": {"b": 1}}', False),
+        ('{"a": {"b": 1}', True),
+        ('[{"a": 1}, {"a": 2}', False),
+        ('[{"a": 1}, {"a": 2', True),
+    ],
+)
+def test_what_is_cut_is_marked(text: str, is_cut: bool) -> None:
+    assert isinstance(scan(text.encode())[-1], Cut) == is_cut
 
 
 @given(values=st.lists(json_values, max_size=5), cuts=st.lists(st.integers(0, 400), max_size=6))

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -20,10 +21,12 @@ from metering.call import Call
 from metering.call import Reading
 from metering.call import Settlement
 from metering.companions import is_alive
+from metering.companions import rejected_path
 from metering.ledger import Ledger
 from tests.ledgers import broken_invariants
 from tests.ledgers import call
 from tests.ledgers import done
+from tests.ledgers import new_ledger
 from tests.ledgers import rejected
 from tests.ledgers import rows
 from tests.ledgers import spills
@@ -257,7 +260,23 @@ ledger.commit(one)
         started.close()
 
 
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
+    ledger = Ledger(new_ledger(tmp_path_factory.mktemp("opened") / "usage.db"))
+    yield ledger
+    ledger.close()
+
+
 class TestSettlement:
+    @pytest.fixture
+    def ledger(self, opened: Ledger) -> Iterator[Ledger]:
+        """An empty ledger that stays open for all of these tests, as opening it takes longer than they do."""
+        yield opened
+        assert opened._db
+        for table in ("calls", "rollup", "meta WHERE key <> 'secret'"):
+            opened._db.execute(f"DELETE FROM {table}")
+        rejected_path(opened.path).unlink(missing_ok=True)
+
     def submission(self, **fields: Any) -> Call:
         ordered = {"durationSeconds": 8, "sampleCount": 2}
         one = call(operation="predictLongRunning", response_id="op", usage_raw=ordered)

@@ -32,6 +32,8 @@ PATHS = [
     ("POST", "/v1/publishers/googleVertexAI/models/g:predict", "vertex", "predict", "google", "g"),
     ("POST", f"{P}/endpoints/123:generateContent", "vertex", "generateContent", None, None),
     ("POST", f"{P}/models/tuned:generateContent", "vertex", "generateContent", None, "tuned"),
+    ("GET", f"{P}/models/tuned", "vertex", "models.get", None, "tuned"),
+    ("GET", "/v1beta1/models/tuned", "vertex", "models.get", None, "tuned"),
     ("POST", "/v1beta1/models/g:generateContent", "vertex", "generateContent", None, "g"),
     ("POST", f"{P}/publishers/x/models/m/invoke/v1/chat", "vertex", "invoke", "x", "m"),
     ("POST", f"{P}/endpoints/openapi/chat/completions", "vertex-openai", "chat/completions", None, None),
@@ -137,6 +139,7 @@ PATHS = [
     ("POST", "/v1/messages/batches/b/cancel", "anthropic", "messages/batches/cancel", None, None),
     ("POST", "/v1/complete", "anthropic", "complete", None, None),
     ("POST", "/v1/messages/other", "anthropic", None, None, None),
+    ("GET", "/v1/organizations/usage_report/messages", "anthropic", None, None, None),
     ("GET", "/v1/models/ft:gpt-4o:acme::Abc", "openai", "models", None, "ft:gpt-4o:acme::Abc"),
     ("POST", "/v1beta1/cachedContents", "vertex", "cachedContents.create", None, None),
     ("GET", "/v1beta1/tuningJobs/7", "vertex", "tuningJobs.get", None, None),
@@ -471,6 +474,8 @@ def test_what_was_built_parses_back(template: Template, segment: str) -> None:
     }
     fields |= {"rpc": "BidiGenerateContent", "rpc_service": "PredictionService"}
     fields["owners"] = "fileSearchStores/s/" if template.api == "gemini" else "datasets/d/"
+    if ":anthropic}" in template.path:
+        fields["rest"] = "skills/s"
     if ":kept}" in template.path:
         fields["verb"] = "listVersions"
     if "in_project" in template.path:

@@ -140,7 +140,7 @@ def test_depth_has_a_limit() -> None:
 
 def test_work_has_a_limit() -> None:
     with pytest.raises(TooMuchWork):
-        decoded(message({5: packed([1] * 1_000_000)}))
+        decoded(message({5: packed([1]) * 1_000_000}))
     with pytest.raises(TooMuchWork):
         decoded(b"\x1a\x00" * 1_000_000)
 

@@ -66,6 +66,7 @@ def ask(path: str, body: object, content_type: str = "application/json") -> Aske
         ("/v1beta/interactions", {"input": "x", "model": "gemini-3.5-flash"}, Asked(model="gemini-3.5-flash")),
         (f"{INTERACTIONS}:create", {"interaction": {"modelInteraction": {"model": "g"}}}, Asked(model="g")),
         (f"{INTERACTIONS}:createStream", {"interaction": {"agent_interaction": {"agent": "a"}}}, Asked(model="a")),
+        (f"{INTERACTIONS}:create", {"agent": "projects/p/locations/l/agents/a"}, Asked("p", "l", model="a")),
         # Nothing else is answered by an agent.
         (CHAT, {"agent": "x"}, Asked()),
     ],
@@ -133,4 +134,5 @@ def test_a_form() -> None:
         b'--B\r\nContent-Disposition: form-data; name="model"\r\n\r\ngpt-image-1\r\n--B--\r\n'
     )
     assert ask("/v1/images/edits", form, "multipart/form-data; boundary=B") == Asked(model="gpt-image-1")
+    assert ask("/v1/images/edits", form, "Multipart/Form-Data; boundary=B") == Asked(model="gpt-image-1")
     assert ask("/v1/images/edits", b"--B--", "multipart/form-data; boundary=B") == Asked()

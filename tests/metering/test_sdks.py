@@ -32,6 +32,7 @@ SAMPLES = [
     ("ai-sdk/openai/3.0.12 ai-sdk/provider-utils/4.0.1 runtime/node.js/22", "", "ai-sdk/4.0.1"),
     ("ai/6.0.5", "", "ai-sdk/6.0.5"),
     ("ai-sdk/openai/3.0.12", "", "ai-sdk/3.0.12"),
+    ("Dart/3.5 (dart:io)", "genai-dart/0.4.7", "genai-dart/0.4.7"),
     # Agents
     ("GeminiCLI/0.61.0/gemini-3-pro (linux; x64; terminal)", GENAI, "geminicli/0.61.0"),
     ("GeminiCLI-tui/0.44.1/gemini-3.1-pro (darwin; arm64) google-api-nodejs-client/9.15.1", "", "geminicli/0.44.1"),
@@ -40,6 +41,11 @@ SAMPLES = [
     ("QwenCode/0.14.1 (linux; x64)", "", "qwencode/0.14.1"),
     ("codex_cli_rs/0.98.0 (Ubuntu 26.4.0; x86_64) xterm-256color", "", "codex_cli_rs/0.98.0"),
     ("codex_exec/0.156.0 (Mac OS 27.0.0; arm64) unknown (codex_exec; 0.156.0)", "", "codex_exec/0.156.0"),
+    (
+        "Codex Desktop/0.133.0-alpha.1 (Mac OS 15.7.3; x86_64) unknown (Codex Desktop; 26.519.41501)",
+        "",
+        "codex-desktop/0.133.0-alpha.1",
+    ),
     ("claude-cli/2.1.220 (external, cli)", "", "claude-cli/2.1.220"),
     ("opencode/1.18.31 ai-sdk/provider-utils/4.0.23 runtime/node.js/22", "", "opencode/1.18.31"),
     ("opencode/latest/1.3.15/cli", "", "opencode/1.3.15"),
@@ -61,9 +67,12 @@ SAMPLES = [
         "google-genai-sdk/1.50.1 gl-python/3.11.7 langchain-google-genai/4.2.3-ChatGoogleGenerativeAI",
         "langchain-google-genai/4.2.3",
     ),
+    ("", "google-genai-sdk/1.50.1 gl-python/3.11.7 mcp_used/1.12.0", "google-genai-sdk/1.50.1"),
     ("", f"google-adk/1.2.0 gl-typescript/v22.19.0 {GENAI}", "google-adk/1.2.0"),
     ("llama-index/0.14.4-VertexAIIndex", "gl-python/3.11.7 grpc/1.71.0 gax/2.24 gapic/1.1", "llama-index/0.14.4"),
     ("my-app/2.0", GENAI, "my-app/2.0"),
+    ("spring-ai google-genai-sdk/1.30.0 gl-java/21", "", "google-genai-sdk/1.30.0"),
+    ("spring-ai ai-sdk/openai/3.0.12", "", "ai-sdk/3.0.12"),
     # Nothing is named.
     ("", "", None),
     ("my prompt in a strange place", "", None),
@@ -94,9 +103,10 @@ BENEATH = """
     google-genai-sdk genai-js genai-py openai anthropic model-builder vertex-genai-modules google-api-nodejs-client
     google-auth-library google-cloud-aiplatform gl-python gapic gax gccl gccl-invocation-id gdcl grpc grpc-python rest
     pb auth cred-type runtime node node.js bun deno python cpython pypy java go php ruby dotnet darwin linux windows os
-    lang md ua python-requests httpx httpx2 requests aiohttp urllib urllib3 axios undici node-fetch got ky
+    lang md mcp_used ua python-requests httpx httpx2 requests aiohttp urllib urllib3 axios undici node-fetch got ky
     go-http-client okhttp apache-httpclient reqwest hyper curl wget cfnetwork guzzlehttp faraday mozilla applewebkit
     chrome chromium safari gecko firefox electron edg opr version mobile ai ai-sdk ai-sdk-openai ai-sdk/openai
+    dart dalvik java-http-client reactornetty ktor ktor-client headlesschrome crios
 """.split()
 
 

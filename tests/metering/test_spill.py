@@ -482,7 +482,7 @@ def test_processes_that_are_killed_while_they_share_a_ledger(tmp_path: Path) -> 
             finished.add(name)
             if pid not in pids:
                 pids.append(pid)
-            if int(name.split("/")[1]) == 90 + 50 * pids.index(pid):
+            if int(name.split("/")[1]) == 50 + 10 * pids.index(pid):
                 os.kill(int(pid), signal.SIGKILL)
     Ledger(path).close()
     found = rows(path, "path, state, input_tokens")

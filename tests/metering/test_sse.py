@@ -29,6 +29,8 @@ def decode(*pieces: bytes) -> list[Event]:
         (b"data: [DONE]", [("", b"[DONE]")]),
         (b"data: a:b: c\n\n", [("", b"a:b: c")]),
         (b"x" * 200 + b"data: 1\n\n", []),
+        (b'data: 1\n\n{\n  "error": {}\n}\n', [("", b"1"), ("", b'{\n  "error": {}\n}')]),
+        (b'{"a": 1}\n\ndata: 2\n\n', [("", b'{"a": 1}'), ("", b"2")]),
     ],
 )
 def test_streams(stream: bytes, events: list[Event]) -> None:
@@ -46,7 +48,9 @@ def test_an_event_does_not_wait_for_the_next(newline: bytes) -> None:
     assert EventDecoder().feed(b"data: 1" + 2 * newline) == [("", b"1")]
 
 
-_lines = st.lists(st.sampled_from([b"data: x", b"data:", b"event: e", b": c", b"", b"data: y:z", b"junk", b"\xff"]))
+_lines = st.lists(
+    st.sampled_from([b"data: x", b"data:", b"event: e", b": c", b"", b"data: y:z", b"junk", b"\xff", b"{", b"  z"])
+)
 
 
 @given(lines=_lines, newline=st.sampled_from([b"\n", b"\r", b"\r\n"]), cuts=st.lists(st.integers(0, 200)))

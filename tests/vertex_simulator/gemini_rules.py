@@ -29,6 +29,13 @@ INVALID_NAME = (
 JSON_AND_CALLS = "Function calling with a response mime type: 'application/json' is unsupported"
 JSON_AND_TOOLS = "Tool use with a response mime type: 'application/json' is unsupported"
 MODALITIES = "The requested combination of response modalities ({}) is not supported by the model."
+SAMPLING = "Sampling parameters are not supported by this model."
+VOICE = "Voice name {} is not supported."
+VOICES = frozenset(
+    "achernar achird algenib algieba alnilam aoede autonoe callirrhoe charon despina enceladus erinome fenrir gacrux"
+    " iapetus kore laomedeia leda orus puck pulcherrima rasalgethi sadachbia sadaltager schedar sulafat umbriel"
+    " vindemiatrix zephyr zubenelgenubi".split()
+)
 SEARCHES = {"googleSearch", "googleSearchRetrieval", "enterpriseWebSearch", "googleMaps", "urlContext"}
 RESULT_MEDIA = {"image/png", "image/jpeg", "image/webp", "application/pdf", "text/plain"}
 LEVELS = (
@@ -38,6 +45,13 @@ LEVELS = (
     (r"gemini-3\.1-pro|gemini-3\.[78]-", ("LOW", "MEDIUM", "HIGH")),
     (r"gemini-3", ("MINIMAL", "LOW", "MEDIUM", "HIGH")),
     (r"gemini-[4-9]", ("LOW", "MEDIUM", "HIGH")),
+)
+
+
+BUDGETS = ((r"gemini-2\.5-pro", 128, 32768), (r"gemini-2\.5-flash-lite", 512, 24576), (r"gemini-2\.5-", 1, 24576))
+NO_THINKING = "Unable to submit request because Thinking is not supported by this model."
+BUDGET = (
+    "Unable to submit request because thinking_budget is out of range; supported values are integers from {} to {}."
 )
 
 
@@ -93,7 +107,14 @@ def check_config(model: str, body: dict[str, Any]) -> None:
         known = next((levels for name, levels in LEVELS if re.match(name, model)), ())
         if budget is not None or level.upper() not in known:
             refuse("thinking_level is not supported by this model.")
+    check_budget(model, thinking, budget)
     declared, server = tools_of(body)
+    check_modalities(model, either(config, "responseModalities"))
+    voice = either(either(either(config, "speechConfig"), "voiceConfig"), "prebuiltVoiceConfig")
+    if voice and (name := either(voice, "voiceName")).lower() not in VOICES:
+        refuse(VOICE.format(name))
+    if is_speaking(model) and is_strict(model) and any(either(config, one) for one in ("temperature", "topP", "topK")):
+        refuse(SAMPLING)
     if is_speaking(model) and either(body, "systemInstruction"):
         refuse("Developer instruction is not enabled for this model")
     if (is_speaking(model) or "-image" in model) and declared:
@@ -110,7 +131,17 @@ def check_config(model: str, body: dict[str, Any]) -> None:
         refuse("Multiple tools are supported only when they are all search tools.")
     if either(config, "responseMimeType") == "application/json" and (declared or server):
         refuse(JSON_AND_CALLS if declared else JSON_AND_TOOLS)
-    check_modalities(model, either(config, "responseModalities"))
+
+
+def check_budget(model: str, thinking: dict[str, Any], budget: Any) -> None:
+    if thinking and re.match(r"gemini-(?:1|2\.0)", model):
+        refuse(NO_THINKING)
+    least, most = next(((least, most) for name, least, most in BUDGETS if re.match(name, model)), (None, None))
+    if budget is None or least is None or most is None or int(budget) == -1:
+        return
+    turns_off = int(budget) == 0 and "-pro" not in model
+    if not turns_off and not least <= int(budget) <= most:
+        refuse(BUDGET.format(least, most))
 
 
 def check_modalities(model: str, modalities: list[str] | None) -> None:
@@ -120,7 +151,8 @@ def check_modalities(model: str, modalities: list[str] | None) -> None:
     elif "image" in model:
         fits = not modalities or "IMAGE" in asked
     else:
-        fits = asked == {"TEXT"} or not re.match(r"gemini-(?:1|2\.5|2\.0-flash(?:-lite|-\d|$))", model)
+        gives_text_only = r"gemini-(?:1|2\.5|2\.0-flash(?:-lite|-\d|$)|3(?:\.\d)?-(?:pro|flash))"
+        fits = asked == {"TEXT"} or not re.match(gives_text_only, model)
     if not fits:
         refuse(MODALITIES.format(", ".join(sorted(asked))))
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from dataclasses import field
 from typing import Any
 
+from tests.camel_case import camel
 from tests.vertex_simulator.credentials import Denied
 from tests.vertex_simulator.exchange import Answer
 from tests.vertex_simulator.exchange import Plan
@@ -128,16 +129,6 @@ def _in_camel_case(interaction: dict[str, Any]) -> Any:
     if "model" in interaction:
         interaction = interaction | {"modelInteraction": {"model": interaction.pop("model")}}
     return camel(interaction)
-
-
-def camel(value: Any) -> Any:
-    """The same in camelCase, with values in capitals."""
-    if isinstance(value, dict):
-        words = {name: name.split("_") for name in value}
-        return {words[name][0] + "".join(map(str.title, words[name][1:])): camel(value[name]) for name in value}
-    if isinstance(value, list):
-        return [camel(item) for item in value]
-    return value.upper() if value in ("completed", "in_progress", "text", "image", "google_search") else value
 
 
 def _need(holds: object, message: str) -> None:

@@ -111,8 +111,9 @@ def _check_tools(body: dict[str, Any]) -> None:
         if parameters is not None:
             is_object = isinstance(parameters, dict) and parameters.get("type") == "object"
             need(
-                is_object,
-                f"Invalid schema for function {function['name']!r}: schema must be of type 'object'.",
+                is_object and not {"oneOf", "anyOf", "allOf", "enum", "not"} & parameters.keys(),
+                f"Invalid schema for function {function['name']!r}: schema must have type 'object' and not have"
+                " 'oneOf'/'anyOf'/'allOf'/'enum'/'not' at the top level.",
                 f"{where}.function.parameters",
             )
             if function.get("strict"):

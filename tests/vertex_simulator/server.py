@@ -23,6 +23,7 @@ from tests.vertex_simulator.exchange import Request
 from tests.vertex_simulator.exchange import Seen
 from tests.vertex_simulator.files import Files
 from tests.vertex_simulator.live import Live
+from tests.vertex_simulator.live import LiveInteraction
 from tests.vertex_simulator.openai import KEY
 from tests.vertex_simulator.openai import openai_answer
 from tests.vertex_simulator.openai_sockets import openai_socket
@@ -172,6 +173,8 @@ class Simulator:
             is_known = request.headers.get("authorization") == f"Bearer {KEY}"
             return openai_socket(request.path, request.query) if is_known else None
         self.credentials.check(request.headers, request.query)
+        if request.path.endswith("/interactions/live"):
+            return LiveInteraction()
         return Live(in_project="authorization" in request.headers)
 
     async def _talk(

@@ -241,6 +241,10 @@ def set_to(**config: Any) -> Body:
     return talk(USER, generationConfig=config)
 
 
+def speaking(voice: str) -> dict[str, Any]:
+    return {"speechConfig": {"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": voice}}}}
+
+
 def picture_in_result(mime_type: str) -> Body:
     part = {"inlineData": {"mimeType": mime_type, "data": PICTURE}}
     return talk(USER, calling("1"), answering("1", parts=[part]))
@@ -296,6 +300,13 @@ TALKS: list[tuple[str, Body, str | None]] = [
     ("gemini-3-pro-preview", set_to(thinkingConfig={"thinkingLevel": "MEDIUM"}), "thinking_level"),
     (OLDEST, set_to(thinkingConfig={"thinkingLevel": "LOW"}), "thinking_level"),
     (NEWER, set_to(thinkingConfig={"thinkingLevel": "LOW", "thinkingBudget": 1}), "thinking_level"),
+    (NEWER, set_to(thinkingConfig={"thinkingBudget": 1}), None),
+    (OLDEST, set_to(thinkingConfig={"thinkingBudget": 0}), None),
+    (OLDEST, set_to(thinkingConfig={"thinkingBudget": 24577}), "thinking_budget"),
+    ("gemini-2.5-flash-lite", set_to(thinkingConfig={"thinkingBudget": 511}), "thinking_budget"),
+    ("gemini-2.5-pro", set_to(thinkingConfig={"thinkingBudget": 0}), "thinking_budget"),
+    ("gemini-2.5-pro", set_to(thinkingConfig={"thinkingBudget": -1}), None),
+    ("gemini-2.0-flash", set_to(thinkingConfig={"includeThoughts": True}), "Thinking is not supported"),
     (OLDEST, set_to(presencePenalty=0.5), None),
     (OLDER, set_to(presencePenalty=0.5), "Penalty"),
     (NEWER, set_to(frequencyPenalty=-0.5), "Penalty"),
@@ -308,6 +319,7 @@ TALKS: list[tuple[str, Body, str | None]] = [
     (OLDEST, talk(USER, tools=[*DECLARED, {"googleSearch": {}}]), "Multiple tools"),
     (NEWER, talk(USER, tools=[*DECLARED, {"googleSearch": {}}]), None),
     (OLDEST, set_to(responseModalities=["TEXT", "AUDIO"]), "response modalities (AUDIO, TEXT)"),
+    (NEWER, set_to(responseModalities=["TEXT", "IMAGE"]), "response modalities (IMAGE, TEXT)"),
     ("gemini-2.5-flash-preview-tts", set_to(responseModalities=["TEXT", "AUDIO"]), "response modalities"),
     ("gemini-2.5-flash-preview-tts", set_to(), "response modalities (TEXT)"),
     ("gemini-2.5-flash-preview-tts", set_to(responseModalities=["AUDIO"]), None),
@@ -316,6 +328,10 @@ TALKS: list[tuple[str, Body, str | None]] = [
         set_to(responseModalities=["AUDIO"]) | {"systemInstruction": USER},
         "Developer instruction",
     ),
+    ("gemini-2.5-flash-preview-tts", set_to(responseModalities=["AUDIO"], **speaking("Kore")), None),
+    ("gemini-2.5-flash-preview-tts", set_to(responseModalities=["AUDIO"], **speaking("alloy")), "Voice name alloy"),
+    ("gemini-2.5-flash-preview-tts", set_to(responseModalities=["AUDIO"], temperature=0.5), None),
+    ("gemini-3.8-flash-tts", set_to(responseModalities=["AUDIO"], topP=0.5), "Sampling"),
     ("gemini-2.5-flash-image", talk(USER, tools=DECLARED), "Function calling is not enabled"),
     ("gemini-2.5-flash-image", set_to(responseMimeType="application/json"), "JSON mode"),
 ]
@@ -456,6 +472,7 @@ ANSWERED = {"role": "tool", "tool_call_id": "call_1", "content": "fine"}
 CALLING = {"role": "assistant", "content": None, "tool_calls": [CALLED]}
 FUNCTION = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
 UPPER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "OBJECT"}}}
+BRANCHES = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "anyOf": [{}]}}}
 OPENAI: list[tuple[str, Body, str | None]] = [
     ("chat/completions", chat(), None),
     ("chat/completions", chat(tools=[FUNCTION], tool_choice="auto", seed=1, stop=["x"]), None),
@@ -475,6 +492,7 @@ OPENAI: list[tuple[str, Body, str | None]] = [
     ),
     ("chat/completions", chat(tools=[]), "tools"),
     ("chat/completions", chat(tools=[UPPER]), "tools[0].function.parameters"),
+    ("chat/completions", chat(tools=[BRANCHES]), "tools[0].function.parameters"),
     ("chat/completions", chat(tool_choice="auto"), "tool_choice"),
     ("chat/completions", chat(model="gpt-5", max_tokens=5), "max_tokens"),
     ("chat/completions", chat(model="gpt-5", max_completion_tokens=5), None),

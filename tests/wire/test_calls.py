@@ -73,7 +73,7 @@ def test_what_a_browser_asks_first(tap: Proxy) -> None:
         ("POST", f"{PROJECT}:askContexts", "vertex", "askContexts", "unsupported"),
         ("POST", f"{PROJECT}/:askContexts", "vertex", "askContexts", "unsupported"),
         ("POST", f"{PROJECT}%3AevaluateInstances", "vertex", "evaluateInstances", "unsupported"),
-        ("POST", f"{PROJECT}/voices:create", "vertex", "voices.create", "unsupported"),
+        ("POST", f"{PROJECT}/voices:create", "vertex", "voices.create", "absent"),
         ("POST", f"{PROJECT}/agents", "vertex", "agents.create", "not_applicable"),
         ("POST", f"{PROJECT}/agents/7/tasks", "vertex", "tasks.create", "unsupported"),
         ("POST", f"{PROJECT}/interactions/7/cancel", "vertex", "interactions.cancel", "not_applicable"),
@@ -137,7 +137,7 @@ def test_who_made_it(tap: Proxy, agents: list[str], client: str, sdk: str | None
 
 
 def test_a_websocket_of_interactions(tap: Proxy) -> None:
-    """It is not read, which is not to say that it used nothing."""
+    """If it is refused, it has told no usage, which is not to say that it used nothing."""
     upgrade = (
         b"GET /v1beta/interactions/live HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -147,7 +147,7 @@ def test_a_websocket_of_interactions(tap: Proxy) -> None:
         assert client.recv(1000).startswith(b"HTTP/1.1 200")
         until(lambda: not tap.rows("state = 'open'"))
     row = tap.new_row()
-    assert (row["operation"], row["usage_state"]) == ("interactions.live", "unsupported")
+    assert (row["operation"], row["usage_state"]) == ("interactions.live", "absent")
 
 
 @pytest.mark.parametrize("method", ["OPTIONS", "HEAD", "PUT"])

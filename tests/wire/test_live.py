@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 from wsproto.events import AcceptConnection
 from wsproto.events import BytesMessage
 from wsproto.events import CloseConnection
@@ -58,6 +59,26 @@ def test_turns_are_counted_as_they_come(tap: Proxy) -> None:
     assert row["ttft_us"] > 0
     assert row["request_bytes"] > 100
     assert row["response_bytes"] > 100
+
+
+@pytest.mark.parametrize("end", ["completed", "cancelled"])
+def test_a_live_interaction(tap: Proxy, end: str) -> None:
+    with connected(tap.port, "/v1beta/interactions/live", {"x-goog-api-key": API_KEY}) as (client, answer):
+        assert isinstance(answer, AcceptConnection)
+        client.say({"event_type": "interaction.create", "model": "gemini-3.5-flash-live"})
+        assert client.hear()["event_type"] == "interaction.created"
+        assert tap.rows()[-1]["model"] == "gemini-3.5-flash-live"
+        for number in (1, 2):
+            client.say({"events": [{"event_type": "input", "content": [{"type": "text", "text": "Hi"}]}]})
+            assert [client.hear()["event_type"] for _ in range(2)] == ["step.delta", "step.stop"]
+            assert state(tap) == ("open", None, None, 10 * number, 4 * number)
+        client.say({"event_type": f"interaction.{end.removesuffix('led').removesuffix('d')}"})
+        assert client.hear()["event_type"] == f"interaction.{end}"
+        client.close()
+    assert state(tap) == ("done", "final", None, 20, 8)
+    row = tap.new_row()
+    assert (row["surface"], row["operation"], row["finish_reason"]) == ("gemini", "interactions.live", end)
+    assert (row["response_id"], row["total_tokens"]) == ("int_live_001", 28)
 
 
 def test_no_turn(tap: Proxy) -> None:

@@ -243,6 +243,7 @@ class TestModels:
             "id": "gemini-2.5-flash",
             "display_name": "Gemini 2.5 Flash",
             "created_at": "1970-01-01T00:00:00Z",
+            "lifecycle": "active",
         }
         ids = [entry["id"] for entry in listed["data"]]
         assert (listed["first_id"], listed["last_id"], listed["has_more"]) == (ids[0], ids[-1], False)
@@ -274,6 +275,7 @@ class TestWhatIsWrong:
             (b"{", "The body is not JSON"),
             (b"[]", "the body is not a JSON object"),
             (b"{}", "model: Write the name of a model"),
+            (json.dumps(hello(thread={"type": "create"})).encode(), "thread: No conversations are held here"),
             (json.dumps(hello(messages=[])).encode(), "messages: List should have at least 1 item"),
             (
                 json.dumps(hello(messages=[{"role": "user", "content": [{"type": "text"}]}])).encode(),
@@ -290,7 +292,13 @@ class TestWhatIsWrong:
 
     @pytest.mark.parametrize(
         ("method", "path"),
-        [("POST", "/v1/messages/batches"), ("GET", "/v1/messages/batches/1/results"), ("GET", MESSAGES)],
+        [
+            ("POST", "/v1/messages/batches"),
+            ("GET", "/v1/messages/batches/1/results"),
+            ("GET", MESSAGES),
+            ("GET", "/v1/files"),
+            ("POST", "/v1/skills"),
+        ],
     )
     def test_what_is_not_served(
         self, converting: Proxy, upstream: Simulator, before: int, method: str, path: str

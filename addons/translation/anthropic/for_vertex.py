@@ -63,9 +63,12 @@ def body_for_vertex(raw: bytes, body: Json, counted: str | None = None) -> bytes
 
 def _without_foreign(body: Json) -> Json | None:
     """A body without what only other models can read: their thoughts, their signatures in ids, the places of what they
-    have cited. None if there is nothing of that."""
-    messages = [_own_message(message) for message in items(body.get("messages"))]
-    return body | {"messages": messages} if messages != body.get("messages") else None
+    have cited. None if there is nothing of that. A message that has nothing else is left out: Claude refuses empty
+    ones."""
+    messages = items(body.get("messages"))
+    owns = [(_own_message(message), message) for message in messages]
+    kept = [own for own, message in owns if own == message or member(own, "content")]
+    return body | {"messages": kept} if kept != messages else None
 
 
 def _own_message(message: object) -> object:

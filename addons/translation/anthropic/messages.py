@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from addons.translation import signatures
 from addons.translation.anthropic.families import Family
+from addons.translation.conversation import CONTINUE
 from addons.translation.conversation import Json
 from addons.translation.conversation import Media
 from addons.translation.conversation import Notes
@@ -30,9 +31,6 @@ IMAGE_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 """Media types of images that Claude takes (page on vision)."""
 TEXT_TYPES = re.compile(r"text/|application/(?:json|xml|yaml|x-yaml|javascript|x-javascript|sql)\b")
 """Media types of documents that are sent as plain text."""
-CONTINUE = "Continue."
-"""The user message that is put before a conversation that begins with the assistant, as Claude wants the user first, or
-behind one that ends with the assistant, if the model cannot continue that."""
 TOOL_NAMES = NameRule("a-zA-Z0-9_-", "a-zA-Z0-9_-", 128)
 """The names of tools that Claude takes (reference of Messages)."""
 _NOT_IN_ID = re.compile(r"[^a-zA-Z0-9_-]")

@@ -13,6 +13,7 @@ from addons.translation.anthropic.answer_tool import VALUE
 from addons.translation.anthropic.answer_tool import AnswerTool
 from addons.translation.anthropic.answer_tool import answer_tool_of
 from addons.translation.anthropic.messages import TOOL_NAMES
+from addons.translation.conversation import BROKEN_CALL
 from addons.translation.conversation import Answer
 from addons.translation.conversation import Choice
 from addons.translation.conversation import Citation
@@ -71,6 +72,8 @@ class AnswerReader:
         self._length = 0
         """Characters of the answer's text so far. Citations count from the beginning of that text."""
         self._called = False
+        self._broke_call = False
+        """Whether a call was left out because its arguments are no JSON object."""
 
     def read(self, document: object) -> Answer:
         kind = member(document, "type")
@@ -156,8 +159,9 @@ class AnswerReader:
                 self._say(_as_json(arguments.get(VALUE)) if arguments else None, choice)
             elif not block.input:
                 self._say(_as_json(arguments), choice)
-        elif arguments is not None:
-            # A call whose arguments were cut off is left out.
+        elif arguments is None:
+            self._broke_call = True
+        else:
             choice.parts.append(ToolCall(block.id, self._names.given(block.name), arguments))
             self._called = True
 
@@ -181,6 +185,8 @@ class AnswerReader:
         content = self._called or self._length > 0
         finish = STOP_REASONS.get(reason, Finish.STOP if content else Finish.CONTENT_FILTER)
         choice.finish = Finish.TOOL_CALLS if self._called and finish is Finish.STOP else finish
+        if self._broke_call and finish is Finish.STOP:
+            choice.is_invalid, choice.refusal = True, BROKEN_CALL
         if choice.finish is Finish.CONTENT_FILTER and not self._length:
             choice.refusal = text_of(member(member(delta, "stop_details"), "explanation"))
 

@@ -3,6 +3,7 @@
 Sources: Anthropic's reference of Messages, its pages on tool use, vision, PDF support and extended thinking.
 """
 
+import re
 from collections.abc import Iterator
 from collections.abc import Sequence
 from dataclasses import replace
@@ -39,10 +40,8 @@ def read_messages(messages: Sequence[schema.Message], notes: Notes) -> tuple[lis
     waiting: dict[str, ToolCall] = {}
     """The calls of the assistant's last turn, by their ids."""
     for group in _groups(messages):
-        for path, block in group.blocks:
-            drop_unknown(block, path, notes)
         if group.role == "system":
-            system += [part for one in group.blocks for part in _read_text(one)]
+            system += [text for placed in group.blocks for text in _read_instruction(placed, notes)]
         elif group.role == "assistant":
             _refuse_open(waiting, group)
             parts = _read_assistant(group, notes)
@@ -78,6 +77,7 @@ class _Group(NamedTuple):
 
 
 def _groups(messages: Sequence[schema.Message]) -> Iterator[_Group]:
+    """Raises InvalidRequest if a message has no content."""
     group: _Group | None = None
     for number, message in enumerate(messages):
         path = f"messages[{number}]"
@@ -85,7 +85,10 @@ def _groups(messages: Sequence[schema.Message]) -> Iterator[_Group]:
             text = schema.TextBlock(type="text", text=message.content)
             placed = [_Placed(f"{path}.content", text)] if message.content else []
         else:
-            placed = [_Placed(f"{path}.content[{place}]", block) for place, block in enumerate(message.content)]
+            if message.content is None and message.role != "system":
+                raise InvalidRequest("field required", f"{path}.content")
+            blocks = enumerate(message.content or [])
+            placed = [_Placed(f"{path}.content[{place}]", block) for place, block in blocks]
         if group and group.role == message.role:
             group.blocks.extend(placed)
         else:
@@ -94,29 +97,6 @@ def _groups(messages: Sequence[schema.Message]) -> Iterator[_Group]:
             group = _Group(message.role, path, placed)
     if group:
         yield group
-
-
-def drop_unknown(model: Model, path: str, notes: Notes) -> None:
-    """Names what `model`, which stands at `path` in the body, has beyond the schema, also deeper in it. What says
-    nothing, such as null, is not named."""
-    if isinstance(model, schema.ServersBlock):
-        return
-    before = f"{path}." if path else ""
-    notes.drop(*(f"{before}{name}" for name, value in (model.model_extra or {}).items() if value not in NOTHING))
-    for name in type(model).model_fields:
-        inner = getattr(model, name)
-        if isinstance(inner, Model):
-            drop_unknown(inner, f"{before}{name}", notes)
-        elif isinstance(inner, list) and name not in _READ_APART:
-            for number, one in enumerate(inner):
-                if isinstance(one, Model):
-                    drop_unknown(one, f"{before}{name}[{number}]", notes)
-
-
-NOTHING: tuple[object, ...] = (None, False, [], {})
-"""Values that ask for nothing."""
-_READ_APART = frozenset({"messages"})
-"""Members whose unknown members are named where they are read."""
 
 
 def _add(turns: list[Turn], role: Literal["user", "assistant"], parts: list[Part]) -> None:
@@ -167,6 +147,8 @@ def _read_assistant(group: _Group, notes: Notes) -> list[Part]:
             case schema.RedactedThinkingBlock():
                 thought = signatures.thought_of(block.model_dump())
                 parts += [thought] if thought else []
+            case schema.CompactionBlock():
+                parts += read_block(block, path, notes)
             case schema.ServersBlock():
                 notes.drop(path)
             case _:
@@ -222,10 +204,11 @@ def _read_result(block: schema.ToolResultBlock, call: ToolCall, path: str, notes
 
 
 def read_block(block: Model, path: str, notes: Notes) -> list[Text | Media]:
-    """The parts of a block of a user message or of a tool's result. Raises InvalidRequest."""
+    """The parts of a block that says the same in a message of any role, or in a tool's result. Raises
+    InvalidRequest."""
     match block:
         case schema.TextBlock():
-            return list(_read_text(_Placed(path, block)))
+            return [_read_text(block, path)]
         case schema.ImageBlock():
             return [_read_media(block.source, "image/jpeg", block.cache, f"{path}.source", notes)]
         case schema.DocumentBlock():
@@ -235,25 +218,45 @@ def read_block(block: Model, path: str, notes: Notes) -> list[Text | Media]:
             return [Text(f"{block.title}\n{block.source}\n{texts}", cache=block.cache)]
         case schema.ToolReferenceBlock():
             return [Text(block.tool_name, cache=block.cache)]
+        case schema.CompactionBlock():
+            return [Text(block.content, cache=block.cache)] if block.content else []
     notes.drop(path)
     return []
 
 
-def _read_text(placed: _Placed) -> Iterator[Text]:
+def _read_text(block: schema.TextBlock, path: str) -> Text:
     """The text of a block. Raises InvalidRequest if it is empty."""
-    path, block = placed
-    if not isinstance(block, schema.TextBlock):
-        raise InvalidRequest("instructions must be text", path)
     if not block.text:
         raise InvalidRequest(EMPTY, f"{path}.text")
-    yield Text(block.text, cache=block.cache)
+    return Text(block.text, cache=block.cache)
 
 
-def read_system(system: str | list[schema.TextBlock] | None) -> list[Text]:
+def _read_instruction(placed: _Placed, notes: Notes) -> list[Text]:
+    """The text of a block of a message of the role `system`. Raises InvalidRequest."""
+    path, block = placed
+    if isinstance(block, schema.TextBlock):
+        return [_read_text(block, path)]
+    if not isinstance(block, schema.ServersBlock):
+        raise InvalidRequest("instructions must be text", path)
+    notes.drop(path)
+    return []
+
+
+def read_system(system: str | list[schema.TextBlock] | None, notes: Notes) -> list[Text]:
     """The instructions of a request. Empty ones are left out."""
-    if isinstance(system, list):
-        return [Text(block.text, cache=block.cache) for block in system if block.text]
-    return [Text(system)] if system else []
+    blocks = [schema.TextBlock(type="text", text=system)] if isinstance(system, str) else system or []
+    texts: list[Text] = []
+    for number, block in enumerate(blocks):
+        text = _BILLING.sub("", block.text)
+        if text != block.text:
+            notes.drop("system" if isinstance(system, str) else f"system[{number}]")
+        texts += [Text(text, cache=block.cache)] if text else []
+    return texts
+
+
+_BILLING = re.compile(r"\Ax-anthropic-billing-header:.*\s*")
+"""What Claude Code tells Anthropic's billing, at the beginning of its instructions. It is another in each request, so
+that services which cache what is the same at the beginning of requests would never find it again."""
 
 
 def _read_document(block: schema.DocumentBlock, path: str, notes: Notes) -> list[Text | Media]:

@@ -9,7 +9,6 @@ import re
 from addons.translation.anthropic import schema
 from addons.translation.anthropic.known_tools import KNOWN_TOOLS
 from addons.translation.anthropic.known_tools import SERVER_TOOLS
-from addons.translation.anthropic.read_messages import drop_unknown
 from addons.translation.anthropic.read_messages import read_messages
 from addons.translation.anthropic.read_messages import read_system
 from addons.translation.conversation import Format
@@ -20,7 +19,9 @@ from addons.translation.conversation import Thinking
 from addons.translation.conversation import ToolChoice
 from addons.translation.errors import InvalidRequest
 from addons.translation.validation import NO_VALUE
+from addons.translation.validation import NOTHING
 from addons.translation.validation import is_finite
+from addons.translation.validation import undeclared
 from addons.translation.validation import validated
 
 NAMES = {
@@ -28,10 +29,10 @@ NAMES = {
     "stop": "stop_sequences",
     "user": "metadata.user_id",
     "parallel_tool_calls": "tool_choice.disable_parallel_tool_use",
-    "include": "thinking.display",
     "is_error": "tool_result.is_error",
 }
-"""Fields of a Request -> their paths in a body of Messages, where these differ."""
+"""Fields of a Request -> their paths in a body of Messages, where these differ. `thinking.display` is not among them:
+whatever a service sends, the client gets its thoughts only if it asks for them."""
 TIERS = {"auto": "auto", "standard_only": "default"}
 """Anthropic's `service_tier` of a request -> OpenAI's."""
 _DATE = re.compile(r"_\d{8}$")
@@ -62,12 +63,17 @@ def _read(asked: schema.CountRequest) -> Request:
         service_tier=TIERS[asked.service_tier] if asked.service_tier else None,
         names=dict(NAMES),
     )
-    drop_unknown(asked, "", request.notes)
+    request.notes.drop(*(name for name, value in (asked.model_extra or {}).items() if value not in NOTHING))
+    request.notes.drop(*undeclared(asked))
+    if asked.max_tokens == 0:
+        # Only Claude can be asked to fill its cache and to say nothing.
+        request.max_tokens = 1
+        request.notes.assumed.append("max_tokens=1")
     request.format = _read_format(asked)
     request.thinking = _read_thinking(asked)
     _read_tools(asked, request)
     spoken, request.turns = read_messages(asked.messages, request.notes)
-    request.system = read_system(asked.system) + spoken
+    request.system = read_system(asked.system, request.notes) + spoken
     if not request.turns and not request.system:
         raise InvalidRequest("at least one message is required", "messages")
     return request

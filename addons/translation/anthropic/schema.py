@@ -5,6 +5,7 @@ Sources: Anthropic's reference of Messages, and the types of its Python SDK (2.1
 
 from typing import Annotated
 from typing import Any
+from typing import ClassVar
 from typing import Literal
 
 from pydantic import Discriminator
@@ -12,7 +13,6 @@ from pydantic import Field
 from pydantic import Tag
 
 from addons.translation.conversation import Json
-from addons.translation.validation import Count
 from addons.translation.validation import Model
 
 # Content
@@ -111,6 +111,15 @@ class ToolReferenceBlock(Block):
     tool_name: str
 
 
+class BrowserStateBlock(Block):
+    """The open tabs of the client's browser, in which Claude's browser tools work. Only Anthropic's servers can read
+    it."""
+
+    read_whole: ClassVar[bool] = True
+
+    type: Literal["browser_state"]
+
+
 class ToolResultBlock(Block):
     type: Literal["tool_result"]
     tool_use_id: str
@@ -118,7 +127,7 @@ class ToolResultBlock(Block):
         str
         | list[
             Annotated[
-                TextBlock | ImageBlock | DocumentBlock | SearchResultBlock | ToolReferenceBlock,
+                TextBlock | ImageBlock | DocumentBlock | SearchResultBlock | ToolReferenceBlock | BrowserStateBlock,
                 Field(discriminator="type"),
             ]
         ]
@@ -127,8 +136,19 @@ class ToolResultBlock(Block):
     is_error: bool | None = None
 
 
+class CompactionBlock(Block):
+    """Claude's summary of the messages before it."""
+
+    quiet: ClassVar[frozenset[str]] = frozenset({"encrypted_content", "signature"})
+
+    type: Literal["compaction"]
+    content: str | None = None
+
+
 class ServersBlock(Model):
     """What a tool that Anthropic runs was asked, or has answered; and other blocks that only Anthropic can read."""
+
+    read_whole: ClassVar[bool] = True
 
     type: Literal[
         "server_tool_use",
@@ -143,7 +163,6 @@ class ServersBlock(Model):
         "mcp_tool_result",
         "mcp_tool_listing",
         "container_upload",
-        "compaction",
         "fallback",
         "tool_addition",
         "tool_removal",
@@ -159,6 +178,7 @@ AnyBlock = Annotated[
     | RedactedThinkingBlock
     | ToolUseBlock
     | ToolResultBlock
+    | CompactionBlock
     | ServersBlock,
     Field(discriminator="type"),
 ]
@@ -166,7 +186,8 @@ AnyBlock = Annotated[
 
 class Message(Model):
     role: Literal["user", "assistant", "system"]
-    content: str | list[AnyBlock]
+    content: str | list[AnyBlock] | None = None
+    """None is for messages of the role `system` only, which may hold settings instead."""
 
 
 # Tools
@@ -243,12 +264,16 @@ class Metadata(Model):
     user_id: str | None = None
 
 
+MaxTokens = Annotated[int, Field(ge=0, lt=2**31)]
+"""0 asks for no answer, only that the prompt is put into the cache."""
+
+
 class CountRequest(Model):
     """A request to count tokens. It has all members of a request for a message, and needs no `max_tokens`."""
 
     model: Annotated[str, Field(min_length=1)]
     messages: Annotated[list[Message], Field(min_length=1)]
-    max_tokens: Count | None = None
+    max_tokens: MaxTokens | None = None
     system: str | list[TextBlock] | None = None
     temperature: Annotated[float, Field(ge=0, le=1)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
@@ -265,4 +290,4 @@ class CountRequest(Model):
 
 
 class MessageRequest(CountRequest):
-    max_tokens: Count
+    max_tokens: MaxTokens

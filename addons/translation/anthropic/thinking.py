@@ -9,6 +9,7 @@ from addons.translation.anthropic.answer_tool import answer_tool_of
 from addons.translation.anthropic.answer_tool import requires_call
 from addons.translation.anthropic.families import Family
 from addons.translation.anthropic.messages import Message
+from addons.translation.conversation import EFFORTS_BY_RANK
 from addons.translation.conversation import Effort
 from addons.translation.conversation import Json
 from addons.translation.conversation import Notes
@@ -19,8 +20,6 @@ BUDGETS: dict[Effort, int] = {"medium": 8192, "high": 16384}
 """Effort -> tokens to think with; a lower effort gets the least. Anthropic gives no such numbers: these are ours."""
 LEAST_BUDGET = 1024
 """The least `thinking.budget_tokens` (page on extended thinking)."""
-_RANKS: tuple[Effort, ...] = ("minimal", "low", "medium", "high", "xhigh", "max")
-"""Efforts, the lowest first."""
 _THOUGHTS = frozenset({"thinking", "redacted_thinking"})
 """Types of blocks that hold thoughts."""
 
@@ -68,7 +67,7 @@ def _adaptive(asked: Thinking, family: Family, notes: Notes) -> Json:
     display = "omitted" if asked.include is False else "summarized"
     members: Json = {"thinking": {"type": "adaptive", "display": display}}
     if effort := asked.as_effort:
-        lower = [one for one in family.efforts if _RANKS.index(one) <= _RANKS.index(effort)]
+        lower = [one for one in family.efforts if EFFORTS_BY_RANK.index(one) <= EFFORTS_BY_RANK.index(effort)]
         fitting = lower[-1] if lower else family.efforts[0]
         members["output_config"] = {"effort": fitting}
         if asked.effort and fitting != asked.effort:

@@ -277,11 +277,7 @@ class StreamWriter:
                     yield from self._say("thinking", part.text)
                     self._signature = part.signature or self._signature
             else:
-                signature = _signature_of(part)
-                if signature and self._open == "thinking":
-                    # The thoughts before a text hold its signature. If it comes when the text has begun, it is lost:
-                    # Google recommends to give back those of texts, but does not require it.
-                    self._signature = self._signature or signature
+                yield from self._sign(part)
                 if text := _in_words(part):
                     self._texts.append(text)
                     yield from self._say("text", text)
@@ -289,6 +285,18 @@ class StreamWriter:
             whole = "".join(self._texts)
             for citation in choice.citations:
                 yield self._delta(type="citations_delta", citation=_write_citation(citation, whole))
+
+    def _sign(self, part: Part) -> Iterator[bytes]:
+        """Puts the signature of a text that begins into the thinking block before it. If there is none, or it has a
+        signature, an empty one is added. A signature that comes when the text has begun is lost: Google recommends to
+        give back those of texts, but does not require it."""
+        signature = _signature_of(part)
+        if signature is None or not self._thinks or self._open == "text":
+            return
+        if self._signature:
+            yield from self._close()
+        yield from self._say("thinking", "")
+        self._signature = signature
 
     def _say(self, kind: str, text: str) -> Iterator[bytes]:
         """Adds text to the open block, or to a new one if the open one is of another type."""

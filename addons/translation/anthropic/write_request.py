@@ -213,10 +213,9 @@ def _called_names(messages: list[Message]) -> list[object]:
 
 
 def _tool(function: Function, notes: Notes) -> Json:
-    schema, merged, lost = json_schema.for_claude(function.parameters)
-    notes.dropped += [f"tools.{function.name}.parameters.{name}" for name in lost]
-    notes.assumed += [f"tools.{function.name}.parameters.{name}=merged" for name in merged]
+    accepted = json_schema.as_object(function.parameters)
+    accepted.note(function.name, notes)
     written: Json = {"name": function.name}
     if function.description:
         written["description"] = function.description
-    return written | {"input_schema": schema} | cache_control(function.cache)
+    return written | {"input_schema": accepted.schema} | cache_control(function.cache)

@@ -5,6 +5,7 @@ here.
 """
 
 from addons.translation import signatures
+from addons.translation.conversation import CONTINUE
 from addons.translation.conversation import Json
 from addons.translation.conversation import Media
 from addons.translation.conversation import Part
@@ -18,10 +19,6 @@ from addons.translation.gemini.families import Family
 from addons.translation.gemini.parts import stands_in_result
 from addons.translation.gemini.parts import write_media
 from addons.translation.gemini.parts import write_part
-
-CONTINUE = "Continue."
-"""What the user says in a content that is put before a conversation that the model begins, or behind one that it
-ends."""
 
 
 def write_contents(request: Request, family: Family) -> list[Json]:
@@ -78,15 +75,14 @@ def _user_contents(parts: list[Part], family: Family) -> list[Json]:
 
 
 def _model_parts(parts: list[Part], family: Family) -> list[Json]:
-    """The parts of a turn of the model. Thoughts are among them only if a Gemini client sent them. If the calls have
-    lost their signatures, the first call gets a value that Google accepts instead. There are no parts if the turn has
-    only white space, or only Claude's thoughts; it is then left out."""
+    """The parts of a turn of the model. Thoughts are among them only if a Gemini client sent them. If the first call
+    has lost its signature, it gets a value that Google accepts instead: Google asks for that one only. There are no
+    parts if the turn has only white space, or only Claude's thoughts; it is then left out."""
     if not any(_says_something(part) for part in parts):
         return []
-    calls = [part for part in parts if isinstance(part, ToolCall)]
-    lost = family.needs_signatures and calls and not any(signatures.google_value(call.signature) for call in calls)
+    first = next((part for part in parts if isinstance(part, ToolCall)), None)
     return [
-        write_part(part, family, signatures.MISSING if lost and part is calls[0] else None)
+        write_part(part, family, signatures.MISSING if family.needs_signatures and part is first else None)
         for part in parts
         if isinstance(part, Text | Media | ToolCall) or part.google
     ]

@@ -42,7 +42,8 @@ class Family(NamedTuple):
     400, "Requests ending with a model turn are not supported" (Google's pages on 3.5 Flash-Lite and 3.6 Flash)."""
     takes_sampling: bool = False
     """Whether `temperature`, `topP` and `topK` change anything. From Gemini 3.5 Flash-Lite on, values of the client are
-    ignored (Google's pages on 3.5 Flash-Lite and 3.6 Flash)."""
+    ignored (Google's pages on 3.5 Flash-Lite and 3.6 Flash). Models of speech ignore them, or answer 400 from 3.8 on
+    (Google's page on migrating to Gemini 3.8 TTS)."""
     takes_penalties: bool = False
     """Whether it takes penalties. From Gemini 3 on the answer is 400, "Penalty is not enabled for this model"."""
     takes_logprobs: bool = False
@@ -88,7 +89,7 @@ _TUNED = _BEFORE_3._replace(takes_last_word=False, takes_penalties=False, takes_
 _IMAGE_BEFORE_3 = _BEFORE_3._replace(
     gives=("text", "image"), takes_functions=False, takes_json=False, takes_penalties=False, takes_logprobs=False
 )
-_SPEECH = _IMAGE_BEFORE_3._replace(gives=("audio",), takes_instructions=False)
+_SPEECH = _IMAGE_BEFORE_3._replace(gives=("audio",), takes_instructions=False, takes_sampling=False)
 
 FAMILIES = {
     r"gemini-[12]\.\d+-.*image": _IMAGE_BEFORE_3,

@@ -20,6 +20,7 @@ from addons.translation.conversation import ToolResult
 from addons.translation.gemini.families import Family
 from addons.translation.gemini.schema import as_list
 from addons.translation.signatures import google_value
+from addons.translation.validation import NOTHING
 from addons.translation.validation import camel
 from metering.json_values import both
 from metering.json_values import items
@@ -120,6 +121,17 @@ def unknown_members(value: object, known: frozenset[str]) -> Json:
     if not isinstance(value, dict) or value.keys() <= known:
         return {}
     return {camel(name): inner for name, inner in value.items() if name not in known}
+
+
+def unknown_in(part: object) -> list[str]:
+    """The members of a Part that the neutral form has no place for and that ask for something, such as
+    `functionResponse.scheduling`. Empty if its whole kind is unknown."""
+    kind = next((kind for kind in _KNOWN if member(part, kind) is not None), None)
+    if kind is None:
+        return []
+    inside = unknown_members(member(part, kind), _KNOWN[kind])
+    found = unknown_members(part, _KNOWN[kind]) | {f"{kind}.{name}": value for name, value in inside.items()}
+    return [name for name, value in found.items() if value not in NOTHING]
 
 
 def read_part(part: object) -> Part | None:

@@ -25,7 +25,8 @@ from addons.translation.conversation import Turn
 from addons.translation.errors import InvalidRequest
 from addons.translation.gemini.parts import listed
 from addons.translation.gemini.parts import read_part
-from addons.translation.gemini.schema import EFFORTS
+from addons.translation.gemini.parts import unknown_in
+from addons.translation.gemini.schema import LEVELS
 from addons.translation.gemini.schema import MODES
 from addons.translation.gemini.schema import SAMPLING
 from addons.translation.gemini.schema import FunctionDeclaration
@@ -110,9 +111,12 @@ def _read_tools(asked: GenerateContentRequest, request: Request, google: Google)
         google.request["toolConfig"] = rest
     if calling := asked.tool_config.function_calling_config:
         allowed = calling.allowed_function_names or []
+        path = "toolConfig.functionCallingConfig"
+        google.elsewhere += [f"{path}.{name}" for name in _camel_case(calling.model_extra)]
         if request.functions and not names.issuperset(allowed):
-            path = "toolConfig.functionCallingConfig.allowedFunctionNames"
-            raise InvalidRequest("each name here must be that of one of the functionDeclarations", path)
+            raise InvalidRequest(
+                "each name here must be that of one of the functionDeclarations", f"{path}.allowedFunctionNames"
+            )
         modes = [ours for ours, theirs in MODES.items() if theirs == calling.mode]
         request.tool_choice = ToolChoice(modes[0] if modes else "auto", allowed, _as_given(calling))
 
@@ -155,11 +159,13 @@ def _read_generation_config(config: GenerationConfig, request: Request, google: 
     else:
         google.generation_config |= form
     if thinking := config.thinking_config:
+        path = "generationConfig.thinkingConfig"
+        google.elsewhere += [f"{path}.{name}" for name in _camel_case(thinking.model_extra)]
         request.thinking = Thinking(
-            EFFORTS.get(thinking.thinking_level or ""),
+            LEVELS.get(thinking.thinking_level or ""),
             thinking.thinking_budget,
             thinking.include_thoughts,
-            "generationConfig.thinkingConfig",
+            path,
             _as_given(thinking),
         )
 
@@ -199,6 +205,7 @@ def _read_parts(raws: list[object], path: str, google: Google) -> list[Part]:
             parts.append(part)
             if isinstance(part, Text) and part.google and not part.text:
                 google.elsewhere.append(f"{path}.parts[{place}]")
+            google.elsewhere += [f"{path}.parts[{place}].{name}" for name in unknown_in(raw)]
     return parts
 
 

@@ -17,6 +17,7 @@ from addons.translation.conversation import Effort
 from addons.translation.conversation import Json
 from addons.translation.function_names import NameRule
 from addons.translation.validation import GoogleModel
+from addons.translation.validation import upper
 
 SAMPLING = {
     "temperature": "temperature",
@@ -35,7 +36,7 @@ MODES: dict[Literal["none", "auto", "required"], str] = {"none": "NONE", "auto":
 FUNCTION_NAMES = NameRule("a-zA-Z_", "a-zA-Z0-9_.:-", 64)
 """The names of functions that Gemini takes. Google's schema allows 128 characters; the error message of its servers
 says "with a maximum length of 64"."""
-EFFORTS: dict[str, Effort] = {"MINIMAL": "minimal", "LOW": "low", "MEDIUM": "medium", "HIGH": "high"}
+LEVELS: dict[str, Effort] = {"MINIMAL": "minimal", "LOW": "low", "MEDIUM": "medium", "HIGH": "high"}
 """Google's `thinkingLevel` -> our effort."""
 
 SERVED_TIERS = {
@@ -124,7 +125,9 @@ class Tool(Extensible):
 
 
 class FunctionCallingConfig(Extensible):
-    mode: Literal["MODE_UNSPECIFIED", "AUTO", "ANY", "NONE", "VALIDATED"] | None = None
+    mode: Annotated[Literal["MODE_UNSPECIFIED", "AUTO", "ANY", "NONE", "VALIDATED"], BeforeValidator(upper)] | None = (
+        None
+    )
     allowed_function_names: Annotated[list[str], BeforeValidator(as_list)] | None = None
 
 
@@ -135,7 +138,14 @@ class ToolConfig(Extensible):
 class ThinkingConfig(Extensible):
     include_thoughts: bool | None = None
     thinking_budget: Annotated[Integer, Field(ge=-1)] | None = None
-    thinking_level: Literal["THINKING_LEVEL_UNSPECIFIED", "MINIMAL", "LOW", "MEDIUM", "HIGH"] | None = None
+    thinking_level: (
+        Annotated[
+            Literal["THINKING_LEVEL_UNSPECIFIED", "MINIMAL", "LOW", "MEDIUM", "HIGH"],
+            # Google's own examples have levels in lower case, and the AI SDK sends them so.
+            BeforeValidator(upper),
+        ]
+        | None
+    ) = None
 
 
 class GenerationConfig(Extensible):
@@ -150,7 +160,10 @@ class GenerationConfig(Extensible):
     seed: Integer | None = None
     response_logprobs: bool | None = None
     logprobs: Annotated[Integer, Field(ge=0, le=20)] | None = None
-    response_modalities: Annotated[list[Literal["TEXT", "IMAGE", "AUDIO"]], BeforeValidator(as_list)] | None = None
+    response_modalities: (
+        Annotated[list[Annotated[Literal["TEXT", "IMAGE", "AUDIO"], BeforeValidator(upper)]], BeforeValidator(as_list)]
+        | None
+    ) = None
     response_mime_type: str | None = None
     response_schema: Json | None = None
     response_json_schema: Json | None = None

@@ -1,7 +1,8 @@
-"""Sound that Gemini speaks: puts its pieces together, and writes them in the format that the client wants.
+"""Sound that Gemini speaks: the voices, and the format that the client wants.
 
-Gemini gives samples only, of 16 bits each, one channel: `audio/L16;codec=pcm;rate=24000`, or `audio/pcm;rate=24000`
-(Google's page on speech generation). OpenAI calls this format pcm16.
+Gemini gives samples of 16 bits each, one channel: `audio/L16;codec=pcm;rate=24000`, or `audio/pcm;rate=24000` (Google's
+page on speech generation). OpenAI calls this format pcm16. From Gemini 3.8 on, an answer that is not streamed is a wav
+file of such samples (Google's page on migrating to Gemini 3.8 TTS).
 """
 
 import base64
@@ -17,7 +18,27 @@ from addons.translation.conversation import Request
 DEFAULT_RATE = 24000
 """Samples a second, if the media type does not tell it."""
 _SAMPLES = re.compile(r"audio/(?:L16|pcm)\b", re.IGNORECASE)
+_WAV = re.compile(r"audio/(?:x-|vnd\.)?wave?\b", re.IGNORECASE)
 _RATE = re.compile(r"\brate=([1-9]\d{0,5})\b")
+
+
+VOICES = {
+    "alloy": "Kore",
+    "ash": "Orus",
+    "ballad": "Enceladus",
+    "cedar": "Iapetus",
+    "coral": "Aoede",
+    "echo": "Puck",
+    "fable": "Umbriel",
+    "marin": "Sulafat",
+    "nova": "Leda",
+    "onyx": "Charon",
+    "sage": "Vindemiatrix",
+    "shimmer": "Achernar",
+    "verse": "Fenrir",
+}
+"""OpenAI's voices -> those of Gemini's prebuilt voices that stand for them; Gemini refuses names that it does not know.
+The choice is ours. No two have the same."""
 
 
 def is_given(request: Request) -> bool:
@@ -32,9 +53,10 @@ def wants_wav(request: Request) -> bool:
 
 
 def joined(parts: list[Part], as_wav: bool) -> list[Part]:
-    """The parts of an answer. Samples that follow one another become one part; a wav file if `as_wav`."""
+    """The parts of an answer, with all sound as samples. Those that follow one another become one part; a wav file if
+    `as_wav`."""
     out: list[Part] = []
-    for part in parts:
+    for part in map(_out_of_wav, parts):
         last, samples = out[-1] if out else None, _samples(part)
         before = _samples(last)
         if isinstance(last, Media) and before is not None and samples is not None:
@@ -52,6 +74,18 @@ def _samples(part: Part | None) -> bytes | None:
         return base64.b64decode(part.data)
     except ValueError:
         return None
+
+
+def _out_of_wav(part: Part) -> Part:
+    """A part with a wav file as its samples; any other part as it is."""
+    if not isinstance(part, Media) or not part.data or not _WAV.match(part.mime_type):
+        return part
+    try:
+        with wave.open(io.BytesIO(base64.b64decode(part.data))) as file:
+            rate, samples = file.getframerate(), file.readframes(file.getnframes())
+    except (ValueError, EOFError, wave.Error):
+        return part
+    return replace(part, mime_type=f"audio/L16;codec=pcm;rate={rate}", data=base64.b64encode(samples).decode())
 
 
 def _in_wav(part: Part) -> Part:

@@ -72,7 +72,7 @@ def _candidate(choice: Choice) -> Json:
 def _finish_reason(choice: Choice) -> str | None:
     if choice.native and choice.native.issuer == "google":
         return choice.native.reason
-    if choice.broken_call:
+    if choice.is_invalid:
         return "MALFORMED_FUNCTION_CALL"
     if choice.refusal:
         return "SAFETY"
@@ -238,7 +238,7 @@ class _WrittenCandidate:
         """A list of one candidate, or of none if the choice has nothing that the client gets now."""
         whole = self._whole
         whole.finish, whole.native = choice.finish or whole.finish, choice.native or whole.native
-        whole.broken_call = whole.broken_call or choice.broken_call
+        whole.is_invalid = whole.is_invalid or choice.is_invalid
         whole.refusal = (whole.refusal or "") + (choice.refusal or "") or None
         google = unknown_members(choice.google, _WRITTEN_OF_CANDIDATES)
         if "groundingMetadata" not in google:

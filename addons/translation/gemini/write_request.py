@@ -26,7 +26,9 @@ from addons.translation.gemini.parts import RESOLUTIONS
 from addons.translation.gemini.schema import FUNCTION_NAMES
 from addons.translation.gemini.schema import MODES
 from addons.translation.gemini.schema import SAMPLING
+from addons.translation.gemini.speech import VOICES
 from addons.translation.gemini.speech import is_given
+from addons.translation.gemini.thinking import beside_own
 from addons.translation.gemini.thinking import fit_config
 from addons.translation.gemini.thinking import thinking_config
 
@@ -56,7 +58,9 @@ def write_request(request: Request) -> Written:
     family = family_of(request.model)
     # The notes are copied: the request may be written for another service too, which drops other things.
     notes = Notes([*request.notes.dropped], [*request.notes.assumed])
-    request = _without_refused(replace(request, notes=notes), family)
+    own = request.google.generation_config.get("thinkingConfig") if request.google else None
+    request = replace(request, notes=notes, thinking=beside_own(request.thinking, own, notes))
+    request = _without_refused(request, family)
     request = Names(request, FUNCTION_NAMES).applied(request)
     body: Json = {"contents": write_contents(request, family)}
     if request.system and request.turns:
@@ -150,13 +154,13 @@ def _calling(choice: ToolChoice) -> Json:
 
 def _add_google(google: Google, body: Json, config: Json) -> None:
     """Adds settings that only Gemini has to a body and its GenerationConfig. Objects are merged into those there."""
-    for name, value in google.request.items():
-        if name == "systemInstruction" and name not in body:
-            # This holds the role only. The instructions were written as a turn, so there is nothing to add it to.
-            continue
-        written = body.get(name)
-        body[name] = written | value if isinstance(written, dict) and isinstance(value, dict) else value
-    config |= google.generation_config
+    for members, added in ((body, google.request), (config, google.generation_config)):
+        for name, value in added.items():
+            if name == "systemInstruction" and name not in body:
+                # This holds the role only. The instructions were written as a turn, so there is nothing to add it to.
+                continue
+            written = members.get(name)
+            members[name] = written | value if isinstance(written, dict) and isinstance(value, dict) else value
 
 
 def _note_dropped(request: Request) -> None:
@@ -189,7 +193,10 @@ def _generation_config(request: Request, family: Family) -> Json:
     if request.modalities:
         config["responseModalities"] = [modality.upper() for modality in request.modalities]
     if request.voice:
-        config["speechConfig"] = {"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": request.voice}}}
+        voice = VOICES.get(request.voice.lower(), request.voice)
+        config["speechConfig"] = {"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": voice}}}
+        if voice != request.voice:
+            request.notes.assumed.append(f"{request.named('voice')}.voice={voice}")
     if request.format:
         if request.format.google:
             config |= request.format.google

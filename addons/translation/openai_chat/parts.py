@@ -119,7 +119,7 @@ def read_image(image: object) -> list[Media]:
     url = text_of(member(image, "url")) or text_of(image) or ""
     if match := _DATA_URL.match(url):
         return [Media(match[1], data=url[match.end() :])]
-    is_link = url.startswith(("http://", "https://"))
+    is_link = url.startswith(("http://", "https://", "gs://"))
     return [Media(media.type_by_name(url.partition("?")[0]) or "image/png", uri=url)] if is_link else []
 
 

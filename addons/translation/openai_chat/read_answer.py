@@ -6,6 +6,7 @@ Sources: OpenAI's API reference; for thoughts and images, which it does not have
 import json
 
 from addons.translation import signatures
+from addons.translation.conversation import BROKEN_CALL
 from addons.translation.conversation import Answer
 from addons.translation.conversation import Choice
 from addons.translation.conversation import Citation
@@ -13,6 +14,7 @@ from addons.translation.conversation import Finish
 from addons.translation.conversation import Media
 from addons.translation.conversation import NativeFinish
 from addons.translation.conversation import Part
+from addons.translation.conversation import Request
 from addons.translation.conversation import Signature
 from addons.translation.conversation import Text
 from addons.translation.conversation import Thought
@@ -21,10 +23,12 @@ from addons.translation.conversation import usage_of
 from addons.translation.errors import Failure
 from addons.translation.errors import InvalidRequest
 from addons.translation.errors import read_error
+from addons.translation.function_names import Names
 from addons.translation.openai_chat.logprobs import read_tokens
 from addons.translation.openai_chat.parts import read_arguments
 from addons.translation.openai_chat.parts import read_image
 from addons.translation.openai_chat.parts import sign_message
+from addons.translation.openai_chat.schema import FUNCTION_NAMES
 from metering.call import Reading
 from metering.json_values import items
 from metering.json_values import member
@@ -49,9 +53,10 @@ class AnswerReader:
     `Answer` that has the finish reason of their choice.
     """
 
-    def __init__(self, candidates: int = 1) -> None:
-        """`candidates` is the number of choices that the request asks for."""
+    def __init__(self, candidates: int = 1, names: Names | None = None) -> None:
+        """`candidates` is the number of choices that the request asks for. `names` are those of its functions."""
         self._wanted = candidates
+        self._names = names or Names(Request(""), FUNCTION_NAMES)
         self.failure: Failure | None = None
         """The error that the service sent instead of an answer, or within one. None: no error."""
         self._choices: dict[int, _ChoiceReader] = {}
@@ -82,8 +87,13 @@ class AnswerReader:
         for position, choice in enumerate(items(member(document, "choices"))):
             index = member(choice, "index")
             index = index if isinstance(index, int) and not isinstance(index, bool) and index >= 0 else position
-            answer.choices.append(self._choices.setdefault(index, _ChoiceReader()).read(index, choice))
+            answer.choices.append(self._choices.setdefault(index, _ChoiceReader(self._names)).read(index, choice))
         return answer
+
+
+def reader_for(request: Request) -> AnswerReader:
+    """The reader of the answer to a request that `write_request` wrote."""
+    return AnswerReader(request.n or 1, Names(request, FUNCTION_NAMES))
 
 
 class _CallReader:
@@ -104,7 +114,7 @@ class _CallReader:
         self.arguments += json.dumps(arguments) if isinstance(arguments, dict) else text_of(arguments) or ""
         self.signature = self.signature or signatures.of_google(fragment)
 
-    def call(self) -> ToolCall | None:
+    def call(self, names: Names) -> ToolCall | None:
         """The complete call; None if it has no name, or if its arguments are no JSON object."""
         try:
             arguments = read_arguments(self.arguments, "")
@@ -113,14 +123,15 @@ class _CallReader:
         bare, in_id = signatures.split_id(self.id) if self.id else (None, None)
         signature = self.signature or in_id
         signed = Signature("google", signature) if signature else None
-        return ToolCall(bare, self.name, arguments, signed) if self.name else None
+        return ToolCall(bare, names.given(self.name), arguments, signed) if self.name else None
 
 
 class _ChoiceReader:
     """Reads one choice of an answer, chunk by chunk."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Names) -> None:
         self.finished = False
+        self._names = names
         self._calls: list[_CallReader] = []
         self._spoke = False
         """Whether the choice has had content."""
@@ -156,7 +167,7 @@ class _ChoiceReader:
         own[-1].add(fragment)
 
     def _finish(self, choice: Choice, reason: str | None) -> None:
-        calls = [made.call() for made in self._calls]
+        calls = [made.call(self._names) for made in self._calls]
         choice.parts += [call for call in calls if call]
         self._calls = []
         if reason is None:
@@ -167,7 +178,8 @@ class _ChoiceReader:
         if finish in (Finish.STOP, Finish.TOOL_CALLS):
             finish = Finish.TOOL_CALLS if any(calls) else Finish.STOP
             if not all(calls):
-                choice.native, choice.broken_call = None, True
+                choice.native, choice.is_invalid = None, True
+                choice.refusal = choice.refusal or BROKEN_CALL
         choice.finish = finish
 
 

@@ -271,6 +271,8 @@ def _read_assistant(
     """The parts of an assistant message. `raw` is the message as the client sent it. Raises InvalidRequest."""
     notes = request.notes
     parts = read_parts(message.content, f"{path}.content", notes) if message.content is not None else []
+    if any(isinstance(part, Media) for part in parts):
+        request.names.setdefault("media", f"{path}.content")
     if message.refusal:
         parts.append(Text(message.refusal))
     parts += _read_media(message, raw, path, request)

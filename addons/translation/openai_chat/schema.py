@@ -15,6 +15,7 @@ from pydantic import Tag
 
 from addons.translation.conversation import Effort
 from addons.translation.conversation import Json
+from addons.translation.function_names import NameRule
 from addons.translation.openai_chat.content_schema import Cached
 from addons.translation.openai_chat.content_schema import Content
 from addons.translation.openai_chat.content_schema import MediaUrl
@@ -177,6 +178,10 @@ NOT_SERVED = frozenset(
     }
 )
 """Types of tools that run at OpenAI, or that only OpenAI's models know."""
+
+
+FUNCTION_NAMES = NameRule("a-zA-Z0-9_-", "a-zA-Z0-9_-", 64)
+"""The names of functions that OpenAI takes (its API reference)."""
 
 
 class CustomDefinition(Model):

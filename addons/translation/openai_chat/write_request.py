@@ -7,7 +7,9 @@ OpenAI does not have, the documentation of other services.
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
+from addons.translation import json_schema
 from addons.translation import media
 from addons.translation.conversation import Function
 from addons.translation.conversation import Json
@@ -23,15 +25,25 @@ from addons.translation.conversation import ToolChoice
 from addons.translation.conversation import ToolResult
 from addons.translation.conversation import Written
 from addons.translation.errors import InvalidRequest
+from addons.translation.function_names import Names
 from addons.translation.openai_chat.parts import extra_content
 from addons.translation.openai_chat.parts import url_of
 from addons.translation.openai_chat.parts import write_call
+from addons.translation.openai_chat.schema import FUNCTION_NAMES
 
 _REASONS = re.compile(r"(?:.*/)?(?:o\d|gpt-[5-9])(?![a-z\d])")
 """OpenAI's models that reason: they take `max_completion_tokens` only, and any effort. All other models take
 `max_tokens`, and `high` as their highest effort."""
 _DOES_NOT_REASON = re.compile(r"(?:.*/)?(?:gpt-3\.5|gpt-4|chatgpt-)")
 """OpenAI's models that refuse `reasoning_effort`."""
+_NEVER_SAMPLES = re.compile(r"(?:.*/)?(?:o\d|gpt-5(?!\.\d|-chat)|gpt-5\.\d-codex)(?![a-z\d])")
+"""OpenAI's models that refuse SAMPLING and STEERING whatever the effort."""
+_SAMPLES_UNLESS_IT_REASONS = re.compile(r"(?:.*/)?gpt-(?:5\.\d|[6-9])(?!.*-chat)")
+"""OpenAI's models that refuse SAMPLING if they are given an effort."""
+SAMPLING: dict[str, int | None] = {"temperature": 1, "top_p": 1, "logprobs": False, "top_logprobs": 0}
+STEERING: dict[str, int | None] = {"presence_penalty": 0, "frequency_penalty": 0, "stop": None}
+"""Fields of our `Request` -> the value that changes nothing (OpenAI's guide to its latest model, on which parameters
+belong together, and its guide to reasoning)."""
 SAME_NAMES = (
     "temperature",
     "top_p",
@@ -63,6 +75,8 @@ def write_request(request: Request) -> Written:
     InvalidRequest for what such a service cannot do."""
     notes = Notes(assumed=[*request.notes.assumed])
     notes.drop(*request.notes.dropped)
+    names = Names(request, FUNCTION_NAMES)
+    request = _without_refused(names.applied(request), notes)
     messages = _Messages(request, notes).written
     if not messages:
         raise InvalidRequest(
@@ -103,13 +117,30 @@ def write_request(request: Request) -> Written:
     if request.caches():
         # OpenAI caches by itself, and refuses `cache_control`.
         notes.drop(request.named("cache", "cache_control"))
+    names.restore(notes)
     return Written(body, {}, notes)
+
+
+def _without_refused(request: Request, notes: Notes) -> Request:
+    """The request without what its model refuses."""
+    effort = request.thinking and request.thinking.as_effort
+    refused: dict[str, int | None] = {}
+    if _NEVER_SAMPLES.match(request.model):
+        refused = SAMPLING | STEERING
+    elif _SAMPLES_UNLESS_IT_REASONS.match(request.model) and effort not in (None, "none"):
+        refused = SAMPLING
+    request = replace(request)
+    for name, usual in refused.items():
+        if getattr(request, name) not in (None, usual):
+            notes.drop(request.named(name))
+        setattr(request, name, None)
+    return request
 
 
 def _write_tools(request: Request, notes: Notes) -> Json:
     written: Json = {}
     if request.functions:
-        written["tools"] = [_write_function(function) for function in request.functions]
+        written["tools"] = [_write_function(function, notes) for function in request.functions]
         if choice := request.tool_choice:
             written["tool_choice"] = _write_choice(choice)
         if request.parallel_tool_calls is not None:
@@ -123,8 +154,12 @@ def _write_tools(request: Request, notes: Notes) -> Json:
     return written
 
 
-def _write_function(function: Function) -> Json:
-    members = {"name": function.name, "description": function.description, "parameters": function.parameters}
+def _write_function(function: Function, notes: Notes) -> Json:
+    members: Json = {"name": function.name, "description": function.description}
+    if function.parameters:
+        accepted = json_schema.as_object(function.parameters)
+        accepted.note(function.name, notes)
+        members["parameters"] = accepted.schema
     return {"type": "function", "function": {name: value for name, value in members.items() if value is not None}}
 
 
@@ -139,8 +174,8 @@ def _write_choice(choice: ToolChoice) -> object:
 
 def _write_thinking(request: Request, thinking: Thinking, notes: Notes) -> Json:
     effort = thinking.as_effort
-    if thinking.include is not None:
-        notes.drop(request.named("include", thinking.param))
+    if thinking.include is not None and "include" in request.names:
+        notes.drop(request.names["include"])
     if effort in ("xhigh", "max") and not _REASONS.match(request.model):
         effort = "high"
         notes.assumed.append(f"{thinking.effort_param}={effort}")

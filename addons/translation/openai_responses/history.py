@@ -63,12 +63,18 @@ class History:
             path = f"input[{number}]"
             match item:
                 case schema.MessageItem(role="assistant"):
-                    self._say(read_content(item, path, self._request.notes))
+                    said = read_content(item, path, self._request.notes)
+                    if any(isinstance(part, Media) for part in said):
+                        self._request.names.setdefault("media", f"{path}.content")
+                    self._say(said)
                 case schema.MessageItem(role="user"):
                     self._end_turn()
                     add_parts(self._request.turns, "user", read_content(item, path, self._request.notes))
                 case schema.MessageItem():
                     self._request.system += read_instructions(item, path, self._request.notes)
+                case schema.AgentMessageItem():
+                    self._end_turn()
+                    self._hear(item, path)
                 case schema.CallItem():
                     tool = ClientTool("function", item.name, item.namespace)
                     self._call(item, tool, read_arguments(item.arguments, f"{path}.arguments"), number)
@@ -99,6 +105,15 @@ class History:
             parts[0].signature = self._signature  # type: ignore[union-attr]
             self._signature = None
         add_parts(self._request.turns, "assistant", parts)
+
+    def _hear(self, item: schema.AgentMessageItem, path: str) -> None:
+        """Adds what another agent says, as a text of the user's."""
+        encrypted = [number for number, part in enumerate(item.content) if part.encrypted_content]
+        self._request.notes.drop(*(f"{path}.content[{number}]" for number in encrypted))
+        text = "\n".join(part.text for part in item.content if part.text)
+        if text:
+            head = f"From {item.author}:\n" if item.author else ""
+            add_parts(self._request.turns, "user", [Text(head + text)])
 
     def _call(
         self,

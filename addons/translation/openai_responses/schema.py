@@ -63,6 +63,22 @@ class ActionItem(Cached):
     arguments: object = None
 
 
+class AgentText(Model):
+    type: str
+    text: str | None = None
+    encrypted_content: str | None = None
+
+
+class AgentMessageItem(Model):
+    """What another agent of the client says to the model. Codex has such items. Parts that OpenAI has encrypted have no
+    `text`."""
+
+    quiet = _OF_ITEMS | {"recipient"}
+
+    author: str | None = None
+    content: list[AgentText]
+
+
 class Result(Cached):
     """The result of a call. Local shells give the id of the call in `id`."""
 
@@ -118,6 +134,7 @@ class OtherItem(Model):
 
 ITEMS = {
     "message": "message",
+    "agent_message": "agent message",
     "function_call": "call",
     "function_call_output": "output",
     "custom_tool_call": "custom",
@@ -163,7 +180,9 @@ SKIPPED = frozenset(
         "program",
         "program_output",
         "compaction",
+        "compaction_summary",
         "compaction_trigger",
+        "context_compaction",
         "configuration_update",
     }
 )
@@ -223,6 +242,7 @@ class LoadedTools(Result):
 
 Item = Annotated[
     Annotated[MessageItem, Tag("message")]
+    | Annotated[AgentMessageItem, Tag("agent message")]
     | Annotated[CallItem, Tag("call")]
     | Annotated[CustomCallItem, Tag("custom")]
     | Annotated[ActionItem, Tag("action")]

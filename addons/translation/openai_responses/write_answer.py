@@ -109,8 +109,8 @@ class _Response:
         """Whether the client wants signatures."""
         self._items = Items()
         self._signature: Signature | None = None
-        """The signature of an empty text. It is written when the next item begins or the answer ends, as citations of
-        the open message may come before."""
+        """The latest signature that came when the text had begun. It is written when the next item begins or the answer
+        ends: it must not break the message in two, and citations of the message may come before."""
         self._searches: list[str] = []
         """Queries of searches that have not been written yet."""
         self._usage: Usage | None = None
@@ -164,8 +164,11 @@ class _Response:
         logprobs = choice.logprobs or []
         for part in choice.parts:
             if isinstance(part, Text) and part.text:
-                yield from self._tell_signature()
-                yield from self._sign(part.signature)
+                if self._items.is_open(TEXT):
+                    self._signature = part.signature or self._signature
+                else:
+                    yield from self._tell_signature()
+                    yield from self._sign(part.signature)
                 yield from self._items.say(TEXT, part.text, logprobs)
                 logprobs = []
             else:
@@ -182,12 +185,16 @@ class _Response:
 
     def _part(self, part: Part) -> Iterator[Json]:
         """The events for a part that is not text, or for an empty text."""
-        if isinstance(part, Text) and not part.signature:
+        if isinstance(part, Text):
+            if part.signature:
+                yield from self._tell_signature()
+                self._signature = part.signature
             return
+        if isinstance(part, ToolCall | Media) and not part.signature:
+            # It would be read back as the signature of this part. Of texts, Gemini does not need them.
+            self._signature = None
         yield from self._tell_signature()
         match part:
-            case Text():
-                self._signature = part.signature
             case Thought():
                 if part.text:
                     yield from self._items.say(THOUGHT, part.text)
@@ -202,6 +209,8 @@ class _Response:
             case Media(mime_type=mime_type, data=str(data)) if mime_type.startswith("image/"):
                 yield from self._sign(part.signature)
                 yield from self._image(mime_type, data)
+            case Media():
+                self._fault = f"The model answered with {part.mime_type}, which a Response cannot hold."
 
     # Signatures
 

@@ -17,6 +17,7 @@ from addons.translation.conversions import from_google
 from addons.translation.conversions import from_openai
 from addons.translation.errors import Failure
 from addons.translation.errors import InvalidRequest
+from addons.translation.errors import unfinished
 from addons.translation.plan import Plan
 from tests.addons.translation import chats
 from tests.addons.translation.client_requests import GOOGLE
@@ -238,6 +239,13 @@ class TestAnswers:
         assert isinstance(failure, Failure)
         assert failure.message == "Too many."
 
+    @pytest.mark.parametrize("document", [{}, {"candidates": [], "choices": []}, {"candidates": [{}], "choices": [{}]}])
+    def test_an_answer_without_any(self, plan: Callable[[str, bool], Plan], model: str, document: Any) -> None:
+        """It is an error, as it is in a stream."""
+        conversion = plan(model, False).conversion
+        assert conversion
+        assert conversion.whole([document]) == unfinished()
+
     def test_a_stream(self, plan: Callable[[str, bool], Plan], model: str) -> None:
         conversion = self.streaming(plan, model)
         pieces = [conversion.feed(event) for event in STREAMS[model]]
@@ -371,3 +379,20 @@ def test_what_is_nearly_a_chat_is_planned_or_refused(given: tuple[str, Json]) ->
     except InvalidRequest:
         return
     check(plan)
+
+
+@pytest.mark.parametrize("model", ["gemini-2.5-flash", "claude-opus-4-5", "meta/llama-4"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_errors_have_the_clients_names(model: str, stream: bool) -> None:
+    """The client knows no function of the name that the service gets."""
+    body = response(model=model, stream=stream, tools=[{"type": "function", "name": "get weather"}])
+    conversion = from_openai(asked("responses", body), same).conversion
+    assert conversion
+    error = {"error": {"message": "Bad schema of get_weather."}}
+    if stream:
+        message = events(conversion.feed(error))[-1]["response"]["error"]["message"]
+    else:
+        failure = conversion.whole([error])
+        assert isinstance(failure, Failure)
+        message = failure.message
+    assert message == "Bad schema of get weather."

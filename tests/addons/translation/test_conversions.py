@@ -453,6 +453,16 @@ class TestFromAnthropic:
                 with contextlib.suppress(InvalidRequest):
                     assert plan(request, same).sendings
 
+    @pytest.mark.parametrize("model", ["gemini-3-pro", "claude-opus-5", "meta/llama-4-scout-maas"])
+    def test_no_conversation_is_held(self, model: str) -> None:
+        """The SDK's tool runner asks for it with its first request, and goes on without it after this error."""
+        body = MESSAGE | {"model": model, "thread": {"type": "create"}}
+        for plan in (from_anthropic, partial(for_openai, "anthropic")):
+            with pytest.raises(InvalidRequest, match="send all messages") as caught:
+                plan(asked("messages", body), same)
+            assert (caught.value.status, caught.value.code) == (400, "THREAD_UNSUPPORTED_REQUEST")
+            assert plan(asked("messages", body | {"thread": None}), same).sendings
+
     @given(requests)
     def test_what_is_counted_is_in_googles_form(self, body: Json) -> None:
         check(from_anthropic(asked("messages/count_tokens", body), same))

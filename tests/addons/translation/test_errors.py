@@ -170,6 +170,7 @@ ANTHROPIC = [
     (402, "billing_error"),
     (403, "permission_error"),
     (404, "not_found_error"),
+    (409, "conflict_error"),
     (413, "request_too_large"),
     (429, "rate_limit_error"),
     (500, "api_error"),
@@ -183,9 +184,7 @@ def test_a_type_of_anthropics_tells_the_status(status: int, type: str) -> None:
     assert read_error(None, {"type": "error", "error": {"type": type, "message": "x"}}).status == status
 
 
-@pytest.mark.parametrize(
-    ("status", "type"), [*ANTHROPIC, (409, "invalid_request_error"), (422, "invalid_request_error"), (503, "api_error")]
-)
+@pytest.mark.parametrize(("status", "type"), [*ANTHROPIC, (422, "invalid_request_error"), (503, "api_error")])
 def test_in_anthropics_words(status: int, type: str) -> None:
     written = anthropic_error(Failure(status, "x", "UNKNOWN"))
     assert written == {"type": "error", "error": {"type": type, "message": "x"}}
@@ -202,6 +201,41 @@ def test_in_anthropics_words(status: int, type: str) -> None:
 def test_anthropics_paths(message: str, param: str | None, expected: str) -> None:
     written = anthropic_error(Failure(400, message, "INVALID_ARGUMENT"), param)
     assert written == {"type": "error", "error": {"type": "invalid_request_error", "message": expected}}
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (
+            "The input token count (1200293) exceeds the maximum number of tokens allowed (1048576).",
+            "prompt is too long: 1200293 tokens > 1048576 maximum",
+        ),
+        (
+            "Unable to submit request because the input token count is 1251952 but model only supports up to 1048576."
+            " Reduce the input token count and try again.",
+            "prompt is too long: 1251952 tokens > 1048576 maximum",
+        ),
+        (
+            "The input token count exceeds the maximum number of tokens allowed 1048576.",
+            "prompt is too long: The input token count exceeds the maximum number of tokens allowed 1048576.",
+        ),
+        (
+            "This model's maximum context length is 8192 tokens.",
+            "prompt is too long: This model's maximum context length is 8192 tokens.",
+        ),
+    ],
+)
+def test_a_prompt_that_is_too_long(message: str, expected: str) -> None:
+    """In the words that Anthropic's clients look for, and with OpenAI's code."""
+    failure = Failure(400, message, "INVALID_ARGUMENT")
+    told: Any = (anthropic_error(failure), openai_error(failure))
+    assert (told[0]["error"]["message"], told[1]["error"]["code"]) == (expected, "context_length_exceeded")
+
+
+def test_a_code_of_anthropics() -> None:
+    """The package anthropic 2.14.0 reads it, and then sends the request without `thread`."""
+    written: Any = anthropic_error(Failure(400, "x", "THREAD_UNSUPPORTED_REQUEST"))
+    assert written["error"]["details"] == {"error_code": "thread_unsupported_request"}
 
 
 OPENAIS = {"error": {"message": "m", "type": "t"}}

@@ -24,10 +24,17 @@ from addons.translation.function_names import Names
 from addons.translation.gemini.read_answer import reader_for
 from addons.translation.gemini.schema import FUNCTION_NAMES
 from addons.translation.gemini.write_request import write_request
+from addons.translation.openai_chat.read_answer import reader_for as reader_for_openai
+from addons.translation.openai_chat.schema import FUNCTION_NAMES as OPENAI_NAMES
+from addons.translation.openai_chat.write_request import write_request as write_for_openai
 from tests.addons.translation.gemini.examples import candidate
 
-RULES = {"Gemini": FUNCTION_NAMES, "Claude": TOOL_NAMES}
-FITS = {"Gemini": re.compile(r"[a-zA-Z_][a-zA-Z0-9_.:-]{0,63}"), "Claude": re.compile(r"[a-zA-Z0-9_-]{1,128}")}
+RULES = {"Gemini": FUNCTION_NAMES, "Claude": TOOL_NAMES, "OpenAI": OPENAI_NAMES}
+FITS = {
+    "Gemini": re.compile(r"[a-zA-Z_][a-zA-Z0-9_.:-]{0,63}"),
+    "Claude": re.compile(r"[a-zA-Z0-9_-]{1,128}"),
+    "OpenAI": re.compile(r"[a-zA-Z0-9_-]{1,64}"),
+}
 
 
 def sent_of(rule: NameRule, *names: str) -> tuple[Names, list[str]]:
@@ -77,6 +84,22 @@ def test_a_name_for_gemini(name: str, sent: str) -> None:
 )
 def test_a_name_for_claude(name: str, sent: str) -> None:
     names, found = sent_of(TOOL_NAMES, name)
+    assert (found, names.given(sent)) == ([sent], name)
+
+
+@pytest.mark.parametrize(
+    ("name", "sent"),
+    [
+        ("21st_magic", "21st_magic"),
+        ("-x", "-x"),
+        ("a" * 64, "a" * 64),
+        ("a.b:c", "a_b_c"),
+        ("get weather", "get_weather"),
+        ("a" * 65, "a" * 55 + "_635361c4"),
+    ],
+)
+def test_a_name_for_openai(name: str, sent: str) -> None:
+    names, found = sent_of(OPENAI_NAMES, name)
     assert (found, names.given(sent)) == ([sent], name)
 
 
@@ -152,6 +175,25 @@ def test_claude_gets_names_of_its_own() -> None:
     block = {"type": "tool_use", "id": "1", "name": "a_b", "input": {}}
     (choice,) = reader.read({"type": "message", "content": [block], "stop_reason": "tool_use"}).choices
     assert [part.name for part in choice.parts if isinstance(part, ToolCall)] == ["a.b"]
+
+
+def test_openai_gets_names_of_its_own() -> None:
+    turns = [
+        Turn("user", [Text("x")]),
+        Turn("assistant", [ToolCall("1", "a.b", {})]),
+        Turn("user", [ToolResult("1", "a.b", "r")]),
+    ]
+    choice = ToolChoice("required", ["a.b"])
+    request = Request("gpt-5", turns=turns, functions=[Function("a.b"), Function("a_b")], tool_choice=choice)
+    body: Any = write_for_openai(request).body
+    tools = [tool["function"]["name"] for tool in body["tools"]]
+    assert tools == ["a_b_2e7336dc", "a_b"]
+    assert body["tool_choice"]["function"]["name"] == tools[0]
+    assert body["messages"][1]["tool_calls"][0]["function"]["name"] == tools[0]
+    calls = [{"index": n, "id": f"{n}", "function": {"name": name}} for n, name in enumerate(tools)]
+    said = {"choices": [{"index": 0, "message": {"tool_calls": calls}, "finish_reason": "tool_calls"}]}
+    (answer,) = reader_for_openai(request).read(said).choices
+    assert [part.name for part in answer.parts if isinstance(part, ToolCall)] == ["a.b", "a_b"]
 
 
 def test_names_in_messages() -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.translation.json_schema import for_claude
+from addons.translation.json_schema import as_object
 from addons.translation.json_schema import for_gemini
 from addons.translation.json_schema import from_openapi
 from addons.translation.json_schema import inside
@@ -241,14 +241,34 @@ def having(*required: str, **properties: Any) -> Json:
 )
 def test_what_claude_is_called_with(schema: Json | None, expected: Json, merged: list[str], lost: list[str]) -> None:
     before = copy.deepcopy(schema)
-    assert for_claude(schema) == (expected, merged, lost)
+    assert as_object(schema) == (expected, merged, lost)
     assert schema == before
+
+
+def test_references_into_branches_point_to_something() -> None:
+    """Zod writes a schema that occurs twice like this."""
+    schema: Json = {
+        "oneOf": [having(a=A), having(b={"$ref": "#/oneOf/0/properties/a"}, c={"$ref": "#/$defs/d"})],
+        "$defs": {"d": {"items": {"$ref": "#/oneOf/1"}}},
+    }
+    before = copy.deepcopy(schema)
+    merged: Any = as_object(schema).schema
+    assert schema == before
+    assert merged["properties"] == {
+        "a": A,
+        "b": {"$ref": "#/$defs/root_oneOf/oneOf/0/properties/a"},
+        "c": {"$ref": "#/$defs/d"},
+    }
+    assert merged["$defs"]["d"] == {"items": {"$ref": "#/$defs/root_oneOf/oneOf/1"}}
+    first, second = merged["$defs"]["root_oneOf"]["oneOf"]
+    assert first == having(a=A)
+    assert second["properties"]["b"] == merged["properties"]["b"]
 
 
 def test_many_references_are_merged_once() -> None:
     levels = {str(n): {"anyOf": [{"$ref": f"#/$defs/{n + 1}"}] * 2} for n in range(60)}
     schema: Json = {"$ref": "#/$defs/0", "$defs": {**levels, "60": having("a", a=A)}}
-    assert for_claude(schema).schema["required"] == ["a"]
+    assert as_object(schema).schema["required"] == ["a"]
 
 
 branches = st.recursive(
@@ -282,7 +302,7 @@ def declared(schema: Any) -> set[str]:
 
 @given(branches, st.sets(st.sampled_from("abc")))
 def test_what_is_merged_takes_all_that_the_branches_take(schema: Any, names: set[str]) -> None:
-    merged = for_claude(schema).schema
+    merged = as_object(schema).schema
     assert is_object(merged)
     assert declared(merged) == declared(schema)
     assert takes(merged, names) or not takes(schema, names)
@@ -317,7 +337,7 @@ def test_references_follow_a_schema_to_its_new_place() -> None:
 @given(schemas)
 def test_any_root(schema: Any) -> None:
     if isinstance(schema, dict):
-        assert is_object(for_claude(schema).schema)
+        assert is_object(as_object(schema).schema)
 
 
 @pytest.mark.parametrize(

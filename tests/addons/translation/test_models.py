@@ -162,8 +162,15 @@ def test_anthropics_form() -> None:
                 "id": "gemini-2.5-pro",
                 "display_name": "Gemini 2.5 Pro",
                 "created_at": "1970-01-01T00:00:00Z",
+                "lifecycle": "active",
             },
-            {"type": "model", "id": "77", "display_name": "My tuned one", "created_at": "2026-01-02T03:04:05Z"},
+            {
+                "type": "model",
+                "id": "77",
+                "display_name": "My tuned one",
+                "created_at": "2026-01-02T03:04:05Z",
+                "lifecycle": "active",
+            },
         ],
         "has_more": False,
         "first_id": "gemini-2.5-pro",
@@ -178,6 +185,7 @@ def test_one_in_anthropics_form() -> None:
         "id": "qwen-max",
         "display_name": "Qwen Max",
         "created_at": "1970-01-01T00:00:00Z",
+        "lifecycle": "active",
     }
     failure = Failure(404, "x", "NOT_FOUND")
     assert as_anthropics(failure) is failure

@@ -8,6 +8,7 @@ from tests.metering.test_json_array import json_values
 from tests.metering.usage.told import ANYTHING
 from tests.metering.usage.told import counts
 from tests.metering.usage.told import pruned
+from tests.metering.usage.told import read
 from tests.metering.usage.told import told
 
 Json = dict[str, Any]
@@ -104,6 +105,13 @@ OWN: Json = {"type": "message", "input_tokens": 220, "output_tokens": 1_000, **N
 ADVISOR: Json = {"type": "advisor_message", "model": "claude-fable-5-1", "input_tokens": 823, "output_tokens": 1_612}
 
 
+@pytest.mark.parametrize(("thinking", "thoughts"), [(0, 0), (16, 16), (20, 16)])
+def test_thoughts_are_part_of_the_output(thinking: int, thoughts: int) -> None:
+    usage = UNARY["usage"] | {"output_tokens_details": {"thinking_tokens": thinking}}
+    known = counts(AnthropicReader(), UNARY | {"usage": usage})
+    assert (known["output_tokens"], known["output_thought_tokens"]) == (16, thoughts)
+
+
 def test_iterations_are_summed() -> None:
     usage = {"input_tokens": 220, "output_tokens": 1_000, **NO_CACHE, "iterations": [COMPACTION, OWN]}
     known = told(AnthropicReader(), UNARY | {"usage": usage})
@@ -197,6 +205,12 @@ def test_an_error_event() -> None:
     assert "secret" not in str(known)
 
 
+def test_an_error_with_usage() -> None:
+    error = {"type": "error", "error": {"type": "overloaded_error"}, "usage": {"output_tokens": 44}}
+    known = told(AnthropicReader(), START, error)
+    assert (known["failed"], known["output_tokens"]) == (True, 44)
+
+
 EVERYTHING = UNARY | {
     "usage": UNARY["usage"]
     | {
@@ -224,7 +238,7 @@ def test_pruning_leaves_all_that_is_read(events: list[Json]) -> None:
 @given(value=json_values)
 def test_any_shape(value: object) -> None:
     kinds = ("message", "message_start", "message_delta", "error")
-    told(
+    read(
         AnthropicReader(),
         value,
         *({"type": kind, "message": value, "usage": value} for kind in kinds),

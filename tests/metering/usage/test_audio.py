@@ -8,6 +8,7 @@ from tests.metering.test_json_array import json_values
 from tests.metering.usage.told import ANYTHING
 from tests.metering.usage.told import counts
 from tests.metering.usage.told import pruned
+from tests.metering.usage.told import read
 from tests.metering.usage.told import told
 
 Json = dict[str, Any]
@@ -43,6 +44,9 @@ def test_tokens(answer: Json) -> None:
             {"type": "duration", "seconds": 9},
         ),
         ({"task": "transcribe", "duration": 8.47, "text": "Hello"}, {"duration": 8.47}),
+        # Whisper has told it as text.
+        ({"task": "transcribe", "duration": "8.47", "text": "Hello"}, {"duration": 8.47}),
+        ({"text": "Hello", "usage": {"type": "duration", "seconds": "27"}}, {"type": "duration", "seconds": 27}),
         ({"text": "", "usage": {"prompt_audio_seconds": 2}}, {"prompt_audio_seconds": 2}),
         # Nothing was heard.
         ({"text": "", "usage": {"type": "duration", "seconds": 0}}, {"type": "duration", "seconds": 0}),
@@ -94,4 +98,4 @@ def test_an_error() -> None:
 
 @given(value=json_values)
 def test_any_shape(value: object) -> None:
-    told(AudioReader(), value, {"usage": value, "duration": value}, {"usage": {"seconds": value}}, *ANYTHING)
+    read(AudioReader(), value, {"usage": value, "duration": value}, {"usage": {"seconds": value}}, *ANYTHING)

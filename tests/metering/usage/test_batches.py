@@ -8,6 +8,7 @@ from tests.metering.test_json_array import json_values
 from tests.metering.usage.told import ANYTHING
 from tests.metering.usage.told import counts
 from tests.metering.usage.told import pruned
+from tests.metering.usage.told import read
 from tests.metering.usage.told import told
 
 Json = dict[str, Any]
@@ -35,7 +36,7 @@ USED_COUNTS = {
 }
 
 
-def vertex(state: str, **more: object) -> Json:
+def vertex(state: str | int, **more: object) -> Json:
     return {
         "name": JOB,
         "displayName": "A job",
@@ -86,6 +87,10 @@ def test_openai(job: Json, expected: Json) -> None:
     [
         (vertex("JOB_STATE_PENDING"), {}),
         (vertex("JOB_STATE_RUNNING", completionStats={"successfulCount": "2"}), {}),
+        # By number: running, succeeded, one that nobody knows.
+        (vertex(3), {}),
+        (vertex(4), {"finish_reason": "JOB_STATE_SUCCEEDED"}),
+        (vertex(99), {}),
         (
             vertex("JOB_STATE_SUCCEEDED", completionStats={"successfulCount": "4", "failedCount": "1"}),
             {"finish_reason": "JOB_STATE_SUCCEEDED", "input_items": 4},
@@ -148,6 +153,21 @@ def test_gemini_that_was_stopped(state: str) -> None:
     assert counts(BatchReader(), gemini(state))["finish_reason"] == state
 
 
+@pytest.mark.parametrize(("number", "state"), [(2, None), (3, "BATCH_STATE_SUCCEEDED"), (4, "BATCH_STATE_FAILED")])
+def test_gemini_with_numbers_for_states(number: int, state: str | None) -> None:
+    job = {"name": "batches/123", "metadata": {"state": number}}
+    assert counts(BatchReader(), job).get("finish_reason") == state
+
+
+def test_gemini_with_embeddings() -> None:
+    answers = [{"response": {"embedding": {"values": [1]}, "tokenCount": tokens}} for tokens in ("7", 4)]
+    job = gemini("BATCH_STATE_SUCCEEDED") | {
+        "response": {"inlinedEmbedContentResponses": {"inlinedResponses": [*answers, {"error": {"code": 3}}]}}
+    }
+    known = counts(BatchReader(), *pruned(BatchReader(), job))
+    assert (known["input_tokens"], known["input_items"], known.get("output_tokens")) == (11, 2, None)
+
+
 def test_an_error_is_of_the_poll_if_there_is_no_job() -> None:
     known = told(BatchReader(), {"error": {"code": 404, "status": "NOT_FOUND"}})
     assert known == {"failed": True, "error_type": "NOT_FOUND"}
@@ -166,7 +186,7 @@ def test_a_list_is_no_job() -> None:
 @given(value=json_values)
 def test_any_shape(value: object) -> None:
     ended = {"id": "batch_1", "status": "completed"}
-    told(
+    read(
         BatchReader(),
         value,
         {**ended, "usage": value, "request_counts": value, "errors": value},

@@ -8,7 +8,7 @@ from tests.metering.test_json_array import json_values
 from tests.metering.usage.told import ANYTHING
 from tests.metering.usage.told import counts
 from tests.metering.usage.told import pruned
-from tests.metering.usage.told import told
+from tests.metering.usage.told import read
 
 Json = dict[str, Any]
 
@@ -32,7 +32,7 @@ def test_answers(answer: Json, counted: int | None) -> None:
 
 @given(value=json_values)
 def test_any_shape(value: object) -> None:
-    told(
+    read(
         CountReader(),
         value,
         {"totalTokens": value},

@@ -4,13 +4,21 @@ import pytest
 
 from metering.usage import enums
 from metering.usage.enums import enum_name
-from tests.vertex_simulator.schema import _document
+from tests.metering.discovery import document
 
 SCHEMAS = {
     "Candidate.finishReason": enums.FINISH_REASONS,
     "GenerateContentResponsePromptFeedback.blockReason": enums.BLOCK_REASONS,
     "ModalityTokenCount.modality": enums.MODALITIES,
     "GenerateContentResponseUsageMetadata.trafficType": enums.TRAFFIC_TYPES,
+    "BatchPredictionJob.state": enums.JOB_STATES,
+}
+INTERACTIONS = {
+    "Interaction.status": enums.INTERACTION_STATUSES,
+    "Interaction.serviceTier": enums.INTERACTION_TIERS,
+    "InteractionUsageModalityTokens.modality": enums.INTERACTION_MODALITIES,
+    "InteractionUsageGroundingToolCount.type": enums.GROUNDING_TOOLS,
+    "GoogleSearchCallStep.searchType": enums.SEARCH_TYPES,
 }
 
 
@@ -19,7 +27,15 @@ SCHEMAS = {
 def test_the_tables_are_googles(version: str, place: str) -> None:
     schema, _, field = place.partition(".")
     title = f"GoogleCloudAiplatform{version.capitalize()}{schema}"
-    assert tuple(_document(version)["schemas"][title]["properties"][field]["enum"]) == SCHEMAS[place]
+    assert tuple(document(version)["schemas"][title]["properties"][field]["enum"]) == SCHEMAS[place]
+
+
+@pytest.mark.parametrize("place", INTERACTIONS)
+def test_the_tables_of_interactions_are_googles(place: str) -> None:
+    """Of v1beta1, which google-genai speaks. In v1 some values are missing."""
+    schema, _, field = place.partition(".")
+    title = f"GenaiVertexV1beta1{schema}"
+    assert tuple(document("v1beta1")["schemas"][title]["properties"][field]["enum"]) == INTERACTIONS[place]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from metering.usage.errors import rpc_code
 from tests.metering.test_json_array import json_values
 from tests.metering.usage.told import ANYTHING
 from tests.metering.usage.told import pruned
+from tests.metering.usage.told import read
 from tests.metering.usage.told import told
 
 
@@ -87,7 +88,7 @@ def test_http_code(status: int, name: str | None) -> None:
 
 @given(value=json_values)
 def test_any_shape(value: object) -> None:
-    told(
+    read(
         ErrorReader(),
         value,
         {"error": value},

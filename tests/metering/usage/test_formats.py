@@ -100,6 +100,10 @@ G = f"{P}/publishers/google/models"
         ("POST", f"{P}/interactionsHttp", "InteractionsReader", None),
         ("POST", f"{P}/interactions:create", "InteractionsReader", None),
         ("POST", f"{P}/interactions:createStream", "InteractionsReader", None),
+        ("GET", "/v1beta/interactions/live", "LiveInteractionsReader", None),
+        ("POST", f"{P}/decisions", "InteractionsReader", None),
+        ("POST", f"{P}/voices", "InteractionsReader", None),
+        ("POST", f"{P}/voices:create", "InteractionsReader", None),
         ("POST", "/v1beta/interactions", "InteractionsReader", None),
         ("GET", f"{P}/interactions/v1_x", "InteractionsReader, polled", "not_applicable"),
         ("GET", f"{P}/interactionsHttp/v1_x", "InteractionsReader, polled", "not_applicable"),
@@ -114,6 +118,7 @@ G = f"{P}/publishers/google/models"
         ("DELETE", f"{P}/interactions/v1_x", None, "not_applicable"),
         ("DELETE", "/v1beta/interactions/v1_x", None, "not_applicable"),
         ("POST", "/google.cloud.aiplatform.v1.PredictionService/GenerateContent", None, "unsupported"),
+        ("POST", "/google.cloud.aiplatform.v1.ModelService/ListModels", None, "not_applicable"),
         ("GET", "/ws/google.cloud.aiplatform.v1.LlmBidiService/BidiGenerateContent", "LiveReader", None),
         (
             "GET",

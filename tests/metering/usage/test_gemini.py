@@ -11,6 +11,7 @@ from tests.metering.test_json_array import json_values
 from tests.metering.usage.told import ANYTHING
 from tests.metering.usage.told import counts
 from tests.metering.usage.told import pruned
+from tests.metering.usage.told import read
 from tests.metering.usage.told import told
 
 Json = dict[str, Any]
@@ -47,6 +48,9 @@ STREAM: list[Json] = [
         },
     },
 ]
+
+
+IMAGE = {"modality": "IMAGE", "tokenCount": 258}
 
 
 def usage(**fields: object) -> Json:
@@ -176,6 +180,10 @@ def test_recorded_stream() -> None:
             {"input_items": 1, "input_tokens": 4},
         ),
         ([{"embeddings": [{}, {}], **usage(promptTokenCount=8)}], {"input_items": 2, "input_tokens": 8}),
+        (
+            [{"embedding": {}, **usage(promptTokenCount=258, promptTokenDetails=[IMAGE])}],
+            {"input_items": 1, "input_tokens": 258, "input_by_modality": {"image": 258}},
+        ),
         # Usage with a total replaces all that was told before it.
         (
             [
@@ -285,6 +293,56 @@ def test_where_thoughts_stand(
 
 
 @pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        # Without the candidates, the total tells the output, ...
+        ({"promptTokenCount": 417, "thoughtsTokenCount": 77, "totalTokenCount": 494}, (417, 77)),
+        ({"promptTokenCount": 417, "thoughtsTokenCount": 77, "totalTokenCount": 417}, (417, 77)),
+        # ... without the prompt, the input.
+        ({"responseTokenCount": 74, "thoughtsTokenCount": 77, "totalTokenCount": 568}, (417, 151)),
+        ({"responseTokenCount": 74, "totalTokenCount": 74}, (0, 74)),
+        ({"responseTokenCount": 74, "thoughtsTokenCount": 70, "totalTokenCount": 74}, (0, 74)),
+        ({"responseTokenCount": 74, "thoughtsTokenCount": 77}, (None, 151)),
+        ({"totalTokenCount": 74}, (None, None)),
+        ({"promptTokenCount": 417, "thoughtsTokenCount": 77}, (417, None)),
+        # More cached tokens than the prompt has are no part of it.
+        ({"promptTokenCount": 10, "cachedContentTokenCount": 20, "totalTokenCount": 30}, (30, 0)),
+    ],
+)
+@pytest.mark.parametrize("reader", [GeminiReader, LiveReader])
+def test_a_count_that_is_missing(
+    reader: type[GeminiReader | LiveReader], fields: Json, expected: tuple[int | None, int | None]
+) -> None:
+    known = counts(reader(), usage(**fields))
+    assert (known.get("input_tokens"), known.get("output_tokens")) == expected
+
+
+@pytest.mark.parametrize(
+    ("fields", "tier"),
+    [
+        ({"serviceTier": "flex", "trafficType": "TRAFFIC_TYPE_UNSPECIFIED"}, "flex"),
+        ({"serviceTier": "flex", "trafficType": 0}, "flex"),
+        ({"serviceTier": "flex", "trafficType": 1}, "ON_DEMAND"),
+        ({"trafficType": 0}, "TRAFFIC_TYPE_UNSPECIFIED"),
+    ],
+)
+def test_tier(fields: Json, tier: str) -> None:
+    assert counts(GeminiReader(), usage(**fields)) == {"traffic_type": tier}
+
+
+@pytest.mark.parametrize("unspecified", [0, "FINISH_REASON_UNSPECIFIED"])
+def test_an_unspecified_reason_finishes_nothing(unspecified: object) -> None:
+    counted = usage(promptTokenCount=1, candidatesTokenCount=1, totalTokenCount=2)
+    reader = GeminiReader()
+    reader.read({"candidates": [{"finishReason": unspecified}], "promptFeedback": {"blockReason": 0}, **counted})
+    assert not reader.terminal
+    reader.read({"candidates": [{"finishReason": 1}], **counted})
+    reader.read({"candidates": [{"finishReason": unspecified}], **counted})
+    assert reader.terminal
+    assert reader.reading.finish_reason == "STOP"
+
+
+@pytest.mark.parametrize(
     ("answers", "searches"),
     [
         ([["", "current weather"]], 1),
@@ -368,10 +426,18 @@ def test_an_error_event() -> None:
     assert "secret" not in str(known)
 
 
+@pytest.mark.parametrize("reader", [GeminiReader, LiveReader])
+def test_an_error_with_usage(reader: type[GeminiReader | LiveReader]) -> None:
+    used = usage(promptTokenCount=43, candidatesTokenCount=10, totalTokenCount=53)
+    known = told(reader(), {"error": {"code": 503, "status": "UNAVAILABLE"}, **used})
+    assert (known["failed"], known["error_type"]) == (True, "UNAVAILABLE")
+    assert (known["input_tokens"], known["output_tokens"], known["total_tokens"]) == (43, 10, 53)
+
+
 def test_texts_do_not_get_through() -> None:
     hostile = {
         "modelVersion": "a prompt in the wrong place",
-        "responseId": "x" * 500,
+        "responseId": "x" * 600,
         "candidates": [{"finishReason": "because of the prompt"}],
         **usage(
             trafficType="free text",
@@ -455,7 +521,7 @@ def test_pruning_leaves_all_that_is_read(events: list[Json]) -> None:
 @given(value=json_values)
 def test_any_shape(reader: type[GeminiReader | LiveReader], value: object) -> None:
     for member in ("candidates", "usageMetadata", "promptFeedback", "serverContent", "error"):
-        told(reader(), value, {member: value}, {member: [value]}, *ANYTHING)
+        read(reader(), value, {member: value}, {member: [value]}, *ANYTHING)
 
 
 class TestLive:

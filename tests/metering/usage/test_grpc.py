@@ -10,6 +10,7 @@ against Google's library.
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,12 @@ from metering.budget import Budget
 from metering.grpc_body import GrpcBody
 from metering.outcome import Ending
 from metering.outcome import outcome
+from metering.protobuf import Field
 from metering.usage.anthropic import AnthropicReader
 from metering.usage.counting import CountReader
+from metering.usage.gemini import GeminiReader
 from metering.usage.grpc import ANSWERS
+from metering.usage.grpc import ENUMS
 from metering.usage.grpc import MESSAGES
 from metering.usage.grpc import READERS
 from metering.usage.grpc import REQUESTS
@@ -85,6 +89,63 @@ def test_raw_predict_is_in_the_format_of_the_publisher(operation: str, publisher
 def test_claudes_tokens_are_only_counted() -> None:
     usage = usage_of_grpc("rawPredict", "count-tokens", "anthropic")
     assert (type(usage.reader), usage.state) == (CountReader, "not_applicable")
+
+
+PROTO = (Path(__file__).parent / "grpc.proto").read_text()
+TYPES = {"int32": "int"}
+
+
+def blocks(kind: str) -> dict[str, str]:
+    return dict(re.findall(rf"^{kind} (\w+) {{\n(.*?)^}}", PROTO, re.MULTILINE | re.DOTALL))
+
+
+def test_fields_are_those_of_the_proto_files() -> None:
+    line = re.compile(r"  (repeated )?(\w+) (\w+) = (\d+);(  // only whether it is there)?\n")
+    messages = {
+        name: {
+            int(number): Field(camel(field), "seen" if seen else TYPES.get(kind, kind), bool(repeated))
+            for repeated, kind, field, number, seen in line.findall(lines)
+        }
+        for name, lines in blocks("message").items()
+    }
+    assert messages == MESSAGES
+
+
+def camel(name: str) -> str:
+    return re.sub("_([a-z])", lambda match: match[1].upper(), name)
+
+
+def test_enums_are_those_of_the_proto_files() -> None:
+    line = re.compile(r"  (\w+) = (\d+);\n")
+    enums = {
+        name: {int(number): word for word, number in line.findall(lines)} for name, lines in blocks("enum").items()
+    }
+    assert enums == ENUMS
+
+
+def test_methods_are_those_of_the_proto_files() -> None:
+    methods = re.findall(r"  rpc (\w+)\((\w+)\) returns \((stream )?(\w+)\);", blocks("service")["PredictionService"])
+    named = [(name[0].lower() + name[1:], request, streamed, answer) for name, request, streamed, answer in methods]
+    assert {name: request for name, request, *_ in named} == REQUESTS
+    assert {name: answer for name, _, _, answer in named if answer in blocks("message")} == ANSWERS
+    assert {name for name, _, streamed, _ in named if streamed} == STREAMED
+
+
+@pytest.mark.parametrize(
+    ("operation", "reader"),
+    [
+        ("generateContent", GeminiReader),
+        ("streamGenerateContent", GeminiReader),
+        ("embedContent", GeminiReader),
+        ("countTokens", CountReader),
+        ("computeTokens", CountReader),
+        ("chatCompletions", ChatReader),
+        ("predict", PredictReader),
+        ("explain", PredictReader),
+    ],
+)
+def test_what_reads_what(operation: str, reader: type[Reader]) -> None:
+    assert type(usage_of_grpc(operation, "m", None).reader) is reader
 
 
 def test_the_tables_agree() -> None:

@@ -5,12 +5,14 @@ from hypothesis import given
 
 from metering.usage.interactions import WRAPPED
 from metering.usage.interactions import InteractionsReader
+from metering.usage.interactions import LiveInteractionsReader
+from tests.camel_case import camel
 from tests.metering.test_json_array import json_values
 from tests.metering.usage.told import ANYTHING
 from tests.metering.usage.told import counts
 from tests.metering.usage.told import pruned
+from tests.metering.usage.told import read
 from tests.metering.usage.told import told
-from tests.vertex_simulator.interactions import camel
 
 Json = dict[str, Any]
 
@@ -59,6 +61,10 @@ def of_usage(usage: Json) -> Json:
     return {name: value for name, value in known.items() if name != "finish_reason"}
 
 
+def search(*queries: str, **fields: str) -> Json:
+    return {"type": "google_search_call", "arguments": {"queries": list(queries)}, **fields}
+
+
 class TestWhole:
     def test_all_of_it(self) -> None:
         known = told(InteractionsReader(), WHOLE)
@@ -102,6 +108,45 @@ class TestWhole:
         drawn = [{"type": "image", "data": "eA=="}, {"type": "text", "text": "x"}, {"type": "image"}]
         steps = [{"type": "user_input", "content": drawn}, {"type": "model_output", "content": drawn}]
         assert counts(InteractionsReader(), WHOLE | {"steps": steps})["images"] == 2
+        wrapped: list[Json] = [
+            {"userInput": {"content": [{"image": {}}]}},
+            {"modelOutput": {"content": [{"image": {}}, {}]}},
+        ]
+        assert counts(InteractionsReader(), WHOLE | {"steps": wrapped})["images"] == 1
+
+    def test_numbers_for_words(self) -> None:
+        usage = {
+            "totalInputTokens": 12,
+            "inputTokensByModality": [{"modality": 1, "tokens": 3}, {"modality": 3, "tokens": 9}],
+            "groundingToolCount": [{"type": 1, "count": 2}, {"type": 2, "count": 5}],
+        }
+        known = counts(InteractionsReader(), {"status": 3, "serviceTier": 1, "usage": usage})
+        assert (known["finish_reason"], known["traffic_type"]) == ("COMPLETED", "SERVICE_TIER_FLEX")
+        assert (known["input_by_modality"], known["search_queries"]) == ({"text": 3, "audio": 9}, 2)
+        assert "finish_reason" not in counts(InteractionsReader(), {"status": 8, "usage": usage})
+
+    def test_searches_that_usage_does_not_tell(self) -> None:
+        steps = [search("a", "", "b "), search("b"), search("c", search_type="image_search"), {"type": "thought"}]
+        used = {name: value for name, value in USAGE.items() if name != "grounding_tool_count"}
+        assert counts(InteractionsReader(), WHOLE | {"steps": steps, "usage": used})["search_queries"] == 2
+        assert counts(InteractionsReader(), WHOLE | {"steps": steps})["search_queries"] == 3
+        wrapped = [{"toolCall": {"googleSearchCall": {"arguments": {"queries": ["a", "b"]}}}}]
+        assert counts(InteractionsReader(), WHOLE | {"steps": wrapped, "usage": used})["search_queries"] == 2
+
+
+@pytest.mark.parametrize("status", ["in_progress", "queued", "IN_PROGRESS"])
+def test_what_goes_on_in_the_background_has_no_usage_yet(status: str) -> None:
+    none = {"total_input_tokens": 0, "total_output_tokens": 0, "total_tokens": 0}
+    reader = InteractionsReader()
+    reader.read(WHOLE | {"status": status, "usage": none, "steps": []})
+    assert not reader.reading.counted
+    assert (reader.reading.response_id, reader.reading.finish_reason) == (WHOLE["id"], None)
+
+
+def test_a_voice_tells_what_making_it_has_used() -> None:
+    voice = {"id": "voice_7", "type": "prompted", "model": "gemini-3.5-flash-voice", "usage": USAGE}
+    known = counts(InteractionsReader(), voice)
+    assert (known["model_served"], known["response_id"], known["total_tokens"]) == (voice["model"], "voice_7", 156)
 
 
 class TestUsage:
@@ -134,6 +179,12 @@ class TestUsage:
         usage = {"total_input_tokens": 100, "total_thought_tokens": 5, "total_tokens": 105}
         assert of_usage(usage)["output_tokens"] == 5
         assert of_usage({"total_input_tokens": 100, "total_tokens": 100})["output_tokens"] == 0
+        assert of_usage({"total_output_tokens": 40, "total_tokens": 40})["input_tokens"] == 0
+
+    def test_parts_are_never_more_than_the_whole(self) -> None:
+        usage = {"total_input_tokens": 10, "total_cached_tokens": 40, "total_thought_tokens": 15, "total_tokens": 10}
+        known = of_usage(usage)
+        assert (known["input_tokens"], known["output_tokens"]) == (50, 15)
 
     def test_unknown_is_not_zero(self) -> None:
         assert of_usage({"total_output_tokens": 40}) == {"output_tokens": 40}
@@ -147,6 +198,7 @@ class TestUsage:
             ([{"type": "google_maps", "count": 2}], None),
             ([{"type": "google_search", "count": 0}], 0),
             ([{"type": "google_search"}], None),
+            ([{"type": "google_search", "count": 2, "search_query_count": 5}], 5),
             ([{"type": "google_search", "count": 1}, {"type": "GOOGLE_SEARCH", "count": 2}], 3),
         ],
     )
@@ -238,12 +290,53 @@ class TestStream:
         assert (known["failed"], known["error_type"], known["input_tokens"]) == (True, "gateway_timeout", 100)
         assert "secret" not in str(known)
 
+    def test_an_error_with_usage(self) -> None:
+        used = {"total_usage": {"total_input_tokens": 100, "total_output_tokens": 7}}
+        known = told(InteractionsReader(), CREATED, {"event_type": "error", "error": {"code": "x"}, "metadata": used})
+        assert (known["failed"], known["input_tokens"], known["output_tokens"]) == (True, 100, 7)
+
+    def test_searches(self) -> None:
+        start = START | {"step": search("a")}
+        delta = DELTA | {"delta": search("a", "b")}
+        wrapped = {"stepDelta": {"delta": {"serverToolCall": {"googleSearchCall": {"arguments": {"queries": ["c"]}}}}}}
+        reader = InteractionsReader()
+        for event, searches in ((start, 1), (delta, 2), (wrapped, 3)):
+            (left,) = pruned(InteractionsReader(), event)
+            assert counts(reader, left)["search_queries"] == searches
+
     def test_images(self) -> None:
         image = DELTA | {"delta": {"type": "image", "data": "eA=="}}
         assert counts(InteractionsReader(), CREATED, DELTA, image, image)["images"] == 2
 
     def test_the_word_after_the_last_event(self) -> None:
         assert told(InteractionsReader(), b"[DONE]") == {"terminal": True}
+
+
+LIVE: list[Json] = [
+    {"event_type": "interaction.created", "interaction_id": "int_live_001"},
+    {"event_type": "step.start", "index": 0, "step": {"type": "model_output"}},
+    {"event_type": "step.delta", "index": 0, "delta": {"type": "text", "text": "Hi"}},
+    {"event_type": "step.stop", "index": 0, "usage": USAGE},
+]
+
+
+class TestLive:
+    """The events of google-genai 3.6.1, `_gaos/types/interactions/serverevent.py`."""
+
+    @pytest.mark.parametrize("is_batch", [False, True])
+    @pytest.mark.parametrize("end", ["completed", "cancelled", "canceled"])
+    def test_the_last_usage_counts(self, end: str, is_batch: bool) -> None:
+        last = USAGE | {"total_output_tokens": 50, "total_tokens": 166}
+        events = [*LIVE, {"event_type": f"interaction.{end}", "usage": last}]
+        messages = [{"events": events}] if is_batch else events
+        for some in (messages, pruned(LiveInteractionsReader(), *messages)):
+            known = told(LiveInteractionsReader(), *some)
+            assert (known["response_id"], known["finish_reason"], known["terminal"]) == ("int_live_001", end, True)
+            assert (known["input_tokens"], known["output_tokens"], known["total_tokens"]) == (111, 55, 166)
+
+    def test_a_connection_that_is_cut(self) -> None:
+        known = told(LiveInteractionsReader(), *LIVE)
+        assert (known["total_tokens"], known.get("terminal")) == (156, None)
 
 
 @pytest.mark.parametrize("events", [[WHOLE], [camel(WHOLE)], EVENTS, [{"interactionCompletedEvent": COMPLETED}]])
@@ -261,4 +354,4 @@ def test_any_shape(value: object) -> None:
     whole = [{"status": "failed", name: value} for name in ("id", "status", "steps", "errors", "usage", "model")]
     details = ("input_tokens_by_modality", "grounding_tool_count", "total_input_tokens", "total_tokens")
     usages = [{"usage": {name: value}} for name in details] + [{"usage": {name: [value]}} for name in details]
-    told(InteractionsReader(), value, *events, *wrapped, *whole, *usages, *ANYTHING)
+    read(InteractionsReader(), value, *events, *wrapped, *whole, *usages, *ANYTHING)

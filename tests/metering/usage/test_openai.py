@@ -11,6 +11,7 @@ from tests.metering.test_json_array import json_values
 from tests.metering.usage.told import ANYTHING
 from tests.metering.usage.told import counts
 from tests.metering.usage.told import pruned
+from tests.metering.usage.told import read
 from tests.metering.usage.told import told
 
 Json = dict[str, Any]
@@ -110,7 +111,11 @@ class TestChat:
             ({"model": "gemini-2.5-flash", **usage(2000, 3, 2023)}, (2000, 23, 20, 2023)),
             ({"model": "google/gemini-2.5-flash", **usage(2000, 3, 2023)}, (2000, 23, 20, 2023)),
             ({"model": "xai/grok-4.1-fast", **usage(2000, 3, 2023)}, (2000, 23, 20, 2023)),
+            ({"model": "Grok-4", **usage(2000, 3, 2023)}, (2000, 23, 20, 2023)),
             ({"model": "gpt-5", **usage(2000, 3, 2023)}, (2000, 3, None, 2023)),
+            # A zero may be left out.
+            (usage(9, None, 44, reasoning=35), (9, 35, 35, 44)),
+            (usage(9, None, 44), (9, 35, None, 44)),
             # None were left out if there were none.
             ({"model": "gemini-2.5-flash", **usage(2000, 3, 2023, reasoning=0)}, (2000, 3, 0, 2023)),
             # More thoughts than output are no part of it.
@@ -275,6 +280,8 @@ class TestChat:
             [{**chunk({"content": "Hi"}), **usage(43, 10, 53)}, {"error": {"code": "server_error"}}],
             [{"error": {"code": "server_error"}}, {"choices": [], **usage(43, 10, 53)}],
             [{"object": "error", "code": "server_error", **usage(43, 10, 53)}],
+            # OpenRouter also puts it into the choice.
+            [{"choices": [{"finish_reason": "error", "error": {"code": "server_error"}}], **usage(43, 10, 53)}],
         ],
     )
     def test_an_error_with_usage(self, events: list[object]) -> None:
@@ -307,6 +314,19 @@ class TestResponses:
         known = counts(reader, {"type": "response.incomplete", "response": response})
         assert known["finish_reason"] == "max_output_tokens"
         assert (reader.reading.terminal, reader.reading.failed) == (True, False)
+
+    @pytest.mark.parametrize("status", ["queued", "in_progress"])
+    def test_what_goes_on_in_the_background_has_no_usage_yet(self, status: str) -> None:
+        none = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+        known = told(ResponsesReader(), RESPONSE | {"status": status, "usage": none, "output": []})
+        assert known == {"model_served": "gpt-5", "response_id": "resp_1"}
+
+    @pytest.mark.parametrize("word", ["completed", "incomplete", "failed"])
+    def test_the_event_tells_the_status_too(self, word: str) -> None:
+        response = {name: value for name, value in RESPONSE.items() if name != "status"}
+        known = told(ResponsesReader(), {"type": f"response.{word}", "response": response})
+        assert (known["finish_reason"], known["terminal"], known.get("failed", False)) == (word, True, word == "failed")
+        assert "finish_reason" not in told(ResponsesReader(), {"type": "response.created", "response": response})
 
     @pytest.mark.parametrize(
         "event",
@@ -370,6 +390,14 @@ class TestResponses:
     def test_searches(self, calls: list[Json], searches: int | None) -> None:
         response = {**RESPONSE, "output": [{"type": "web_search_call", **call} for call in calls]}
         assert counts(ResponsesReader(), response).get("search_queries") == searches
+
+    def test_searches_that_the_last_event_leaves_out(self) -> None:
+        search = {"type": "web_search_call", "action": {"type": "search", "query": "a"}}
+        done = [{"type": "response.output_item.done", "item": item} for item in (search, search, {"type": "message"})]
+        for output, searches in (([], 1), ([{"type": "web_search_call"}] * 2, 2)):
+            last = {"type": "response.completed", "response": {**RESPONSE, "output": output}}
+            left = pruned(ResponsesReader(), *done, last)
+            assert counts(ResponsesReader(), *left)["search_queries"] == searches
 
     def test_what_tools_have_used(self) -> None:
         generated = {"input_tokens": 5, "input_tokens_details": {"image_tokens": 0, "text_tokens": 5}}
@@ -443,7 +471,7 @@ def test_pruning_leaves_all_that_is_read(
 @given(value=json_values)
 def test_any_shape(reader: type[ChatReader | ResponsesReader | ImagesReader], value: object) -> None:
     for member in ("choices", "usage", "response", "data", "error", "output"):
-        told(reader(), value, {member: value, "type": "response.completed"}, {member: [value]}, *ANYTHING)
+        read(reader(), value, {member: value, "type": "response.completed"}, {member: [value]}, *ANYTHING)
 
 
 NUMBERS = st.none() | st.integers(0, 50)
@@ -469,7 +497,35 @@ def test_parts_are_never_more_than_the_whole(numbers: tuple[int | None, ...], mo
         assert known["output_tokens"] >= max(completion, known.get("output_thought_tokens", 0))
 
 
-def test_an_empty_usage_erases_nothing() -> None:
+def test_a_long_id_is_kept() -> None:
+    long = "resp_" + "bGl0ZWxsbTpjdXN0b21fbGxtX3Byb3ZpZGVy" * 10
+    assert counts(ResponsesReader(), RESPONSE | {"id": long})["response_id"] == long
+
+
+@pytest.mark.parametrize(
+    "empty",
+    [
+        {},
+        None,
+        {"prompt_tokens": None, "completion_tokens": None, "total_tokens": None, "prompt_tokens_details": None},
+        {"extra_properties": {"google": {"traffic_type": "ON_DEMAND"}}},
+    ],
+)
+def test_an_empty_usage_erases_nothing(empty: Json | None) -> None:
     usage = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
-    known = counts(ChatReader(), {"choices": [], "usage": usage}, {"choices": [], "usage": {}}, b"[DONE]")
-    assert known == {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}
+    usage_of = {"choices": [], "usage": usage}
+    for events in ([usage_of, {"choices": [], "usage": empty}], [{"choices": [], "usage": empty}, usage_of]):
+        known = counts(ChatReader(), *events, b"[DONE]")
+        known.pop("traffic_type", None)
+        assert known == {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}
+
+
+def test_usage_in_a_choice() -> None:
+    choice = {"index": 0, "delta": {}, "finish_reason": "stop", **usage(19, 13, 32)}
+    known = counts(ChatReader(), *pruned(ChatReader(), {"choices": [choice]}))
+    assert (known["input_tokens"], known["output_tokens"], known["total_tokens"]) == (19, 13, 32)
+
+
+def test_a_tier_without_counts() -> None:
+    tier = {"usage": {"extra_properties": {"google": {"traffic_type": "ON_DEMAND"}}}}
+    assert counts(ChatReader(), usage(3, 4, 7), tier)["traffic_type"] == "ON_DEMAND"

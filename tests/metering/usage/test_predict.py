@@ -9,6 +9,7 @@ from tests.metering.test_json_array import json_values
 from tests.metering.usage.told import ANYTHING
 from tests.metering.usage.told import counts
 from tests.metering.usage.told import pruned
+from tests.metering.usage.told import read
 from tests.metering.usage.told import told
 
 Json = dict[str, Any]
@@ -169,7 +170,7 @@ def test_errors(events: list[Json], tokens: int | None) -> None:
 
 @given(value=json_values)
 def test_any_shape(value: object) -> None:
-    told(
+    read(
         PredictReader("imagen"),
         value,
         {"predictions": value, "metadata": value},

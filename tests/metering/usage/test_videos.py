@@ -11,6 +11,7 @@ from tests.metering.test_json_array import json_values
 from tests.metering.usage.told import ANYTHING
 from tests.metering.usage.told import counts
 from tests.metering.usage.told import pruned
+from tests.metering.usage.told import read
 from tests.metering.usage.told import told
 
 Json = dict[str, Any]
@@ -85,6 +86,6 @@ def test_any_shape(value: object) -> None:
         {"name": NAME, "done": True, "response": value, "error": value},
         *ANYTHING,
     ]
-    told(SubmissionReader(), *answers)
-    told(PollReader(), *answers)
-    told(JobReader(), *answers, {"id": "video_1", "status": "completed", "seconds": value, "model": value})
+    read(SubmissionReader(), *answers)
+    read(PollReader(), *answers)
+    read(JobReader(), *answers, {"id": "video_1", "status": "completed", "seconds": value, "model": value})

@@ -4,15 +4,21 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from metering.call import Reading
 from metering.json_array import JsonScanner
 from metering.usage.reader import Reader
 
 
-def told(reader: Reader, *events: object) -> dict[str, Any]:
-    """All that the reader knows after the events."""
+def read(reader: Reader, *events: object) -> Reading:
     for event in events:
         reader.read(event)
-    known = {name: value for name, value in asdict(reader.reading).items() if value is not None and value is not False}
+    return reader.reading
+
+
+def told(reader: Reader, *events: object) -> dict[str, Any]:
+    """All that the reader knows after the events."""
+    reading = read(reader, *events)
+    known = {name: value for name, value in asdict(reading).items() if value is not None and value is not False}
     known.pop("by_tokens", None)
     return known
 

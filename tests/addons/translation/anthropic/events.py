@@ -37,6 +37,7 @@ def choice_of(*documents: object, reader: AnswerReader | None = None) -> Choice:
             whole.searches += choice.searches
             whole.finish = choice.finish or whole.finish
             whole.refusal = choice.refusal or whole.refusal
+            whole.is_invalid = choice.is_invalid or whole.is_invalid
     return whole
 
 

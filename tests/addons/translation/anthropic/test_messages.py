@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from addons.translation.anthropic.messages import CONTINUE
 from addons.translation.anthropic.read_answer import AnswerReader
 from addons.translation.anthropic.read_answer import reader_for
 from addons.translation.anthropic.write_request import write_request
+from addons.translation.conversation import CONTINUE
 from addons.translation.conversation import Answer
 from addons.translation.conversation import Media
 from addons.translation.conversation import Part

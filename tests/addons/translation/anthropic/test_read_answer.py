@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from addons.translation.anthropic.read_answer import STOP_REASONS
 from addons.translation.anthropic.read_answer import AnswerReader
 from addons.translation.anthropic.read_answer import reader_for
+from addons.translation.conversation import BROKEN_CALL
 from addons.translation.conversation import Answer
 from addons.translation.conversation import Choice
 from addons.translation.conversation import Citation
@@ -187,6 +188,20 @@ def test_searches(blocks: list[Json], searches: list[str]) -> None:
         )
     ]
     assert choice_of(started(), *events).searches == searches
+
+
+@pytest.mark.parametrize(
+    ("reason", "status", "refusal"),
+    [("tool_use", "failed", BROKEN_CALL), ("end_turn", "failed", BROKEN_CALL), ("max_tokens", "incomplete", None)],
+)
+def test_an_answer_with_a_broken_call(reason: str, status: str, refusal: str | None) -> None:
+    """An answer of nothing would not say that there is nothing to wait for."""
+    events = [begin(0, type="tool_use", id="t", name="f"), delta(0, "input_json_delta", partial_json='{"a'), end(0)]
+    choice = choice_of(started(), *events, stopped(reason))
+    assert (choice.parts, choice.refusal) == ([], refusal)
+    response: Json = write_response(Answer(choices=[choice]), "m", {})
+    assert response["status"] == status
+    assert (response["error"] or {}).get("message") == refusal
 
 
 def test_a_search_is_told_when_it_is_whole() -> None:

@@ -24,6 +24,7 @@ from tests.addons.translation.openai_chat.messages import user
 SIGNED = Signature("google", "c2lnbmVk")
 CLAUDES = Signature("anthropic", "EqQBCg==")
 CACHE: dict[str, Any] = {"type": "ephemeral"}
+BILLING = "x-anthropic-billing-header: cc_version=2.1.177.01c; cc_entrypoint=cli; cch=36ee5;"
 PNG: dict[str, Any] = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}
 
 
@@ -60,6 +61,36 @@ class TestTurns:
         assert refused({"role": "system", "content": []}) == "messages: At least one message is required"
         assert refused({"role": "system", "content": [PNG]}) == "messages.0.content.0: Instructions must be text"
 
+    @pytest.mark.parametrize(
+        ("system", "texts", "dropped"),
+        [
+            ([text(BILLING), text("a")], [Text("a")], ["system[0]"]),
+            (
+                [text("a"), text(f"{BILLING}\n\nb", cache_control=CACHE)],
+                [Text("a"), Text("b", cache=CACHE)],
+                ["system[1]"],
+            ),
+            (f"{BILLING}\nb", [Text("b")], ["system"]),
+            ([text(f"a {BILLING}")], [Text(f"a {BILLING}")], []),
+        ],
+    )
+    def test_what_is_for_anthropics_billing(self, system: Any, texts: list[Text], dropped: list[str]) -> None:
+        """It is another in each request, and would keep services from finding the same beginning in their cache."""
+        request = read(HI, system=system)
+        assert (request.system, request.notes.dropped) == (texts, dropped)
+
+    def test_settings_among_the_messages(self) -> None:
+        """A message of the role `system` may hold settings from there on, with or without a text."""
+        effort = {"role": "system", "output_config": {"effort": "low"}, "clear_at": "never"}
+        added = {"type": "tool_addition", "tool": {"type": "tool_reference", "name": "f"}}
+        request = read(HI, effort, {"role": "system", "content": [text("b"), added]})
+        assert (request.system, request.turns) == ([Text("b")], [user(Text("Hi"))])
+        assert request.notes.dropped == [
+            "messages[1].output_config",
+            "messages[1].clear_at",
+            "messages[2].content[1]",
+        ]
+
 
 class TestAssistant:
     @pytest.mark.parametrize(
@@ -77,6 +108,9 @@ class TestAssistant:
             ([thinking("unsigned:"), text("a")], [Thought("hm"), Text("a")]),
             ([thinking("google:***"), text("a")], [Thought("hm"), Text("a")]),
             ([text("a", citations=[{"type": "x"}])], [Text("a")]),
+            # What the conversation was about until here.
+            ([{"type": "compaction", "content": "a", "encrypted_content": "x"}, text("b")], [Text("a"), Text("b")]),
+            ([{"type": "compaction", "content": None}, text("b")], [Text("b")]),
             # A thought alone says nothing.
             ([thinking("EqQBCg==")], []),
         ],
@@ -108,6 +142,12 @@ class TestAssistant:
         request = read(HI, said(server, found, text("a")))
         assert request.turns[1:] == [assistant(Text("a"))]
         assert request.notes.dropped == ["messages[1].content[0]", "messages[1].content[1]"]
+
+    def test_the_state_of_a_browser(self) -> None:
+        state = {"type": "browser_state", "tabs": [{"tab_id": 1, "title": "t", "url": "u", "active": True}]}
+        request = read(HI, said(CALL), asked(RESULT | {"content": [text("done"), state]}))
+        assert request.turns[2] == user(ToolResult("toolu_1", "f", "done"))
+        assert request.notes.dropped == ["messages[2].content[0].content[1]"]
 
     @pytest.mark.parametrize("block", [PNG, RESULT])
     def test_what_does_not_belong_there(self, block: Any) -> None:
@@ -248,4 +288,5 @@ def test_what_is_beyond_the_schema_is_named_at_any_depth() -> None:
         "messages[0].content[0].citations",
         "messages[0].content[0].source.content[0].x",
         "messages[0].content[1].cache_control.scope",
+        "messages[1].name",
     ]

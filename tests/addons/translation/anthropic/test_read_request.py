@@ -73,6 +73,11 @@ class TestSettings:
         assert getattr(request, field) == value
         assert (request.notes.dropped, request.notes.assumed) == ([], [])
 
+    def test_a_cache_without_an_answer(self) -> None:
+        """`max_tokens` of 0 asks Claude to fill its cache and to say nothing. Other services want a token at least."""
+        request = read(max_tokens=0)
+        assert (request.max_tokens, request.notes.assumed) == (1, ["max_tokens=1"])
+
     @pytest.mark.parametrize(
         ("members", "thinking"),
         [

@@ -294,6 +294,25 @@ class TestStream:
         assert stream.blocks[2] == delta("signature_delta", signature="google:+/8=")
         assert len(stream.blocks) == 6
 
+    @pytest.mark.parametrize(
+        "parts",
+        [
+            [Text("a", GOOGLES)],
+            [Thought("hm", GOOGLES), Text("a", GOOGLES), Text("b")],
+            [CALL, Text("a", GOOGLES)],
+        ],
+    )
+    def test_a_text_that_begins_with_a_signature(self, parts: list[Part]) -> None:
+        """As in a whole answer, a block of its own holds it if no thoughts can."""
+        stream = Stream(THINKS)
+        for part in parts:
+            stream.write(part)
+        signed = [event["delta"]["signature"] for event in stream.blocks if "signature" in event.get("delta", {})]
+        content = whole(*parts, request=THINKS)["content"]
+        assert signed == [block["signature"] for block in content if block["type"] == "thinking"]
+        begun = [event["content_block"]["type"] for event in stream.blocks if "content_block" in event]
+        assert begun == [block["type"] for block in content]
+
     def test_nothing_at_all_is_an_error(self) -> None:
         stream = Stream().end()
         assert stream.events == [{"type": "error", "error": {"type": "api_error", "message": ANY_MESSAGE}}]

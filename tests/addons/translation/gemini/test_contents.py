@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from addons.translation.conversation import CONTINUE
 from addons.translation.conversation import Media
 from addons.translation.conversation import Notes
 from addons.translation.conversation import Request
@@ -10,7 +11,6 @@ from addons.translation.conversation import Text
 from addons.translation.conversation import Thought
 from addons.translation.conversation import ToolResult
 from addons.translation.conversation import Turn
-from addons.translation.gemini.contents import CONTINUE
 from addons.translation.gemini.write_request import write_request
 from tests.addons.translation.chats import check
 from tests.addons.translation.gemini.examples import Json

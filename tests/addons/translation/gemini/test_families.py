@@ -94,7 +94,7 @@ IMAGE_BEFORE_3: dict[str, Any] = BEFORE_3 | {
     "takes_penalties": False,
     "takes_logprobs": False,
 }
-SPEECH: dict[str, Any] = IMAGE_BEFORE_3 | {"takes_instructions": False}
+SPEECH: dict[str, Any] = IMAGE_BEFORE_3 | {"takes_instructions": False, "takes_sampling": False}
 MODELS = {
     "gemini-1.5-pro-002": Family(**BEFORE_3, gives=TEXT),
     "gemini-2.0-flash": Family(**BEFORE_3, gives=TEXT),
@@ -103,6 +103,7 @@ MODELS = {
     "gemini-2.5-flash-image": Family(**IMAGE_BEFORE_3, gives=IMAGE),
     "gemini-2.5-flash-preview-tts": Family(**SPEECH, gives=("audio",)),
     "gemini-3.1-flash-tts-preview": Family(**SPEECH, gives=("audio",)),
+    "gemini-3.8-flash-lite-tts": Family(**SPEECH, gives=("audio",)),
     "gemini-live-2.5-flash": Family(**BEFORE_3),
     "gemini-2.5-flash-native-audio-preview-12-2025": Family(**BEFORE_3),
     "gemini-2.5-pro": Family(**BEFORE_3, gives=TEXT, budgets=(128, 32768), stops_at_zero=False),

@@ -11,6 +11,7 @@ from addons.translation.conversation import ToolCall
 from addons.translation.conversation import ToolResult
 from addons.translation.gemini.families import family_of
 from addons.translation.gemini.parts import stands_in_result
+from addons.translation.gemini.parts import unknown_in
 from tests.addons.translation.gemini.examples import BLOB
 from tests.addons.translation.gemini.examples import NEW
 from tests.addons.translation.gemini.examples import OLD
@@ -76,6 +77,22 @@ SILENCE: Json = {"codeExecutionResult": {"outcome": "OUTCOME_OK"}}
 )
 def test_parts(part: Json, expected: Part | None) -> None:
     assert choice_of(candidate(part)).parts == ([expected] if expected else [])
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [
+        ({"text": "a", "thoughtSignature": "AAAA"}, []),
+        ({"text": "a", "part_metadata": {"k": 1}}, ["partMetadata"]),
+        ({"inline_data": {"mime_type": "image/png", "data": "", "display_name": "x"}}, ["inlineData.displayName"]),
+        ({"functionResponse": {"name": "f", "scheduling": "SILENT"}}, ["functionResponse.scheduling"]),
+        ({"functionCall": {"name": "f", "willContinue": False, "partialArgs": []}}, []),
+        ({"executableCode": {"code": "1"}}, []),
+        ({}, []),
+    ],
+)
+def test_what_has_no_place(part: Json, expected: list[str]) -> None:
+    assert unknown_in(part) == expected
 
 
 @pytest.mark.parametrize(

@@ -198,6 +198,8 @@ def test_a_generation_config(config: Json, expected: Json) -> None:
         ({"thinkingLevel": "MINIMAL"}, "minimal", None, None),
         ({"thinkingLevel": "MEDIUM"}, "medium", None, None),
         ({"thinkingLevel": "HIGH", "include_thoughts": True}, "high", None, True),
+        # As the AI SDK sends it.
+        ({"thinkingLevel": "low"}, "low", None, None),
         ({"thinkingLevel": "THINKING_LEVEL_UNSPECIFIED"}, None, None, None),
     ],
 )

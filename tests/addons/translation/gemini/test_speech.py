@@ -1,6 +1,7 @@
 import base64
 import io
 import wave
+from typing import Any
 
 import pytest
 
@@ -9,11 +10,14 @@ from addons.translation.conversation import Part
 from addons.translation.conversation import Request
 from addons.translation.conversation import Signature
 from addons.translation.conversation import Text
+from addons.translation.conversation import Turn
 from addons.translation.gemini.read_answer import reader_for
 from addons.translation.gemini.speech import is_given
 from addons.translation.gemini.speech import joined
 from addons.translation.gemini.speech import wants_wav
+from addons.translation.gemini.write_request import write_request
 from tests.addons.translation.gemini.examples import candidate
+from tests.vertex_simulator.gemini_rules import VOICES
 
 
 def sound(samples: bytes, mime_type: str = "audio/L16;codec=pcm;rate=24000") -> Media:
@@ -67,6 +71,51 @@ def test_a_wav_file(mime_type: str, rate: int) -> None:
     with wave.open(io.BytesIO(base64.b64decode(part.data or ""))) as file:
         assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, rate)
         assert file.readframes(9) == b"abcd"
+
+
+@pytest.mark.parametrize("mime_type", ["audio/wav", "audio/x-wav", "audio/WAV;rate=24000", "audio/vnd.wave"])
+def test_a_wav_file_of_the_models_own(mime_type: str) -> None:
+    """As Gemini 3.8 gives it: one that wants samples gets these."""
+    (own,) = joined([sound(b"abcd", "audio/L16;rate=16000")], as_wav=True)
+    assert isinstance(own, Media)
+    given = Media(mime_type, data=own.data)
+    assert joined([given, given], as_wav=False) == [sound(b"abcdabcd", "audio/L16;codec=pcm;rate=16000")]
+    assert joined([given], as_wav=True) == [own]
+    for broken in (sound(b"RIFF", mime_type), sound(b"ID3 of something else", mime_type), Media(mime_type, data="A")):
+        assert joined([broken], as_wav=False) == [broken]
+
+
+@pytest.mark.parametrize(
+    ("asked", "voice"),
+    [
+        ("alloy", "Kore"),
+        ("ash", "Orus"),
+        ("ballad", "Enceladus"),
+        ("cedar", "Iapetus"),
+        ("coral", "Aoede"),
+        ("echo", "Puck"),
+        ("fable", "Umbriel"),
+        ("marin", "Sulafat"),
+        ("nova", "Leda"),
+        ("onyx", "Charon"),
+        ("sage", "Vindemiatrix"),
+        ("shimmer", "Achernar"),
+        ("verse", "Fenrir"),
+        ("Alloy", "Kore"),
+        # Names of Gemini's own, and of voices that were made by the user.
+        ("Kore", "Kore"),
+        ("puck", "puck"),
+        ("voice_1234", "voice_1234"),
+    ],
+)
+def test_voices(asked: str, voice: str) -> None:
+    assert voice.lower() in VOICES or voice == "voice_1234"
+    request = Request("gemini-3.8-flash-tts", voice=asked, turns=[Turn("user", [Text("x")])], names={"voice": "audio"})
+    written = write_request(request)
+    config: Any = written.body["generationConfig"]
+    assert config["speechConfig"] == {"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": voice}}}
+    changed = [f"audio.voice={voice}"] if voice != asked else []
+    assert [path for path in written.notes.assumed if "voice" in path] == changed
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from addons.translation.conversation import Thinking
 from addons.translation.gemini.families import FAMILIES
 from addons.translation.gemini.families import Family
 from addons.translation.gemini.families import family_of
+from addons.translation.gemini.thinking import beside_own
 from addons.translation.gemini.thinking import fit_config
 from addons.translation.gemini.thinking import thinking_config
 
@@ -102,7 +103,11 @@ def test_an_effort_that_gemini_does_not_have(model: str, effort: Effort, config:
         ("gemini-3.8-flash", Thinking("none"), ["reasoning_effort=low"]),
         ("gemini-3.8-flash", Thinking("minimal"), ["reasoning_effort=low"]),
         ("gemini-3.8-flash", Thinking("low"), []),
-        ("gemini-3.8-flash", Thinking(budget=0, param="thinking"), []),
+        ("gemini-3.8-flash", Thinking(budget=0, param="thinking"), ["thinking=low"]),
+        ("gemini-3.8-flash", Thinking(budget=2048, param="thinking"), []),
+        ("gemini-2.5-pro", Thinking(budget=0, param="reasoning"), ["reasoning=128"]),
+        ("gemini-2.5-pro", Thinking(budget=40_000, param="reasoning"), ["reasoning=32768"]),
+        ("gemini-2.5-pro", Thinking(budget=-1, param="reasoning"), []),
         ("gemini-3-pro-preview", Thinking("medium", param="reasoning.effort"), ["reasoning.effort=high"]),
         ("gemini-3-flash-preview", Thinking("none"), ["reasoning_effort=minimal"]),
         ("gemini-3-flash-preview", Thinking("minimal"), []),
@@ -166,6 +171,33 @@ def test_settings_in_googles_words(model: str, config: Json | None, left: Json |
     told = Notes()
     fit_config(config, family_of(model), "g", told)
     assert (config, told) == (left, notes)
+
+
+@pytest.mark.parametrize(
+    ("thinking", "own", "left", "dropped"),
+    [
+        (None, {"thinkingBudget": 1}, None, []),
+        (Thinking("low"), None, Thinking("low"), []),
+        (Thinking("low"), {"includeThoughts": True}, Thinking("low"), []),
+        (Thinking("low"), {"thinkingLevel": "HIGH"}, None, ["reasoning_effort"]),
+        (Thinking("low", param="reasoning"), {"thinkingLevel": "HIGH"}, None, ["reasoning.effort"]),
+        (Thinking(budget=9, param="thinking"), {"thinkingBudget": 1}, None, ["thinking"]),
+        # Whether the client wants to see the thoughts is another question.
+        (
+            Thinking(include=True, param="reasoning"),
+            {"thinkingBudget": 1},
+            Thinking(include=True, param="reasoning"),
+            [],
+        ),
+        (Thinking("low", include=False), {"thinkingBudget": 1}, Thinking(include=False), ["reasoning_effort"]),
+    ],
+)
+def test_how_much_is_told_twice(
+    thinking: Thinking | None, own: Json | None, left: Thinking | None, dropped: list[str]
+) -> None:
+    notes = Notes()
+    assert beside_own(thinking, own, notes) == left
+    assert notes == Notes(dropped)
 
 
 thinkings = st.builds(

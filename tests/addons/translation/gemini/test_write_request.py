@@ -137,11 +137,22 @@ class TestToolCalls:
         ]
 
     def test_signatures_stay_at_their_part(self) -> None:
-        turn = assistant(Text("t", Signature("google", "AAAA")), call("1"), call("2", signature="BBBB"))
+        turn = assistant(
+            Text("t", Signature("google", "AAAA")), call("1", signature="CCCC"), call("2", signature="BBBB")
+        )
         results = user(ToolResult("1", "f", ""), ToolResult("2", "f", ""))
         assert written(HI, turn, results, model=NEW)["contents"][1]["parts"] == [
             {"text": "t", "thoughtSignature": "AAAA"},
-            called("1"),
+            called("1", signature="CCCC"),
+            called("2", signature="BBBB"),
+        ]
+
+    def test_the_first_call_needs_a_signature(self) -> None:
+        """Google refuses a first call without one, whatever the others have."""
+        turn = assistant(call("1"), call("2", signature="BBBB"))
+        results = user(ToolResult("1", "f", ""), ToolResult("2", "f", ""))
+        assert written(HI, turn, results, model=NEW)["contents"][1]["parts"] == [
+            called("1", signature=MISSING),
             called("2", signature="BBBB"),
         ]
 

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from addons.translation.conversation import BROKEN_CALL
 from addons.translation.conversation import Answer
 from addons.translation.conversation import Citation
 from addons.translation.conversation import Finish
@@ -136,12 +137,15 @@ def test_finish_reasons(reason: str | None, message: Json, finish: str | None) -
 @pytest.mark.parametrize("arguments", ["{", "[]", '{"a": 1e999}'])
 @pytest.mark.parametrize(("reason", "finish"), [("tool_calls", Finish.STOP), ("length", Finish.LENGTH)])
 def test_a_call_that_nobody_can_make(arguments: str, reason: str, finish: Finish) -> None:
-    """Made with other arguments it could do harm: it is left out, and Google's clients are told why."""
+    """Made with other arguments it could do harm: it is left out, and clients are told why."""
     choice = choice_of({"content": "a", "tool_calls": [call("1", arguments=arguments)]}, reason)
     assert (choice.parts, choice.finish) == ([Text("a")], finish)
+    assert choice.refusal == (BROKEN_CALL if reason == "tool_calls" else None)
+    assert choice.is_invalid == (reason == "tool_calls")
     told: Any = google_answer(Answer(choices=[choice]), "m")
     expected = "MAX_TOKENS" if reason == "length" else "MALFORMED_FUNCTION_CALL"
     assert told["candidates"][0]["finishReason"] == expected
+    assert (choice.is_invalid, choice.refusal) == ((False, None) if reason == "length" else (True, BROKEN_CALL))
 
 
 def of_calls(*fragments: Json, finish: str | None = None) -> Json:

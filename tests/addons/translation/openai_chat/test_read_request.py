@@ -572,6 +572,12 @@ class TestAnswersSentBack:
             Text("Look:"), Media("image/png", data="AAAA"), Media("image/png", data="AAAA", signature=SIGNED)
         )
 
+    @pytest.mark.parametrize("uri", ["gs://bucket/a.webp", "https://h/a.webp?x=1"])
+    def test_an_image_by_its_uri(self, uri: str) -> None:
+        drawn = Media("image/webp", uri=uri, signature=SIGNED)
+        told: Any = write_answer(Answer(choices=[Choice(0, [drawn])]), "m")
+        assert read(HI, told["choices"][0]["message"]).turns[1] == assistant(drawn)
+
     @pytest.mark.parametrize(
         ("members", "dropped"),
         [
@@ -614,6 +620,12 @@ class TestAnswersSentBack:
             "messages[3].thinking_blocks",
             "messages[1].extra_content",
         ]
+
+    def test_media_among_the_parts_of_an_answer(self) -> None:
+        image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+        request = read(HI, message("assistant", [{"type": "text", "text": "a"}, image]), HI)
+        claudes = for_claude(replace(request, model="claude-sonnet-4-5"))
+        assert claudes.notes.dropped == ["messages[1].content"]
 
 
 WHOLE: Json = {

@@ -5,6 +5,7 @@ import pytest
 
 from addons.translation.conversation import Format
 from addons.translation.conversation import Function
+from addons.translation.conversation import Notes
 from addons.translation.conversation import Request
 from addons.translation.gemini.write_request import write_request as for_gemini
 from addons.translation.openai_chat.read_request import read_request as read_chat
@@ -158,9 +159,27 @@ def test_both_spellings_at_once(google: Json) -> None:
     assert body is None or not [name for name in body if "_" in name]
 
 
-def test_googles_own_word_on_thinking_stands() -> None:
-    request = read(reasoning_effort="high", google={"thinking_config": {"thinking_budget": 5}})
-    assert for_gemini(request).body["generationConfig"] == {"thinkingConfig": {"thinkingBudget": 5}}
+@pytest.mark.parametrize(
+    ("given", "config", "dropped"),
+    [
+        ({"thinking_budget": 5}, {"thinkingBudget": 5}, ["reasoning_effort"]),
+        ({"thinking_level": "low"}, {"thinkingLevel": "LOW"}, ["reasoning_effort"]),
+        ({"include_thoughts": False}, {"thinkingLevel": "HIGH", "includeThoughts": False}, []),
+        ({}, {"thinkingLevel": "HIGH", "includeThoughts": True}, []),
+    ],
+)
+@pytest.mark.parametrize(
+    "around", [lambda google: {"google": google}, lambda google: {"extra_body": {"google": google}}]
+)
+def test_googles_own_word_on_thinking_stands(
+    around: Callable[[Json], Json], given: Json, config: Json, dropped: list[str]
+) -> None:
+    """The effort counts beside it, unless Google's own words say how much to think."""
+    request = read(reasoning_effort="high", **around({"thinking_config": given}))
+    request.model = "gemini-3.8-flash"
+    body, _, notes = for_gemini(request)
+    assert body["generationConfig"] == {"thinkingConfig": config}
+    assert notes == Notes(dropped)
 
 
 @pytest.mark.parametrize("read_dialect", [read_chat, read_response])

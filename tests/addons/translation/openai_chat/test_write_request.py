@@ -23,6 +23,7 @@ from addons.translation.conversation import Turn
 from addons.translation.conversation import Written
 from addons.translation.errors import InvalidRequest
 from addons.translation.gemini.read_request import read_request as google_request
+from addons.translation.json_schema import as_object
 from addons.translation.openai_chat.read_request import read_request
 from addons.translation.openai_chat.write_request import write_request
 from tests.addons.translation.chats import chats
@@ -231,6 +232,30 @@ class TestWrittenParameters:
         assert for_service(model=model, max_tokens=5).body[name] == 5
 
     @pytest.mark.parametrize(
+        ("model", "effort", "refused"),
+        [
+            ("gpt-4o", None, ""),
+            ("gpt-5", None, "temperature top_p logprobs presence_penalty stop"),
+            ("openai/o4-mini", None, "temperature top_p logprobs presence_penalty stop"),
+            ("gpt-5.1-codex", "none", "temperature top_p logprobs presence_penalty stop"),
+            ("gpt-5-chat-latest", None, ""),
+            ("gpt-5.6", None, ""),
+            ("gpt-5.6", "none", ""),
+            ("gpt-5.6", "low", "temperature top_p logprobs"),
+            ("gpt-oss-120b", "low", ""),
+        ],
+    )
+    def test_what_models_that_reason_refuse(self, model: str, effort: Any, refused: str) -> None:
+        asked: Json = {"temperature": 0.5, "top_p": 0.9, "logprobs": True, "presence_penalty": 0.5, "stop": ["x"]}
+        body, _, notes = for_service(model=model, thinking=effort and Thinking(effort), **asked)
+        assert notes.dropped == refused.split()
+        assert asked.keys() & body.keys() == asked.keys() - {*refused.split()}
+
+    def test_what_changes_nothing_is_not_named(self) -> None:
+        body, _, notes = for_service(model="gpt-5", temperature=1, top_p=1, presence_penalty=0, logprobs=False)
+        assert (body, notes.dropped) == ({"model": "gpt-5", "messages": [HI]}, [])
+
+    @pytest.mark.parametrize(
         ("choice", "expected"),
         [
             (ToolChoice("none", ["f"]), "none"),
@@ -260,7 +285,7 @@ class TestWrittenParameters:
             ("gpt-5", Thinking(budget=8000), "medium", []),
             ("gpt-5", Thinking(budget=30000), "high", []),
             ("gpt-5", Thinking(budget=-1), None, []),
-            ("gpt-5", Thinking("low", include=True), "low", ["reasoning_effort"]),
+            ("gpt-5", Thinking("low", include=True), "low", []),
             # These would refuse it.
             ("gpt-4o", Thinking("high"), None, ["reasoning_effort"]),
             ("gpt-4.1", Thinking("none"), None, []),
@@ -322,7 +347,11 @@ def kept(request: Request) -> Request:
                     medium.detail = {"medium": None, "ultra_high": "high"}.get(medium.detail or "", medium.detail)
                     medium.clip = None
     request.system = [replace(text, cache=None) for text in request.system]
-    request.functions = [replace(function, cache=None) for function in request.functions]
+    # The arguments of a function are an object without branches, whatever the client's schema says of them.
+    request.functions = [
+        replace(one, cache=None, parameters=one.parameters and as_object(one.parameters).schema)
+        for one in request.functions
+    ]
     request.thinking = None
     request.google = None
     request.names = {}
@@ -365,7 +394,7 @@ CHATS: list[Json] = [
     {"model": "gpt-4o", "messages": [HI]},
     {"model": "g", "stream": True, "messages": [HI], "stream_options": {"include_usage": True}},
     {
-        "model": "gpt-5",
+        "model": "gpt-5.6",
         "messages": [
             message("system", "s"),
             message("user", [{"type": "text", "text": "a"}, part("image_url", url=PNG, detail="low")]),
@@ -378,7 +407,7 @@ CHATS: list[Json] = [
         "tools": [tool("f", description="d", parameters={"type": "object"}), tool("g")],
         "tool_choice": tool("g"),
         "max_completion_tokens": 7,
-        "reasoning_effort": "low",
+        "reasoning_effort": "none",
         "response_format": {"type": "json_schema", "json_schema": {"name": "answer", "schema": {"type": "object"}}},
         "temperature": 0,
         "stop": ["x"],
@@ -422,7 +451,37 @@ def test_parts_that_only_google_knows() -> None:
         "generationConfig.thinkingConfig",
         "generationConfig.mediaResolution",
         "generationConfig.speechConfig",
+        "contents[0].parts[1].inlineData.displayName",
         "contents[2].parts[1]",
+    ]
+
+
+def test_a_function_gets_an_object_without_branches_as_its_root() -> None:
+    """OpenAI refuses others, and says "schema must have type 'object'"."""
+    either: Json = {"anyOf": [{"properties": {"a": {}}, "required": ["a"]}, {"properties": {"b": {}}}]}
+    functions = [Function("crm.find", parameters=either), Function("list", parameters={"properties": {}})]
+    body, _, notes = for_service(functions=functions)
+    tools: Any = body["tools"]
+    assert [made["function"]["parameters"] for made in tools] == [
+        {"type": "object", "properties": {"a": {}, "b": {}}},
+        {"type": "object", "properties": {}},
+    ]
+    assert notes == Notes([], ["tools.crm.find.parameters.anyOf=merged"])
+
+
+def test_settings_of_functions_and_thoughts_that_only_google_knows() -> None:
+    body: Json = {
+        "contents": [{"parts": [{"text": "hi", "partMetadata": {"k": 1}}]}],
+        "tools": [{"functionDeclarations": [{"name": "f"}]}],
+        "toolConfig": {"functionCallingConfig": {"mode": "any", "streamFunctionCallArguments": True}},
+        "generationConfig": {"responseModalities": ["text"], "thinkingConfig": {"thinkingLevel": "low", "pace": 1}},
+    }
+    written, _, notes = write_request(google_request("gpt-5", body, stream=True))
+    assert (written["tool_choice"], written["reasoning_effort"]) == ("required", "low")
+    assert notes.dropped == [
+        "toolConfig.functionCallingConfig.streamFunctionCallArguments",
+        "generationConfig.thinkingConfig.pace",
+        "contents[0].parts[0].partMetadata",
     ]
 
 
@@ -449,14 +508,9 @@ def test_what_a_google_client_asks_in_full() -> None:
                 [{"type": "text", "text": "a"}, part("image_url", url="data:image/png;base64,YWJj")],
             ),
         ],
-        "temperature": 0.1,
-        "top_p": 0.9,
         "max_completion_tokens": 10,
         "n": 1,
-        "stop": ["x"],
         "seed": 1,
-        "logprobs": True,
-        "top_logprobs": 2,
         "web_search_options": {},
         "response_format": {
             "type": "json_schema",
@@ -468,6 +522,11 @@ def test_what_a_google_client_asks_in_full() -> None:
         "reasoning_effort": "low",
     }
     assert notes.dropped == [
+        "generationConfig.temperature",
+        "generationConfig.topP",
+        "generationConfig.responseLogprobs",
+        "generationConfig.logprobs",
+        "generationConfig.stopSequences",
         "generationConfig.topK",
         "generationConfig.thinkingConfig.includeThoughts",
         "safetySettings",

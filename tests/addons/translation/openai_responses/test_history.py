@@ -181,6 +181,17 @@ class TestItems:
         assert request.turns == [user(Text("Hi")), assistant(Text("a"))]
         assert request.notes.dropped == ([] if kind == "web_search_call" else ["input[1]"])
 
+    def test_what_other_agents_say(self) -> None:
+        told = [{"type": "input_text", "text": "Done."}, {"type": "input_text", "text": "Bye."}]
+        sealed = {"type": "encrypted_content", "encrypted_content": "gAAAA"}
+        items = [
+            {"type": "agent_message", "id": "amsg_1", "author": "/root/a", "recipient": "/root", "content": told},
+            {"type": "agent_message", "author": "/root/b", "recipient": "/root", "content": [sealed]},
+        ]
+        request = read(HI, said("a"), *items)
+        assert request.turns == [user(Text("Hi")), assistant(Text("a")), user(Text("From /root/a:\nDone.\nBye."))]
+        assert request.notes.dropped == ["input[3].content[0]"]
+
     def test_an_image_that_was_made(self) -> None:
         made = {"type": "image_generation_call", "id": "ig_1", "result": "QUJD", "status": "completed"}
         request = read(HI, made, made | {"output_format": "webp"}, made | {"result": None})
@@ -266,7 +277,6 @@ class TestSignatures:
         "parts",
         [
             [Text("a"), Text("", SIGNATURE)],
-            [Text("a"), Text("b", SIGNATURE)],
             [Text("a", SIGNATURE), ToolCall("c", "f", {}, SIGNATURE), ToolCall("d", "f", {"a": 1})],
             [ToolCall("c", "f", {}), Text("a"), Media("image/png", data="QUJD", signature=SIGNATURE)],
             [Thought("hm", CLAUDES), Thought("", CLAUDES), Text("a"), Thought("so", CLAUDES), ToolCall("c", "f", {})],
@@ -277,6 +287,24 @@ class TestSignatures:
         written = write_answer(Answer(choices=[Choice(0, parts)]), "m", {"include": SEALED})
         results = [output(item["call_id"]) for item in items_of(written) if item["type"] == "function_call"]
         assert read(HI, *items_of(written), *results).turns[1] == assistant(*parts)
+
+    def test_a_signature_does_not_break_a_message_in_two(self) -> None:
+        written = write_answer(
+            Answer(choices=[Choice(0, [Text("a"), Text("b", SIGNATURE), Text("c")])]), "m", {"include": SEALED}
+        )
+        said, sealed = items_of(written)
+        assert said["content"][0]["text"] == "abc"
+        assert sealed["encrypted_content"] == "google:c2lnbmVk"
+        assert read(HI, *items_of(written)).turns[1] == assistant(Text("abc"), Text("", SIGNATURE))
+
+    @pytest.mark.parametrize("part", [ToolCall("c", "f", {}), Media("image/png", data="QUJD")], ids=["call", "image"])
+    def test_no_part_gets_the_signature_of_another(self, part: Part) -> None:
+        """In a Response a signature stands before its part."""
+        written = write_answer(
+            Answer(choices=[Choice(0, [Text("a"), Text("b", SIGNATURE), part])]), "m", {"include": SEALED}
+        )
+        results = [output("c")] if isinstance(part, ToolCall) else []
+        assert read(HI, *items_of(written), *results).turns[1] == assistant(Text("ab"), part)
 
     @pytest.mark.parametrize("include", [None, [], ["message.output_text.logprobs"]])
     def test_who_did_not_ask_gets_them_with_calls_only(self, include: object) -> None:

@@ -262,7 +262,7 @@ def test_deltas_make_the_items(given_: list[Answer], body: Json) -> None:
     events = stream.events
     assert [event for event in events if "response" in event] == [*events[:2], events[-1]]
     output, final = rebuilt(events), events[-1]["response"]["output"]
-    if stream.writer.failed and final and "status" in final[-1]:
+    if events[-1]["type"] == "response.failed" and final and "status" in final[-1]:
         output[-1]["status"] = final[-1]["status"]
     assert output == final
     assert len({item["id"] for item in final}) == len(final)

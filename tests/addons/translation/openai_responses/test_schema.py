@@ -6,6 +6,7 @@ from addons.translation.errors import InvalidRequest
 from addons.translation.openai_chat.schema import NOT_SERVED
 from addons.translation.openai_chat.schema import ServerTool
 from addons.translation.openai_responses.schema import SKIPPED
+from addons.translation.openai_responses.schema import AgentMessageItem
 from addons.translation.openai_responses.schema import CallItem
 from addons.translation.openai_responses.schema import FlatFunctionTool
 from addons.translation.openai_responses.schema import ImageItem
@@ -34,6 +35,7 @@ def asked(*items: Json, **members: object) -> ResponsesRequest:
     [
         (HI, MessageItem),
         (HI | {"type": "message"}, MessageItem),
+        ({"type": "agent_message", "content": []}, AgentMessageItem),
         (call(), CallItem),
         (output(), OutputItem),
         (reasoning(), ReasoningItem),
