@@ -42,6 +42,7 @@ from addons.configuration.services import ServiceRoute
 from addons.configuration.values import Endpoint
 from addons.keys import holds_credential
 from metering import database
+from metering import wording
 from metering.hosts import api_of
 
 OPTIONS = {
@@ -260,7 +261,7 @@ def read(
     for name, variable in ENVIRONMENT.items():
         if not given[name] and _asks_for(given, name):
             given = {**given, name: os.environ.get(variable, "")}
-    problems = [f"{name}: there is no such option{values.suggestion(name, OPTIONS)}" for name in sorted(unknown)]
+    problems = [f"{name}: there is no such option{wording.suggestion(name, OPTIONS)}" for name in sorted(unknown)]
     problems += unusable
     file = None
     has_openai_key = bool(given["openai_api_key"]) and _asks_for(given, "openai_api_key")
@@ -272,7 +273,7 @@ def read(
     try:
         settings = Settings.model_validate(given)
     except ValidationError as e:
-        problems += [f"{error['loc'][0]}: {values.explain(error)}" for error in e.errors()]
+        problems += [f"{error['loc'][0]}: {wording.explain(error)}" for error in e.errors()]
     injects = given["vertex_auth"] in INJECTING or has_openai_key or (file is not None and file.injects)
     problems += contradictions(given, listening, injects)
     if file and DEFAULT in file.described.services:
