@@ -22,6 +22,7 @@ from pydantic import BaseModel
 from pydantic import BeforeValidator
 from pydantic import ConfigDict
 from pydantic import Field
+from pydantic import InstanceOf
 from pydantic import ValidationError
 
 from addons.configuration import identity
@@ -44,6 +45,8 @@ from addons.keys import holds_credential
 from metering import database
 from metering import wording
 from metering.hosts import api_of
+from metering.prices.catalog import Catalog
+from metering.prices.file import PriceError
 
 OPTIONS = {
     "vertex_auth": (
@@ -80,6 +83,10 @@ OPTIONS = {
     ),
     "gateway_config": ("", "YAML file with services, routes, aliases and models."),
     "usage_db": ("usage.db", "The ledger's file (SQLite)."),
+    "usage_prices": (
+        "",
+        "Price file (YAML) that goes before all other prices, in reports, limits, pages and metrics of this proxy.",
+    ),
     "usage_tags": ("", "Request headers whose values are stored as tags, such as x-team,x-app."),
 }
 """Option name -> its default and its help text."""
@@ -150,6 +157,13 @@ def _ledger(text: str) -> Path:
     return path
 
 
+def _prices(text: str) -> Catalog:
+    try:
+        return Catalog.with_file(Path(text) if text else None)
+    except PriceError as e:
+        raise ValueError(str(e)) from e
+
+
 def _key(text: str) -> identity.Key | None:
     try:
         return identity.read_key(Path(text).expanduser()) if text else None
@@ -186,6 +200,8 @@ class Settings(BaseModel):
     """Longest first. In a `Configuration` this includes the base paths of the file's routes."""
     gateway_config: Annotated[Path | None, BeforeValidator(_file)]
     usage_db: Annotated[Path, BeforeValidator(_ledger)]
+    usage_prices: Annotated[InstanceOf[Catalog], BeforeValidator(_prices)]
+    """All prices: those of the file, then those that everyone has."""
     usage_tags: Annotated[_CommaList, AfterValidator(_tags)]
 
     @property

@@ -66,7 +66,7 @@ def prices(model: str, publisher: str) -> tuple[Price, ...]:
     for provider in _candidates(model.lower(), publisher):
         found = provider.find_model(model, all_providers=_providers())
         if found is not None and any(is_of(model, name) for name in (found.id, *_told(found.match))):
-            return tuple(_converted(found, provider.name))
+            return tuple(converted(found, provider.name))
     return ()
 
 
@@ -89,7 +89,8 @@ def _told(match: Any) -> Iterator[str]:
             yield from _told(clause)
 
 
-def _converted(found: Any, provider: str) -> Iterator[Price]:
+def converted(found: Any, provider: str) -> Iterator[Price]:
+    """The prices of an entry of genai-prices, the oldest first."""
     conditional = [(None, found.prices)]
     if isinstance(found.prices, list):
         conditional = [(one.constraint, one.prices) for one in found.prices]

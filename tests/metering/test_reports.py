@@ -160,7 +160,9 @@ def test_the_sql_is_what_postgresql_knows_too(db: sqlite3.Connection) -> None:
             reports.latency([listening], grouping, span, exact)
     assert len(listening.asked) > 10
     for sql, _ in listening.asked:
-        assert not re.search(r"json|iif|ifnull|\bglob\b|strftime|[:$]\w|\bIS (?!NOT NULL|NULL)", sql, re.IGNORECASE), sql
+        assert not re.search(r"json|iif|ifnull|\bglob\b|strftime|[:$]\w|\bIS (?!NOT NULL|NULL)", sql, re.IGNORECASE), (
+            sql
+        )
 
 
 def test_few_rows_are_read(db: sqlite3.Connection) -> None:
