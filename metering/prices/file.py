@@ -14,6 +14,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Annotated
 from typing import Literal
+from typing import cast
 
 from pydantic import AfterValidator
 from pydantic import BaseModel
@@ -156,8 +157,7 @@ class Price(_Section):
     def rates(self, tier: str, context: int, region: str, variant: str) -> Rates:
         """The rates of a price class (the columns of the rollup)."""
         tokens = self._tokens(tier, context)
-        uplift: dict[str, Decimal] = {**self.uplift}
-        factor = uplift.get(region)
+        factor = cast("Mapping[str, Decimal]", self.uplift).get(region)
         image, second = (_of_variant(rates, variant) for rates in (self.per_image, self.per_video_second))
         return Rates(
             {kind: rate * factor for kind, rate in tokens.items()} if factor is not None else tokens,
@@ -175,10 +175,10 @@ class Price(_Section):
         standard = self.tokens.at(context)
         if tier == "standard":
             return standard
-        tiers: dict[str, Tier] = {**self.tiers}
-        if tier not in tiers:
+        described = cast("Mapping[str, Tier]", self.tiers).get(tier)
+        if described is None:
             return {}
-        return {kind: rate * tiers[tier].times for kind, rate in standard.items()} | tiers[tier].at(context)
+        return {kind: rate * described.times for kind, rate in standard.items()} | described.at(context)
 
 
 def _of_variant(rates: Mapping[str, Decimal], variant: str) -> Decimal | None:

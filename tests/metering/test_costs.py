@@ -255,6 +255,8 @@ def test_a_group_costs_what_its_calls_cost(calls: list[dict[str, Any]]) -> None:
     with empty() as db:
         for number, call in enumerate(calls):
             put(db, str(number), client=str(number), **call)
+        together: Row
+        more: Row
         (together,) = costs.cost([db], by(), EVER)
         singly: list[Row] = costs.cost([db], by("client"), EVER)
         for name in AMOUNTS:

@@ -57,7 +57,12 @@ class TestRates:
     def test_units(self, tmp_path: Path) -> None:
         one = price(tmp_path, "{model: m, per_image: {2k: 0.2, any: 0.1}, per_item: 3, per_search_query: 4}")
         rates = one.rates("standard", 0, "", "2k")
-        assert (rates.image, rates.item, rates.search_query, rates.video_second) == (Decimal("0.2"), 3, 4, None)
+        assert [rates.image, rates.item, rates.search_query, rates.video_second] == [
+            Decimal("0.2"),
+            Decimal(3),
+            Decimal(4),
+            None,
+        ]
         assert one.rates("standard", 0, "", "").image == Decimal("0.1")
         # Not billed by tokens, so no tier is missing.
         assert not one.rates("odd", 0, "", "").unknown

@@ -27,8 +27,8 @@ def test_long_inputs() -> None:
 
 def test_prices_that_began_on_a_day() -> None:
     before, after = published.prices("o3", "")
-    assert (before.since, before.tokens.input, before.tokens.output) == (None, 10, 40)
-    assert (after.since, after.tokens.input, after.tokens.output) == (date(2025, 6, 10), 2, 8)
+    assert [before.since, before.tokens.input, before.tokens.output] == [None, Decimal(10), Decimal(40)]
+    assert [after.since, after.tokens.input, after.tokens.output] == [date(2025, 6, 10), Decimal(2), Decimal(8)]
 
 
 @pytest.mark.parametrize(
