@@ -246,6 +246,11 @@ def any_call(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
+def only(rows: list[Row]) -> Row:
+    (row,) = rows
+    return row
+
+
 AMOUNTS = ("input_usd", "cached_usd", "output_usd", "other_usd", "cost_usd", "cache_saved_usd")
 
 
@@ -255,9 +260,7 @@ def test_a_group_costs_what_its_calls_cost(calls: list[dict[str, Any]]) -> None:
     with empty() as db:
         for number, call in enumerate(calls):
             put(db, str(number), client=str(number), **call)
-        together: Row
-        more: Row
-        (together,) = costs.cost([db], by(), EVER)
+        together = only(costs.cost([db], by(), EVER))
         singly: list[Row] = costs.cost([db], by("client"), EVER)
         for name in AMOUNTS:
             amounts = [row[name] for row in singly if row[name] is not None]
@@ -265,7 +268,7 @@ def test_a_group_costs_what_its_calls_cost(calls: list[dict[str, Any]]) -> None:
             assert all(amount >= 0 for amount in amounts)
         assert together["unpriced_calls"] == sum(row["unpriced_calls"] for row in singly)
         put(db, "unpriced", model="nosuch", input_tokens=5, output_tokens=5)
-        (more,) = costs.cost([db], by(), EVER)
+        more = only(costs.cost([db], by(), EVER))
         assert [more[name] for name in AMOUNTS] == [together[name] for name in AMOUNTS]
         assert more["unpriced_calls"] == together["unpriced_calls"] + 1
 
