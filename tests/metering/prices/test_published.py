@@ -4,9 +4,12 @@ import subprocess
 import sys
 from datetime import date
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 from genai_prices.data import providers
+from genai_prices.types import ModelPrice
+from genai_prices.types import StartDateConstraint
 from genai_prices.types import TimeOfDateConstraint
 
 from metering.prices import published
@@ -14,7 +17,8 @@ from tests.process import ROOT
 
 
 def test_a_model_of_openai() -> None:
-    (price,) = published.prices("gpt-4o", "")
+    # Newer versions know further prices for tiers, which began on a day.
+    price, *_ = published.prices("gpt-4o", "")
     assert price.tokens.at(0) == {"input": Decimal("2.5"), "cached": Decimal("1.25"), "output": Decimal(10)}
     assert price.source == "genai-prices: OpenAI"
 
@@ -26,7 +30,7 @@ def test_long_inputs() -> None:
 
 
 def test_prices_that_began_on_a_day() -> None:
-    before, after = published.prices("o3", "")
+    before, after, *_ = published.prices("o3", "")
     assert [before.since, before.tokens.input, before.tokens.output] == [None, Decimal(10), Decimal(40)]
     assert [after.since, after.tokens.input, after.tokens.output] == [date(2025, 6, 10), Decimal(2), Decimal(8)]
 
@@ -71,3 +75,22 @@ def test_all_of_its_models_can_be_read() -> None:
 def test_it_is_imported_only_when_it_is_needed() -> None:
     script = "import sys; from metering.prices import catalog; catalog.own(); assert 'genai_prices' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
+
+
+def test_tiers() -> None:
+    """Which older versions have none of."""
+    constraint = StartDateConstraint(date(2026, 10, 14))
+    when = {"processing": "batch"}
+    entry = SimpleNamespace(
+        id="m",
+        prices=ModelPrice(input_mtok=Decimal(4), output_mtok=Decimal(8)),
+        price_variants=[
+            SimpleNamespace(when=when, prices=ModelPrice(input_mtok=Decimal(2)), constraint=constraint),
+            SimpleNamespace(when={"service_tier": "fast"}, prices=ModelPrice(input_mtok=Decimal(9)), constraint=None),
+        ],
+    )
+    before, after = published.converted(entry, "x")
+    assert before.rates("batch", 0, "", "").unknown
+    assert after.since == date(2026, 10, 14)
+    assert after.rates("batch", 0, "", "").tokens == {"input": Decimal(2), "output": Decimal(8)}
+    assert after.rates("standard", 0, "", "").tokens == {"input": Decimal(4), "output": Decimal(8)}
