@@ -38,8 +38,8 @@ TIERS = ("standard", *get_args(TierName))
 REGIONS = ("global", *get_args(RegionName))
 KNOWN = ("input", "output", "images", "video_seconds")
 """The words of the column `known`. What is known is the same for all calls of a price class."""
-PARTS = (*rollup.KINDS, "search_uses")
-"""Further sums that a price may need."""
+PARTS = (*(name for name in rollup.KINDS if name not in ("input_text_tokens", "output_text_tokens")), "search_uses")
+"""Further sums that a price may need. Text is what is nothing else."""
 BILLABLE = "CASE WHEN usage_state = 'not_applicable' OR state = 'refused' THEN 0 ELSE uses END"
 
 
@@ -144,7 +144,7 @@ def _priced(
         found = [*reports.sums(db, grouping, columns, selection, classes=(*NAMES, _price_class(starts)))]
         for model, served, publisher in {row[1:4] for row in found}:
             needed |= catalog.changes((model, served), publisher)
-    for group, model, served, publisher, variant, code, *sums in found:
+    for (group, model, served, publisher, variant, code), sums in _together(found, len(NAMES) + 2).items():
         start, tier, region, context = _parts(code, starts)
         price = catalog.price((model, served), publisher, start)
         cost = Cost(unpriced=sums[-1])
@@ -152,6 +152,21 @@ def _priced(
             counts = dict(zip(columns, sums, strict=True))
             cost = cost_of(price.rates(tier, context, region, variant), counts, sums[-1])
         yield group, cost, sums[: len(SUMS)]
+
+
+def _together(rows: Iterable[Sequence[Any]], keys: int) -> dict[tuple[Any, ...], list[Any]]:
+    """Rows with the same keys, which are their first values, as one row. A day has one for each of its buckets."""
+    found: dict[tuple[Any, ...], list[Any]] = {}
+    for row in rows:
+        key, values = tuple(row[:keys]), row[keys:]
+        if key in found:
+            found[key] = [
+                one if other is None else other if one is None else one + other
+                for one, other in zip(found[key], values, strict=True)
+            ]
+        else:
+            found[key] = list(values)
+    return found
 
 
 # The rest of the price class as one number, as sorting by one number takes half the time of sorting by six columns. Its
