@@ -94,3 +94,53 @@ def test_tiers() -> None:
     assert after.since == date(2026, 10, 14)
     assert after.rates("batch", 0, "", "").tokens == {"input": Decimal(2), "output": Decimal(8)}
     assert after.rates("standard", 0, "", "").tokens == {"input": Decimal(4), "output": Decimal(8)}
+
+
+def test_each_kind_of_tokens() -> None:
+    names = (
+        "input_mtok input_image_mtok input_audio_mtok input_video_mtok cache_read_mtok cache_audio_read_mtok"
+        " cache_write_mtok cache_write_1h_mtok output_mtok output_image_mtok output_audio_mtok output_video_mtok"
+    )
+    rates = {name: Decimal(number) for number, name in enumerate(names.split(), 1)}
+    entry = SimpleNamespace(id="m", prices=SimpleNamespace(**rates, web_searches_kcount=Decimal(14)))
+    (price,) = published.converted(entry, "x")
+    told = {kind: int(rate) for kind, rate in price.tokens.told.items()}
+    assert told == {
+        "input": 1,
+        "input_image": 2,
+        "input_audio": 3,
+        "input_video": 4,
+        "cached": 5,
+        "cached_audio": 6,
+        "cache_write": 7,
+        "cache_write_1h": 8,
+        "output": 9,
+        "output_image": 10,
+        "output_audio": 11,
+        "output_video": 12,
+    }
+    assert price.per_search_query == Decimal("0.014")
+    (written,) = published.converted(
+        SimpleNamespace(id="m", prices=SimpleNamespace(cache_write_5m_mtok=Decimal(1))), "x"
+    )
+    assert written.tokens.cache_write == 1
+
+
+@pytest.mark.parametrize(
+    ("tier", "when"),
+    [
+        ("batch", {"processing": "batch"}),
+        ("flex", {"service_tier": "flex"}),
+        ("priority", {"service_tier": "priority"}),
+    ],
+)
+def test_each_tier(tier: str, when: dict[str, str]) -> None:
+    variant = SimpleNamespace(when=when, prices=ModelPrice(input_mtok=Decimal(2)), constraint=None)
+    entry = SimpleNamespace(id="m", prices=ModelPrice(input_mtok=Decimal(4)), price_variants=[variant])
+    (price,) = published.converted(entry, "x")
+    assert [str(name) for name in price.tiers] == [tier]
+
+
+def test_claude_on_vertex_is_listed_under_google() -> None:
+    (price, *_) = published.prices("claude-3-opus", "anthropic")
+    assert price.source == "genai-prices: Google"

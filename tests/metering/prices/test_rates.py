@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,6 +14,7 @@ import pytest
 import yaml
 
 from metering import costs
+from metering.prices import rates
 from metering.selection import Grouping
 from metering.selection import Selection
 from metering.selection import Span
@@ -72,3 +74,89 @@ def test_all_calls_together(db: sqlite3.Connection) -> None:
     (row,) = costs.usage([db], Grouping((), UTC), WHOLE)
     assert row["cost_usd"] == pytest.approx(TOTAL, abs=1e-12)
     assert (row["calls"], row["unpriced_calls"]) == (len(CASES), 5)
+
+
+def test_each_kind_has_its_rate() -> None:
+    """Every kind of tokens with a rate of its own, and nothing else: the sum tells them apart."""
+    counts = {
+        "input_tokens": 10**12,
+        "input_image_tokens": 1,
+        "input_document_tokens": 10,
+        "input_audio_tokens": 100 + 7,
+        "input_video_tokens": 1000,
+        "input_cached_tokens": 10**4 + 7,
+        "input_cached_audio_tokens": 7,
+        "input_cache_write_tokens": 10**5 + 10**6,
+        "input_cache_write_1h_tokens": 10**6,
+        "output_tokens": 10**9,
+        "output_image_tokens": 2,
+        "output_audio_tokens": 20,
+        "output_video_tokens": 200,
+    }
+    assert rates.kinds(counts) == {
+        "input": 10**12 - 1 - 10 - 107 - 1000 - 10**4 - 10**5 - 10**6,
+        "input_image": 1,
+        "input_document": 10,
+        "input_audio": 100,
+        "input_video": 1000,
+        "cached": 10**4,
+        "cached_audio": 7,
+        "cache_write": 10**5,
+        "cache_write_1h": 10**6,
+        "output": 10**9 - 222,
+        "output_image": 2,
+        "output_audio": 20,
+        "output_video": 200,
+    }
+
+
+INPUT_KINDS = ("input", "input_image", "input_document", "input_audio", "input_video", "cache_write", "cache_write_1h")
+CACHED_KINDS = ("cached", "cached_audio")
+OUTPUT_KINDS = ("output", "output_image", "output_audio", "output_video")
+ALL_COUNTS = dict.fromkeys((*costs.SUMS, *costs.PARTS))
+
+
+@pytest.mark.parametrize("kind", [*INPUT_KINDS, *CACHED_KINDS, *OUTPUT_KINDS])
+def test_each_kind_is_in_its_part_of_the_cost(kind: str) -> None:
+    """With a rate for one kind only, as rates of 0 are rates too."""
+    kinds = dict.fromkeys((*INPUT_KINDS, *CACHED_KINDS, *OUTPUT_KINDS), Decimal())
+    counts: dict[str, int | None] = ALL_COUNTS | {
+        "input_tokens": 100,
+        "input_image_tokens": 1,
+        "input_document_tokens": 1,
+        "input_audio_tokens": 2,
+        "input_video_tokens": 1,
+        "input_cached_tokens": 2,
+        "input_cached_audio_tokens": 1,
+        "input_cache_write_tokens": 2,
+        "input_cache_write_1h_tokens": 1,
+        "output_tokens": 100,
+        "output_image_tokens": 1,
+        "output_audio_tokens": 1,
+        "output_video_tokens": 1,
+    }
+    cost = rates.cost(rates.Rates(kinds | {kind: Decimal(10**6)}), counts, 1)
+    expected = {"input": 92, "output": 97}.get(kind, 1)
+    part = "input" if kind in INPUT_KINDS else "cached" if kind in CACHED_KINDS else "output"
+    assert {
+        name: amount for name, amount in cost._asdict().items() if amount and name not in ("saved", "is_known")
+    } == {part: expected}
+
+
+@pytest.mark.parametrize(
+    ("kind", "part_of"),
+    [
+        *(
+            (kind, "input")
+            for kind in ("input_image", "input_document", "input_audio", "input_video", "cached", "cache_write")
+        ),
+        ("input_document", "input_image"),
+        ("cached_audio", "cached"),
+        ("cached_audio", "input"),
+        ("cache_write_1h", "cache_write"),
+        *((kind, "output") for kind in ("output_image", "output_audio", "output_video")),
+    ],
+)
+def test_a_kind_without_a_rate_costs_what_it_is_part_of(kind: str, part_of: str) -> None:
+    assert rates.Rates({part_of: Decimal(3)}).of(kind) == 3
+    assert rates.Rates({"other": Decimal(3)}).of(kind) is None
