@@ -69,7 +69,7 @@ def dispatch(flow: http.HTTPFlow, exchange: Exchange, service: Service, renew: R
     # For an OpenAI service, its base URL replaces the leading `/v1`.
     path = (root if is_vertex else "/v1/") + first.resource.partition("?")[0]
     target = parse(first.method, path, service.provider)
-    ordered = asked(target, first.content_type, first.body).usage_raw if target else None
+    ordered = asked(target, first.content_type, first.body) if target else None
     is_other = bool(plan.conversion) or is_vertex
     exchange.note_rewritten(Attempt(target, first.method), is_other=is_other, ordered=ordered)
     if plan.model:

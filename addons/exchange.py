@@ -262,13 +262,14 @@ class Exchange:
         """Record that the client's request is sent upstream as it is."""
         self.add_attempt(Attempt(self.target, method))
 
-    def note_rewritten(self, attempt: Attempt, *, is_other: bool, ordered: dict[str, object] | None = None) -> None:
+    def note_rewritten(self, attempt: Attempt, *, is_other: bool, ordered: Asked | None = None) -> None:
         """Record that the converted request is sent.
 
-        `is_other` is whether it differs from what the client has sent. `ordered` is the quantity that its body asks
-        for, such as `{"sampleCount": 2}`; it becomes `usage_raw`.
+        `is_other` is whether it differs from what the client has sent. `ordered` is what its body asks for: quantity
+        and variant of videos.
         """
-        self.call.rewritten, self.call.usage_raw = is_other, ordered
+        said = ordered or Asked()
+        self.call.rewritten, self.call.usage_raw, self.call.variant = is_other, said.usage_raw, said.variant
         self.add_attempt(attempt)
 
     def add_attempt(self, attempt: Attempt) -> None:
@@ -333,7 +334,7 @@ class Exchange:
         if said.model and self.call.model in (None, COUNT_TOKENS):
             self.learn(model=said.model, publisher=said.publisher)
         self.suppose(project=said.project, location=said.location)
-        self.call.usage_raw = said.usage_raw
+        self.call.usage_raw, self.call.variant = said.usage_raw, said.variant
 
     @property
     def needs_body(self) -> bool:

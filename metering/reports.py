@@ -26,44 +26,24 @@ from metering import days
 from metering import histograms
 from metering import rollup
 from metering.call import COLUMNS
-from metering.call import COUNTS
 from metering.selection import Grouping
 from metering.selection import Selection
 from metering.selection import Span
 
 Row = dict[str, object]
 
-SUMS = ("calls", "errors", "covered_calls", *COUNTS)
 PERCENTILES = (50, 90, 99)
 MEASURES = tuple(histograms.MEASURES)
 
 
 def columns(kind: str, grouping: Grouping) -> tuple[str, ...]:
-    """The names of a report's columns. `kind` is `usage`, `latency`, `errors` or `calls`."""
+    """The names of a report's columns. `kind` is `latency`, `errors` or `calls`."""
     percentiles = (f"{measure}_p{percent}_us" for measure in MEASURES for percent in PERCENTILES)
     return {
-        "usage": (*grouping.keys, *SUMS),
         "latency": (*grouping.keys, "calls", *percentiles),
         "errors": (*_wider(grouping).keys, "calls"),
         "calls": COLUMNS,
     }[kind]
-
-
-def usage(ledgers: Iterable[sqlite3.Connection], grouping: Grouping, selection: Selection) -> list[Row]:
-    """Sums by group: the keys, then `calls`, `errors`, `covered_calls` and the counts. A sum of only unknown values is
-    None."""
-    groups: dict[tuple[object, ...], list[int | None]] = {}
-    for db in ledgers:
-        with _snapshot(db):
-            for group, *sums in _sums(db, grouping, SUMS, selection):
-                total = groups.setdefault(group, [None] * len(SUMS))
-                for position, value in enumerate(sums):
-                    if value is not None:
-                        total[position] = (total[position] or 0) + value
-    return [
-        dict(zip((*grouping.keys, *SUMS), (*group, *sums), strict=True))
-        for group, sums in sorted(groups.items(), key=lambda item: _order(item[0]))
-    ]
 
 
 def errors(ledgers: Iterable[sqlite3.Connection], grouping: Grouping, selection: Selection) -> list[Row]:
@@ -71,10 +51,10 @@ def errors(ledgers: Iterable[sqlite3.Connection], grouping: Grouping, selection:
     wider = _wider(grouping)
     counts: Counter[tuple[object, ...]] = Counter()
     for db in ledgers:
-        with _snapshot(db):
-            for group, count in _sums(db, wider, ["errors"], selection, "errors > 0"):
+        with snapshot(db):
+            for group, count in sums(db, wider, ["errors"], selection, "errors > 0"):
                 counts[group] += count
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], _order(item[0])))
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], order(item[0])))
     return [dict(zip(wider.keys, group, strict=True)) | {"calls": count} for group, count in ordered]
 
 
@@ -95,7 +75,7 @@ def latency(
     calls: Counter[tuple[object, ...]] = Counter()
     whole, edges = _parts(selection.span)
     for db in ledgers:
-        with _snapshot(db):
+        with snapshot(db):
             for group, count, times in () if exact else _histograms(db, grouping, selection, whole):
                 calls[group] += count
                 bins = groups[group]
@@ -110,7 +90,7 @@ def latency(
                             measured[time] += 1
     return [
         dict(zip(grouping.keys, group, strict=True)) | {"calls": calls[group]} | _percentiles(groups[group])
-        for group in sorted(calls, key=_order)
+        for group in sorted(calls, key=order)
     ]
 
 
@@ -150,7 +130,7 @@ def _whole(db: sqlite3.Connection, grouping: Grouping, whole: Span) -> Iterable[
 
 
 @contextmanager
-def _snapshot(db: sqlite3.Connection) -> Iterator[None]:
+def snapshot(db: sqlite3.Connection) -> Iterator[None]:
     """A read transaction: all statements inside see the same state, so that a call which ends between two of them is
     counted once."""
     if db.in_transaction:
@@ -183,20 +163,27 @@ def _read(
             yield tuple(values)
 
 
-def _sums(
-    db: sqlite3.Connection, grouping: Grouping, sums: Sequence[str], selection: Selection, condition: str = "1 = 1"
+def sums(
+    db: sqlite3.Connection,
+    grouping: Grouping,
+    columns: Sequence[str],
+    selection: Selection,
+    condition: str = "1 = 1",
+    classes: Sequence[str] = (),
 ) -> Iterator[tuple[Any, ...]]:
-    """The group and the sums of calls that meet `condition`. A group may come more than once."""
+    """The group, the values of `classes`, and the sums of `columns` of calls that meet `condition`. All three are SQL
+    over the rollup. A group may come more than once."""
     whole, edges = _parts(selection.span)
     of = cache(grouping.of)
+    keys = len(grouping.keys)
     # In PostgreSQL the sum of bigint is numeric.
-    columns = [*grouping.columns, *(f"CAST(sum({name}) AS bigint)" for name in sums)]
-    places = ", ".join(str(place) for place in range(1, len(grouping.keys) + 2))
+    read_columns = [*grouping.columns, *classes, *(f"CAST(sum({name}) AS bigint)" for name in columns)]
+    places = ", ".join(str(place) for place in range(1, keys + len(classes) + 2))
     tail = f" AND {condition} GROUP BY {places}"
 
     def read(source: str, where: str, part: Span) -> Iterator[tuple[Any, ...]]:
-        for values in _read(db, selection, source, where, part, columns, tail):
-            yield of(values[: len(grouping.keys)]), *values[len(grouping.keys) :]
+        for values in _read(db, selection, source, where, part, read_columns, tail):
+            yield of(values[:keys]), *values[keys:]
 
     for source, part in _whole(db, grouping, whole):
         yield from read(source, "bucket >= ? AND bucket < ?", part)
@@ -245,6 +232,6 @@ def _rows(db: sqlite3.Connection, selection: Selection, tail: str) -> Iterator[d
         yield dict(zip(COLUMNS, values, strict=True))
 
 
-def _order(group: tuple[object, ...]) -> list[tuple[bool, str]]:
+def order(group: tuple[object, ...]) -> list[tuple[bool, str]]:
     """The sort key of a group: unknown values come last. Numbers (only statuses) sort correctly as text."""
     return [(value is None, str(value)) for value in group]

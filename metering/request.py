@@ -18,7 +18,10 @@ from metering.json_values import member
 from metering.paths import Target
 from metering.usage import raw
 
-WANTED = both("model setup parameters sampleCount durationSeconds agent interaction modelInteraction agentInteraction")
+WANTED = both(
+    "model setup parameters sampleCount durationSeconds resolution generateAudio agent interaction modelInteraction"
+    " agentInteraction"
+)
 _FORM_NAME = re.compile(rb'name="?model"?\r\n')
 _FORM_VALUE = re.compile(rb"(?:[\w-]{1,64}+:[^\r\n]{0,1024}+\r\n){0,8}+\r\n([^\r\n]{1,200})\r\n")
 MOST_NAMES = 64
@@ -49,6 +52,8 @@ class Asked:
     model: str | None = None
     usage_raw: dict[str, object] | None = None
     """What a Veo submission asks for, such as `{"sampleCount": 2}`; its poll needs it to settle the row."""
+    variant: str | None = None
+    """What the price of its videos depends on, such as `1080p+audio`."""
 
 
 def asked(target: Target, content_type: str, body: bytes) -> Asked:
@@ -65,9 +70,29 @@ def asked(target: Target, content_type: str, body: bytes) -> Asked:
         parameters = member(value, "parameters")
         ordered = {name: count(member(parameters, name)) for name in ("sampleCount", "durationSeconds")}
         found.usage_raw = raw.allowed({name: value for name, value in ordered.items() if value is not None})
+        found.variant = _variant(target, parameters)
     return found
 
 
+def _variant(target: Target, parameters: object) -> str | None:
+    """Resolution and sound of videos, such as `720p` or `1080p+audio`; None if it is unknown whether they have sound.
+
+    Without a resolution, 720p is made. Veo 2 makes no sound. Later ones do if `generateAudio` says so, on the Gemini
+    API always: https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/veo-video-generation,
+    https://ai.google.dev/gemini-api/docs/video.
+    """
+    resolution = member(parameters, "resolution") or "720p"
+    if not isinstance(resolution, str) or not _RESOLUTION.fullmatch(resolution.lower()):
+        return None
+    has_sound: object = target.api == "gemini"
+    if target.fields.get("model", "").startswith("veo-2"):
+        has_sound = False
+    elif not has_sound:
+        has_sound = member(parameters, "generateAudio")
+    return resolution.lower() + ("+audio" if has_sound else "") if isinstance(has_sound, bool) else None
+
+
+_RESOLUTION = re.compile(r"\d{3,4}p|\dk")
 INTERACTIONS = ("interactions.create", "interactions.createStream")
 
 
@@ -99,6 +124,9 @@ class _Members(msgspec.Struct):
     sample_count: msgspec.Raw = NOTHING
     durationSeconds: msgspec.Raw = NOTHING
     duration_seconds: msgspec.Raw = NOTHING
+    resolution: msgspec.Raw = NOTHING
+    generateAudio: msgspec.Raw = NOTHING
+    generate_audio: msgspec.Raw = NOTHING
 
 
 _DECODER = msgspec.json.Decoder(_Members)

@@ -32,7 +32,7 @@ from metering.histograms import name_of_bin
 
 BUCKET_US = 900_000_000
 
-_BANDS = (512_000, 272_000, 256_000, 200_000, 128_000, 100_000, 32_000)
+BANDS = (512_000, 272_000, 256_000, 200_000, 128_000, 100_000, 32_000)
 """Numbers of input tokens above which some model has another price: 200,000 for Gemini and Claude, 272,000 for OpenAI,
 128,000 for Gemini 1.5, the others for newer Claude, Qwen and MiniMax (the price tiers of genai-prices 0.2.3)."""
 _TIERS = {
@@ -70,7 +70,7 @@ def known(row: str) -> str:
     return f"CASE WHEN {usual} THEN 'input output' ELSE trim({' || '.join(cases)}) END"
 
 
-_CONTEXT = " ".join(f"WHEN {{u}}input_tokens > {band} THEN {band}" for band in _BANDS)
+_CONTEXT = " ".join(f"WHEN {{u}}input_tokens > {band} THEN {band}" for band in BANDS)
 _FAILED = (
     "CASE WHEN {c}state NOT IN ('open', 'done') OR coalesce({c}status, 0) >= 400 OR {c}error_type IS NOT NULL"
     " THEN 1 ELSE 0 END"
@@ -148,10 +148,10 @@ FIRST_GROUPS = tuple(name for name in GROUPS if name not in ("tags", "error_type
 """The keys that the rollup has had since its first version. Reports can group by them directly."""
 _CLASS = {
     "variant": "coalesce({c}variant, '')",
-    "context": f"CASE WHEN coalesce({{u}}input_tokens, 0) <= {_BANDS[-1]} THEN 0 {_CONTEXT} END",
+    "context": f"CASE WHEN coalesce({{u}}input_tokens, 0) <= {BANDS[-1]} THEN 0 {_CONTEXT} END",
     "known": known("{u}"),
 }
-"""Further keys that a price depends on. `context` is the largest of `_BANDS` that the input exceeds, or 0; `known`
+"""Further keys that a price depends on. `context` is the largest of `BANDS` that the input exceeds, or 0; `known`
 lists the known counts, such as `input output`."""
 KEYS = (*GROUPS, *_CLASS)
 _INTEGERS = ("status", "context")
@@ -166,7 +166,7 @@ COMPUTED = {
 
 _CALLS = {"calls": "1", "errors": _FAILED, "covered_calls": _COVERED}
 _USES = {"uses": "1", "search_uses": "CASE WHEN {u}search_queries > 0 THEN 1 ELSE 0 END"}
-_KINDS = {
+KINDS = {
     **{f"input_{kind}_tokens": _kind("input_by_modality", kind) for kind in _INPUT_KINDS},
     **{f"output_{kind}_tokens": _kind("output_by_modality", kind) for kind in _OUTPUT_KINDS},
     "input_cached_audio_tokens": _CACHED_AUDIO,
@@ -175,7 +175,7 @@ _KINDS = {
 """The parts of the counts that have prices of their own."""
 TOTALS = (*_CALLS, *_USES)
 """Sums that are never NULL."""
-AMOUNTS = (*COUNTS, *_KINDS)
+AMOUNTS = (*COUNTS, *KINDS)
 """Sums of counts, which are NULL if all counts are unknown."""
 SUMS = (*TOTALS, *AMOUNTS)
 COLUMNS = ("bucket", *KEYS, *SUMS)
@@ -201,7 +201,7 @@ def _of_call() -> dict[str, str]:
         **_CALLS,
         **_USES,
         **{name: f"{{u}}{name}" for name in COUNTS},
-        **_KINDS,
+        **KINDS,
         **times,
     }
 

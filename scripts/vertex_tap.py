@@ -27,14 +27,18 @@ from rich.console import Console
 from rich.table import Table
 
 from metering import companions
+from metering import costs
 from metering import database
 from metering import rejected
 from metering import reports
 from metering import selection
 from metering import verify as soundness
 from metering.call import COLUMNS
+from metering.prices import listing
+from metering.prices.catalog import Catalog
+from metering.prices.file import PriceError
 
-KINDS = ("usage", "latency", "errors", "calls")
+KINDS = ("usage", "cost", "latency", "errors", "calls")
 FORMATS = ("table", "json", "csv")
 SHOWN_CALLS = 100
 WIDTH = 200
@@ -105,6 +109,9 @@ def which_calls(command: Callable[..., None]) -> Callable[..., None]:
     return with_selection
 
 
+prices_option = click.option(
+    "--prices", type=click.Path(path_type=Path), metavar="FILE", help="Price file (YAML) that goes before all others."
+)
 ledgers_argument = click.argument("ledgers", nargs=-1, metavar="[LEDGER]...")
 
 
@@ -117,23 +124,55 @@ ledgers_argument = click.argument("ledgers", nargs=-1, metavar="[LEDGER]...")
 )
 @which_calls
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="At most N lines; of calls, the newest (100).")
+@prices_option
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
-def report(arguments: tuple[str, ...], by: str | None, limit: int | None, form: str, asked: Asked) -> None:
-    """Print sums, percentiles, errors or rows of each LEDGER (usage.db if none is named; globs are expanded)."""
+def report(
+    arguments: tuple[str, ...], by: str | None, limit: int | None, prices: Path | None, form: str, asked: Asked
+) -> None:
+    """Print sums, costs, percentiles, errors or rows of each LEDGER (usage.db if none is named; globs are expanded)."""
     kind, names = (arguments[0], arguments[1:]) if arguments[:1] and arguments[0] in KINDS else ("usage", arguments)
     with _problems(), _opened(names) as opened:
         default = "" if kind == "errors" else "model"
         grouping = selection.Grouping(selection.keys(default if by is None else by), asked.zone)
-        columns = reports.columns(kind, grouping)
+        columns = _columns(kind, grouping)
         if kind == "calls":
             if by is not None:
                 raise selection.ReportError("the report of calls lists single calls; leave out --by")
             rows = reports.calls(opened, asked.calls, newest=limit or SHOWN_CALLS)
             _write(form, rows, columns, lambda rows: _show_calls(rows, asked.zone))
         else:
-            make = {"usage": reports.usage, "latency": reports.latency, "errors": reports.errors}[kind]
+            make = _reports(Catalog.with_file(prices))[kind]
             made = make(opened, grouping, asked.calls)[:limit]
             _write(form, made, columns, lambda rows: _show(kind, list(rows)))
+
+
+def _reports(catalog: Catalog) -> dict[str, Callable[..., list[Row]]]:
+    return {
+        "usage": partial(costs.usage, catalog=catalog),
+        "cost": partial(costs.cost, catalog=catalog),
+        "latency": reports.latency,
+        "errors": reports.errors,
+    }
+
+
+def _columns(kind: str, grouping: selection.Grouping) -> tuple[str, ...]:
+    if kind in ("usage", "cost"):
+        return {"usage": costs.usage_columns, "cost": costs.cost_columns}[kind](grouping)
+    return reports.columns(kind, grouping)
+
+
+@main.command()
+@click.argument("model", required=False)
+@prices_option
+@click.option("--format", "form", type=click.Choice(FORMATS[:2]), default="table", show_default=True)
+def prices(model: str | None, prices: Path | None, form: str) -> None:
+    """Show what is known of the prices of MODEL, those first that go before others. Without it, all prices but those
+    of genai-prices."""
+    with _problems():
+        catalog = Catalog.with_file(prices)
+        if not (found := catalog.about(model)):
+            raise selection.ReportError(f"no price of {model} is known; vertex-tap prices lists models that have one")
+        _write(form, listing.rows(found), listing.COLUMNS, lambda rows: _show("prices", list(rows)))
 
 
 @main.command()
@@ -188,7 +227,7 @@ def _tell_rejected(path: Path) -> None:
 def _problems() -> Iterator[None]:
     try:
         yield
-    except (selection.ReportError, database.LedgerError) as e:
+    except (selection.ReportError, database.LedgerError, PriceError) as e:
         raise click.ClickException(str(e)) from e
     except DatabaseError as e:
         raise click.ClickException(f"the ledger cannot be read: {e}") from e

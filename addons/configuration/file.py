@@ -1,7 +1,7 @@
 """The YAML file that `gateway_config` names: its schema and its checks.
 
-`yaml_document.py` parses the file, and the pydantic models of this module validate it. An invalid file is refused with
-all of its problems, each with its line.
+`metering/yaml_document.py` parses the file, and the pydantic models of this module validate it. An invalid file is
+refused with all of its problems, each with its line.
 """
 
 import os
@@ -27,7 +27,6 @@ from pydantic import ValidationInfo
 from pydantic_core import ErrorDetails
 
 from addons.configuration import values
-from addons.configuration import yaml_document
 from addons.configuration.identity import DefaultCredentials
 from addons.configuration.identity import Key
 from addons.configuration.identity import read_key
@@ -37,11 +36,13 @@ from addons.configuration.services import OpenAiMode
 from addons.configuration.services import Provider
 from addons.configuration.services import Service
 from addons.configuration.values import Endpoint
-from addons.configuration.values import suggestion
-from addons.configuration.yaml_document import Data
-from addons.configuration.yaml_document import MemberPath
-from addons.configuration.yaml_document import Problem
+from metering import wording
+from metering import yaml_document
 from metering.templates import TEMPLATES
+from metering.wording import suggestion
+from metering.yaml_document import Data
+from metering.yaml_document import MemberPath
+from metering.yaml_document import Problem
 
 
 class ConfigurationError(ValueError):
@@ -234,7 +235,7 @@ class GatewayFile:
 
     def message(self, member: MemberPath, text: str) -> str:
         """The error message for a problem that is found only after the file was validated."""
-        return _message(self.path, Problem(self.line(member), member, text))
+        return Problem(self.line(member), member, text).message(self.path)
 
 
 def read_file(path: Path, known: Iterable[str] = (DEFAULT,)) -> GatewayFile:
@@ -257,21 +258,14 @@ def read_file(path: Path, known: Iterable[str] = (DEFAULT,)) -> GatewayFile:
             problems += [Problem(document.line(error["loc"]), error["loc"], _explain(error)) for error in e.errors()]
         problems += [Problem(document.line(at), at, text) for at, text in _contradictions(document.data, known)]
     if problems:
-        raise ConfigurationError([_message(path, problem) for problem in sorted(problems, key=itemgetter(0))])
+        raise ConfigurationError([problem.message(path) for problem in sorted(problems, key=itemgetter(0))])
     return GatewayFile(path, described, document.line)
-
-
-def _message(file: Path, problem: Problem) -> str:
-    """An error message such as `gateway.yaml:3: services.prod.auth: appears twice, first in line 2`."""
-    steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in problem.member if step != "[key]")
-    where = "".join(steps).removeprefix(".")
-    return f"{file}:{problem.line}: {where + ': ' if where else ''}{problem.text}"
 
 
 def _explain(error: ErrorDetails) -> str:
     """A pydantic error as a message that says what to write instead."""
     if error["type"] != "extra_forbidden":
-        return values.explain(error)
+        return wording.explain(error)
     *above, name = error["loc"]
     section = _SECTIONS[above[0]] if above else DescribedGateway
     return _REFUSED.get(str(name)) or f"there is no such key{suggestion(str(name), section.names())}"

@@ -22,6 +22,7 @@ from pydantic import BaseModel
 from pydantic import BeforeValidator
 from pydantic import ConfigDict
 from pydantic import Field
+from pydantic import InstanceOf
 from pydantic import ValidationError
 
 from addons.configuration import identity
@@ -42,7 +43,10 @@ from addons.configuration.services import ServiceRoute
 from addons.configuration.values import Endpoint
 from addons.keys import holds_credential
 from metering import database
+from metering import wording
 from metering.hosts import api_of
+from metering.prices.catalog import Catalog
+from metering.prices.file import PriceError
 
 OPTIONS = {
     "vertex_auth": (
@@ -79,6 +83,10 @@ OPTIONS = {
     ),
     "gateway_config": ("", "YAML file with services, routes, aliases and models."),
     "usage_db": ("usage.db", "The ledger's file (SQLite)."),
+    "usage_prices": (
+        "",
+        "Price file (YAML) that goes before all other prices, in reports, limits, pages and metrics of this proxy.",
+    ),
     "usage_tags": ("", "Request headers whose values are stored as tags, such as x-team,x-app."),
 }
 """Option name -> its default and its help text."""
@@ -149,6 +157,13 @@ def _ledger(text: str) -> Path:
     return path
 
 
+def _prices(text: str) -> Catalog:
+    try:
+        return Catalog.with_file(Path(text) if text else None)
+    except PriceError as e:
+        raise ValueError(str(e)) from e
+
+
 def _key(text: str) -> identity.Key | None:
     try:
         return identity.read_key(Path(text).expanduser()) if text else None
@@ -185,6 +200,8 @@ class Settings(BaseModel):
     """Longest first. In a `Configuration` this includes the base paths of the file's routes."""
     gateway_config: Annotated[Path | None, BeforeValidator(_file)]
     usage_db: Annotated[Path, BeforeValidator(_ledger)]
+    usage_prices: Annotated[InstanceOf[Catalog], BeforeValidator(_prices)]
+    """All prices: those of the file, then those that everyone has."""
     usage_tags: Annotated[_CommaList, AfterValidator(_tags)]
 
     @property
@@ -260,7 +277,7 @@ def read(
     for name, variable in ENVIRONMENT.items():
         if not given[name] and _asks_for(given, name):
             given = {**given, name: os.environ.get(variable, "")}
-    problems = [f"{name}: there is no such option{values.suggestion(name, OPTIONS)}" for name in sorted(unknown)]
+    problems = [f"{name}: there is no such option{wording.suggestion(name, OPTIONS)}" for name in sorted(unknown)]
     problems += unusable
     file = None
     has_openai_key = bool(given["openai_api_key"]) and _asks_for(given, "openai_api_key")
@@ -272,7 +289,7 @@ def read(
     try:
         settings = Settings.model_validate(given)
     except ValidationError as e:
-        problems += [f"{error['loc'][0]}: {values.explain(error)}" for error in e.errors()]
+        problems += [f"{error['loc'][0]}: {wording.explain(error)}" for error in e.errors()]
     injects = given["vertex_auth"] in INJECTING or has_openai_key or (file is not None and file.injects)
     problems += contradictions(given, listening, injects)
     if file and DEFAULT in file.described.services:

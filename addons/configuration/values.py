@@ -4,13 +4,9 @@ Each function takes text and returns the parsed value. For an invalid one it rai
 what to write instead, such as `write a URL such as https://example.com/v1`.
 """
 
-import difflib
 import re
-from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import urlsplit
-
-from pydantic_core import ErrorDetails
 
 from metering.hosts import vertex_host
 
@@ -65,29 +61,3 @@ def api_key(text: str) -> str:
     if not re.fullmatch(r"[!-~]*", text):
         raise ValueError("contains a character that no API key has, such as a space or a line break; copy it again")
     return text
-
-
-# What to write instead
-
-
-def suggestion(name: str, names: Iterable[str]) -> str:
-    """The end of a message about an unknown name, such as `; did you mean vertex_auth?`."""
-    near = difflib.get_close_matches(name, list(names), n=1)
-    return f"; did you mean {near[0]}?" if near else f"; choose from {', '.join(names)}"
-
-
-_SHAPES = {
-    "missing": "is missing",
-    "string_type": "write text",
-    "string_too_short": "write text, or leave it out",
-    "dict_type": "write names and values, such as {name: value}",
-    "model_type": "write names and values, such as {name: value}",
-    "tuple_type": "write a list, such as [first, second]",
-}
-"""Type of a pydantic error -> the message for it."""
-
-
-def explain(error: ErrorDetails) -> str:
-    """A pydantic error as a message that says what to write instead."""
-    message = error["msg"].removeprefix("Value error, ")
-    return _SHAPES.get(error["type"]) or re.sub(r"^Input should be (.*)$", r"write \1", message)

@@ -8,6 +8,7 @@ import pytest
 
 from metering import reports
 from metering.call import COLUMNS
+from metering.costs import usage
 from metering.database import connect
 from metering.database import migrate
 from metering.database import open_for_reading
@@ -37,7 +38,7 @@ def told(path: Path) -> list[dict[str, object]]:
             grouping = Grouping(by, ZoneInfo("UTC"))
             for span in (EVER, Span(1, 2 * BUCKET_US + 6)):
                 selection = Selection(span)
-                made += reports.usage([db], grouping, selection)
+                made += usage([db], grouping, selection)
                 made += reports.errors([db], grouping, selection)
                 for exact in (False, True):
                     made += reports.latency([db], grouping, selection, exact)
@@ -66,11 +67,11 @@ def test_reports_tell_the_same_before_and_after_the_upgrade(tmp_path: Path, vers
 def test_sums(tmp_path: Path, version: int) -> None:
     of_version(tmp_path / "usage.db", version, CALLS)
     with closing(open_for_reading(tmp_path / "usage.db")) as db:
-        found = reports.usage([db], Grouping(("model", "tag:x-team"), ZoneInfo("UTC")), Selection())
+        found = usage([db], Grouping(("model", "tag:x-team"), ZoneInfo("UTC")), Selection())
         names = ("model", "tag:x-team", "calls", "errors", "covered_calls", "input_tokens")
         assert [tuple(row[name] for name in names) for row in found] == [
-            ("g", "red", 1, 0, 0, None),
             ("g", None, 2, 1, 1, 7),
+            ("g", "red", 1, 0, 0, None),
             (None, None, 1, 0, 0, None),
         ]
         (row,) = reports.latency([db], Grouping((), ZoneInfo("UTC")), Selection(), exact=False)
@@ -84,5 +85,5 @@ def test_pruned_rows_are_summed(tmp_path: Path, version: int) -> None:
         db.execute("DELETE FROM calls WHERE started_at < ? AND state <> 'open'", (BUCKET_US,))
         db.execute("INSERT INTO meta VALUES ('pruned_before', ?)", (str(BUCKET_US),))
     with closing(open_for_reading(tmp_path / "usage.db")) as db:
-        (row, _) = reports.usage([db], Grouping(("model",), ZoneInfo("UTC")), Selection())
+        (row, _) = usage([db], Grouping(("model",), ZoneInfo("UTC")), Selection())
         assert (row["calls"], row["errors"], row["input_tokens"]) == (3, 1, 7)

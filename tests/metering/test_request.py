@@ -15,7 +15,9 @@ VERTEX_CHAT = "/v1/projects/p/locations/l/endpoints/openapi/chat/completions"
 LIVE = "/ws/google.cloud.aiplatform.v1.LlmBidiService/BidiGenerateContent"
 CLAUDE_COUNT = "/v1/projects/p/locations/l/publishers/anthropic/models/count-tokens:rawPredict"
 INTERACTIONS = "/v1beta1/projects/p/locations/l/interactions"
-VEO = "/v1/projects/p/locations/l/publishers/google/models/veo:predictLongRunning"
+VEO = "/v1/projects/p/locations/l/publishers/google/models/veo-3.1-generate-001:predictLongRunning"
+VEO_2 = "/v1/projects/p/locations/l/publishers/google/models/veo-2.0-generate-001:predictLongRunning"
+GEMINI_VEO = "/v1beta/models/veo-3.1-generate-preview:predictLongRunning"
 
 
 def ask(path: str, body: object, content_type: str = "application/json") -> Asked:
@@ -55,6 +57,14 @@ def ask(path: str, body: object, content_type: str = "application/json") -> Aske
             Asked(usage_raw={"sampleCount": 2, "durationSeconds": 8}),
         ),
         (VEO, {"instances": [{"prompt": "x"}]}, Asked()),
+        (VEO, {"parameters": {"generateAudio": True}}, Asked(variant="720p+audio")),
+        (VEO, {"parameters": {"generate_audio": False, "resolution": "1080p"}}, Asked(variant="1080p")),
+        (VEO, {"parameters": {"generateAudio": True, "resolution": "4K"}}, Asked(variant="4k+audio")),
+        (VEO, {"parameters": {"generateAudio": True, "resolution": "a secret"}}, Asked()),
+        (VEO, {"parameters": {"generateAudio": "yes", "resolution": "1080p"}}, Asked()),
+        (VEO, {"parameters": {"generateAudio": True, "resolution": 1080}}, Asked()),
+        (VEO_2, {"parameters": {"durationSeconds": 5}}, Asked(usage_raw={"durationSeconds": 5}, variant="720p")),
+        (GEMINI_VEO, {"parameters": {"resolution": "1080p"}}, Asked(variant="1080p+audio")),
         (INTERACTIONS, {"model": "gemini-3.5-flash", "input": "x"}, Asked(model="gemini-3.5-flash")),
         (INTERACTIONS, {"model": "models/gemini-3.5-flash"}, Asked(model="gemini-3.5-flash")),
         (

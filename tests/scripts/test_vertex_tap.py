@@ -110,6 +110,55 @@ class TestUsage:
         assert run(tmp_path, "report", "usage", "--format", "csv").startswith("model,calls,errors,covered_calls,")
 
 
+class TestCost:
+    def test_by_model(self, folder: Path) -> None:
+        flash, pro = rows(folder, "report", "cost", "--by", "model")
+        assert list(flash) == [
+            *("model", "calls", "input_usd", "cached_usd", "output_usd", "other_usd", "cost_usd", "cache_saved_usd"),
+            "unpriced_calls",
+        ]
+        # Twice 1,000 x 0.30/M + 7 x 2.50/M.
+        assert flash["cost_usd"] == 0.000635
+        assert (flash["unpriced_calls"], pro["cost_usd"], pro["unpriced_calls"]) == (0, None, 1)
+
+    def test_usage_has_it_too(self, folder: Path) -> None:
+        flash, pro = rows(folder, "report")
+        assert list(flash)[-2:] == ["cost_usd", "unpriced_calls"]
+        assert (flash["cost_usd"], pro["cost_usd"], pro["unpriced_calls"]) == (0.000635, None, 1)
+
+    def test_a_price_file(self, folder: Path) -> None:
+        (folder / "prices.yaml").write_text("prices: [{model: gemini-*, tokens: {input: 1000, output: 0}}]")
+        (report,) = rows(folder, "report", "cost", "--by", "", "--prices", "prices.yaml")
+        assert report["cost_usd"] == 2
+        (folder / "prices.yaml").write_text("prices: [{model: gemini-*, tokns: {input: 1000}}]")
+        told = run(folder, "report", "--prices", "prices.yaml", status=1)
+        assert told == "Error: prices.yaml:1: prices[0].tokns: there is no such key; did you mean tokens?\n"
+
+    def test_csv(self, folder: Path) -> None:
+        report = list(csv.DictReader(io.StringIO(run(folder, "report", "cost", "--format", "csv"))))
+        assert [row["cost_usd"] for row in report] == ["0.000635", ""]
+
+
+class TestPrices:
+    def test_of_a_model(self, tmp_path: Path) -> None:
+        told = rows(tmp_path, "prices", "claude-sonnet-4-5@20250929")
+        (hourly,) = (
+            row for row in told if (row["kind"], row["tier"], row["above"]) == ("cache_write_1h", "standard", 0)
+        )
+        assert (hourly["usd"], hourly["per"], hourly["model"]) == (6, "million tokens", "claude-sonnet-4-5")
+        assert "cache_write_1h" in run(tmp_path, "prices", "claude-sonnet-4-5")
+
+    def test_of_all(self, tmp_path: Path) -> None:
+        (tmp_path / "prices.yaml").write_text("prices: [{model: mine, per_item: 3, source: me}]")
+        told = rows(tmp_path, "prices", "--prices", "prices.yaml")
+        assert (told[0]["model"], told[0]["usd"], told[0]["source"]) == ("mine", 3, "me")
+        assert len(told) > 500
+
+    def test_of_no_model(self, tmp_path: Path) -> None:
+        told = run(tmp_path, "prices", "gemini-2.5-pro-next", status=1)
+        assert told == "Error: no price of gemini-2.5-pro-next is known; vertex-tap prices lists models that have one\n"
+
+
 def test_latency(folder: Path) -> None:
     flash, pro = rows(folder, "report", "latency", "--by", "model")
     assert (flash["duration_p50_us"], flash["ttft_p99_us"], flash["overhead_p90_us"]) == (1500, 500, 90)

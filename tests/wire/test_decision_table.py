@@ -86,7 +86,8 @@ class TestComplete:
 
     def test_a_video_from_submission_to_settlement(self, tap: Proxy) -> None:
         veo = f"{PROJECT}/publishers/google/models/veo-3.0-generate-001"
-        body = {"instances": [{"prompt": "a cat"}], "parameters": {"sampleCount": 1, "durationSeconds": 8}}
+        asked = {"sampleCount": 1, "durationSeconds": 8, "resolution": "1080p", "generateAudio": True}
+        body = {"instances": [{"prompt": "a cat"}], "parameters": asked}
         name = call(tap.url, f"{veo}:predictLongRunning", body).json()["name"]
         submission = tap.new_row()
         assert outcome(submission) == ("done", "absent", None, 200)
@@ -100,6 +101,7 @@ class TestComplete:
         assert {row["video_seconds"] for row in polls} == {None}
         (settled,) = tap.rows(f"id = '{submission['id']}'")
         assert (settled["usage_state"], settled["video_seconds"]) == ("final", 8)
+        assert settled["variant"] == "1080p+audio"
 
     @pytest.mark.parametrize(
         "path", [INTERACTIONS, "/v1beta1/interactions", "/v1/interactions", "/v1beta/interactions"]

@@ -18,6 +18,7 @@ from addons.configuration.settings import Listening
 from addons.configuration.settings import Settings
 from addons.configuration.settings import read
 from addons.configuration.values import Endpoint
+from metering.prices.catalog import Catalog
 from tests.configuration import DEFAULTS
 from tests.configuration import gateway
 from tests.configuration import write_key
@@ -362,7 +363,7 @@ def assert_immutable(value: object, where: str) -> None:
         inside = {str(key): member for key, member in value.items()}
     elif isinstance(value, tuple) and not hasattr(value, "_fields"):
         inside = {str(place): member for place, member in enumerate(value)}
-    elif isinstance(value, tuple | Service | Gateway | Key | Settings):
+    elif isinstance(value, tuple | Service | Gateway | Key | Settings | Catalog):
         inside = {name: getattr(value, name) for name in type(value).__annotations__ if hasattr(value, name)}
         for name in inside:
             with pytest.raises((AttributeError, ValidationError)):
@@ -385,3 +386,20 @@ def test_nothing_can_be_assigned(tmp_path: Path, info: dict[str, str], monkeypat
         "usage_tags": "x-team",
     }
     assert_immutable(read(DEFAULTS | given, []), "configuration")
+
+
+class TestPrices:
+    def test_a_file(self, tmp_path: Path) -> None:
+        (tmp_path / "prices.yaml").write_text("prices: [{model: m, per_item: 3}]")
+        catalog = read(DEFAULTS | {"usage_prices": "prices.yaml"}, []).settings.usage_prices
+        assert [price.model for price in catalog.history("m")] == [("m",)]
+        assert read(DEFAULTS, []).settings.usage_prices.first == ()
+
+    def test_a_bad_file_is_a_problem(self, tmp_path: Path) -> None:
+        (tmp_path / "prices.yaml").write_text("prices: [{modle: m, per_item: 3}]")
+        with pytest.raises(ConfigurationError) as raised:
+            read(DEFAULTS | {"usage_prices": "prices.yaml"}, [])
+        told = "usage_prices: prices.yaml:1: prices[0].model: is missing"
+        assert any(problem.startswith(told) for problem in raised.value.problems)
+        with pytest.raises(ConfigurationError, match=r"usage_prices: nosuch\.yaml cannot be read"):
+            read(DEFAULTS | {"usage_prices": "nosuch.yaml"}, [])

@@ -7,6 +7,7 @@ refused, so that the file means what a reader sees.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from dataclasses import field
+from pathlib import Path
 from typing import NamedTuple
 from typing import TypeAlias
 
@@ -26,6 +27,12 @@ class Problem(NamedTuple):
     member: MemberPath
     text: str
     """What is wrong, or what to write instead. It quotes no values."""
+
+    def message(self, file: Path) -> str:
+        """An error message such as `gateway.yaml:3: services.prod.auth: appears twice, first in line 2`."""
+        steps = (f"[{step}]" if isinstance(step, int) else f".{step}" for step in self.member if step != "[key]")
+        where = "".join(steps).removeprefix(".")
+        return f"{file}:{self.line}: {where + ': ' if where else ''}{self.text}"
 
 
 @dataclass(slots=True)

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from addons.configuration.yaml_document import Data
-from addons.configuration.yaml_document import Problem
-from addons.configuration.yaml_document import parse
+from metering.yaml_document import Data
+from metering.yaml_document import Problem
+from metering.yaml_document import parse
 
 DOCUMENT = b"""\
 # a comment
