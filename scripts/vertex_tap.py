@@ -41,8 +41,6 @@ from metering.tail import Tail
 KINDS = ("usage", "latency", "errors", "calls")
 FORMATS = ("table", "json", "csv")
 SHOWN_CALLS = 100
-PIPE_CLOSED = 128 + 13
-"""The exit status if whoever reads our output has ended, as a shell tells it of programs that SIGPIPE ends."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
@@ -315,10 +313,11 @@ def _problems() -> Iterator[None]:
     except OSError as e:
         # What is still waiting to be written would fail again when Python ends.
         if not isinstance(e, BrokenPipeError) and e.filename:
-            raise click.ClickException(f"{e.filename} cannot be written ({e.strerror})") from e
+            raise click.ClickException(f"{e.filename} cannot be used ({e.strerror})") from e
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(e, BrokenPipeError):
-            sys.exit(PIPE_CLOSED)
+            # As rich does it for tables.
+            sys.exit(1)
         raise click.ClickException(f"the output cannot be written ({e.strerror})") from e
 
 
