@@ -26,6 +26,8 @@ WIDTH = 200
 """Of tables that do not go to a terminal."""
 FOLDED = (24, 16, 10)
 """Widths to which names are folded, one after the other, until the table fits."""
+NARROWEST = 8
+"""The characters that a column of names needs at least."""
 SHORTEST_ID = 13
 """The characters of an id that are shown at least: those of its time."""
 HEADINGS = {
@@ -117,7 +119,7 @@ def print_calls(rows: Iterable[Row], zone: tzinfo) -> None:
         if any(row[name] is not None for row in lines):
             cells = [_shown(name, row[name], "-", zone) for row in lines]
             total = _shown(name, _sum(row[name] for row in lines), "") if name.endswith("_tokens") else ""
-            columns.append(_Column(heading(name), cells, total, is_text(name)))
+            columns.append(_Column(heading(name), cells, total, is_text(name), is_whole=name == "id"))
     _print_table(columns, 1)
 
 
@@ -222,6 +224,8 @@ class _Column(NamedTuple):
     cells: list[str]
     total: str
     is_text: bool = False
+    is_whole: bool = False
+    """Whether the text is never folded, as that of ids, which people copy."""
 
     @property
     def least(self) -> int:
@@ -236,7 +240,7 @@ class _Column(NamedTuple):
     def folded(self, width: int) -> int:
         """The width if names are folded to `width`. Numbers are not."""
         words = max(map(cell_len, (*self.heading.split(), self.total)))
-        return min(self.least, max(width, words)) if self.is_text else self.least
+        return min(self.least, max(width, words)) if self.is_text and not self.is_whole else self.least
 
 
 Part = list[tuple[_Column, int]]
@@ -253,12 +257,14 @@ def _fitted(columns: Sequence[_Column], identity: int, width: int) -> list[Part]
     ):
         if _width(widths) <= width:
             return [_widened([*zip(columns, widths, strict=True)], width)]
+    found = []
     for folded in FOLDED:
         sized = [(column, column.folded(folded)) for column in columns]
         first, rest = sized[:identity], sized[identity:]
         if all(_width([size for _, size in (*first, one)]) <= width for one in rest or first[:1]):
-            return [_widened(part, width) for part in _split(first, rest, width)]
-    return None
+            found.append(_split(first, rest, width))
+    # Few tables are better than long names in one line.
+    return [_widened(part, width) for part in min(found, key=len)] if found else None
 
 
 def _split(first: Part, rest: Part, width: int) -> list[Part]:
@@ -313,14 +319,27 @@ def _print_table(columns: Sequence[_Column], identity: int, is_total_shown: bool
 
 def _print_list(rows: Sequence[Sequence[tuple[str, str]]]) -> None:
     """Print rows as lists of names and values."""
+    cells = [cell for row in rows for cell in row]
+    names = max(cell_len(name) for name, _ in cells)
+    # A number is not folded.
+    values = max((cell_len(text) for _, text in cells if _is_number(text)), default=0)
+    names = min(names, console().width - values - _width([0, 0]))
+    if names < NARROWEST:
+        for name, text in cells:
+            _print(Text(f"{name}: {text}"))
+        return
     table = Table(show_header=False)
-    table.add_column(overflow="fold", max_width=max(8, console().width // 2 - _BETWEEN))
+    table.add_column(overflow="fold", width=names)
     table.add_column(overflow="fold")
     for row in rows:
         for name, text in row:
             table.add_row(Text(name), _styled(text))
         table.add_section()
     console().print(table)
+
+
+def _is_number(text: str) -> bool:
+    return text[:1].isdigit() and set(text) <= set("0123456789,.")
 
 
 def _styled(text: str) -> Text:
