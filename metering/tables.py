@@ -24,8 +24,8 @@ Row = dict[str, object]
 
 WIDTH = 200
 """Of tables that do not go to a terminal."""
-FOLDED = (24, 16, 10)
-"""Widths to which names are folded, one after the other, until the table fits."""
+FOLDED = (16, 10)
+"""Widths to which names are folded: to the first for one table, to any for several."""
 NARROWEST = 8
 """The characters that a column of names needs at least."""
 SHORTEST_ID = 13
@@ -253,7 +253,7 @@ def _fitted(columns: Sequence[_Column], identity: int, width: int) -> list[Part]
     for widths in (
         [column.widest for column in columns],
         [column.least for column in columns],
-        *([column.folded(folded) for column in columns] for folded in FOLDED[:2]),
+        [column.folded(FOLDED[0]) for column in columns],
     ):
         if _width(widths) <= width:
             return [_widened([*zip(columns, widths, strict=True)], width)]

@@ -202,9 +202,10 @@ def tail(ledgers: tuple[str, ...], form: str, asked: Asked) -> None:
                 database.open_for_reading(path).close()
             else:
                 click.echo(f"waiting for {path}", err=True)
-        show = tables.Lines(asked.zone).add if form == "table" else _print_json
         try:
-            for row in Tail(paths, asked.calls).forever():
+            following = Tail(paths, asked.calls)
+            show = tables.Lines(asked.zone).add if form == "table" else _print_json
+            for row in following.forever():
                 show(row)
         except KeyboardInterrupt:
             return

@@ -44,6 +44,37 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+HEADINGS = {
+    "calls": "calls",
+    "covered_calls": "covered",
+    "unpriced_calls": "no price",
+    "cost_usd": "cost $",
+    "cache_saved_usd": "cache saved $",
+    "input_tokens": "input",
+    "input_cached_tokens": "cached",
+    "input_cache_write_tokens": "cache write",
+    "input_tool_tokens": "tool",
+    "output_tokens": "output",
+    "output_thought_tokens": "thoughts",
+    "total_tokens": "total",
+    "video_seconds": "video s",
+    "input_items": "items",
+    "search_queries": "searches",
+    "started_at": "started",
+    "usage_state": "usage",
+    "error_type": "error",
+    "duration_us": "ms",
+    "ttft_us": "ttft ms",
+    "ttft_p50_us": "ttft p50",
+    "tag:x-team\x1b": r"tag:x-team\x1b",
+}
+
+
+@pytest.mark.parametrize("name", HEADINGS)
+def test_headings(name: str) -> None:
+    assert tables.heading(name) == HEADINGS[name]
+
+
 NUMBERS = ("1,234,567,890", "1,234,567,891", "1,234,567,892", "2,469,135,782", "2,469,135,781")
 
 
@@ -151,6 +182,37 @@ class TestReport:
         assert re.search(r"│ total +│ +1 │ +1,234\.6 │", said)
         assert "ttft p50" in said
         assert "milliseconds" in said
+
+
+def test_all_that_is_shown_of_a_call(capsys: pytest.CaptureFixture[str]) -> None:
+    names = "id model operation state usage_state error_type"
+    numbers = "started_at status input_tokens output_tokens ttft_us duration_us"
+    row: dict[str, Any] = dict.fromkeys(names.split(), "x" * 9) | dict.fromkeys(numbers.split(), 2000)
+    tables.print_calls([row], UTC)
+    head, _, line = capsys.readouterr().out.splitlines()[1:4]
+    headings = ["id", "started", "operation", "model", "status", "state", "usage", "error", "input", "output"]
+    assert re.findall(r"[a-z]+(?: ms)?", head) == [*headings, "ttft ms", "ms"]
+    assert re.findall(r"[\d,.:x-]+(?: \d\d:\d\d:\d\d)?", line) == [
+        *("xxxxxxxxx", "1970-01-01 00:00:00", "xxxxxxxxx", "xxxxxxxxx", "2000", *["xxxxxxxxx"] * 3),
+        *("2,000", "2,000", "2.0", "2.0"),
+    ]
+    tables.print_call(row | {"ended_at": 10**6, "upstream_status": 2000}, [row | {"n": 2000}], UTC)
+    said = capsys.readouterr().out
+    assert re.search(r"started_at +│ 1970-01-01 00:00:00 ", said)
+    assert re.search(r"ended_at +│ 1970-01-01 00:00:01 ", said)
+    assert re.search(r"upstream_status +│ 2000 ", said)
+    assert re.search(r"ttft \(ms\) +│ 2\.0 ", said)
+    assert re.search(r"┃ n +┃\n.*\n│.* 2000 │\n", said)
+
+
+@pytest.mark.parametrize(("columns", "widths"), [(46, [[30, 9]]), (39, [[16, 16]]), (38, [[21, 10]])])
+def test_names_are_folded_as_little_as_needed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int, widths: list[list[int]]
+) -> None:
+    monkeypatch.setattr(tables, "WIDTH", columns)
+    tables.print_list(("one", "other"), [("a" * 30, "b" * (9 if columns == 46 else 30))])
+    heads = [line for line in capsys.readouterr().out.splitlines() if line.startswith("┏")]
+    assert [[len(part) - 2 for part in head[1:-1].split("┳")] for head in heads] == widths
 
 
 def test_calls_that_begin_alike(capsys: pytest.CaptureFixture[str]) -> None:

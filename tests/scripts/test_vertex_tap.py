@@ -5,12 +5,14 @@ import io
 import json
 import os
 import re
+import select
 import signal
 import sqlite3
 import subprocess
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -207,28 +209,29 @@ def test_show(folder: Path) -> None:
 @pytest.mark.parametrize("form", ["table", "json"])
 def test_tail(folder: Path, form: str) -> None:
     command = [str(BIN / "vertex-tap"), "tail", "--model", "gemini-3*", "--format", form]
-    with subprocess.Popen(command, cwd=folder, stdout=-1, stderr=-1, text=True) as following:
+    with (
+        subprocess.Popen(command, cwd=folder, stdout=-1, stderr=-1, text=True) as following,
+        closing(Ledger(folder / "usage.db")) as ledger,
+    ):
         assert following.stdout
         assert following.stderr
-        ledger = Ledger(folder / "usage.db")
-        if form == "table":
-            assert following.stdout.readline().startswith("started ")
-        else:
-            # It says nothing when it has begun.
-            time.sleep(5)
-        now = time.time_ns() // 1000
-        common: dict[str, Any] = {"state": "done", "usage_state": "final", "started_at": now, "ended_at": now + 10**8}
-        ledger.commit(Call(**common, model="gemini-2.5-pro"))
-        ledger.commit(Call(**common, model="gemini-3-pro", input_tokens=1000))
-        line = following.stdout.readline()
+        assert form == "json" or following.stdout.readline().startswith("started ")
+        # JSON has no line that says when it has begun, so calls come until one is seen.
+        while not select.select([following.stdout], [], [], 0.5)[0]:
+            now = time.time_ns() // 1000
+            common: dict[str, Any] = {"state": "done", "usage_state": "final", "started_at": now, "ended_at": now}
+            ledger.commit(Call(**common, model="gemini-2.5-pro"))
+            ledger.commit(Call(**common, model="gemini-3-pro", input_tokens=1000))
+        lines = [following.stdout.readline()]
         following.send_signal(signal.SIGINT)
-        assert following.wait(20) == 0
-        assert following.stdout.read() == following.stderr.read() == ""
-        ledger.close()
-    if form == "json":
-        assert (json.loads(line)["model"], json.loads(line)["input_tokens"]) == ("gemini-3-pro", 1000)
-    else:
-        assert re.search(r" gemini-3-pro .* 1,000 ", line)
+        assert following.wait(30) == 0
+        lines += following.stdout.read().splitlines()
+        assert following.stderr.read() == ""
+    for line in lines:
+        if form == "json":
+            assert (json.loads(line)["model"], json.loads(line)["input_tokens"]) == ("gemini-3-pro", 1000)
+        else:
+            assert re.search(r" gemini-3-pro .* 1,000 ", line)
 
 
 def test_options(folder: Path) -> None:
