@@ -102,7 +102,8 @@ def _sentences(kind: str, shown: int, lines: int, total: Row) -> Iterable[str]:
     if covered is not None:
         yield f"The sums cover {covered:,} of {calls:,} calls, those whose usage is known in full."
     if unpriced:
-        yield f"{unpriced:,} of {calls:,} calls have no price for some or all of their use, which is not in the cost."
+        some = f"{unpriced:,}" if calls is None else f"{unpriced:,} of {calls:,}"
+        yield f"{some} calls have no price for some or all of their use, which is not in the cost."
     if kind == "latency":
         yield "Times are in milliseconds."
 

@@ -174,6 +174,10 @@ class TestReport:
         assert "3 of 5 calls have no price" in said
         said = printed(capsys, rows[:1])
         assert "no price" not in said
+        tables.print_report("cost", [{"model": "a", "cost_usd": None, "input_usd": 2, "unpriced_calls": 1}])
+        said = capsys.readouterr().out
+        assert "cost" not in said.partition("\n1 calls have no price")[0]
+        assert re.search(r"│ total +│ +2\.0000 │ +1 │", said)
 
     def test_percentiles_are_not_summed_up(self, capsys: pytest.CaptureFixture[str]) -> None:
         rows: list[dict[str, Any]] = [{"model": "a", "calls": 1, "ttft_p50_us": 1500}]
