@@ -2,7 +2,10 @@
 
 import os
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from sqlite_utils import Database
@@ -43,8 +46,9 @@ def check(path: Path) -> None:
 def open_for_reading(path: str | os.PathLike[str]) -> sqlite3.Connection:
     """Open a ledger for reading only.
 
-    A ledger of an older version is not changed, but shows today's tables and columns, with NULL for what it lacks.
-    Raises LedgerError if there is no ledger that this version can read.
+    A ledger of an older version is not changed, but shows today's tables and columns, with NULL for what it lacks. So
+    is one in a folder where nothing can be written. Bytes that are not UTF-8 are read as U+FFFD. Several threads may
+    use the connection in turn. Raises LedgerError if there is no ledger that this version can read.
     """
     path = Path(path)
     if not path.is_file():
@@ -59,22 +63,40 @@ def open_for_reading(path: str | os.PathLike[str]) -> sqlite3.Connection:
         read_as_new(db, version)
         db.execute("PRAGMA query_only = ON")
     db.row_factory = sqlite3.Row
+    db.text_factory = partial(str, encoding="utf-8", errors="replace")
     return db
 
 
 def _open_for_reading(path: Path) -> sqlite3.Connection:
-    # Not mode=ro, which would leave the -wal and -shm files behind.
-    db: sqlite3.Connection | None = None
     try:
-        db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=START_PATIENCE_S)
+        # Not mode=ro, which would leave the -wal and -shm files behind.
+        return _opened(path, "mode=rw")
+    except sqlite3.Error as e:
+        if getattr(e, "sqlite_errorcode", 0) & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            raise LedgerError(f"{path} is not a ledger ({e}); name another file") from e
+    # SQLite wants to create the -wal and -shm files, which is only needed if others write too.
+    with suppress(OSError):
+        if os.path.getsize(f"{path}-wal"):
+            raise LedgerError(
+                f"{path} cannot be read where no files can be created, as {path.name}-wal has rows that are not in it"
+                " yet; copy both files into another folder"
+            )
+    try:
+        return _opened(path, "mode=ro&immutable=1")
+    except sqlite3.Error as e:
+        raise LedgerError(f"{path} cannot be read ({e}); change its permissions or name another file") from e
+
+
+def _opened(path: Path, how: str) -> sqlite3.Connection:
+    """A connection to a ledger that does not write. `how` is the query of SQLite's URI."""
+    uri = f"{path.absolute().as_uri()}?{how}"
+    db = sqlite3.connect(uri, uri=True, timeout=START_PATIENCE_S, check_same_thread=False)
+    try:
         db.execute("PRAGMA query_only = ON")
         _version(db, path)
-    except (sqlite3.Error, LedgerError) as e:
-        if db:
-            db.close()
-        if isinstance(e, LedgerError):
-            raise
-        raise LedgerError(f"{path} is not a ledger ({e}); name another file") from e
+    except BaseException:
+        db.close()
+        raise
     return db
 
 
@@ -125,11 +147,11 @@ def meta(db: sqlite3.Connection, key: str) -> str | None:
     return row[0] if row else None
 
 
-def prune(path: str | os.PathLike[str], before: int) -> int:
+def prune(path: str | os.PathLike[str], before: int, told: Callable[[int], None] = lambda rows: None) -> int:
     """Delete the rows of calls that started before `before`, in short transactions. Their sums stay in the rollup.
 
-    `before` is in microseconds since the epoch, and is rounded down to a bucket. Returns the number of deleted rows.
-    Raises LedgerError.
+    `before` is in microseconds since the epoch, and is rounded down to a bucket. `told` gets the number of rows after
+    each transaction. Returns the number of deleted rows. Raises LedgerError.
     """
     open_for_reading(path).close()
     path = Path(path)
@@ -143,6 +165,7 @@ def prune(path: str | os.PathLike[str], before: int) -> int:
                 db.execute("INSERT OR REPLACE INTO meta VALUES ('pruned_before', ?)", (str(pruned_before),))
             while rows := db.execute(_PRUNE, (before,)).rowcount:
                 deleted += rows
+                told(rows)
             # `execute` would free a single page only.
             db.executescript("PRAGMA incremental_vacuum")
     except sqlite3.Error as e:

@@ -25,8 +25,10 @@ from typing import Any
 from metering import days
 from metering import histograms
 from metering import rollup
+from metering.call import ATTEMPT_COLUMNS
 from metering.call import COLUMNS
 from metering.selection import Grouping
+from metering.selection import ReportError
 from metering.selection import Selection
 from metering.selection import Span
 
@@ -71,6 +73,13 @@ def latency(
 
     With `exact`, all rows of the span are read. Otherwise percentiles are within 5 % of the exact values.
     """
+    return latency_and_total(ledgers, grouping, selection, exact)[0]
+
+
+def latency_and_total(
+    ledgers: Iterable[sqlite3.Connection], grouping: Grouping, selection: Selection, exact: bool = True
+) -> tuple[list[Row], Row]:
+    """The rows of `latency`, and one of all calls together, without keys."""
     groups: dict[tuple[object, ...], tuple[Counter[int], ...]] = defaultdict(lambda: tuple(Counter() for _ in MEASURES))
     calls: Counter[tuple[object, ...]] = Counter()
     whole, edges = _parts(selection.span)
@@ -88,10 +97,15 @@ def latency(
                     for measured, time in zip(groups[group], times, strict=True):
                         if time is not None:
                             measured[time] += 1
-    return [
+    rows = [
         dict(zip(grouping.keys, group, strict=True)) | {"calls": calls[group]} | _percentiles(groups[group])
         for group in sorted(calls, key=order)
     ]
+    together = [Counter[int]() for _ in MEASURES]
+    for measures in groups.values():
+        for counter, measured in zip(together, measures, strict=True):
+            counter.update(measured)
+    return rows, {"calls": calls.total()} | _percentiles(together)
 
 
 @cache
@@ -224,6 +238,32 @@ def calls(ledgers: Iterable[sqlite3.Connection], selection: Selection, newest: i
     found = [row for db in ledgers for row in islice(_rows(db, selection, tail), newest)]
     found.sort(key=lambda row: (row["started_at"], row["id"]))
     yield from found[-newest:]
+
+
+def one(ledgers: Iterable[sqlite3.Connection], beginning: str) -> tuple[Row, list[Row]]:
+    """The call whose id is, or begins with, a text, and its rows of the table `attempts`. Raises ReportError if there
+    is none, or more than one."""
+    found: dict[object, tuple[Row, list[Row]]] = {}
+    for db in ledgers:
+        with snapshot(db):
+            columns = ", ".join(COLUMNS)
+            # Ids are ASCII, so this is the end of all that begin so; an index finds them.
+            rows = _ask(
+                db,
+                f"SELECT {columns} FROM calls WHERE id >= ? AND id < ? ORDER BY id LIMIT 2",
+                (beginning, beginning + "\x7f"),
+            )
+            for row in [dict(zip(COLUMNS, values, strict=True)) for values in rows]:
+                tries = _ask(
+                    db, f"SELECT {', '.join(ATTEMPT_COLUMNS)} FROM attempts WHERE call_id = ? ORDER BY n", (row["id"],)
+                )
+                found[row["id"]] = row, [dict(zip(ATTEMPT_COLUMNS, values, strict=True)) for values in tries]
+    if beginning in found:
+        return found[beginning]
+    if len(found) != 1:
+        problem = "several calls have ids" if found else "no call has an id"
+        raise ReportError(f"{problem} that begin{'' if found else 's'} with {beginning!r}")
+    return next(iter(found.values()))
 
 
 def _rows(db: sqlite3.Connection, selection: Selection, tail: str) -> Iterator[dict[str, Any]]:

@@ -1,56 +1,62 @@
 """The `vertex-tap` command line: the proxy, and what reads its ledger."""
 
-import csv
+import difflib
 import glob
 import itertools
-import json
+import os
 import sys
 from collections.abc import Callable
-from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Sequence
 from contextlib import ExitStack
+from contextlib import closing
 from contextlib import contextmanager
 from datetime import UTC
 from datetime import datetime
 from datetime import tzinfo
 from functools import partial
 from functools import wraps
+from importlib.util import find_spec
 from pathlib import Path
 from sqlite3 import Connection
 from sqlite3 import DatabaseError
 from typing import Any
+from typing import BinaryIO
 from typing import NamedTuple
-from typing import TextIO
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from metering import companions
 from metering import costs
 from metering import database
+from metering import export as exports
+from metering import output
 from metering import rejected
 from metering import reports
 from metering import selection
+from metering import tables
 from metering import verify as soundness
-from metering.call import COLUMNS
 from metering.prices import listing
 from metering.prices.catalog import Catalog
 from metering.prices.file import PriceError
+from metering.progress import progress
+from metering.tail import Tail
 
 KINDS = ("usage", "cost", "latency", "errors", "calls")
 FORMATS = ("table", "json", "csv")
 SHOWN_CALLS = 100
-WIDTH = 200
-"""Of tables that do not go to a terminal."""
-
-Row = dict[str, object]
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
 @click.version_option(package_name="vertex-tap")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Sits between AI clients and Google Vertex AI, and keeps a ledger of every call."""
+    # A terminal that has no UTF-8 gets escapes.
+    for stream in (sys.stdout, sys.stderr):
+        getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 @main.command()
@@ -58,19 +64,50 @@ def main() -> None:
 @click.option("--port", type=click.IntRange(0, 65535), show_default="8080", help="Port to listen on.")
 @click.option("--set", "options", multiple=True, metavar="NAME=VALUE", help="Set an option; can be repeated.")
 def serve(host: str | None, port: int | None, options: tuple[str, ...]) -> None:
-    """Run the proxy until Ctrl-C or SIGTERM."""
+    """Run the proxy until Ctrl-C or SIGTERM.
+
+    `vertex-tap options` lists the options that --set takes, and the values they have here.
+    """
     # mitmproxy takes half a second to import, which the other commands need not pay.
     from addons.launch import serve
 
     serve(host, port, options)
 
 
-_WHICH = (
+@main.command("options")
+def list_options() -> None:
+    """List the options of the proxy, with their values here.
+
+    The values are those of mitmproxy's config.yaml and of the environment. Keys are not shown.
+    """
+    from addons.option_values import option_values
+    from addons.option_values import unknown_options
+
+    with _problems():
+        try:
+            rows, unknown = option_values(), unknown_options()
+        except ValueError as e:
+            raise click.ClickException(str(e)) from e
+        tables.print_list(("option", "value", "from", "meaning"), rows)
+        for name in unknown:
+            click.echo(f"{output.visible(name)}: there is no such option; the proxy does not start with it", err=True)
+
+
+@main.command("script-path")
+def script_path() -> None:
+    """Print where the script for mitmproxy is: mitmdump -s "$(vertex-tap script-path)"."""
+    script = find_spec("addons.gateway")
+    click.echo(script.origin if script else "")
+
+
+_SPAN = (
     click.option(
         "--since", metavar="WHEN", help="Start of the time span: 7d, 24h, today, yesterday, or an ISO date or time."
     ),
     click.option("--until", metavar="WHEN", help="End of the time span, excluded; written like --since."),
-    click.option("--tz", default="UTC", show_default=True, metavar="ZONE", help="IANA time zone."),
+)
+_ZONE = click.option("--tz", default="UTC", show_default=True, metavar="ZONE", help="IANA time zone.")
+_FILTERS = (
     *(
         click.option(
             f"--{name}", multiple=True, metavar="GLOB", help=f"Only calls with such a {name}; can be repeated."
@@ -88,12 +125,12 @@ class Asked(NamedTuple):
     zone: tzinfo
 
 
-def which_calls(command: Callable[..., None]) -> Callable[..., None]:
+def which_calls(command: Callable[..., None], *, has_span: bool = True) -> Callable[..., None]:
     """Gives a command the options that select calls. It gets an argument `asked` for them."""
 
     @wraps(command)
     def with_selection(**told: Any) -> None:
-        since, until, tz, tags = (told.pop(name) for name in ("since", "until", "tz", "tag"))
+        since, until, tz, tags = (told.pop(name, None) for name in ("since", "until", "tz", "tag"))
         filters = {name: told.pop(name) for name in selection.FILTERS}
         with _problems():
             zone = selection.time_zone(tz)
@@ -104,7 +141,7 @@ def which_calls(command: Callable[..., None]) -> Callable[..., None]:
             )
         command(**told, asked=Asked(calls, zone))
 
-    for option in reversed(_WHICH):
+    for option in reversed((*(_SPAN if has_span else ()), _ZONE, *_FILTERS)):
         with_selection = option(with_selection)
     return with_selection
 
@@ -113,6 +150,7 @@ prices_option = click.option(
     "--prices", type=click.Path(path_type=Path), metavar="FILE", help="Price file (YAML) that goes before all others."
 )
 ledgers_argument = click.argument("ledgers", nargs=-1, metavar="[LEDGER]...")
+form_option = partial(click.option, "--format", "form", show_default=True)
 
 
 @main.command()
@@ -125,34 +163,52 @@ ledgers_argument = click.argument("ledgers", nargs=-1, metavar="[LEDGER]...")
 @which_calls
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="At most N lines; of calls, the newest (100).")
 @prices_option
-@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option("--exact", is_flag=True, help="Latencies exactly, from all rows; else within 5 %.")
+@form_option(type=click.Choice(FORMATS), default="table")
 def report(
-    arguments: tuple[str, ...], by: str | None, limit: int | None, prices: Path | None, form: str, asked: Asked
+    arguments: tuple[str, ...],
+    by: str | None,
+    limit: int | None,
+    prices: Path | None,
+    exact: bool,
+    form: str,
+    asked: Asked,
 ) -> None:
     """Print sums, costs, percentiles, errors or rows of each LEDGER (usage.db if none is named; globs are expanded)."""
     kind, names = (arguments[0], arguments[1:]) if arguments[:1] and arguments[0] in KINDS else ("usage", arguments)
-    with _problems(), _opened(names) as opened:
+    with _problems():
+        if exact and kind != "latency":
+            raise selection.ReportError("only the report of latencies takes --exact")
+        if by is not None and kind == "calls":
+            raise selection.ReportError("the report of calls lists single calls; leave out --by")
         default = "" if kind == "errors" else "model"
         grouping = selection.Grouping(selection.keys(default if by is None else by), asked.zone)
-        columns = _columns(kind, grouping)
-        if kind == "calls":
-            if by is not None:
-                raise selection.ReportError("the report of calls lists single calls; leave out --by")
-            rows = reports.calls(opened, asked.calls, newest=limit or SHOWN_CALLS)
-            _write(form, rows, columns, lambda rows: _show_calls(rows, asked.zone))
+        with _opened(names, KINDS) as opened:
+            total: reports.Row | None = None
+            if kind == "calls":
+                rows = [*reports.calls(opened, asked.calls, newest=limit or SHOWN_CALLS)]
+            elif kind == "latency":
+                with progress("reading calls"):
+                    rows, total = reports.latency_and_total(opened, grouping, asked.calls, exact)
+            else:
+                rows = _summed(kind, Catalog.with_file(prices))(opened, grouping, asked.calls)
+        if form == "json":
+            output.write_json(rows[:limit], sys.stdout)
+        elif form == "csv":
+            output.write_csv(rows[:limit], _columns(kind, grouping), sys.stdout)
+        elif kind == "calls":
+            tables.print_calls(rows, asked.zone)
         else:
-            make = _reports(Catalog.with_file(prices))[kind]
-            made = make(opened, grouping, asked.calls)[:limit]
-            _write(form, made, columns, lambda rows: _show(kind, list(rows)))
+            tables.print_report(kind, rows, total, limit)
 
 
-def _reports(catalog: Catalog) -> dict[str, Callable[..., list[Row]]]:
-    return {
+def _summed(kind: str, catalog: Catalog) -> Callable[..., list[reports.Row]]:
+    made: dict[str, Callable[..., list[reports.Row]]] = {
         "usage": partial(costs.usage, catalog=catalog),
         "cost": partial(costs.cost, catalog=catalog),
-        "latency": reports.latency,
         "errors": reports.errors,
     }
+    return made[kind]
 
 
 def _columns(kind: str, grouping: selection.Grouping) -> tuple[str, ...]:
@@ -162,9 +218,54 @@ def _columns(kind: str, grouping: selection.Grouping) -> tuple[str, ...]:
 
 
 @main.command()
+@ledgers_argument
+@partial(which_calls, has_span=False)
+@form_option(type=click.Choice(FORMATS[:2]), default="table")
+def tail(ledgers: tuple[str, ...], form: str, asked: Asked) -> None:
+    """Print calls as they end, from the next one on, until Ctrl-C.
+
+    A LEDGER may come into being later, and may be replaced. With --format json each call is one line.
+    """
+    with _problems():
+        paths = _paths(ledgers)
+        for path in paths:
+            if path.exists() and path.stat().st_size:
+                database.open_for_reading(path).close()
+            else:
+                click.echo(f"waiting for {path}", err=True)
+        try:
+            following = Tail(paths, asked.calls)
+            show = tables.Lines(asked.zone).add if form == "table" else _print_json
+            for row in following.forever():
+                show(row)
+        except KeyboardInterrupt:
+            return
+
+
+@main.command()
+@click.argument("id")
+@ledgers_argument
+@click.option("--tz", default="UTC", show_default=True, metavar="ZONE", help="IANA time zone.")
+@form_option(type=click.Choice(FORMATS[:2]), default="table")
+def show(id: str, ledgers: tuple[str, ...], tz: str, form: str) -> None:
+    """Print all that is known of one call, with its attempts. ID is its id, or the beginning of it."""
+    with _problems(), _opened(ledgers) as opened:
+        zone = selection.time_zone(tz)
+        call, tries = reports.one(opened, id)
+        if form == "json":
+            _print_json(call | {"tries": tries})
+        else:
+            tables.print_call(call, tries, zone)
+
+
+def _print_json(value: object) -> None:
+    print(output.json_of(value), flush=True)
+
+
+@main.command()
 @click.argument("model", required=False)
 @prices_option
-@click.option("--format", "form", type=click.Choice(FORMATS[:2]), default="table", show_default=True)
+@form_option(type=click.Choice(FORMATS[:2]), default="table")
 def prices(model: str | None, prices: Path | None, form: str) -> None:
     """Show what is known of the prices of MODEL, those first that go before others. Without it, all prices but those
     of genai-prices."""
@@ -172,17 +273,39 @@ def prices(model: str | None, prices: Path | None, form: str) -> None:
         catalog = Catalog.with_file(prices)
         if not (found := catalog.about(model)):
             raise selection.ReportError(f"no price of {model} is known; vertex-tap prices lists models that have one")
-        _write(form, listing.rows(found), listing.COLUMNS, lambda rows: _show("prices", list(rows)))
+        if form == "json":
+            output.write_json(listing.rows(found), sys.stdout)
+        else:
+            tables.print_list(listing.COLUMNS, listing.texts(found))
 
 
 @main.command()
 @ledgers_argument
 @which_calls
-@click.option("--format", "form", type=click.Choice(FORMATS[1:]), default="csv", show_default=True)
-def export(ledgers: tuple[str, ...], form: str, asked: Asked) -> None:
-    """Write all columns of all rows to standard output."""
+@form_option(type=click.Choice((*exports.WRITERS,)), default="csv")
+@click.option("--output", "path", type=click.Path(path_type=Path), metavar="FILE", help="Write to FILE when complete.")
+def export(ledgers: tuple[str, ...], form: str, path: Path | None, asked: Asked) -> None:
+    """Write all columns of all rows to standard output, or to a file."""
     with _problems(), _opened(ledgers) as opened:
-        _write(form, reports.calls(opened, asked.calls), COLUMNS, None)
+        paths, total = _paths(ledgers), None
+        if path is None and form == "parquet" and sys.stdout.isatty():
+            raise selection.ReportError("Parquet is no text; write it to a file with --output FILE")
+        if sys.stderr.isatty():
+            total = sum(exports.count(db, asked.calls) for db in opened)
+        # A terminal that shows the rows has no room for a line of progress.
+        is_shown = path is None and sys.stdout.isatty()
+        with progress("rows written", total, is_quiet=is_shown) as told, _sink(path) as out:
+            exports.WRITERS[form](paths, asked.calls, out, told)
+
+
+@contextmanager
+def _sink(path: Path | None) -> Iterator[BinaryIO]:
+    """Where an export goes: a file that is complete or not there, or standard output."""
+    if path is None:
+        yield sys.stdout.buffer
+        return
+    with exports.replaced(path) as out:
+        yield out
 
 
 @main.command()
@@ -195,7 +318,8 @@ def prune(ledgers: tuple[str, ...], older_than: str) -> None:
         if before is None:
             raise selection.ReportError(f"--older-than {older_than!r} is not an age; write 90d or 12h")
         for path in _paths(ledgers):
-            deleted = database.prune(path, selection.microseconds(before))
+            with progress("rows deleted", is_counted=True) as told:
+                deleted = database.prune(path, selection.microseconds(before), told)
             click.echo(f"{path}: {deleted} rows deleted")
 
 
@@ -203,10 +327,12 @@ def prune(ledgers: tuple[str, ...], older_than: str) -> None:
 @ledgers_argument
 def verify(ledgers: tuple[str, ...]) -> None:
     """Check ledgers. Exits with 1 if one is damaged."""
-    with _problems(), _opened(ledgers) as opened:
+    with _problems():
         broken = False
-        for path, db in zip(_paths(ledgers), opened, strict=True):
-            for invariant, times in soundness.verify(db, partial(companions.is_alive, path)).items():
+        for path in _paths(ledgers):
+            with closing(database.open_for_reading(path)) as db, progress(f"checking {path}"):
+                found = soundness.verify(db, partial(companions.is_alive, path))
+            for invariant, times in found.items():
                 click.echo(f"{path}: {'ok' if not times else f'BROKEN ({times} times)'}: {invariant}")
                 broken = broken or bool(times)
             _tell_rejected(path)
@@ -218,23 +344,38 @@ def _tell_rejected(path: Path) -> None:
     name = companions.rejected_path(path)
     try:
         for reason, times in rejected.reasons(path).most_common():
-            click.echo(f"{path}: set aside in {name} ({times} rows): {reason}")
+            click.echo(f"{path}: set aside in {name} ({times} rows): {output.visible(reason)}")
     except OSError as e:
         click.echo(f"{path}: {name} cannot be read ({e.strerror})")
 
 
 @contextmanager
 def _problems() -> Iterator[None]:
+    """Ends the command with a plain sentence, whatever keeps it from its work."""
     try:
         yield
+        sys.stdout.flush()
     except (selection.ReportError, database.LedgerError, PriceError) as e:
-        raise click.ClickException(str(e)) from e
+        raise click.ClickException(output.visible(str(e))) from e
     except DatabaseError as e:
         raise click.ClickException(f"the ledger cannot be read: {e}") from e
+    except OSError as e:
+        # What is still waiting to be written would fail again when Python ends.
+        if not isinstance(e, BrokenPipeError) and e.filename:
+            raise click.ClickException(f"{e.filename} cannot be used ({e.strerror})") from e
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(e, BrokenPipeError):
+            # As rich does it for tables.
+            sys.exit(1)
+        raise click.ClickException(f"the output cannot be written ({e.strerror})") from e
 
 
-def _paths(names: tuple[str, ...]) -> list[Path]:
-    """The ledgers that are named, globs expanded, each once; a glob leaves out the files that belong to one."""
+def _paths(names: tuple[str, ...], words: Sequence[str] = ()) -> list[Path]:
+    """The ledgers that are named, globs expanded, each once; a glob leaves out the files that belong to one. `words`
+    are what could have been meant instead of the first name. Raises ReportError if it is one of these, misspelt."""
+    if names and not (Path(names[0]).exists() or glob.glob(names[0])):
+        for word in difflib.get_close_matches(names[0].lower(), words, 1):
+            raise selection.ReportError(f"there is no report or ledger {names[0]}; did you mean {word}?")
     found = itertools.chain.from_iterable(_expanded(name) or [name] for name in names or ("usage.db",))
     return list({path.resolve(): path for path in reversed([*map(Path, found)])}.values())[::-1]
 
@@ -245,122 +386,12 @@ def _expanded(name: str) -> list[str]:
 
 
 @contextmanager
-def _opened(names: tuple[str, ...]) -> Iterator[list[Connection]]:
+def _opened(names: tuple[str, ...], words: Sequence[str] = ()) -> Iterator[list[Connection]]:
     with ExitStack() as stack:
-        opened = [database.open_for_reading(path) for path in _paths(names)]
+        opened = [database.open_for_reading(path) for path in _paths(names, words)]
         for db in opened:
             stack.callback(db.close)
         yield opened
-
-
-def _write(
-    form: str, rows: Iterable[Row], columns: Iterable[str], show: Callable[[Iterable[Row]], None] | None
-) -> None:
-    if form == "json":
-        _write_json(rows, sys.stdout)
-    elif form == "csv":
-        writer = csv.DictWriter(sys.stdout, list(columns), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    elif show:
-        show(rows)
-
-
-def _write_json(rows: Iterable[Row], out: TextIO) -> None:
-    """One row a line, as they come: a ledger may hold millions."""
-    before = "[\n"
-    for row in rows:
-        out.write(before + json.dumps(row))
-        before = ",\n"
-    out.write("\n]\n" if before != "[\n" else "[]\n")
-
-
-# Tables for people
-
-HEADINGS = {
-    "covered_calls": "covered",
-    "input_tokens": "input",
-    "input_cached_tokens": "cached",
-    "input_cache_write_tokens": "cache write",
-    "input_tool_tokens": "tool",
-    "output_tokens": "output",
-    "output_thought_tokens": "thoughts",
-    "total_tokens": "total",
-    "video_seconds": "video s",
-    "input_items": "items",
-    "search_queries": "searches",
-    "started_at": "started",
-    "duration_us": "ms",
-    "ttft_us": "ttft ms",
-}
-ALWAYS = {"input_tokens", "output_tokens"}
-"""Sums that are shown even if unknown in every line; others are left out then."""
-CALL_COLUMNS = (
-    "started_at",
-    "operation",
-    "model",
-    "status",
-    "state",
-    "usage_state",
-    "error_type",
-    "input_tokens",
-    "output_tokens",
-    "ttft_us",
-    "duration_us",
-)
-NOTHING = "[dim]-[/]"
-UNKNOWN = "[dim]unknown[/]"
-
-
-def _show(kind: str, rows: list[Row]) -> None:
-    if not rows:
-        click.echo("No calls.")
-        return
-    measured = [name for name in rows[0] if name not in selection.KEYS and not name.startswith("tag:")]
-    shown = [
-        name for name in rows[0] if name not in measured or name in ALWAYS or any(row[name] is not None for row in rows)
-    ]
-    table = Table()
-    for name in shown:
-        heading = HEADINGS.get(name, name.removesuffix("_us").replace("_", " "))
-        is_number = name in measured and name not in ("error_type",)
-        table.add_column(heading, justify="right" if is_number else "left")
-    for row in rows:
-        table.add_row(*(_cell(name, row[name], UNKNOWN if name in measured else NOTHING) for name in shown))
-    console = _console()
-    console.print(table)
-    if kind == "usage":
-        calls, covered = (sum(int(str(row[name])) for row in rows) for name in ("calls", "covered_calls"))
-        console.print(f"The sums cover {covered:,} of {calls:,} calls, those whose usage is known in full.")
-    if kind == "latency":
-        console.print("Times are in milliseconds.")
-
-
-def _show_calls(rows: Iterable[Row], zone: tzinfo) -> None:
-    shown = [*rows]
-    if not shown:
-        click.echo("No calls.")
-        return
-    table = Table()
-    for name in CALL_COLUMNS:
-        table.add_column(HEADINGS.get(name, name.replace("_", " ")))
-    for row in shown:
-        started = datetime.fromtimestamp(int(str(row["started_at"])) / 1_000_000, zone)
-        row = row | {"started_at": started.strftime("%Y-%m-%d %H:%M:%S")}
-        table.add_row(*(_cell(name, row[name], NOTHING) for name in CALL_COLUMNS))
-    _console().print(table)
-
-
-def _cell(name: str, value: object, missing: str) -> str:
-    if value is None:
-        return missing
-    if name.endswith("_us") and isinstance(value, int):
-        return f"{value / 1000:,.1f}"
-    return f"{value:,}" if isinstance(value, int) and name != "status" else str(value)
-
-
-def _console() -> Console:
-    return Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=WIDTH)
 
 
 if __name__ == "__main__":

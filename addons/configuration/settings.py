@@ -275,12 +275,12 @@ def read(
     ConfigurationError.
     """
     for name, variable in ENVIRONMENT.items():
-        if not given[name] and _asks_for(given, name):
+        if not given[name] and asks_for(given, name):
             given = {**given, name: os.environ.get(variable, "")}
     problems = [f"{name}: there is no such option{wording.suggestion(name, OPTIONS)}" for name in sorted(unknown)]
     problems += unusable
     file = None
-    has_openai_key = bool(given["openai_api_key"]) and _asks_for(given, "openai_api_key")
+    has_openai_key = bool(given["openai_api_key"]) and asks_for(given, "openai_api_key")
     try:
         if given["gateway_config"]:
             file = read_file(Path(given["gateway_config"]), (DEFAULT, OPENAI) if has_openai_key else (DEFAULT,))
@@ -306,7 +306,7 @@ def read(
     return Configuration(settings.model_copy(update={"gateway_base_path": base_paths}), gateway)
 
 
-def _asks_for(given: Mapping[str, str], name: str) -> bool:
+def asks_for(given: Mapping[str, str], name: str) -> bool:
     """Whether other options need this one, so that it may come from the environment."""
     if name == "openai_api_key":
         return given["openai_mode"] != "observe"

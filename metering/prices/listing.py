@@ -29,6 +29,14 @@ def rows(prices: Iterable[Price]) -> Iterator[Row]:
             yield {name: (told | rate)[name] for name in COLUMNS}
 
 
+def texts(prices: Iterable[Price]) -> Iterator[list[str]]:
+    """`rows` as texts, in the order of the columns."""
+    for row in rows(prices):
+        yield [
+            "-" if row[name] is None else f"{row[name]:,}" if name == "above" else str(row[name]) for name in COLUMNS
+        ]
+
+
 Rate = tuple[str, str | None, int, Decimal, str]
 
 

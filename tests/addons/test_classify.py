@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from mitmproxy import http
 from mitmproxy.proxy import mode_specs
@@ -7,6 +9,7 @@ from addons.classify import Classify
 from addons.configuration.settings import read
 from addons.exchange import Exchange
 from addons.options import Options
+from metering.record import record_of
 from tests.configuration import DEFAULTS
 
 REVERSE = mode_specs.ProxyMode.parse("reverse:https://aiplatform.googleapis.com")
@@ -142,6 +145,16 @@ def test_tags() -> None:
     exchange = classified("GET", "http://x/v1/models", headers=headers, usage_tags="x-team,x-missing,x-long")
     assert exchange
     assert exchange.call.tags == {"x-team": "red", "x-long": "y" * 128}
+
+
+@pytest.mark.parametrize("value", ["Müller".encode(), "Müller".encode("latin-1"), "Mü".encode() + b"ller"])
+def test_tags_are_text(value: bytes) -> None:
+    headers: Given = {b"x-team": value}
+    exchange = classified("GET", "http://x/v1/models", headers=headers, usage_tags="x-team")
+    assert exchange
+    assert exchange.call.tags == {"x-team": "Müller"}
+    row = record_of(exchange.call).named
+    assert json.loads(str(row["tags"])) == exchange.call.tags
 
 
 def test_the_sdk_is_recorded() -> None:

@@ -162,7 +162,9 @@ def test_word_takes_names(text: str) -> None:
     assert word(text) == text
 
 
-@pytest.mark.parametrize("text", ["two words", "", "x" * 65, "line\nbreak", 5, None, "<b>", "quote'"])
+@pytest.mark.parametrize(
+    "text", ["two words", "", "x" * 65, "line\nbreak", 5, None, "<b>", "quote'", "M\udcfcller", "a\u202eb", "a\x1b"]
+)
 def test_word_takes_no_text(text: object) -> None:
     assert word(text) is None
 

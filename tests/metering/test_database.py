@@ -1,10 +1,13 @@
+import io
 import sqlite3
 from contextlib import closing
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from metering import costs
 from metering.call import Settlement
 from metering.database import LedgerError
 from metering.database import check
@@ -13,7 +16,12 @@ from metering.database import open_for_reading
 from metering.database import prune
 from metering.ledger import Ledger
 from metering.migrations import VERSION
+from metering.output import write_csv
+from metering.output import write_json
 from metering.rollup import BUCKET_US
+from metering.selection import Grouping
+from metering.selection import Selection
+from metering.tables import print_report
 from tests.ledgers import broken_invariants
 from tests.ledgers import call
 from tests.ledgers import done
@@ -77,6 +85,23 @@ class TestVersion3:
         with closing(open_for_reading(path)) as db:
             assert db.execute("SELECT sum(calls) FROM rollup").fetchone()[0] == 1
         assert broken_invariants(path) == []
+
+
+def test_bytes_that_are_not_utf8(tmp_path: Path) -> None:
+    path = tmp_path / "usage.db"
+    of_version_3(path)
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE calls SET model = CAST(x'4dfc6c6c6572' AS TEXT), tags = '{\"x-team\":\"M\\udcfcller\"}'")
+    with closing(open_for_reading(path)) as db:
+        assert tuple(db.execute("SELECT model FROM calls").fetchone()) == ("M\ufffdller",)
+        grouping = Grouping(("model", "tag:x-team"), UTC)
+        (row,) = costs.usage([db], grouping, Selection())
+        assert (row["model"], row["tag:x-team"]) == ("M\ufffdller", "M\udcfcller")
+        out = io.StringIO()
+        write_json([row], out)
+        write_csv([row], costs.usage_columns(grouping), out)
+        print_report("usage", [row])
+        assert "M\ufffdller" in out.getvalue().encode().decode()
 
 
 class TestOpening:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from metering import costs
 from metering import days
 from metering import ledger as ledgers
 from metering import reports
@@ -179,7 +180,7 @@ def test_reports_are_the_same(
 
         def made() -> list[object]:
             return [
-                *reports.usage([db], grouping, selection),
+                *costs.usage([db], grouping, selection),
                 *reports.errors([db], grouping, selection),
                 *reports.latency([db], grouping, selection, exact=False),
             ]

@@ -13,12 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from metering import reports
+from metering.call import ATTEMPT_COLUMNS
 from metering.call import COLUMNS
 from metering.costs import usage
 from metering.database import open_for_reading
 from metering.ledger import Ledger
 from metering.rollup import BUCKET_US
 from metering.selection import Grouping
+from metering.selection import ReportError
 from metering.selection import Selection
 from metering.selection import Span
 from tests.ledgers import empty
@@ -46,6 +48,48 @@ def by(*keys: str, zone: str = "UTC") -> Grouping:
 
 def short(rows: list[Row], *names: str) -> list[tuple[Any, ...]]:
     return [tuple(row[name] for name in names) for row in rows]
+
+
+class TestOne:
+    def test_with_its_attempts(self, db: sqlite3.Connection) -> None:
+        put(db, "abc", model="g", attempts=2)
+        put(db, "abd", model="h")
+        for n in (2, 1):
+            db.execute("INSERT INTO attempts (call_id, n, kind, started_at) VALUES ('abc', ?, 'attempt', 1)", (n,))
+        row, tries = reports.one([db], "abc")
+        assert (row["model"], [one["n"] for one in tries]) == ("g", [1, 2])
+        assert tuple(row) == COLUMNS
+        assert tuple(tries[0]) == ATTEMPT_COLUMNS
+        assert reports.one([db, db], "abd")[1] == []
+
+    def test_beginnings(self, db: sqlite3.Connection) -> None:
+        for name in ("ab", "abc", "b_%", "bcd"):
+            put(db, name)
+        assert reports.one([db], "ab")[0]["id"] == "ab"
+        assert reports.one([db], "b_")[0]["id"] == "b_%"
+        assert reports.one([db], "bc")[0]["id"] == "bcd"
+
+    @pytest.mark.parametrize(("beginning", "problem"), [("a", "several"), ("x", "no call"), ("", "several")])
+    def test_none_or_several(self, db: sqlite3.Connection, beginning: str, problem: str) -> None:
+        for name in ("ab", "ac"):
+            put(db, name)
+        with pytest.raises(ReportError, match=problem):
+            reports.one([db], beginning)
+
+    def test_one_in_each_ledger(self, db: sqlite3.Connection) -> None:
+        put(db, "ab")
+        with closing(fresh()) as other:
+            put(other, "ac")
+            with pytest.raises(ReportError, match="several"):
+                reports.one([db, other], "a")
+
+
+def test_latency_of_all_together(db: sqlite3.Connection) -> None:
+    for name, model, duration in (("a", "g", 100), ("b", "g", 300), ("c", "h", 200)):
+        put(db, name, model=model, duration_us=duration)
+    rows, total = reports.latency_and_total([db], by("model"), EVER)
+    assert short(rows, "model", "calls", "duration_p50_us") == [("g", 2, 100), ("h", 1, 200)]
+    assert (total["calls"], total["duration_p50_us"], total["ttft_p50_us"]) == (3, 200, None)
 
 
 class TestLatency:

@@ -3,15 +3,21 @@
 import csv
 import io
 import json
+import os
 import re
+import select
+import signal
 import sqlite3
 import subprocess
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import click
+import pyarrow.parquet
 import pytest
 
 from addons.configuration.settings import OPTIONS
@@ -19,8 +25,11 @@ from metering.call import COLUMNS
 from metering.call import Call
 from metering.ledger import Ledger
 from metering.selection import KEYS
+from tests.ledgers import Disk
+from tests.ledgers import of_version
 from tests.process import BIN
 from tests.process import ROOT
+from tests.terminal import in_terminal
 from vertex_tap import FORMATS
 from vertex_tap import KINDS
 from vertex_tap import main
@@ -90,6 +99,7 @@ class TestUsage:
         assert re.search(r"gemini-2.5-flash .* 2,000 ", table)
         assert re.search(r"gemini-2.5-pro .* unknown .* unknown", table)
         assert "The sums cover 2 of 4 calls" in table
+        assert re.search(r"total .* 4 .* 1 .* 2 .* 2,000 .* 14 ", table)
         # Sums that nobody reported take no room.
         assert "video" not in table
 
@@ -160,31 +170,168 @@ class TestPrices:
 
 
 def test_latency(folder: Path) -> None:
-    flash, pro = rows(folder, "report", "latency", "--by", "model")
+    flash, pro = rows(folder, "report", "latency", "--by", "model", "--exact")
     assert (flash["duration_p50_us"], flash["ttft_p99_us"], flash["overhead_p90_us"]) == (1500, 500, 90)
     assert pro["duration_p50_us"] is None
-    table = run(folder, "report", "latency")
+    near, _ = rows(folder, "report", "latency", "--by", "model")
+    assert 0 < abs(near["duration_p50_us"] - 1500) < 75
+    table = run(folder, "report", "latency", "--exact")
     assert re.search(r"gemini-2.5-flash .* 1\.5 ", table)
+    assert re.search(r"total .* 4 .* 1\.5 ", table)
     assert "unknown" in table
 
 
 def test_errors(folder: Path) -> None:
     (error,) = rows(folder, "report", "errors")
     assert error == {"status": 429, "error_type": "RESOURCE_EXHAUSTED", "model": "gemini-2.5-pro", "calls": 1}
-    assert "RESOURCE_EXHAUSTED" in run(folder, "report", "errors")
+    table = run(folder, "report", "errors")
+    assert re.search(r"429 .* RESOURCE_EXHAUSTED .* 1 ", table)
+    assert re.search(r"total .* 1 ", table)
 
 
 def test_calls(folder: Path) -> None:
     calls = rows(folder, "report", "calls")
     assert [tuple(call) for call in calls] == [COLUMNS] * 4
     assert [call["started_at"] for call in calls] == sorted(call["started_at"] for call in calls)
-    assert len(run(folder, "report", "calls").splitlines()) == 4 + 4
+    assert len(run(folder, "report", "calls").splitlines()) == 4 + 4 + 2
 
 
 def test_export(folder: Path) -> None:
     exported = list(csv.DictReader(io.StringIO(run(folder, "export"))))
     assert [tuple(row) for row in exported] == [COLUMNS] * 4
     assert json.loads(run(folder, "export", "--format", "json")) == rows(folder, "report", "calls")
+    assert run(folder, "export", "--format", "parquet", "--output", "calls.parquet") == ""
+    assert [row["id"] for row in pyarrow.parquet.read_table(folder / "calls.parquet").to_pylist()] == [
+        row["id"] for row in exported
+    ]
+
+
+def test_parquet_is_not_for_terminals(folder: Path) -> None:
+    said, status = in_terminal(80, folder, "export", "--format", "parquet")
+    assert (said, status) == ("Error: Parquet is no text; write it to a file with --output FILE\n", 1)
+
+
+@pytest.mark.parametrize("arguments", ["export", "report calls", "report --format csv", "report --format json"])
+def test_a_reader_that_goes_away(folder: Path, arguments: str) -> None:
+    command = f"set -o pipefail; {BIN / 'vertex-tap'} {arguments} | true"
+    ended = subprocess.run(["bash", "-c", command], cwd=folder, capture_output=True, text=True, check=False)
+    # Whether it notices depends on who is faster.
+    assert ended.returncode in (0, 1)
+    assert ended.stderr == ""
+
+
+def test_a_closed_pipe(folder: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [str(BIN / "vertex-tap"), "export"]
+    ended = subprocess.run(command, cwd=folder, stdout=writing, stderr=-1, text=True, check=False)
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (1, "")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("export",), ("export", "--format", "parquet"), ("report",), ("report", "calls")]
+)
+def test_a_full_disk(folder: Path, arguments: tuple[str, ...]) -> None:
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run(
+            [BIN / "vertex-tap", *arguments], cwd=folder, stdout=full, stderr=-1, text=True, check=False
+        )
+    assert ended.returncode == 1
+    assert ended.stderr == "Error: the output cannot be written (No space left on device)\n"
+
+
+def test_an_output_that_cannot_be_made(folder: Path) -> None:
+    said = run(folder, "export", "--output", "nowhere/x.csv", status=1)
+    assert said.endswith("/nowhere/x.csv cannot be used (No such file or directory)\n")
+    (folder / "out.csv").write_text("old")
+    assert run(folder, "export", "--output", "out.csv", "nowhere.db", status=1).startswith("Error: ")
+    assert (folder / "out.csv").read_text() == "old"
+
+
+def test_show(folder: Path) -> None:
+    first, *_ = rows(folder, "report", "calls")
+    assert json.loads(run(folder, "show", first["id"], "--format", "json")) == first | {"tries": []}
+    assert first["id"] in run(folder, "show", first["id"][:-1])
+
+
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_tail(folder: Path, form: str) -> None:
+    command = [str(BIN / "vertex-tap"), "tail", "--model", "gemini-3*", "--format", form]
+    with (
+        subprocess.Popen(command, cwd=folder, stdout=-1, stderr=-1, text=True) as following,
+        closing(Ledger(folder / "usage.db")) as ledger,
+    ):
+        assert following.stdout
+        assert following.stderr
+        assert form == "json" or following.stdout.readline().startswith("started ")
+        # JSON has no line that says when it has begun, so calls come until one is seen.
+        while not select.select([following.stdout], [], [], 0.5)[0]:
+            now = time.time_ns() // 1000
+            common: dict[str, Any] = {"state": "done", "usage_state": "final", "started_at": now, "ended_at": now}
+            ledger.commit(Call(**common, model="gemini-2.5-pro"))
+            ledger.commit(Call(**common, model="gemini-3-pro", input_tokens=1000))
+        lines = [following.stdout.readline()]
+        following.send_signal(signal.SIGINT)
+        assert following.wait(30) == 0
+        lines += following.stdout.read().splitlines()
+        assert following.stderr.read() == ""
+    for line in lines:
+        if form == "json":
+            assert (json.loads(line)["model"], json.loads(line)["input_tokens"]) == ("gemini-3-pro", 1000)
+        else:
+            assert re.search(r" gemini-3-pro .* 1,000 ", line)
+
+
+def test_options(folder: Path) -> None:
+    said, status = in_terminal(80, folder, "options")
+    assert status == 0
+    for name in OPTIONS:
+        assert f" {name} " in said
+    assert max(map(len, said.splitlines())) <= 80
+
+
+def test_script_path(tmp_path: Path) -> None:
+    assert Path(run(tmp_path, "script-path").strip()) == ROOT / "addons" / "gateway.py"
+
+
+def test_alone_it_prints_its_help(tmp_path: Path) -> None:
+    assert run(tmp_path).startswith("Usage: vertex-tap ")
+    assert "vertex-tap options" in run(tmp_path, "serve", "--help")
+
+
+class TestWhereNothingCanBeWritten:
+    """A ledger in an archive."""
+
+    @pytest.fixture
+    def archive(self, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+        place = tmp_path_factory.mktemp("archive")
+        try:
+            disk = Disk(place)
+        except PermissionError:
+            pytest.skip("no file system can be mounted here")
+        of_version(place / "old.db", 3, [{"id": "a", "model": "old", "usage_state": "absent"}])
+        for file in (place, folder):
+            # The row stays in the -wal file until the ledger is closed.
+            assert not (file / "usage.db-wal").exists()
+        (place / "usage.db").write_bytes((folder / "usage.db").read_bytes())
+        subprocess.run(["mount", "-o", "remount,ro", place], check=True)
+        yield place
+        disk.remove()
+
+    def test_it_is_read(self, archive: Path) -> None:
+        assert {row["model"] for row in rows(archive, "report", "old.db", "usage.db")} == {
+            "old",
+            "gemini-2.5-flash",
+            "gemini-2.5-pro",
+        }
+        assert all(": ok: " in line for line in run(archive, "verify", "old.db").splitlines())
+
+    def test_rows_that_are_not_in_it_yet(self, archive: Path) -> None:
+        subprocess.run(["mount", "-o", "remount,rw", archive], check=True)
+        (archive / "usage.db-wal").write_bytes(b"x" * 100)
+        subprocess.run(["mount", "-o", "remount,ro", archive], check=True)
+        assert "copy both files into another folder" in run(archive, "report", status=1)
 
 
 def test_prune(folder: Path) -> None:
@@ -251,6 +398,10 @@ def test_globs_and_names(folder: Path) -> None:
         (("report", "usage", "--since", "tomorrow"), "write 7d, 24h, today, yesterday"),
         (("report", "usage", "--tz", "Mars"), "write an IANA name such as Europe/Berlin"),
         (("report", "calls", "--by", "model"), "leave out --by"),
+        (("report", "--exact"), "only the report of latencies takes --exact"),
+        (("show", "0"), "several calls have ids that begin with '0'"),
+        (("show", "none"), "no call has an id that begins with 'none'"),
+        (("tail", "text.txt"), "text.txt is not a ledger"),
         (("prune", "--older-than", "old"), "write 90d or 12h"),
         (("verify", "nowhere.db"), "there is no ledger nowhere.db"),
     ],
@@ -268,8 +419,11 @@ def test_misspelt_words(folder: Path) -> None:
     assert "Invalid value for '--format'" in run(folder, "report", "--format", "xml", status=2)
     assert "No such option '--bye'" in run(folder, "report", "--bye", "x", status=2)
     assert "No such command 'reprot'" in run(folder, "reprot", status=2)
-    # A word that is no report is taken for a ledger.
-    assert "there is no ledger useage" in run(folder, "report", "useage", status=1)
+    assert "no report or ledger usages; did you mean usage?" in run(folder, "report", "usages", status=1)
+    # Any other word that is no report is taken for a ledger.
+    assert "there is no ledger march" in run(folder, "report", "march", status=1)
+    (folder / "usages").write_bytes((folder / "usage.db").read_bytes())
+    assert len(rows(folder, "report", "usages")) == 2
 
 
 class TestReadme:
@@ -296,7 +450,7 @@ class TestReadme:
                 assert parameter.opts[0] in self.README, parameter
 
     def test_no_other_commands(self) -> None:
-        assert set(re.findall(r"`vertex-tap (\w+)", self.README)) == set(main.commands)
+        assert set(re.findall(r"`vertex-tap ([\w-]+)", self.README)) == set(main.commands)
 
     def test_words(self) -> None:
         for word in (*KINDS, *FORMATS, *KEYS):

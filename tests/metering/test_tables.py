@@ -1,0 +1,244 @@
+import re
+from datetime import UTC
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metering import tables
+from metering.call import Call
+from metering.ledger import Ledger
+from tests.terminal import in_terminal
+
+NOON_US = 1_795_000_000_000_000
+MODELS = ("gemini-2.5-flash", "publishers/meta/models/llama-4-maverick-17b-128e-instruct-maas")
+LARGE = 1_234_567_890
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """With a ledger of large numbers, long names, and tags that mean harm."""
+    ledger = Ledger(tmp_path / "usage.db")
+    for number, model in enumerate(MODELS):
+        ledger.commit(
+            Call(
+                id=f"0199c000-000{number}-7000-8000-000000000000",
+                state="done",
+                usage_state="final",
+                started_at=NOON_US,
+                ended_at=NOON_US,
+                status=200,
+                model=model,
+                operation="streamGenerateContent",
+                input_tokens=LARGE + number,
+                input_cached_tokens=LARGE - 9,
+                output_tokens=LARGE + 2,
+                output_thought_tokens=17,
+                total_tokens=2 * LARGE + 2 + number,
+                duration_us=1_234_567,
+                tags={"x-team": ["[/nosuch]", "[link=http://evil]\x1b[2J\u202e"][number]},
+            )
+        )
+    ledger.commit(Call(state="done", status=429, error_type="RESOURCE_EXHAUSTED", started_at=NOON_US, ended_at=NOON_US))
+    ledger.close()
+    return tmp_path
+
+
+HEADINGS = {
+    "calls": "calls",
+    "covered_calls": "covered",
+    "unpriced_calls": "no price",
+    "cost_usd": "cost $",
+    "cache_saved_usd": "cache saved $",
+    "input_tokens": "input",
+    "input_cached_tokens": "cached",
+    "input_cache_write_tokens": "cache write",
+    "input_tool_tokens": "tool",
+    "output_tokens": "output",
+    "output_thought_tokens": "thoughts",
+    "total_tokens": "total",
+    "video_seconds": "video s",
+    "input_items": "items",
+    "search_queries": "searches",
+    "started_at": "started",
+    "usage_state": "usage",
+    "error_type": "error",
+    "duration_us": "ms",
+    "ttft_us": "ttft ms",
+    "ttft_p50_us": "ttft p50",
+    "tag:x-team\x1b": r"tag:x-team\x1b",
+}
+
+
+@pytest.mark.parametrize("name", HEADINGS)
+def test_headings(name: str) -> None:
+    assert tables.heading(name) == HEADINGS[name]
+
+
+NUMBERS = ("1,234,567,890", "1,234,567,891", "1,234,567,892", "2,469,135,782", "2,469,135,781")
+
+
+class TestInATerminal:
+    @pytest.mark.parametrize("columns", [40, 80, 200])
+    def test_no_number_is_cut(self, folder: Path, columns: int) -> None:
+        said, status = in_terminal(columns, folder, "report", "--by", "model,tag:x-team")
+        assert status == 0
+        lines = said.splitlines()
+        assert max(map(len, lines)) <= columns
+        assert "…" not in said
+        for number in NUMBERS:
+            assert number in said
+        # What nobody reported takes no room.
+        assert not re.search("video|images|searches", said)
+        assert "[/nosuch]" in said.replace("│", "").replace("\n", "") or columns == 40
+
+    @pytest.mark.parametrize("columns", [120, 200])
+    def test_text_is_text(self, folder: Path, columns: int) -> None:
+        said, _ = in_terminal(columns, folder, "report", "--by", "tag:x-team")
+        assert "[/nosuch]" in said
+        assert r"[link=http://evil]\x1b[2J\u202e" in said
+        assert "\x1b" not in said
+
+    def test_few_columns_are_one_table(self, folder: Path) -> None:
+        said, _ = in_terminal(80, folder, "report", "errors")
+        assert said.count("┏") == 1
+        assert re.search(r"429 .*RESOURCE_EXHAUSTED .* 1 ", said)
+
+    @pytest.mark.parametrize("columns", [40, 80, 200])
+    def test_calls(self, folder: Path, columns: int) -> None:
+        said, status = in_terminal(columns, folder, "report", "calls")
+        assert status == 0
+        assert max(map(len, said.splitlines())) <= columns
+        assert {"1,234,567,890", "1,234.6"} <= set(re.findall(r"[\d,.]+", said))
+        # Every table says which call a line is of. Beginnings are as long as it takes to tell calls apart.
+        tables_shown = said.count("┏")
+        assert said.count("0199c000-0000") == said.count("0199c000-0001") == tables_shown
+        assert (tables_shown == 1) == (columns == 200)
+
+    @pytest.mark.parametrize("columns", [40, 80])
+    def test_one_call(self, folder: Path, columns: int) -> None:
+        said, status = in_terminal(columns, folder, "show", "0199c000-0001")
+        assert status == 0
+        assert max(map(len, said.splitlines())) <= columns
+        assert "1,234,567,891" in said
+        assert "0199c000-0001-7000-8000-000000000000"[: columns // 3] in said
+
+    def test_a_very_narrow_one(self, folder: Path) -> None:
+        said, status = in_terminal(20, folder, "report", "--by", "model,operation")
+        assert status == 0
+        assert max(map(len, said.splitlines())) <= 20
+        for number in NUMBERS:
+            assert number in said
+
+    def test_as_few_tables_as_possible(self, folder: Path) -> None:
+        said, _ = in_terminal(80, folder, "report", "--by", "model,tag:x-team")
+        assert said.count("┏") == 3
+
+
+def printed(capsys: pytest.CaptureFixture[str], rows: list[dict[str, Any]], **more: Any) -> str:
+    tables.print_report("usage", rows, **more)
+    return capsys.readouterr().out
+
+
+def usage(model: str | None, calls: int, **more: Any) -> dict[str, Any]:
+    return {"model": model, "calls": calls, "errors": 0, "covered_calls": calls, "input_tokens": 5} | more
+
+
+class TestReport:
+    def test_it_ends_with_a_total(self, capsys: pytest.CaptureFixture[str]) -> None:
+        said = printed(capsys, [usage("a", 1), usage(None, 2, input_tokens=None)])
+        assert re.search(r"│ total +│ +3 │ +0 │ +3 │ +5 │", said)
+        assert re.search(r"│ - +│ +2 │ +0 │ +2 │ unknown │", said)
+        assert "cover 3 of 3 calls" in said
+
+    def test_one_row_of_all_needs_none(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert "total" not in printed(capsys, [{"calls": 3, "input_tokens": 7}])
+
+    def test_a_limit(self, capsys: pytest.CaptureFixture[str]) -> None:
+        said = printed(capsys, [usage("a", 1), usage("b", 2), usage("c", 3)], limit=2)
+        assert "│ c " not in said
+        assert re.search(r"│ total +│ +6 ", said)
+        assert "2 of 3 lines are shown" in said
+
+    def test_money(self, capsys: pytest.CaptureFixture[str]) -> None:
+        rows = [
+            usage("a", 1, cost_usd=1234.5, unpriced_calls=0),
+            usage("b", 2, cost_usd=0.00001, unpriced_calls=1),
+            usage("c", 2, cost_usd=None, unpriced_calls=2),
+        ]
+        said = printed(capsys, rows)
+        assert re.search(r"1,234\.5000 │ +0 │", said)
+        assert "<0.0001" in said
+        assert re.search(r"unknown │ +2 │", said)
+        assert "cost $" in said
+        assert "3 of 5 calls have no price" in said
+        said = printed(capsys, rows[:1])
+        assert "no price" not in said
+        tables.print_report("cost", [{"model": "a", "cost_usd": None, "input_usd": 2, "unpriced_calls": 1}])
+        said = capsys.readouterr().out
+        assert "cost" not in said.partition("\n1 calls have no price")[0]
+        assert re.search(r"│ total +│ +2\.0000 │ +1 │", said)
+
+    def test_percentiles_are_not_summed_up(self, capsys: pytest.CaptureFixture[str]) -> None:
+        rows: list[dict[str, Any]] = [{"model": "a", "calls": 1, "ttft_p50_us": 1500}]
+        tables.print_report("latency", rows, {"calls": 1, "ttft_p50_us": 1234567})
+        said = capsys.readouterr().out
+        assert re.search(r"│ total +│ +1 │ +1,234\.6 │", said)
+        assert "ttft p50" in said
+        assert "milliseconds" in said
+
+
+def test_all_that_is_shown_of_a_call(capsys: pytest.CaptureFixture[str]) -> None:
+    names = "id model operation state usage_state error_type"
+    numbers = "started_at status input_tokens output_tokens ttft_us duration_us"
+    row: dict[str, Any] = dict.fromkeys(names.split(), "x" * 9) | dict.fromkeys(numbers.split(), 2000)
+    tables.print_calls([row], UTC)
+    head, _, line = capsys.readouterr().out.splitlines()[1:4]
+    headings = ["id", "started", "operation", "model", "status", "state", "usage", "error", "input", "output"]
+    assert re.findall(r"[a-z]+(?: ms)?", head) == [*headings, "ttft ms", "ms"]
+    assert re.findall(r"[\d,.:x-]+(?: \d\d:\d\d:\d\d)?", line) == [
+        *("xxxxxxxxx", "1970-01-01 00:00:00", "xxxxxxxxx", "xxxxxxxxx", "2000", *["xxxxxxxxx"] * 3),
+        *("2,000", "2,000", "2.0", "2.0"),
+    ]
+    tables.print_call(row | {"ended_at": 10**6, "upstream_status": 2000}, [row | {"n": 2000}], UTC)
+    said = capsys.readouterr().out
+    assert re.search(r"started_at +│ 1970-01-01 00:00:00 ", said)
+    assert re.search(r"ended_at +│ 1970-01-01 00:00:01 ", said)
+    assert re.search(r"upstream_status +│ 2000 ", said)
+    assert re.search(r"ttft \(ms\) +│ 2\.0 ", said)
+    assert re.search(r"┃ n +┃\n.*\n│.* 2000 │\n", said)
+
+
+@pytest.mark.parametrize(("columns", "widths"), [(46, [[30, 9]]), (39, [[16, 16]]), (38, [[21, 10]])])
+def test_names_are_folded_as_little_as_needed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int, widths: list[list[int]]
+) -> None:
+    monkeypatch.setattr(tables, "WIDTH", columns)
+    tables.print_list(("one", "other"), [("a" * 30, "b" * (9 if columns == 46 else 30))])
+    heads = [line for line in capsys.readouterr().out.splitlines() if line.startswith("┏")]
+    assert [[len(part) - 2 for part in head[1:-1].split("┳")] for head in heads] == widths
+
+
+def test_calls_that_begin_alike(capsys: pytest.CaptureFixture[str]) -> None:
+    rows: list[dict[str, Any]] = [
+        dict.fromkeys(tables.CALL_COLUMNS) | {"id": f"0199c000-0000-7000-8{number}", "started_at": 0}
+        for number in ("00", "01", "20")
+    ]
+    tables.print_calls(rows, UTC)
+    said = capsys.readouterr().out
+    assert all(row["id"] in said for row in rows)
+    # Nothing else is known of them.
+    assert re.search(r"┃ id +┃ started +┃\n", said)
+
+
+def test_lines_grow(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = tables.Lines(UTC)
+    row: dict[str, Any] = dict.fromkeys(tables.LINE_COLUMNS) | {"started_at": 0, "model": "m", "input_tokens": 5}
+    lines.add(row)
+    lines.add(row | {"model": "a-long-model\x07"})
+    lines.add(row)
+    head, one, two, three = capsys.readouterr().out.splitlines()
+    assert head.startswith("started              operation  model  status")
+    assert one.startswith("1970-01-01 00:00:00  -          m      -")
+    assert r"a-long-model\x07  -" in two
+    assert three.startswith("1970-01-01 00:00:00  -          m                 -")
