@@ -4,6 +4,7 @@ import csv
 import glob
 import itertools
 import json
+import signal
 import sys
 from collections.abc import Callable
 from collections.abc import Iterable
@@ -19,6 +20,7 @@ from pathlib import Path
 from sqlite3 import Connection
 from sqlite3 import DatabaseError
 from typing import Any
+from typing import Literal
 from typing import NamedTuple
 from typing import TextIO
 
@@ -49,16 +51,42 @@ def main() -> None:
     """Sits between AI clients and Google Vertex AI, and keeps a ledger of every call."""
 
 
+set_option = click.option(
+    "--set", "options", multiple=True, metavar="NAME=VALUE", help="Set an option; can be repeated."
+)
+
+
 @main.command()
 @click.option("--host", show_default="127.0.0.1", help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), show_default="8080", help="Port to listen on.")
-@click.option("--set", "options", multiple=True, metavar="NAME=VALUE", help="Set an option; can be repeated.")
-def serve(host: str | None, port: int | None, options: tuple[str, ...]) -> None:
+@set_option
+@click.option("--quiet", is_flag=True, help="No line for each call.")
+def serve(host: str | None, port: int | None, options: tuple[str, ...], quiet: bool) -> None:
     """Run the proxy until Ctrl-C or SIGTERM."""
+    # Until the proxy handles Ctrl-C itself, the process ends by the signal, without a word.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     # mitmproxy takes half a second to import, which the other commands need not pay.
     from addons.launch import serve
 
-    serve(host, port, options)
+    serve(host, port, options, quiet=quiet)
+
+
+@main.command(context_settings={"allow_interspersed_args": False})
+@click.option(
+    "--via",
+    type=click.Choice(("base-url", "proxy")),
+    default="base-url",
+    show_default=True,
+    help="How COMMAND finds the proxy: variables with base URLs, or HTTPS_PROXY and certificates.",
+)
+@set_option
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[--] COMMAND...")
+def run(via: Literal["base-url", "proxy"], options: tuple[str, ...], command: tuple[str, ...]) -> None:
+    """Run COMMAND with a proxy of its own, then print what it used. Exits with COMMAND's status."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from addons.run import run
+
+    sys.exit(run(command, via, options))
 
 
 _WHICH = (
