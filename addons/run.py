@@ -182,7 +182,7 @@ class Run:
         rows = summary.of_process(self._ledger, self._instance, self._since)
         console = Console(stderr=True, highlight=False, soft_wrap=True)
         if rows:
-            console.print(summary.table(rows))
+            summary.show(rows, console)
         else:
             reason = NO_CALL[self._via].format(
                 variables=", ".join(environment.BASE_URLS), command=shlex.join(self._command)

@@ -8,6 +8,7 @@ from datetime import UTC
 from pathlib import Path
 
 from rich.box import SIMPLE
+from rich.console import Console
 from rich.console import JustifyMethod
 from rich.table import Table
 from rich.text import Text
@@ -33,6 +34,7 @@ HEADINGS = {
     "slowest_us": "slowest",
 }
 UNKNOWN = "unknown"
+LONGEST_LINE = 1000
 
 
 def of_process(path: str | os.PathLike[str], instance: str, since: int) -> list[Row]:
@@ -68,15 +70,24 @@ def _excerpt(ledger: sqlite3.Connection, instance: str, since: int) -> sqlite3.C
     return excerpt
 
 
-def table(rows: Sequence[Row]) -> Table:
-    """The rows of `of_process` for people. If they have a cost, it has a column."""
+def show(rows: Sequence[Row], console: Console) -> None:
+    """Print the rows of `of_process` for people. If they have a cost, it has a column. Numbers are never cut, even if
+    the table gets wider than the console."""
+    table = _table(rows)
+    needed = console.measure(table, options=console.options.update(max_width=LONGEST_LINE)).minimum
+    console.width = max(console.width, needed)
+    console.print(table)
+
+
+def _table(rows: Sequence[Row]) -> Table:
     names = [name for name in HEADINGS if name in rows[0]]
     total: Row = {name: _sum(rows, name) for name in ADDED_UP if name in rows[0]}
     total["model"], total["slowest_us"] = "total", max(_number(row["slowest_us"]) or 0 for row in rows)
     made = Table(box=SIMPLE, show_footer=len(rows) > 1, caption=_caption(total), caption_justify="left")
     for name in names:
-        justify: JustifyMethod = "left" if name == "model" else "right"
-        made.add_column(HEADINGS[name], Text(_cell(name, total[name])), justify=justify, overflow="fold")
+        footer, is_number = Text(_cell(name, total[name])), name != "model"
+        justify: JustifyMethod = "right" if is_number else "left"
+        made.add_column(HEADINGS[name], footer, justify=justify, no_wrap=is_number, overflow="fold")
     for row in rows:
         made.add_row(*(Text(_cell(name, row[name])) for name in names))
     return made
