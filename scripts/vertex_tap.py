@@ -1,11 +1,16 @@
 """The `vertex-tap` command line: the proxy, and what reads its ledger."""
 
+import signal
+import sys
+
+if sys.argv[0].endswith("vertex-tap"):
+    # Ctrl-C ends the program without a word while it is still being read.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import csv
 import glob
 import itertools
 import json
-import signal
-import sys
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -49,6 +54,7 @@ Row = dict[str, object]
 @click.version_option(package_name="vertex-tap")
 def main() -> None:
     """Sits between AI clients and Google Vertex AI, and keeps a ledger of every call."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 set_option = click.option(
@@ -63,7 +69,7 @@ set_option = click.option(
 @click.option("--quiet", is_flag=True, help="No line for each call.")
 def serve(host: str | None, port: int | None, options: tuple[str, ...], quiet: bool) -> None:
     """Run the proxy until Ctrl-C or SIGTERM."""
-    # Until the proxy handles Ctrl-C itself, the process ends by the signal, without a word.
+    # Until the proxy handles Ctrl-C itself.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     # mitmproxy takes half a second to import, which the other commands need not pay.
     from addons.launch import serve
