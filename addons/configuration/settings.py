@@ -121,7 +121,6 @@ USELESS: tuple[tuple[str, Callable[[Mapping[str, str]], bool], str], ...] = (
         lambda given: given["vertex_auth"] in ("passthrough", "express") and given["openai_mode"] == "observe",
         "vertex_auth=service_account or adc, or with openai_mode=convert or compatible",
     ),
-    ("openai_api_key", lambda given: given["openai_mode"] == "observe", "openai_mode=convert or compatible"),
     (
         "openai_endpoint",
         lambda given: given["openai_mode"] != "observe" and not (given["openai_api_key"] or given["gateway_config"]),
@@ -350,7 +349,8 @@ def contradictions(given: Mapping[str, str], listening: Listening, injects: bool
         yield "openai_mode: OpenAI calls are converted in reverse mode only; write observe, or --mode reverse:..."
     if listening.modes and not named and given["gateway_config"]:
         yield "gateway_config: calls are routed in reverse mode only; leave it out, or write --mode reverse:..."
-    yield from _useless(given, forward_only=bool(listening.modes) and not named)
+    if listening.modes:
+        yield from _useless(given, forward_only=not named)
     if not injects:
         return
     if listening.modes and not named and auth in INJECTING:
