@@ -6,6 +6,7 @@ import logging
 import os
 import shlex
 import socket
+import sqlite3
 import sys
 import time
 from collections.abc import Iterator
@@ -36,6 +37,7 @@ from addons.launch import MODE
 from addons.launch import new_master
 from addons.launch import run_to_end
 from metering import summary
+from metering.database import LedgerError
 
 Via = Literal["base-url", "proxy"]
 
@@ -135,6 +137,9 @@ class Run:
     def running(self) -> None:
         addons = ctx.master.addons
         self._ledger = addons.get("options").configuration.settings.usage_db.absolute()
+        if addons.get("errorcheck").logger.has_errored:
+            # Another addon has failed, and the proxy ends now.
+            return
         if signum := held():
             self._end(SIGNALLED + signum)
             return
@@ -179,7 +184,11 @@ class Run:
         """Print what the program used on standard error, or why nothing is known of it."""
         if not self._instance:
             return
-        rows = summary.of_process(self._ledger, self._instance, self._since)
+        try:
+            rows = summary.of_process(self._ledger, self._instance, self._since)
+        except (LedgerError, sqlite3.Error) as e:
+            print(f"vertex-tap: the ledger {self._ledger} cannot be read ({e})", file=sys.stderr)
+            return
         console = Console(stderr=True, highlight=False, soft_wrap=True)
         if rows:
             summary.show(rows, console)

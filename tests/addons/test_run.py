@@ -30,6 +30,7 @@ for url, key, body in json.loads(sys.argv[1]):
     request.add_header(*key)
     try:
         with urllib.request.urlopen(request, timeout=20) as answer:
+            answer.read()
             print(answer.status)
     except urllib.error.HTTPError as e:
         print(e.code)
@@ -168,6 +169,13 @@ class TestBaseUrl:
         assert ended.returncode == 3
         assert "No call came through" in ended.stderr
         assert "vertex-tap run --via proxy -- sh -c 'exit 3'" in ended.stderr
+
+    def test_a_ledger_that_is_gone(self, run_program: RunProgram, tmp_path: Path) -> None:
+        """The status is the program's nonetheless."""
+        ended = run_program("sh", "-c", f"rm {tmp_path / 'usage.db'}* && mkdir {tmp_path / 'usage.db'}; exit 5")
+        assert ended.returncode == 5
+        assert f"the ledger {tmp_path / 'usage.db'} cannot be read" in ended.stderr
+        assert "Traceback" not in ended.stderr
 
     def test_a_call_that_is_still_open(self, run_program: RunProgram, simulator: Simulator, tmp_path: Path) -> None:
         hang = "import os, signal, sys; signal.alarm(3); exec(sys.argv[2])"
