@@ -3,9 +3,16 @@
 import signal
 import sys
 
+
+def on_interrupt(handler: object) -> None:
+    """Set what Ctrl-C does, unless this process was started so that it ignores Ctrl-C."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, handler)  # type: ignore[arg-type]
+
+
 if sys.argv[0].endswith("vertex-tap"):
     # Ctrl-C ends the program without a word while it is still being read.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    on_interrupt(signal.SIG_DFL)
 
 import csv
 import glob
@@ -54,7 +61,7 @@ Row = dict[str, object]
 @click.version_option(package_name="vertex-tap")
 def main() -> None:
     """Sits between AI clients and Google Vertex AI, and keeps a ledger of every call."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    on_interrupt(signal.default_int_handler)
 
 
 set_option = click.option(
@@ -70,7 +77,7 @@ set_option = click.option(
 def serve(host: str | None, port: int | None, options: tuple[str, ...], quiet: bool) -> None:
     """Run the proxy until Ctrl-C or SIGTERM."""
     # Until the proxy handles Ctrl-C itself.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    on_interrupt(signal.SIG_DFL)
     # mitmproxy takes half a second to import, which the other commands need not pay.
     from addons.launch import serve
 
@@ -89,7 +96,7 @@ def serve(host: str | None, port: int | None, options: tuple[str, ...], quiet: b
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[--] COMMAND...")
 def run(via: Literal["base-url", "proxy"], options: tuple[str, ...], command: tuple[str, ...]) -> None:
     """Run COMMAND with a proxy of its own, then print what it used. Exits with COMMAND's status."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    on_interrupt(signal.SIG_DFL)
     from addons.run import run
 
     sys.exit(run(command, via, options))

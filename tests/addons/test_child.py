@@ -104,6 +104,14 @@ def test_it_gets_what_any_program_gets() -> None:
     assert str(resource.getrlimit(resource.RLIMIT_NOFILE)[0]) in directly
 
 
+def test_what_we_ignore_it_ignores_too() -> None:
+    """As after `nohup`, or behind `&` in a script."""
+    ignoring = ["sh", "-c", "trap '' INT HUP; exec \"$@\"", "sh", *COMMAND]
+    command = [*ignoring, "sh", "-c", "kill -INT $$; kill -HUP $$; echo alive"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout == "alive\n"
+
+
 PASSED_ON = ("HUP", "INT", "QUIT", "TERM", "USR1", "USR2")
 
 
