@@ -100,7 +100,6 @@ class Run:
         self._command, self._via, self._usual = command, via, usual
         self._gemini: Endpoint | None = None
         self._certificates = ""
-        self._child: Child | None = None
         self._ledger = Path()
         self._instance: str | None = None
         self._since = time.time_ns() // 1000 - CLOCK_US
@@ -144,10 +143,11 @@ class Run:
             self._end(SIGNALLED + signum)
             return
         loop, hurry = asyncio.get_running_loop(), addons.get("drain").hurry
+        variables = self._variables()
         try:
-            self._child = Child(
+            Child(
                 self._command,
-                self._variables(),
+                variables,
                 self._usual,
                 lambda status: _call(loop, self._end, status),
                 lambda: _call(loop, hurry),
