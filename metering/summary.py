@@ -23,7 +23,16 @@ from metering.selection import Selection
 
 Row = dict[str, object]
 
-ADDED_UP = ("calls", "errors", "covered_calls", "input_tokens", "input_cached_tokens", "output_tokens", "cost_usd")
+ADDED_UP = (
+    "calls",
+    "errors",
+    "covered_calls",
+    "input_tokens",
+    "input_cached_tokens",
+    "output_tokens",
+    "cost_usd",
+    "unpriced_calls",
+)
 HEADINGS = {
     "model": "model",
     "calls": "calls",
@@ -98,6 +107,8 @@ def _caption(total: Row) -> str | None:
     said = []
     if total["covered_calls"] != total["calls"]:
         said.append(f"Tokens of {total['covered_calls']} of {total['calls']} calls; of others not all is known.")
+    if total.get("unpriced_calls"):
+        said.append(f"The cost of {total['unpriced_calls']} calls is not known, or not all of it.")
     if total["errors"]:
         said.append(f"Calls that failed: {total['errors']}; see vertex-tap report errors.")
     return "\n".join(said) or None

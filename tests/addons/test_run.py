@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from tests.addons.test_child import INTERACTIVE
+from tests.addons.test_child import Terminal
 from tests.forked import Forked
 from tests.forked import run
 from tests.http import API_KEY
@@ -17,6 +20,7 @@ from tests.http import HELLO
 from tests.http import MODEL
 from tests.loopback import Tunnel
 from tests.loopback import environment
+from tests.process import BIN
 from tests.process import Row
 from tests.process import rows_of
 from tests.process import until
@@ -231,6 +235,31 @@ def test_a_signal(simulator: Simulator, tmp_path: Path, confdir: Path) -> None:
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 128 + signal.SIGTERM
     assert "gemini-2.5-flash" in error.read_text()
+
+
+def test_in_a_terminal(tmp_path: Path, confdir: Path) -> None:
+    """The proxy says nothing while the program has the terminal. Ctrl-C and Ctrl-Z are the program's."""
+    (tmp_path / "asks.py").write_text(INTERACTIVE)
+    terminal = Terminal()
+    try:
+        _, *arguments = command(tmp_path, confdir, sys.executable, str(tmp_path / "asks.py"))
+        terminal.type(shlex.join([str(BIN / "vertex-tap"), *arguments]) + "\n")
+        assert terminal.until("foreground True", 100).count("\n") == 1
+        terminal.until("ask> ")
+        terminal.type("\x03")
+        assert terminal.until("interrupted") == "^Cinterrupted"
+        terminal.type("\x1a")
+        terminal.until("SHELL> ")
+        terminal.type("fg\n")
+        terminal.until("asks.py\r\n")
+        terminal.type("hello\n")
+        assert terminal.until("HELLO") == "hello\r\nHELLO"
+        terminal.type("quit\n")
+        assert "No call came through" in terminal.until("SHELL> ")
+        terminal.type("echo status=$?\n")
+        terminal.until("status=5")
+    finally:
+        terminal.close()
 
 
 class TestProxy:

@@ -77,4 +77,6 @@ def test_a_cost_has_a_column_where_rows_have_one() -> None:
     (line,) = [line for line in printed([row | {"cost_usd": 1234.5}]) if "$" in line]
     # Numbers are never cut.
     assert line.split()[1:] == ["1,000,000,000,000"] * 4 + ["$1,234.5000", "1,000.00", "s"]
-    assert any("unknown" in line for line in printed([row | {"cost_usd": None}]))
+    lines = printed([row | {"cost_usd": None, "unpriced_calls": 3}])
+    assert any("unknown" in line for line in lines)
+    assert any("The cost of 3 calls is not known" in line for line in lines)
