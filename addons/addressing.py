@@ -7,6 +7,7 @@ from mitmproxy.proxy import mode_specs
 from addons.configuration import values
 from addons.configuration.services import Service
 from addons.configuration.settings import Settings
+from addons.configuration.settings import is_loopback
 from addons.configuration.values import Endpoint
 from metering.hosts import api_of
 from metering.hosts import is_by_location
@@ -68,6 +69,13 @@ def reverse_target(flow: http.HTTPFlow) -> Endpoint | None:
     """The endpoint that `--mode reverse:...` names; None in forward mode."""
     mode = flow.client_conn.proxy_mode
     return Endpoint(mode.scheme, *mode.address, "") if isinstance(mode, mode_specs.ReverseMode) else None
+
+
+def names_listener(flow: http.HTTPFlow) -> bool:
+    """Whether a request in forward mode asks for this proxy's own address, as clients do whose base URL it is."""
+    request, at = flow.request, flow.client_conn.sockname
+    is_here = request.host == at[0] or is_loopback(request.host)
+    return reverse_target(flow) is None and request.port == at[1] and is_here
 
 
 def query_of(request: http.Request) -> str:

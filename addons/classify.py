@@ -9,6 +9,7 @@ from mitmproxy import http
 from mitmproxy.proxy import mode_specs
 
 from addons import keys
+from addons.addressing import names_listener
 from addons.configuration.settings import Settings
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
@@ -30,8 +31,8 @@ _SURROGATE = re.compile("[\udc80-\udcff]")
 
 
 class Classify:
-    """Makes an `Exchange` for every flow that is an AI call. In reverse mode every flow is one; in forward mode other
-    flows pass through unchanged."""
+    """Makes an `Exchange` for every flow that is an AI call. In reverse mode every flow is one; in forward mode only
+    those to AI hosts are, and those to the proxy itself, which are refused. Other flows pass through unchanged."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
@@ -50,7 +51,7 @@ class Classify:
         path = request.path.partition("?")[0]
         api: Api | None = None
         base = ""
-        if isinstance(flow.client_conn.proxy_mode, mode_specs.ReverseMode):
+        if isinstance(flow.client_conn.proxy_mode, mode_specs.ReverseMode) or names_listener(flow):
             base = _base_of(path, configuration.settings)
             path = path[len(base) :] or "/"
             api = _told_api(request, path)

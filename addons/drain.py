@@ -1,6 +1,8 @@
 """Clean shutdown: stop listening, finish the calls under way, close the ledger."""
 
 import asyncio
+import logging
+import signal
 import time
 from collections.abc import Awaitable
 from collections.abc import Callable
@@ -18,6 +20,8 @@ PATIENCE_S = 8.0
 CLOSING_S = 1.0
 ENDING = "vertex-tap is shutting down; send the request again."
 
+logger = logging.getLogger(__name__)
+
 
 class Drain:
     """Finishes calls before the process ends. On SIGTERM and SIGINT, mitmproxy awaits `done` while it still relays
@@ -27,6 +31,7 @@ class Drain:
         self._exchanges = exchanges
         self._recorder = recorder
         self._draining = False
+        self._is_hurried = False
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         if self._draining and (exchange := self._exchanges.get(flow)):
@@ -44,11 +49,21 @@ class Drain:
         self._recorder.close()
         return None
 
+    def hurry(self) -> None:
+        """Wait for no call any longer."""
+        self._is_hurried = True
+
     async def _drain(self) -> None:
         self._draining = True
         ctx.options.update(server=False)
         proxyserver = ctx.master.addons.get("proxyserver")
-        await _until(lambda: not self._recorder.calls_under_way and not _unsent(proxyserver), PATIENCE_S)
+        if calls := self._recorder.calls_under_way:
+            logger.info("vertex-tap: finishing %d call%s, Ctrl-C again to stop at once", calls, "s"[: calls > 1])
+        # Replaces mitmproxy's handler, which only shuts down.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self.hurry)
+        await _until(
+            lambda: self._is_hurried or not (self._recorder.calls_under_way or _unsent(proxyserver)), PATIENCE_S
+        )
         self._recorder.interrupt()
         self._recorder.close()
         # Otherwise mitmproxy cancels the open connections, and logs a traceback for each.

@@ -23,6 +23,10 @@ from mitmproxy.proxy import mode_servers
 from mitmproxy.proxy.layers import http as layers
 
 from addons import keys
+from addons.addressing import NOWHERE
+from addons.addressing import go_to
+from addons.addressing import reverse_target
+from addons.configuration.values import Endpoint
 from addons.keys import redacted
 
 REDACTED = "redacted"
@@ -58,7 +62,9 @@ def show(flow: http.HTTPFlow) -> None:
     faces = _faces.get(flow)
     sent = Face(flow.request, flow.response, flow.metadata)
     if not faces or any(one is not other for one, other in zip(faces.sent, sent, strict=True)):
-        shown = Face(_shown_request(flow.request), flow.response and _shown_response(flow.response), {})
+        shown = Face(
+            _shown_request(flow.request, reverse_target(flow)), flow.response and _shown_response(flow.response), {}
+        )
         faces = _faces[flow] = _Faces(sent, shown)
     flow.request, flow.response, flow.metadata = faces.shown
     redact_error(flow)
@@ -133,7 +139,12 @@ async def handle_hook(self: mode_servers.ProxyConnectionHandler, hook: commands.
     await _their_hook(self, hook)
 
 
-def _shown_request(request: http.Request) -> http.Request:
+def _shown_request(request: http.Request, named: Endpoint | None) -> http.Request:
+    """A copy of a request with only what may be shown. `named` is the target of reverse mode, which is shown if the
+    request has not been given an upstream."""
+    if named and request.host == NOWHERE.host:
+        request = request.copy()
+        go_to(request, named, request.path)
     data = request.data
     path = re.split(rb"[?#]", data.path, maxsplit=1)[0]
     if len(path) > LONGEST_PATH:

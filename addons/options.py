@@ -1,5 +1,7 @@
 """Declares the options to mitmproxy, reads them once at start, and refuses what cannot be used."""
 
+from collections.abc import Sequence
+
 from mitmproxy import ctx
 from mitmproxy import exceptions
 from mitmproxy.addonmanager import Loader
@@ -30,13 +32,13 @@ class Options:
 
     configuration: Configuration
 
-    def __init__(self, prefixes: tuple[str, ...] = PREFIXES) -> None:
+    def __init__(self, prefixes: tuple[str, ...] = PREFIXES, problems: Sequence[str] = ()) -> None:
         """`prefixes` are those of names that only our options have: an unknown option with such a name is a
-        misspelling."""
+        misspelling. `problems` were found before, and are reported with those of the options."""
         self._prefixes = prefixes
         self._started = False
-        self._unusable: list[str] = []
-        """Messages about option values that are not a single text, such as a number or a list."""
+        self._unusable = [*problems]
+        """Those problems, and messages about option values that are not a single text, such as a number or a list."""
 
     def load(self, loader: Loader) -> None:
         # For a value that is not text, mitmproxy would unload the script and go on without it.

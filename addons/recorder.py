@@ -6,6 +6,7 @@ mitmproxy's layers, the end of the process.
 """
 
 import logging
+from collections.abc import Callable
 from collections.abc import MutableMapping
 from weakref import WeakKeyDictionary
 from weakref import WeakSet
@@ -60,6 +61,14 @@ class Recorder:
         self._connect_errors: MutableMapping[connection.Client, dict[str | None, Ending]] = WeakKeyDictionary()
         """Client connection -> mitmproxy's error message for a failed upstream connection -> the ending it stands
         for."""
+        self.watchers: list[Callable[[Call], None]] = []
+        """Functions that are called with the final row of every call, once."""
+        self._watched: WeakSet[Exchange] = WeakSet()
+
+    @property
+    def instance(self) -> str | None:
+        """The id of this process in the ledger; None if no ledger is open."""
+        return self._ledger.instance if self._ledger else None
 
     @property
     def calls_under_way(self) -> int:
@@ -177,6 +186,14 @@ class Recorder:
             self.settle(exchange, Ending.CUT if told and told.broke else Ending.COMPLETE)
             self._end(flow, exchange)
 
+    @harmless
+    def say_ended(self, exchange: Exchange) -> None:
+        """Give the final row of a call to the watchers."""
+        if exchange not in self._watched:
+            self._watched.add(exchange)
+            for watch in self.watchers:
+                watch(exchange.call)
+
     def interrupt(self) -> None:
         """Settle all calls under way, as the process ends."""
         for flow, exchange in list(self._under_way.items()):
@@ -206,6 +223,7 @@ class Recorder:
     def _end(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         self._under_way.pop(flow, None)
         exchange.move(Progress.SETTLED)
+        self.say_ended(exchange)
         # Consoles keep flows, and the call's data must not be kept with them.
         self._exchanges.pop(flow, None)
 
@@ -218,6 +236,7 @@ class Recorder:
             exchange.metered.tap.break_off()
         for call in (exchange, *exchange.turns):
             self.settle(call, ending)
+            self.say_ended(call)
         self._end(flow, exchange)
 
     def _ending(self, flow: http.HTTPFlow) -> Ending:

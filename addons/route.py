@@ -11,6 +11,7 @@ from addons.addressing import NOWHERE
 from addons.addressing import VERSION
 from addons.addressing import go_to
 from addons.addressing import is_google
+from addons.addressing import names_listener
 from addons.addressing import parent
 from addons.addressing import query_of
 from addons.addressing import reverse_target
@@ -56,6 +57,11 @@ HTTP_INSTEAD = (
     "Responses are converted here, which is not possible over a WebSocket. Send POST /v1/responses over HTTP instead,"
     " as Codex and other clients do by themselves after this error."
 )
+A_PROXY = (
+    "{url} is a proxy, not a base URL. Leave the client's base URL at its default, and set HTTPS_PROXY={url}, and"
+    " SSL_CERT_FILE to the certificates that vertex-tap names when it starts. Or start vertex-tap with `--mode"
+    " reverse:https://aiplatform.googleapis.com`: then its address is a base URL."
+)
 OF_ANOTHER = (
     "This call has a credential of {issuer}, but its path leads to {host}, which must not see it. Nothing was sent."
     " Send a credential for that host, or use a path of the API that the credential belongs to."
@@ -86,6 +92,9 @@ class Route:
                 exchange.refuse(flow, refusal(400, str(e)), ErrorType.BAD_REQUEST)
                 return
             check_recipient(flow, exchange, named)
+        elif names_listener(flow):
+            url = f"http://{flow.request.host}:{flow.request.port}"
+            exchange.refuse(flow, refusal(400, A_PROXY.format(url=url)), ErrorType.BAD_REQUEST)
         if exchange.goes_on:
             exchange.note_upstream(flow.request.host, flow.request.path)
 

@@ -1,10 +1,23 @@
 """The `vertex-tap` command line: the proxy, and what reads its ledger."""
 
+import signal
+import sys
+
+
+def on_interrupt(handler: object) -> None:
+    """Set what Ctrl-C does, unless this process was started so that it ignores Ctrl-C."""
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, handler)  # type: ignore[arg-type]
+
+
+if sys.argv[0].endswith("vertex-tap"):
+    # Ctrl-C ends the program without a word while it is still being read.
+    on_interrupt(signal.SIG_DFL)
+
 import difflib
 import glob
 import itertools
 import os
-import sys
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -22,6 +35,7 @@ from sqlite3 import Connection
 from sqlite3 import DatabaseError
 from typing import Any
 from typing import BinaryIO
+from typing import Literal
 from typing import NamedTuple
 
 import click
@@ -52,6 +66,7 @@ SHOWN_CALLS = 100
 @click.pass_context
 def main(context: click.Context) -> None:
     """Sits between AI clients and Google Vertex AI, and keeps a ledger of every call."""
+    on_interrupt(signal.default_int_handler)
     # A terminal that has no UTF-8 gets escapes.
     for stream in (sys.stdout, sys.stderr):
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
@@ -59,19 +74,45 @@ def main(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
+set_option = click.option(
+    "--set", "options", multiple=True, metavar="NAME=VALUE", help="Set an option; can be repeated."
+)
+
+
 @main.command()
 @click.option("--host", show_default="127.0.0.1", help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), show_default="8080", help="Port to listen on.")
-@click.option("--set", "options", multiple=True, metavar="NAME=VALUE", help="Set an option; can be repeated.")
-def serve(host: str | None, port: int | None, options: tuple[str, ...]) -> None:
+@set_option
+@click.option("--quiet", is_flag=True, help="No line for each call.")
+def serve(host: str | None, port: int | None, options: tuple[str, ...], quiet: bool) -> None:
     """Run the proxy until Ctrl-C or SIGTERM.
 
     `vertex-tap options` lists the options that --set takes, and the values they have here.
     """
+    # Until the proxy handles Ctrl-C itself.
+    on_interrupt(signal.SIG_DFL)
     # mitmproxy takes half a second to import, which the other commands need not pay.
     from addons.launch import serve
 
-    serve(host, port, options)
+    serve(host, port, options, quiet=quiet)
+
+
+@main.command(context_settings={"allow_interspersed_args": False})
+@click.option(
+    "--via",
+    type=click.Choice(("base-url", "proxy")),
+    default="base-url",
+    show_default=True,
+    help="How COMMAND finds the proxy: variables with base URLs, or HTTPS_PROXY and certificates.",
+)
+@set_option
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[--] COMMAND...")
+def run(via: Literal["base-url", "proxy"], options: tuple[str, ...], command: tuple[str, ...]) -> None:
+    """Run COMMAND with a proxy of its own, then print what it used. Exits with COMMAND's status."""
+    on_interrupt(signal.SIG_DFL)
+    from addons.run import run
+
+    sys.exit(run(command, via, options))
 
 
 @main.command("options")

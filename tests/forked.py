@@ -58,13 +58,15 @@ class Forked:
         return self.poll()
 
 
-def run(command: Sequence[str | Path], folder: Path, env: dict[str, str] | None = None) -> CompletedProcess[str]:
+def run(
+    command: Sequence[str | Path], folder: Path, env: dict[str, str] | None = None, seconds: float = 60
+) -> CompletedProcess[str]:
     """Runs a program to its end, like `subprocess.run`. The result has its output."""
     with tempfile.TemporaryDirectory() as temporary:
         stdout, stderr = Path(temporary) / "stdout", Path(temporary) / "stderr"
         process = Forked(command, folder, dict(os.environ) if env is None else env, stdout, stderr)
         try:
-            status = process.wait(60)
+            status = process.wait(seconds)
         finally:
             process.kill()
         return CompletedProcess(list(command), status, stdout.read_text(), stderr.read_text())

@@ -8,6 +8,7 @@ import ipaddress
 import os
 import re
 import socket
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -101,6 +102,42 @@ INJECTING = ("service_account", "adc", "express")
 """Values of `vertex_auth` for which the proxy adds credentials of its own to calls."""
 NEEDS = {"service_account": "vertex_credentials", "express": "vertex_api_key"}
 """`vertex_auth` -> the option that it requires."""
+OF_REVERSE_MODE = {
+    "vertex_endpoint": None,
+    "gateway_base_path": None,
+    "vertex_credentials": "vertex_auth",
+    "vertex_api_key": "vertex_auth",
+    "vertex_project": "vertex_auth",
+    "vertex_location": "vertex_auth",
+    "openai_api_key": "openai_mode",
+}
+"""Option that does nothing in forward mode -> the option that it belongs to, if any: where that one is wrong already,
+this one is not mentioned."""
+USELESS: tuple[tuple[str, Callable[[Mapping[str, str]], bool], str], ...] = (
+    ("vertex_credentials", lambda given: given["vertex_auth"] != "service_account", "vertex_auth=service_account"),
+    ("vertex_api_key", lambda given: given["vertex_auth"] != "express", "vertex_auth=express"),
+    (
+        "vertex_project",
+        lambda given: (
+            given["vertex_auth"] == "express"
+            or (given["vertex_auth"] == "passthrough" and given["openai_mode"] == "observe")
+        ),
+        "vertex_auth=service_account or adc, or with openai_mode=convert or compatible",
+    ),
+    (
+        "vertex_location",
+        lambda given: given["vertex_auth"] in ("passthrough", "express") and given["openai_mode"] == "observe",
+        "vertex_auth=service_account or adc, or with openai_mode=convert or compatible",
+    ),
+    (
+        "openai_endpoint",
+        lambda given: given["openai_mode"] != "observe" and not (given["openai_api_key"] or given["gateway_config"]),
+        "openai_mode=observe, or with openai_api_key",
+    ),
+)
+"""Option, when it does nothing in reverse mode, and what it is used with."""
+
+
 SINGLE = (
     "vertex_auth",
     "vertex_credentials",
@@ -291,7 +328,10 @@ def read(
     except ValidationError as e:
         problems += [f"{error['loc'][0]}: {wording.explain(error)}" for error in e.errors()]
     injects = given["vertex_auth"] in INJECTING or has_openai_key or (file is not None and file.injects)
-    problems += contradictions(given, listening, injects)
+    # An option that has a problem of its own already is not reported twice.
+    named = {problem.partition(":")[0] for problem in problems}
+    against = contradictions(given, listening, injects)
+    problems += [problem for problem in against if problem.partition(":")[0] not in named]
     if file and DEFAULT in file.described.services:
         set_twice = (name for name in SINGLE if given[name] != OPTIONS[name][0])
         problems += [f"{name}: {file.path} has a service named default; write it there" for name in set_twice]
@@ -326,6 +366,8 @@ def contradictions(given: Mapping[str, str], listening: Listening, injects: bool
         yield "openai_mode: OpenAI calls are converted in reverse mode only; write observe, or --mode reverse:..."
     if listening.modes and not named and given["gateway_config"]:
         yield "gateway_config: calls are routed in reverse mode only; leave it out, or write --mode reverse:..."
+    if listening.modes:
+        yield from _useless(given, forward_only=not named)
     if not injects:
         return
     if listening.modes and not named and auth in INJECTING:
@@ -337,6 +379,19 @@ def contradictions(given: Mapping[str, str], listening: Listening, injects: bool
         yield f"listen_host: anyone who reaches {host} could use your credentials; write 127.0.0.1"
     if listening.insecure:
         yield "ssl_insecure: credentials go to verified hosts only; leave it out"
+
+
+def _useless(given: Mapping[str, str], *, forward_only: bool) -> Iterator[str]:
+    """Problems with options that are set and do nothing."""
+    is_set = {name for name, (default, _) in OPTIONS.items() if given[name] != default}
+    if forward_only:
+        for name, owner in OF_REVERSE_MODE.items():
+            if name in is_set and owner not in is_set:
+                yield f"{name}: does nothing in forward mode; leave it out, or write --mode reverse:..."
+        return
+    for name, does_nothing, used_with in USELESS:
+        if name in is_set and does_nothing(given):
+            yield f"{name}: does nothing here, as it is used with {used_with} only; leave it out"
 
 
 def _gateway(settings: Settings, file: GatewayFile | None) -> Gateway:

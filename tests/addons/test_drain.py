@@ -63,6 +63,24 @@ def test_what_is_in_flight_finishes(start_proxy: StartProxy, simulator: Simulato
     assert "Traceback" not in proxy.output
 
 
+@pytest.mark.parametrize("serve", [False, True])
+def test_a_second_ctrl_c_stops_at_once(start_proxy: StartProxy, simulator: Simulator, serve: bool) -> None:
+    proxy = start_proxy(mode=f"reverse:{simulator.url}", serve=serve)
+    with connection(proxy.url) as client, connection(proxy.url) as other:
+        for one in (client, other):
+            request(one, UNARY, HELLO, plan={"hang": True})
+        until(lambda: len(proxy.rows()) == 2)
+        started = time.monotonic()
+        proxy.process.send_signal(signal.SIGINT)
+        until(lambda: "finishing 2 calls, Ctrl-C again to stop at once" in proxy.stdout)
+        proxy.process.send_signal(signal.SIGINT)
+        assert proxy.process.wait(timeout=30) == 0
+        assert time.monotonic() - started < PATIENCE_S
+    assert [row["state"] for row in proxy.rows()] == ["interrupted"] * 2
+    assert [file.name for file in proxy.folder.glob("usage.db*")] == ["usage.db"]
+    assert "Traceback" not in proxy.output
+
+
 def test_it_does_not_wait_for_ever(start_proxy: StartProxy, simulator: Simulator) -> None:
     proxy = start_proxy(mode=f"reverse:{simulator.url}")
     with connection(proxy.url) as client:

@@ -11,8 +11,10 @@ import certifi
 import httpx
 import pytest
 import trustme
+from mitmproxy.version import VERSION
 
 from addons.entrance import BUNDLE
+from addons.entrance import CERTIFICATE_VARIABLES
 from tests.conftest import StartProxy
 from tests.http import API_KEY
 from tests.http import HELLO
@@ -223,10 +225,52 @@ class TestForward:
         assert (confdir / "mitmproxy-ca-cert.pem").read_text() in bundle
 
     def test_the_directions(self, forward: Proxy, confdir: Path) -> None:
-        (line,) = [line for line in forward.stdout.splitlines() if "vertex-tap:" in line]
-        assert f"HTTPS_PROXY={forward.url}" in line
-        assert f"trust {confdir / BUNDLE}" in line
-        assert "SSL_CERT_FILE" in line
+        proxy, ledger, certificates = directions(forward)
+        assert proxy.startswith(f"set HTTPS_PROXY={forward.url} ")
+        assert "NODE_USE_ENV_PROXY=1" in proxy
+        assert ledger == f"the ledger is {forward.ledger}"
+        assert f"trust {confdir / BUNDLE}: " in certificates
+        for name in CERTIFICATE_VARIABLES:
+            assert name in certificates
+
+    @pytest.mark.parametrize(
+        ("path", "shape"),
+        [
+            ("/v1/chat/completions", {"error": {"message", "type", "param", "code"}}),
+            ("/v1/messages", {"type": None, "error": {"type", "message"}}),
+            (UNARY, {"error": {"code", "message", "status"}}),
+            ("/", {"error": {"code", "message", "status"}}),
+        ],
+    )
+    @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+    def test_it_is_no_base_url(self, forward: Proxy, path: str, shape: dict[str, set[str] | None], host: str) -> None:
+        """A client that takes it for one is told what to set."""
+        forward.new_rows()
+        with httpx.Client(trust_env=False) as client:
+            answer = client.post(f"http://{host}:{forward.port}{path}", json=HELLO, headers=KEY)
+        assert answer.status_code == 400
+        body = answer.json()
+        for name, members in shape.items():
+            assert name in body
+            assert (members or set()) <= (body[name].keys() if members else set())
+        message = body["error"]["message"]
+        assert f"http://{host}:{forward.port} is a proxy, not a base URL" in message
+        assert f"HTTPS_PROXY=http://{host}:{forward.port}" in message
+        row = forward.new_row()
+        assert (row["state"], row["error_type"], row["status"], row["upstream_host"]) == (
+            "refused",
+            "bad_request",
+            400,
+            None,
+        )
+
+
+def directions(proxy: Proxy) -> list[str]:
+    """What the proxy says when it starts; where mitmproxy lacks fixes, one line more says so."""
+    lines = [line.partition("vertex-tap: ")[2] for line in proxy.stdout.splitlines() if "vertex-tap:" in line]
+    if VERSION == "11.0.2":
+        assert "mitmproxy 11.0.2 lacks published security fixes" in lines.pop()
+    return lines
 
 
 def _echo(server: socket.socket) -> None:
@@ -259,10 +303,10 @@ class TestReverse:
 
     def test_the_directions(self, start_proxy: StartProxy, simulator: Simulator) -> None:
         proxy = start_proxy("gateway_base_path=/vertex,/longer/path", mode=f"reverse:{simulator.url}")
-        (line,) = [line for line in proxy.stdout.splitlines() if "vertex-tap:" in line]
-        assert f"point clients at {proxy.url}/longer/path (base_url)" in line
-        assert BUNDLE in line
-        assert "usage.db" in line
+        clients, ledger, certificates = directions(proxy)
+        assert clients == f"point clients at {proxy.url}/longer/path (base_url)"
+        assert ledger == f"the ledger is {proxy.ledger}"
+        assert BUNDLE in certificates
 
     def test_the_bare_base_path(self, start_proxy: StartProxy, simulator: Simulator) -> None:
         proxy = start_proxy("gateway_base_path=/vertex", mode=f"reverse:{simulator.url}")
@@ -274,8 +318,8 @@ class TestReverse:
         with socket.create_server(("127.0.0.1", 0)) as free:
             other = free.getsockname()[1]
         proxy = start_proxy(mode=f"reverse:{simulator.url}", arguments=("--mode", f"regular@127.0.0.1:{other}"))
-        lines = [line for line in proxy.stdout.splitlines() if "vertex-tap:" in line]
-        assert ["base_url" in line for line in lines] == [True, False]
+        lines = directions(proxy)
+        assert [line.split()[0] for line in lines] == ["point", "set", "the", "clients"]
         assert call(proxy.url, UNARY, HELLO).status == 200
 
     def test_a_tls_client(self, start_proxy: StartProxy, simulator: Simulator, confdir: Path) -> None:

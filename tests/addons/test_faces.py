@@ -1,8 +1,11 @@
 import pytest
 from mitmproxy import flow as flows
 from mitmproxy import http
+from mitmproxy.proxy import mode_specs
 from mitmproxy.test import tflow
 
+from addons.addressing import NOWHERE
+from addons.addressing import go_to
 from addons.faces import LONGEST_PATH
 from addons.faces import LONGEST_VALUE
 from addons.faces import MOST_FIELDS
@@ -72,6 +75,20 @@ def test_long_ones_are_cut() -> None:
     flow = shown(http.Request.make("GET", "https://host.example/" + "x" * (2 * LONGEST_PATH), headers=headers))
     assert len(flow.request.headers.fields) == MOST_FIELDS
     assert len(flow.request.data.path) == LONGEST_PATH + len("…".encode())
+
+
+@pytest.mark.parametrize("target", ["https://aiplatform.googleapis.com", "http://own.example:9000"])
+def test_a_call_that_waits_for_its_body_has_no_made_up_host(target: str) -> None:
+    """Nor one that is refused then: what is shown is the host that the proxy is in front of."""
+    request = http.Request.make("POST", "https://127.0.0.1/v1/chat/completions?key=secret", headers=((b"host", b"me"),))
+    go_to(request, NOWHERE, request.path)
+    flow = tflow.tflow(req=request)
+    flow.client_conn.proxy_mode = mode_specs.ProxyMode.parse(f"reverse:{target}")
+    show(flow)
+    assert flow.request.pretty_url == f"{target}/v1/chat/completions"
+    assert NOWHERE.host not in str(flow.request.headers)
+    _put_sent(flow)
+    assert (flow.request, flow.request.host) == (request, NOWHERE.host)
 
 
 def test_errors() -> None:

@@ -1,22 +1,43 @@
+import re
+import signal
 import subprocess
+import time
 from pathlib import Path
+
+import pytest
+from mitmproxy.version import VERSION
 
 from tests.conftest import StartProxy
 from tests.http import HELLO
 from tests.http import MODEL
 from tests.http import call
 from tests.process import BIN
+from tests.process import until
 from tests.vertex_simulator import Simulator
+
+OUTDATED = VERSION == "11.0.2"
+"""Whether a line says that mitmproxy is old."""
 
 
 def test_it_serves(start_proxy: StartProxy, simulator: Simulator) -> None:
     proxy = start_proxy(mode=f"reverse:{simulator.url}", serve=True)
     assert call(proxy.url, f"{MODEL}:generateContent", HELLO).status == 200
     assert proxy.new_row()["usage_state"] == "final"
-    # No listing, no line a connection.
-    assert len(proxy.stdout.splitlines()) == 2
+    assert call(proxy.url, "/", HELLO).status == 400
     assert proxy.stop() == 0
+    # No listing, no line a connection.
+    *_, one, other = lines = [line.partition("] ")[2] for line in proxy.stdout.splitlines()]
+    assert len(lines) == 3 + OUTDATED + 2
+    assert re.fullmatch(r"gemini-2.5-flash 200: \d+ tokens in, \d+ tokens out, [\d,]+ ms", one)
+    assert re.fullmatch(r"/ 400: [\d,]+ ms; refused; bad_request; .*", other)
     assert proxy.stderr == ""
+
+
+def test_quiet(start_proxy: StartProxy, simulator: Simulator) -> None:
+    proxy = start_proxy(mode=f"reverse:{simulator.url}", serve=True, arguments=("--quiet",))
+    assert call(proxy.url, f"{MODEL}:generateContent", HELLO).status == 200
+    assert proxy.stop() == 0
+    assert "gemini" not in proxy.output
 
 
 def test_the_default_is_google(start_proxy: StartProxy, simulator: Simulator) -> None:
@@ -42,8 +63,41 @@ def test_bad_values_of_mitmproxys_own_options(tmp_path: Path) -> None:
 
 
 def test_a_port_that_is_taken(simulator: Simulator, tmp_path: Path) -> None:
+    """It is said once, with the option that helps."""
     sets = ("--set", f"confdir={tmp_path}", "--set", f"usage_db={tmp_path / 'usage.db'}")
-    assert "address already in use" in fails("--port", str(simulator.port), *sets)
+    said = "vertex-tap cannot start:\n  port {} at 127.0.0.1 is in use by another program; {}\n"
+    port = simulator.port
+    assert fails("--port", str(port), *sets) == said.format(port, "choose another one with --port")
+    mode = f"mode=regular@{port}"
+    assert fails("--set", mode, *sets) == said.format(port, f"name another one in {mode}")
+    # The ledger is closed.
+    assert [file.name for file in tmp_path.glob("usage.db*")] == ["usage.db"]
+
+
+@pytest.mark.parametrize("wait", [0.0, 0.3, 0.8])
+def test_ctrl_c_during_the_start(tmp_path: Path, wait: float) -> None:
+    """It ends without a word."""
+    if not Path("/proc/self/status").exists():
+        pytest.skip("only Linux tells what another process does with signals")
+    command = [
+        str(BIN / "vertex-tap"),
+        "serve",
+        "--port",
+        "0",
+        "--set",
+        f"confdir={tmp_path}",
+        "--set",
+        "usage_db=usage.db",
+    ]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        until(lambda: _handles(process.pid), 60)
+        # From the first line of the program on, it is no exception.
+        until(lambda: not _handles(process.pid), 60)
+        time.sleep(wait)
+        process.send_signal(signal.SIGINT)
+        out, error = process.communicate(timeout=30)
+    assert (error, "Aborted" in out) == ("", False)
+    assert process.returncode in (-signal.SIGINT, 0)
 
 
 def test_options_before_config_yaml(start_proxy: StartProxy, simulator: Simulator, tmp_path: Path) -> None:
@@ -54,3 +108,10 @@ def test_options_before_config_yaml(start_proxy: StartProxy, simulator: Simulato
     )
     proxy = start_proxy(f"vertex_endpoint={simulator.url}", confdir=own, serve=True)
     assert call(proxy.url, f"{MODEL}:generateContent", HELLO).status == 200
+
+
+def _handles(pid: int) -> bool:
+    """Whether a process handles SIGINT itself (Linux)."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    (caught,) = re.findall(r"^SigCgt:\s*(\w+)", status, re.MULTILINE)
+    return bool(int(caught, 16) >> (signal.SIGINT - 1) & 1)

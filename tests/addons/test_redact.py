@@ -227,7 +227,7 @@ def test_saved_flows(start_proxy: StartProxy) -> None:
         threading.Thread(target=_answer, args=(server, {"": answer}), daemon=True).start()
         upstream = f"127.0.0.1:{server.getsockname()[1]}"
         proxy = start_proxy(
-            f"vertex_endpoint=http://{upstream}",
+            f"openai_endpoint=http://{upstream}",
             mode="regular",
             arguments=("-w", "flows"),
             env={"COLUMNS": "500"},

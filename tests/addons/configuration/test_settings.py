@@ -1,4 +1,5 @@
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -166,6 +167,58 @@ def test_an_openai_key_is_for_rewritten_calls(monkeypatch: pytest.MonkeyPatch, m
     given = DEFAULTS | {"openai_mode": mode}
     assert read(given, []).settings.openai_key == used
     assert read(given | {"openai_api_key": "sk-here"}, []).settings.openai_key == (used and "sk-here")
+
+
+SERVICE = {"vertex_auth": "service_account", "vertex_credentials": "KEY"}
+
+
+@pytest.mark.parametrize(
+    ("options", "mode", "useless"),
+    [
+        ({"vertex_credentials": "KEY"}, REVERSE, ["vertex_credentials"]),
+        (EXPRESS | {"vertex_credentials": "KEY"}, REVERSE, ["vertex_credentials"]),
+        ({"vertex_api_key": "AIzaSecret"}, REVERSE, ["vertex_api_key"]),
+        (SERVICE | {"vertex_api_key": "AIzaSecret"}, REVERSE, ["vertex_api_key"]),
+        (EXPRESS | {"vertex_project": "a-project"}, REVERSE, ["vertex_project"]),
+        (EXPRESS | {"vertex_project": "a-project", "openai_mode": "convert"}, REVERSE, ["vertex_project"]),
+        ({"vertex_project": "a-project"}, REVERSE, ["vertex_project"]),
+        ({"vertex_project": "a-project", "openai_mode": "convert"}, REVERSE, []),
+        (SERVICE | {"vertex_project": "a-project"}, REVERSE, []),
+        ({"vertex_location": "eu"}, REVERSE, ["vertex_location"]),
+        (EXPRESS | {"vertex_location": "eu"}, REVERSE, ["vertex_location"]),
+        ({"vertex_location": "eu", "openai_mode": "compatible"}, REVERSE, []),
+        (SERVICE | {"vertex_location": "eu"}, REVERSE, []),
+        # Documented as unused; a proxy that observes must not need a change to it.
+        ({"openai_api_key": "sk-Secret"}, REVERSE, []),
+        ({"openai_endpoint": "https://x", "openai_mode": "convert"}, REVERSE, ["openai_endpoint"]),
+        (OPENAI_KEY | {"openai_endpoint": "https://x"}, REVERSE, []),
+        ({"openai_endpoint": "https://x"}, REVERSE, []),
+        ({"vertex_endpoint": "https://x"}, REVERSE, []),
+        (
+            {"vertex_endpoint": "https://x", "gateway_base_path": "/a"},
+            FORWARD,
+            ["vertex_endpoint", "gateway_base_path"],
+        ),
+        ({"vertex_credentials": "KEY"}, FORWARD, ["vertex_credentials"]),
+        ({"vertex_api_key": "AIzaSecret"}, FORWARD, ["vertex_api_key"]),
+        ({"vertex_project": "a-project", "vertex_location": "eu"}, FORWARD, ["vertex_project", "vertex_location"]),
+        ({"openai_api_key": "sk-Secret"}, FORWARD, ["openai_api_key"]),
+        # The calls of that host are recorded.
+        ({"openai_endpoint": "https://x"}, FORWARD, []),
+    ],
+    ids=str,
+)
+def test_options_that_do_nothing(
+    options: dict[str, str], mode: mode_specs.ProxyMode, useless: list[str], key_file: Path
+) -> None:
+    options = {name: str(key_file) if text == "KEY" else text for name, text in options.items()}
+    problems: Sequence[str] = []
+    try:
+        read(DEFAULTS | options, [], Listening([mode], "127.0.0.1", False))
+    except ConfigurationError as e:
+        problems = e.problems
+    assert [problem.partition(": does nothing")[0] for problem in problems] == useless
+    assert "Secret" not in str(problems)
 
 
 @pytest.mark.parametrize(

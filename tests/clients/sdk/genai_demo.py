@@ -27,7 +27,11 @@ def main() -> None:
         print("chat:", *(chat.send_message(text).text for text in ("Hello", "And then?")))
 
         chat = client.chats.create(model="gemini-2.5-pro", config=types.GenerateContentConfig(tools=[weather]))
-        print("function calling:", chat.send_message("The weather in Paris?").text)
+        answer = chat.send_message("The weather in Paris?")
+        for part in (part for content in chat.get_history() for part in content.parts or []):
+            if call := part.function_call:
+                print("function calling:", f"{call.name}({call.args})", "->", weather(**(call.args or {})))
+        print("function calling:", answer.text)
 
         counted = client.models.count_tokens(model="gemini-2.5-flash", contents="Hello there")
         print("count_tokens:", counted.total_tokens)

@@ -1,0 +1,32 @@
+// Calls with real SDKs that are told nothing but keys: where they call is in the environment.
+// node plain_calls.mjs '{"calls": [...]}'
+
+import Anthropic from "@anthropic-ai/sdk";
+import { GoogleGenAI } from "@google/genai";
+import OpenAI from "openai";
+
+const ASKED = "Hello, who are you?";
+const MESSAGES = [{ role: "user", content: ASKED }];
+
+const CALLS = {
+  async gemini() {
+    const client = new GoogleGenAI({ vertexai: true, apiKey: "AIzaSimulatedKey" });
+    return (await client.models.generateContent({ model: "gemini-2.5-flash", contents: ASKED })).text;
+  },
+  async chat() {
+    const client = new OpenAI({ apiKey: "sk-simulated", maxRetries: 0 });
+    const answer = await client.chat.completions.create({ model: "gpt-4o", messages: MESSAGES });
+    return answer.choices[0].message.content;
+  },
+  async messages() {
+    const client = new Anthropic({ apiKey: "sk-ant-simulated", maxRetries: 0 });
+    const answer = await client.messages.create({ model: "gemini-2.5-flash", max_tokens: 10, messages: MESSAGES });
+    return answer.content[0].text;
+  },
+};
+
+const told = {};
+for (const name of JSON.parse(process.argv[2]).calls) {
+  told[name] = await CALLS[name]();
+}
+console.log(JSON.stringify(told));
