@@ -283,3 +283,35 @@ def test_nothing_is_negative_whatever_is_reported(counts: list[int | None]) -> N
         (row,) = costs.cost([db], by(), EVER)
         values: list[Any] = [row[name] for name in AMOUNTS]
         assert all(value is None or value >= 0 for value in values)
+
+
+@pytest.mark.parametrize(
+    ("model", "count", "others"),
+    [
+        ("gemini-2.5-pro", "input_tokens", {"output_tokens": 1}),
+        ("gemini-2.5-pro", "output_tokens", {"input_tokens": 1}),
+        ("imagen-4.0-generate-001", "images", {}),
+        ("veo-3.1-generate-001", "video_seconds", {"variant": "720p"}),
+    ],
+)
+def test_one_call_of_two_lacks_a_count(db: sqlite3.Connection, model: str, count: str, others: dict[str, Any]) -> None:
+    put(db, "a", model=model, **others, **{count: 1})
+    put(db, "b", model=model, **others)
+    row = only(usage([db], by(), EVER))
+    assert row["unpriced_calls"] == 1
+    assert row["cost_usd"] > 0
+
+
+@pytest.mark.parametrize("location", ["global", "us-central1", "eu"])
+def test_an_unknown_tier_has_no_price(db: sqlite3.Connection, location: str) -> None:
+    put(db, "a", model="gemini-3.8-flash", traffic_type="odd", location=location, input_tokens=1, output_tokens=1)
+    row = only(usage([db], by(), EVER))
+    assert (row["cost_usd"], row["unpriced_calls"]) == (None, 1)
+
+
+def test_all_parts_that_a_price_may_need_are_read() -> None:
+    assert (
+        *("input_image_tokens", "input_audio_tokens", "input_video_tokens", "input_document_tokens"),
+        *("output_image_tokens", "output_audio_tokens", "output_video_tokens"),
+        *("input_cached_audio_tokens", "input_cache_write_1h_tokens", "search_uses"),
+    ) == costs.PARTS

@@ -20,3 +20,7 @@ def test_units_and_factors() -> None:
     assert told["search_query"] == (0.01, "search query")
     videos = [row for row in listing.rows(EVERYONES.about("veo-3.1-fast-generate-001")) if row["since"]]
     assert ("video_second 4k+audio", 0.3, "video second") in [(row["kind"], row["usd"], row["per"]) for row in videos]
+
+
+def test_columns() -> None:
+    assert " ".join(listing.COLUMNS) == "model publisher kind tier above usd per since checked source"
