@@ -6,6 +6,7 @@ mitmproxy's layers, the end of the process.
 """
 
 import logging
+import time
 from collections.abc import MutableMapping
 from weakref import WeakKeyDictionary
 from weakref import WeakSet
@@ -32,11 +33,13 @@ from metering.call import AttemptRow
 from metering.call import Call
 from metering.call import Reading
 from metering.call import Settlement
+from metering.call import State
 from metering.call import is_same_model
 from metering.database import LedgerError
 from metering.ledger import Ledger
 from metering.outcome import Ending
 from metering.usage.errors import http_code
+from metering.written import Kept
 
 logger = logging.getLogger(__name__)
 
@@ -45,10 +48,24 @@ UNANSWERED = (Ending.CLIENT_GONE, Ending.SHUTDOWN)
 crash of mitmproxy's layers."""
 
 
+class Listener:
+    """Is told what the recorder writes: metrics, for example. Calls wait while it listens, so it must be quick."""
+
+    def wrote(self, seconds: float) -> None:
+        """A row was written, open or final; it took so long."""
+
+    def ended(self, exchange: Exchange, kept: Kept) -> None:
+        """A call has ended. Told once, when its row is final; `kept` is where that is."""
+
+    def completed(self, before: Call, after: Call) -> None:
+        """A poll has completed the row of a call that had ended earlier, perhaps in another process."""
+
+
 class Recorder:
     """Writes the rows. It comes after every addon that may still change a request."""
 
     def __init__(self, options: Options, exchanges: Exchanges) -> None:
+        self.listeners: list[Listener] = []
         self._options = options
         self._exchanges = exchanges
         self._ledger: Ledger | None = None
@@ -60,6 +77,13 @@ class Recorder:
         self._connect_errors: MutableMapping[connection.Client, dict[str | None, Ending]] = WeakKeyDictionary()
         """Client connection -> mitmproxy's error message for a failed upstream connection -> the ending it stands
         for."""
+        self._kept: MutableMapping[Exchange, Kept] = WeakKeyDictionary()
+        """Call whose row is closed -> where that is, until the listeners are told."""
+
+    @property
+    def open_rows(self) -> int:
+        """The number of rows that are open."""
+        return self._ledger.open_rows if self._ledger else 0
 
     @property
     def calls_under_way(self) -> int:
@@ -177,6 +201,13 @@ class Recorder:
             self.settle(exchange, Ending.CUT if told and told.broke else Ending.COMPLETE)
             self._end(flow, exchange)
 
+    @harmless
+    def tell_ended(self, exchange: Exchange) -> None:
+        """Tell the listeners that the row of a call is final, if they have not been told yet."""
+        if kept := self._kept.pop(exchange, None):
+            for listener in self.listeners:
+                listener.ended(exchange, kept)
+
     def interrupt(self) -> None:
         """Settle all calls under way, as the process ends."""
         for flow, exchange in list(self._under_way.items()):
@@ -201,7 +232,15 @@ class Recorder:
             return
         if exchange.credential and exchange.call.client is None:
             exchange.call.client = self._ledger.fingerprint(exchange.credential)
-        self._ledger.commit(exchange.call, settlement)
+        began = time.perf_counter()
+        written = self._ledger.commit(exchange.call, settlement)
+        seconds = time.perf_counter() - began
+        if exchange.call.state != State.OPEN:
+            self._kept[exchange] = written.kept
+        for listener in self.listeners:
+            listener.wrote(seconds)
+            for before, after in written.completed:
+                listener.completed(before, after)
 
     def _end(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         self._under_way.pop(flow, None)
@@ -209,6 +248,7 @@ class Recorder:
         if not exchange.last_words:
             # Consoles keep flows, and the call's data must not be kept with them.
             self._exchanges.pop(flow, None)
+        self.tell_ended(exchange)
 
     def _break_off(self, flow: http.HTTPFlow, exchange: Exchange, ending: Ending) -> None:
         """Settle a call that has ended early."""
@@ -219,6 +259,7 @@ class Recorder:
             exchange.metered.tap.break_off()
         for call in (exchange, *exchange.turns):
             self.settle(call, ending)
+            self.tell_ended(call)
         self._end(flow, exchange)
 
     def _ending(self, flow: http.HTTPFlow) -> Ending:
