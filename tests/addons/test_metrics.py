@@ -1,6 +1,9 @@
+import json
+import re
 import time
 from pathlib import Path
 from typing import Any
+from typing import ClassVar
 
 import pytest
 from prometheus_client import parser as prometheus
@@ -23,7 +26,9 @@ from tests.addons.test_recorder import Held
 from tests.addons.test_recorder import answer
 from tests.configuration import DEFAULTS
 from tests.metering.test_conventions import call
+from tests.process import ROOT
 from tests.promtool import check_metrics
+from tests.promtool import check_queries
 
 CONFIGURATION = read(DEFAULTS, [])
 Samples = dict[str, float]
@@ -252,3 +257,60 @@ class TestRecorded:
         recorder._write(poll, Settlement("op", videos=2))
         recorder.close()
         assert samples(listening.metrics_text("")[0].decode(), "vertex_tap_usage_total")["final"] == 1
+
+
+class TestDashboard:
+    """The Grafana dashboard in docs/ asks for metrics and labels that there are."""
+
+    DASHBOARD = json.loads((ROOT / "docs" / "grafana.json").read_text())
+    QUERIES: ClassVar = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
+    NAME = re.compile(r"\b(?:vertex_tap|gen_ai)_\w+")
+
+    @pytest.fixture
+    def known(self) -> dict[str, set[str]]:
+        """Sample -> its labels."""
+        watched = Watched()
+        watched.end(call(service="prod", input_cache_write_tokens=1))
+        watched.metrics.wrote(0.002)
+        families = prometheus.text_string_to_metric_families(watched.text)
+        return {sample.name: set(sample.labels) for family in families for sample in family.samples}
+
+    def test_its_metrics(self, known: dict[str, set[str]]) -> None:
+        labels = set().union(*known.values())
+        for query in self.QUERIES:
+            names = set(self.NAME.findall(query)) - labels
+            assert names
+            assert names <= known.keys(), query
+            told = [*re.findall(r"by \(([^)]*)\)", query), *re.findall(r"(\w+)(?:!=|=~)", query)]
+            asked = {name.strip() for part in told for name in part.split(",")}
+            assert asked <= set().union(*(known[name] for name in names)), query
+        for variable in self.DASHBOARD["templating"]["list"]:
+            if variable["type"] == "query":
+                metric, name = re.findall(r"label_values\((\w+), (\w+)\)", variable["query"]["query"])[0]
+                assert name in known[metric]
+
+    def test_it_shows_all_of_ours(self, known: dict[str, set[str]]) -> None:
+        asked = " ".join(self.QUERIES)
+        previous = ("gen_ai_client_token_usage", "gen_ai_client_operation_duration")
+        for name in known:
+            family = re.sub("_(bucket|count|sum)$", "", name)
+            assert family in asked or family in previous, name
+
+    def test_promql(self, tmp_path: Path) -> None:
+        known = {"$__rate_interval": "5m", "$__range": "1h", "$model": ".*"}
+        queries = []
+        for query in self.QUERIES:
+            for variable, value in known.items():
+                query = query.replace(variable, value)
+            assert "$" not in query
+            queries.append(query)
+        check_queries(queries, tmp_path)
+
+    def test_the_page(self, known: dict[str, set[str]]) -> None:
+        """docs/metrics.md names each metric with its labels."""
+        page = (ROOT / "docs" / "metrics.md").read_text()
+        for name, labels in known.items():
+            family = re.sub("_(bucket|count|sum)$", "", name)
+            short = re.sub("^gen_ai_client_inference_usage", "...", family)
+            assert f"`{family}`" in page or f"`{short}`" in page, name
+            assert all(f"`{label}`" in page for label in labels - {"le"}), name
