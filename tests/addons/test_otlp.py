@@ -142,3 +142,14 @@ def test_a_collector_that_refuses(collector: Collector) -> None:
     exports.take_ended(ended(), None)
     assert not exports.send_spans()
     assert not exports.send_metrics()
+
+
+def test_clients_cannot_make_up_any_number_of_series(collector: Collector) -> None:
+    """The SDK adds up what is beyond its limit."""
+    exports = Exports()
+    for number in range(2100):
+        exports.take_ended(ended(model=f"m{number}", input_by_modality=None), None)
+    assert exports.send_metrics()
+    points = collector.metrics["gen_ai.client.inference.usage.input_tokens"].sum.data_points
+    assert len(points) <= 2001
+    assert sum(point.as_int for point in points) == 2100 * 100
