@@ -2,9 +2,14 @@
 
 import logging
 
+from mitmproxy import http
+
+from addons.exchange import Exchange
+from addons.recorder import Listener
 from metering.call import Call
 from metering.call import ErrorType
 from metering.call import State
+from metering.written import Kept
 
 logger = logging.getLogger(__name__)
 
@@ -17,9 +22,11 @@ WHY: dict[str | None, str] = {
 """`error_type` of a refused call -> why it was refused."""
 
 
-def log_call(call: Call) -> None:
-    """Log the line of a call."""
-    logger.info("%s", line_of(call))
+class CallLines(Listener):
+    """Logs the line of each call."""
+
+    def ended(self, exchange: Exchange, kept: Kept, flow: http.HTTPFlow | None) -> None:
+        logger.info("%s", line_of(exchange.call))
 
 
 def line_of(call: Call) -> str:

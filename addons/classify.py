@@ -76,6 +76,7 @@ class Classify:
             model=word(fields.get("model") or _endpoint_id(fields) or _queried_model(request, target), 256),
         )
         exchange = Exchange(call, target, base, path, keys.client_of(request), configuration)
+        exchange.note_trace(request.headers.get("traceparent"))
         self.exchanges[flow] = exchange
         if flow.error:
             exchange.refuse_unanswered()

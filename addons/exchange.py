@@ -148,6 +148,8 @@ class Exchange:
     turns: tuple["Exchange", ...] = ()
     """The responses under way on a Responses socket, each with a row of its own, except for the first, which has this
     one."""
+    traceparent: str | None = None
+    """The client's header of that name: the trace that the call is part of (W3C Trace Context)."""
     last_words: bytes = b""
     """The bytes that end the client's stream if the upstream breaks off."""
     metered: Metered = field(init=False)
@@ -186,6 +188,10 @@ class Exchange:
         if dialect.id_member:
             headers[dialect.id_header] = self.call.id
         return http.Response.make(failure.status, self.error_body(failure, param), headers)
+
+    def note_trace(self, traceparent: str | None) -> None:
+        """Record the client's header `traceparent`."""
+        self.traceparent = traceparent
 
     # Services
 
@@ -296,6 +302,7 @@ class Exchange:
         connection."""
         call = replace(self.call, id=uuid7(), started_at=time.time_ns() // 1000, tries=[])
         copy = Exchange(call, self.target, self.base, self.path, self.credential, self.configuration)
+        copy.note_trace(self.traceparent)
         copy.attempts = [Attempt(self.target, call.method or "")]
         return copy
 

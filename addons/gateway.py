@@ -20,11 +20,13 @@ from addons.entrance import Entrance  # noqa: E402
 from addons.layers import Layers  # noqa: E402
 from addons.live import Live  # noqa: E402
 from addons.meter import Meter  # noqa: E402
+from addons.metrics import Metrics  # noqa: E402
 from addons.options import Options  # noqa: E402
 from addons.recorder import Recorder  # noqa: E402
 from addons.redact import Redact  # noqa: E402
 from addons.rewrite import Rewrite  # noqa: E402
 from addons.route import Route  # noqa: E402
+from addons.telemetry import Telemetry  # noqa: E402
 
 
 def chain(options: Options) -> list[object]:
@@ -33,6 +35,7 @@ def chain(options: Options) -> list[object]:
     exchanges = classify.exchanges
     credentials = Credentials(options, exchanges)
     recorder = Recorder(options, exchanges)
+    Metrics(recorder)
     return [
         options,
         Layers(exchanges),
@@ -47,6 +50,7 @@ def chain(options: Options) -> list[object]:
         Rewrite(exchanges, credentials, recorder),
         Live(exchanges, recorder),
         recorder,
+        Telemetry(recorder),
         Redact(exchanges),
     ]
 

@@ -32,7 +32,7 @@ from mitmproxy.master import Master
 from mitmproxy.proxy import mode_specs
 from mitmproxy.proxy.mode_servers import ServerInstance
 
-from addons.call_lines import log_call
+from addons.call_lines import CallLines
 from addons.configuration.settings import OPTIONS
 from addons.gateway import chain
 from addons.options import PREFIXES
@@ -54,7 +54,7 @@ def serve(host: str | None, port: int | None, set_options: tuple[str, ...], *, q
     async def start() -> None:
         master = new_master(set_options, listen, shows_log=True)
         if not quiet:
-            master.addons.get("recorder").watchers.append(log_call)
+            master.addons.get("recorder").listeners.append(CallLines())
         for signum in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(signum, master.shutdown)
         await run_to_end(master)

@@ -6,6 +6,7 @@ mitmproxy's layers, the end of the process.
 """
 
 import logging
+import time
 from collections.abc import Callable
 from collections.abc import MutableMapping
 from weakref import WeakKeyDictionary
@@ -33,11 +34,13 @@ from metering.call import AttemptRow
 from metering.call import Call
 from metering.call import Reading
 from metering.call import Settlement
+from metering.call import State
 from metering.call import is_same_model
 from metering.database import LedgerError
 from metering.ledger import Ledger
 from metering.outcome import Ending
 from metering.usage.errors import http_code
+from metering.written import Kept
 
 logger = logging.getLogger(__name__)
 
@@ -46,10 +49,25 @@ UNANSWERED = (Ending.CLIENT_GONE, Ending.SHUTDOWN)
 crash of mitmproxy's layers."""
 
 
+class Listener:
+    """Is told what the recorder writes: metrics, for example. Calls wait while it listens, so it must be quick."""
+
+    def wrote(self, seconds: float) -> None:
+        """A row was written, open or final; it took so long."""
+
+    def ended(self, exchange: Exchange, kept: Kept, flow: http.HTTPFlow | None) -> None:
+        """A call has ended. Told once, when its row is final; `kept` is where that is. There is no flow for the second
+        and later responses on a WebSocket connection."""
+
+    def completed(self, before: Call, after: Call) -> None:
+        """A poll has completed the row of a call that had ended earlier, perhaps in another process."""
+
+
 class Recorder:
     """Writes the rows. It comes after every addon that may still change a request."""
 
     def __init__(self, options: Options, exchanges: Exchanges) -> None:
+        self.listeners: list[Listener] = []
         self._options = options
         self._exchanges = exchanges
         self._ledger: Ledger | None = None
@@ -61,14 +79,18 @@ class Recorder:
         self._connect_errors: MutableMapping[connection.Client, dict[str | None, Ending]] = WeakKeyDictionary()
         """Client connection -> mitmproxy's error message for a failed upstream connection -> the ending it stands
         for."""
-        self.watchers: list[Callable[[Call], None]] = []
-        """Functions that are called with the final row of every call, once."""
-        self._watched: WeakSet[Exchange] = WeakSet()
+        self._kept: MutableMapping[Exchange, Kept] = WeakKeyDictionary()
+        """Call whose row is closed -> where that is, until the listeners are told."""
 
     @property
     def instance(self) -> str | None:
         """The id of this process in the ledger; None if no ledger is open."""
         return self._ledger.instance if self._ledger else None
+
+    @property
+    def open_rows(self) -> int:
+        """The number of rows that are open."""
+        return self._ledger.open_rows if self._ledger else 0
 
     @property
     def calls_under_way(self) -> int:
@@ -187,12 +209,10 @@ class Recorder:
             self._end(flow, exchange)
 
     @harmless
-    def say_ended(self, exchange: Exchange) -> None:
-        """Give the final row of a call to the watchers."""
-        if exchange not in self._watched:
-            self._watched.add(exchange)
-            for watch in self.watchers:
-                watch(exchange.call)
+    def end_turn(self, exchange: Exchange) -> None:
+        """Note that a response on a WebSocket connection has ended, whose row may be that of the connection."""
+        flows = (flow for flow, one in self._under_way.items() if one is exchange)
+        self._tell_ended(exchange, next(flows, None))
 
     def interrupt(self) -> None:
         """Settle all calls under way, as the process ends."""
@@ -218,14 +238,39 @@ class Recorder:
             return
         if exchange.credential and exchange.call.client is None:
             exchange.call.client = self._ledger.fingerprint(exchange.credential)
-        self._ledger.commit(exchange.call, settlement)
+        began = time.perf_counter()
+        written = self._ledger.commit(exchange.call, settlement)
+        seconds = time.perf_counter() - began
+        if exchange.call.state != State.OPEN:
+            self._kept[exchange] = written.kept
+
+        def tell(listener: Listener) -> None:
+            listener.wrote(seconds)
+            for before, after in written.completed:
+                listener.completed(before, after)
+
+        self._tell(tell)
 
     def _end(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         self._under_way.pop(flow, None)
         exchange.move(Progress.SETTLED)
-        self.say_ended(exchange)
         # Consoles keep flows, and the call's data must not be kept with them.
         self._exchanges.pop(flow, None)
+        self._tell_ended(exchange, flow)
+
+    @harmless
+    def _tell_ended(self, exchange: Exchange, flow: http.HTTPFlow | None) -> None:
+        """Tell the listeners that the row of a call is final, if they have not been told yet."""
+        if kept := self._kept.pop(exchange, None):
+            self._tell(lambda listener: listener.ended(exchange, kept, flow))
+
+    def _tell(self, tell: Callable[[Listener], None]) -> None:
+        for listener in self.listeners:
+            try:
+                tell(listener)
+            except Exception as e:
+                # The row must be written, and others told, all the same.
+                logger.error("vertex-tap: %s has failed (%s)", type(listener).__name__, type(e).__name__)
 
     def _break_off(self, flow: http.HTTPFlow, exchange: Exchange, ending: Ending) -> None:
         """Settle a call that has ended early."""
@@ -236,7 +281,8 @@ class Recorder:
             exchange.metered.tap.break_off()
         for call in (exchange, *exchange.turns):
             self.settle(call, ending)
-            self.say_ended(call)
+            if call is not exchange:
+                self._tell_ended(call, None)
         self._end(flow, exchange)
 
     def _ending(self, flow: http.HTTPFlow) -> Ending:

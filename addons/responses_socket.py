@@ -101,7 +101,7 @@ class ResponsesSocket:
     def _end(self, call: Exchange) -> None:
         self._responses.end(call)
         self._connection.end_turn(call)
-        self._recorder.say_ended(call)
+        self._recorder.end_turn(call)
 
     def _has_content(self, call: Exchange) -> bool:
         reader = call.metered.usage.reader

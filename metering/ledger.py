@@ -50,6 +50,10 @@ from metering.rejected import set_aside
 from metering.spill import Spill
 from metering.spill import fold_file
 from metering.transactions import transaction
+from metering.written import Kept
+from metering.written import Written
+from metering.written import completed
+from metering.written import to_complete
 
 PATIENCE_MS = 50
 """How long a commit may wait for another process. The event loop is blocked meanwhile."""
@@ -134,9 +138,17 @@ class Ledger:
         """Whether rows get into the ledger, either at once or when another process has finished writing."""
         return self._trouble is None and not self._spill.waiting
 
-    def commit(self, call: Call, settlement: Settlement | None = None) -> None:
+    @property
+    def open_rows(self) -> int:
+        """The number of calls of this process whose rows are open."""
+        return len(self._open)
+
+    def commit(self, call: Call, settlement: Settlement | None = None) -> Written:
         """Write the row of `call`. Afterwards it survives the end of the process, unless neither the ledger nor the
-        spill file can be written. Never raises."""
+        spill file can be written. Never raises.
+
+        What the settlement has completed is told only if the ledger takes it now, not if it is spilled.
+        """
         call.instance = self.instance
         record = record_of(call, settlement)
         with self._turn:
@@ -144,22 +156,25 @@ class Ledger:
                 self._open[record.id] = record
             else:
                 self._open.pop(record.id, None)
-            if self._spill.is_empty and self._commit(record):
-                return
-            self._spill.put(record)
+            if self._spill.is_empty and (written := self._commit(record)):
+                return written
+            kept = self._spill.put(record)
         self._wake.set()
+        return Written(kept)
 
-    def _commit(self, record: Record) -> bool:
-        """Write a record to the ledger. Returns whether it needs no further attempt."""
+    def _commit(self, record: Record) -> Written | None:
+        """Write a record to the ledger. Returns None if that must be tried again."""
         if self._db is None or not self._identity.is_there():
-            return False
+            return None
         try:
             with transaction(self._db):
+                before = to_complete(self._db, record)
                 write(self._db, record)
+                written = Written(Kept.COMMITTED, completed(self._db, before))
         except (sqlite3.Error, ValueError, TypeError, OverflowError) as e:
-            return is_of_the_row(e) and self._reject(self._db, record)
+            return Written(Kept.REJECTED) if is_of_the_row(e) and self._reject(self._db, record) else None
         self._recent.append(record)
-        return True
+        return written
 
     def _reject(self, db: sqlite3.Connection, record: Record) -> bool:
         """Store as much of a row as possible, and set the row aside. Returns False if that fails; the record is then

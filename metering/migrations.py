@@ -7,6 +7,7 @@ from sqlite_utils import Migrations
 
 from metering import days
 from metering import rollup
+from metering import views
 from metering.older import pruned
 
 migrations = Migrations("vertex-tap")
@@ -227,11 +228,17 @@ def m006_days(db: Database) -> None:
     days.create(db.conn)
 
 
+@migrations()
+def m007_views(db: Database) -> None:
+    """The views `v_calls`, `v_usage_daily` and `v_errors_daily`."""
+    views.create(db.conn)
+
+
 NEXT_CHANGED = (
     "max(ifnull((SELECT max(changed) FROM calls), 0),"
     " ifnull((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'changed'), 0)) + 1"
 )
 """SQL for the next value of `changed`."""
 
-VERSION = 6
+VERSION = 7
 """The version of the schema: the number of migrations. It is stored in `PRAGMA user_version`."""

@@ -12,16 +12,20 @@ WITH_META = 3
 """The first version of the schema with a table `meta`, so that its ledgers can be pruned."""
 WITH_FINE_ROLLUP = 5
 """The first version whose rollup has all sums that reports need."""
+WITH_DAYS = 6
+"""The first version with sums of whole days."""
 _ADDED = {"variant": "NULL", "changed": "rowid", "reserved_tokens": "NULL", "reserved_usd": "NULL"}
 """Columns of `calls` that version 5 added -> their values in older ledgers, as SQL."""
 
 
 def read_as_new(db: sqlite3.Connection, version: int) -> None:
-    """Create the temporary views for a ledger of a version below 6. Writes nothing to the file.
+    """Create the temporary views for a ledger of an older version. Writes nothing to the file.
 
     Below version 5, the view `rollup` has one row for each call that was not pruned, as there are no finer sums to
     read.
     """
+    if version >= WITH_DAYS:
+        return
     db.execute("CREATE TEMP VIEW summed_days AS SELECT NULL AS day, NULL AS token WHERE 1 = 0")
     if version >= WITH_FINE_ROLLUP:
         return

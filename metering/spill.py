@@ -28,6 +28,7 @@ from metering.record import put
 from metering.rejected import Rejected
 from metering.rejected import set_aside
 from metering.transactions import transaction
+from metering.written import Kept
 
 MOST_WAITING = 10_000
 """The most rows that are held in memory; further ones are lost."""
@@ -77,19 +78,22 @@ class Spill:
         """Whether no earlier record waits, so that the next one may go to the ledger directly."""
         return self._file is None and not self.waiting
 
-    def put(self, record: Record) -> None:
-        """Keep a record, in the file if possible. Never raises, never waits for the ledger."""
+    def put(self, record: Record) -> Kept:
+        """Keep a record, in the file if possible. Returns where it is. Never raises, never waits for the ledger."""
+        kept = Kept.SPILLED
         with self._turn:
             earlier = self.waiting.pop(record.id, None)
             if earlier is None and len(self.waiting) >= MOST_WAITING:
                 # The open row of a call does not count as lost: its final row is still to come.
                 self.lost += not record.is_open
+                kept = Kept.LOST
             else:
                 if earlier and not record.settlement:
                     record = record._replace(settlement=earlier.record.settlement)
                 self._number += 1
                 self.waiting[record.id] = Waiting(self._number, record, encode(self._number, record))
             self._drain()
+            return Kept.WAITING if record.id in self.waiting else kept
 
     def _drain(self) -> None:
         """Move waiting records to the file. Tries one line first, so that little is wasted if the disk is full."""

@@ -43,6 +43,7 @@ import click
 from metering import companions
 from metering import costs
 from metering import database
+from metering import datasette
 from metering import export as exports
 from metering import output
 from metering import rejected
@@ -378,6 +379,15 @@ def verify(ledgers: tuple[str, ...]) -> None:
                 broken = broken or bool(times)
             _tell_rejected(path)
     sys.exit(1 if broken else 0)
+
+
+@main.command("datasette")
+@click.argument("ledger", default="usage.db", type=click.Path(path_type=Path))
+@click.option("--config", is_flag=True, help="Write the queries and the dashboard for Datasette 1.0 instead.")
+def write_datasette(ledger: Path, config: bool) -> None:
+    """Write metadata with which Datasette 0.65 shows LEDGER: datasette LEDGER -m FILE."""
+    with _problems():
+        click.echo(datasette.written((datasette.configuration if config else datasette.metadata)(ledger)), nl=False)
 
 
 def _tell_rejected(path: Path) -> None:

@@ -22,6 +22,7 @@ def test_the_chain_in_the_order_of_a_call() -> None:
         "Rewrite",
         "Live",
         "Recorder",
+        "Telemetry",
         "Redact",
     ]
 

@@ -28,10 +28,13 @@ from addons.meter import Meter
 from addons.metered import Told
 from addons.metered import read_answer
 from addons.options import Options
+from addons.recorder import Listener
 from addons.recorder import Recorder
 from metering.database import open_for_reading
+from metering.outcome import Ending
 from metering.paths import parse
 from metering.verify import verify
+from metering.written import Kept
 from tests.configuration import DEFAULTS
 from tests.http import PROJECT
 from tests.process import Row
@@ -90,6 +93,59 @@ class Held:
     def row(self) -> Row:
         with closing(open_for_reading(self._ledger)) as db:
             return dict(db.execute("SELECT * FROM calls").fetchone())
+
+
+class Heard(Listener):
+    """A listener that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, str | None, Kept]] = []
+        self.flows: list[http.HTTPFlow | None] = []
+        self.written = 0
+
+    def wrote(self, seconds: float) -> None:
+        assert 0 < seconds < 60
+        self.written += 1
+
+    def ended(self, exchange: Exchange, kept: Kept, flow: http.HTTPFlow | None) -> None:
+        self.calls.append((exchange.call.id, exchange.call.usage_state, kept))
+        self.flows.append(flow)
+
+
+class TestListeners:
+    @pytest.fixture
+    def held(self, tmp_path: Path) -> Iterator[Held]:
+        one = Held(tmp_path / "held.db", answer())
+        yield one
+        one.recorder.close()
+
+    def test_they_hear_of_the_end_once(self, held: Held) -> None:
+        heard = Heard()
+        held.recorder.listeners.append(heard)
+        held.recorder.settle(held.exchange, Ending.COMPLETE)
+        assert (heard.written, heard.calls) == (1, [])
+        held.recorder.end_held(held.flow, None)
+        held.recorder.end_turn(held.exchange)
+        assert heard.calls == [(held.exchange.call.id, "final", Kept.COMMITTED)]
+        assert heard.flows == [held.flow]
+
+    def test_they_hear_of_what_the_end_of_the_process_breaks_off(self, held: Held) -> None:
+        heard = Heard()
+        held.recorder.listeners.append(heard)
+        held.recorder.interrupt()
+        assert [usage_state for _, usage_state, _ in heard.calls] == ["final"]
+
+    def test_what_they_break_does_no_harm(self, held: Held, caplog: pytest.LogCaptureFixture) -> None:
+        class Broken(Listener):
+            def ended(self, exchange: Exchange, kept: Kept, flow: http.HTTPFlow | None) -> None:
+                raise RuntimeError
+
+        heard = Heard()
+        held.recorder.listeners += [Broken(), heard]
+        held.recorder.end_held(held.flow, None)
+        assert (held.row["state"], held.recorder.calls_under_way) == ("done", 0)
+        assert len(heard.calls) == 1
+        assert "Broken has failed (RuntimeError)" in caplog.text
 
 
 class TestHeld:

@@ -12,6 +12,7 @@ from mitmproxy import http
 
 from addons.responses_socket import ResponsesSocket
 from metering.outcome import Ending
+from tests.addons.test_recorder import Heard
 from tests.addons.test_recorder import started
 from tests.metering.usage.test_realtime import FOLDER
 from tests.process import Row
@@ -117,3 +118,20 @@ def test_too_much_work(connection: Connection, caplog: pytest.LogCaptureFixture)
     connection.socket.close(Ending.COMPLETE, None, by_client=True)
     rows = [(row["state"], row["usage_state"], row["total_tokens"]) for row in connection.rows]
     assert rows == [("done", "unsupported", None)] * 2
+
+
+def test_listeners_hear_of_each_response_once(connection: Connection) -> None:
+    """As soon as it ends, not when the connection does."""
+    heard = Heard()
+    connection.recorder.listeners.append(heard)
+    for number in range(2):
+        connection.take([["client", CREATE], ["server", completed(str(number))]])
+    assert len(heard.calls) == 2
+    assert connection.recorder.open_rows == 0
+    connection.take([["client", CREATE]])
+    assert connection.recorder.open_rows == 1
+    connection.socket.close(Ending.COMPLETE, None, by_client=True)
+    connection.recorder.websocket_end(connection.flow)
+    assert heard.flows == [connection.flow, None, None]
+    assert [id for id, *_ in heard.calls] == [row["id"] for row in connection.rows]
+    assert [usage_state for _, usage_state, _ in heard.calls] == ["final", "final", "absent"]

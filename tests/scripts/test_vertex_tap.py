@@ -19,6 +19,7 @@ from typing import Any
 import click
 import pyarrow.parquet
 import pytest
+import yaml
 
 from addons.configuration.settings import OPTIONS
 from metering.call import COLUMNS
@@ -424,6 +425,21 @@ def test_misspelt_words(folder: Path) -> None:
     assert "there is no ledger march" in run(folder, "report", "march", status=1)
     (folder / "usages").write_bytes((folder / "usage.db").read_bytes())
     assert len(rows(folder, "report", "usages")) == 2
+
+
+class TestDatasette:
+    def test_metadata(self, folder: Path) -> None:
+        told = yaml.safe_load(run(folder, "datasette"))
+        assert "usage_by_model" in told["databases"]["usage"]["queries"]
+        assert told["databases"]["usage"]["tables"]["v_calls"]["units"]["duration_ms"] == "ms"
+        (folder / "usage.db").rename(folder / "other.db")
+        assert list(yaml.safe_load(run(folder, "datasette", "other.db"))["databases"]) == ["other"]
+
+    def test_configuration(self, folder: Path) -> None:
+        assert set(yaml.safe_load(run(folder, "datasette", "--config"))) == {"databases", "plugins"}
+
+    def test_no_ledger(self, folder: Path) -> None:
+        assert "Error: there is no ledger none.db" in run(folder, "datasette", "none.db", status=1)
 
 
 class TestReadme:
