@@ -6,6 +6,7 @@ mitmproxy's layers, the end of the process.
 """
 
 import logging
+from collections.abc import Callable
 from collections.abc import MutableMapping
 from weakref import WeakKeyDictionary
 from weakref import WeakSet
@@ -45,6 +46,11 @@ UNANSWERED = (Ending.CLIENT_GONE, Ending.SHUTDOWN)
 crash of mitmproxy's layers."""
 
 
+Listener = Callable[[http.HTTPFlow | None, Call], None]
+"""A function that is called when a call has ended, with its flow and its row. There is no flow for the second and later
+responses on a WebSocket connection."""
+
+
 class Recorder:
     """Writes the rows. It comes after every addon that may still change a request."""
 
@@ -52,6 +58,7 @@ class Recorder:
         self._options = options
         self._exchanges = exchanges
         self._ledger: Ledger | None = None
+        self._listeners: list[Listener] = []
         self._under_way: dict[http.HTTPFlow, Exchange] = {}
         """The calls that are not settled. This keeps their flows alive: a row must be settled even if mitmproxy drops
         the flow without calling a hook."""
@@ -145,6 +152,10 @@ class Recorder:
 
     # Methods for other addons
 
+    def on_end(self, listener: Listener) -> None:
+        """Call `listener` when a call has ended, and its row is final."""
+        self._listeners.append(listener)
+
     @harmless
     def settle(self, exchange: Exchange, ending: Ending) -> None:
         """Settle the row and commit it. If it is settled already, this only does something if more of the response has
@@ -176,6 +187,11 @@ class Recorder:
             exchange.metered.tell(told)
             self.settle(exchange, Ending.CUT if told and told.broke else Ending.COMPLETE)
             self._end(flow, exchange)
+
+    @harmless
+    def end_turn(self, turn: Exchange) -> None:
+        """Note that a response on a WebSocket connection has ended, whose row is not that of the connection."""
+        self._tell(None, turn)
 
     def interrupt(self) -> None:
         """Settle all calls under way, as the process ends."""
@@ -209,6 +225,11 @@ class Recorder:
         if not exchange.last_words:
             # Consoles keep flows, and the call's data must not be kept with them.
             self._exchanges.pop(flow, None)
+        self._tell(flow, exchange)
+
+    def _tell(self, flow: http.HTTPFlow | None, exchange: Exchange) -> None:
+        for listener in self._listeners:
+            listener(flow, exchange.call)
 
     def _break_off(self, flow: http.HTTPFlow, exchange: Exchange, ending: Ending) -> None:
         """Settle a call that has ended early."""
@@ -217,8 +238,10 @@ class Recorder:
             exchange.metered.tell_status(None)
         if exchange.metered.tap:
             exchange.metered.tap.break_off()
-        for call in (exchange, *exchange.turns):
-            self.settle(call, ending)
+        for turn in exchange.turns:
+            self.settle(turn, ending)
+            self._tell(None, turn)
+        self.settle(exchange, ending)
         self._end(flow, exchange)
 
     def _ending(self, flow: http.HTTPFlow) -> Ending:

@@ -101,6 +101,8 @@ class ResponsesSocket:
     def _end(self, call: Exchange) -> None:
         self._responses.end(call)
         self._connection.end_turn(call)
+        if call is not self._connection:
+            self._recorder.end_turn(call)
 
     def _has_content(self, call: Exchange) -> bool:
         reader = call.metered.usage.reader

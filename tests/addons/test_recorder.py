@@ -30,6 +30,7 @@ from addons.metered import read_answer
 from addons.options import Options
 from addons.recorder import Recorder
 from metering.database import open_for_reading
+from metering.outcome import Ending
 from metering.paths import parse
 from metering.verify import verify
 from tests.configuration import DEFAULTS
@@ -288,6 +289,24 @@ def test_what_was_asked_is_not_kept_with_the_flow(tmp_path: Path) -> None:
     assert held.flow in held.recorder._exchanges
     held.recorder.end_held(held.flow, None)
     assert held.flow not in held.recorder._exchanges
+    held.recorder.close()
+
+
+@pytest.mark.parametrize("end", ["held", "interrupted", "settled before"])
+def test_the_end_of_a_call_is_told_once(tmp_path: Path, end: str) -> None:
+    """With its final row, and when it is no longer under way."""
+    held = Held(tmp_path / "held.db", answer())
+    told: list[tuple[bool, str, int]] = []
+    held.recorder.on_end(lambda flow, call: told.append((flow is held.flow, call.state, held.recorder.calls_under_way)))
+    if end == "held":
+        held.recorder.end_held(held.flow, None)
+    elif end == "settled before":
+        held.exchange.move(Progress.STREAMED)
+        held.recorder.settle(held.exchange, Ending.COMPLETE)
+        assert told == []
+    held.recorder.response(held.flow)
+    held.recorder.interrupt()
+    assert told == [(True, "done", 0)]
     held.recorder.close()
 
 

@@ -76,6 +76,19 @@ def test_the_open_row_comes_first(connection: Connection) -> None:
     assert [row["state"] for row in connection.rows] == ["done", "open"]
 
 
+def test_the_end_of_each_response_is_told(connection: Connection) -> None:
+    """The first when the connection ends, as it has the flow's row."""
+    told: list[tuple[bool, str]] = []
+    connection.recorder.on_end(lambda flow, call: told.append((flow is connection.flow, call.state)))
+    for id in ("1", "2", "3"):
+        connection.take([["client", CREATE], ["server", completed(id)]])
+    connection.take([["client", CREATE]])
+    assert told == [(False, "done"), (False, "done")]
+    connection.socket.close(Ending.CLIENT_GONE, None, by_client=True)
+    connection.recorder.websocket_end(connection.flow)
+    assert told[2:] == [(False, "client_closed"), (True, "done")]
+
+
 def test_times_and_sizes_are_those_of_the_response(connection: Connection) -> None:
     connection.take([["client", CREATE], ["server", DELTA], ["server", DELTA], ["server", completed("1")]])
     (row,) = connection.rows
