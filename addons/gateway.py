@@ -17,6 +17,7 @@ from addons.classify import Classify  # noqa: E402
 from addons.credentials import Credentials  # noqa: E402
 from addons.drain import Drain  # noqa: E402
 from addons.entrance import Entrance  # noqa: E402
+from addons.keep import Keep  # noqa: E402
 from addons.layers import Layers  # noqa: E402
 from addons.live import Live  # noqa: E402
 from addons.meter import Meter  # noqa: E402
@@ -25,6 +26,8 @@ from addons.recorder import Recorder  # noqa: E402
 from addons.redact import Redact  # noqa: E402
 from addons.rewrite import Rewrite  # noqa: E402
 from addons.route import Route  # noqa: E402
+from addons.screens import Screens  # noqa: E402
+from addons.views import Views  # noqa: E402
 
 
 def chain(options: Options) -> list[object]:
@@ -46,8 +49,11 @@ def chain(options: Options) -> list[object]:
         Meter(exchanges, recorder),
         Rewrite(exchanges, credentials, recorder),
         Live(exchanges, recorder),
+        Keep(options, exchanges),
         recorder,
+        Screens(options, exchanges, recorder),
         Redact(exchanges),
+        Views(),
     ]
 
 

@@ -42,6 +42,9 @@ class Options:
         # For a value that is not text, mitmproxy would unload the script and go on without it.
         for name in OPTIONS.keys() & ctx.options.deferred.keys():
             value = ctx.options.deferred[name]
+            if isinstance(value, bool) and OPTIONS[name][0] in ("true", "false"):
+                # A switch in config.yaml.
+                ctx.options.deferred[name] = value = str(value).lower()
             texts = getattr(value, "val", [value])
             if len(texts) != 1 or not isinstance(texts[0], str):
                 self._unusable.append(f"{name}: {'set it once' if len(texts) > 1 else 'write it as text'}")

@@ -21,8 +21,11 @@ def test_the_chain_in_the_order_of_a_call() -> None:
         "Meter",
         "Rewrite",
         "Live",
+        "Keep",
         "Recorder",
+        "Screens",
         "Redact",
+        "Views",
     ]
 
 
