@@ -30,9 +30,11 @@ def _body(data: bytes, flow: flows.Flow | None, message: object) -> Body | None:
     path = flow.request.data.path.decode("utf-8", "surrogateescape")
     if not is_chat(flow.request.method, path):
         return None
-    is_answer = isinstance(message, http.Response)
+    is_answer, status = False, None
+    if isinstance(message, http.Response):
+        is_answer, status = True, message.status_code
     is_cut = ("response" if is_answer else "request") in str(flow.metadata.get(CUT, "")).split()
-    return Body(data, flow.request.method, path, message.headers.get("content-type", ""), is_answer, is_cut)
+    return Body(data, flow.request.method, path, message.headers.get("content-type", ""), is_answer, status, is_cut)
 
 
 def _priority(data: bytes, flow: flows.Flow | None, message: object) -> float:

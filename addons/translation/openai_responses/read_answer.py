@@ -52,13 +52,15 @@ class AnswerReader:
         """The error that the service sent instead of an answer, or within one. None: no error."""
         self.finished = False
         """Whether the answer has been read to its end."""
-        self._told: set[int] = set()
-        """The indexes of items of which some text, or the whole, has been read."""
+        self._told: set[object] = set()
+        """The indexes of items of which some text, or the whole, has been read. None: of any, as events had no
+        index."""
 
     def read(self, document: object) -> Answer:
         """The answer in a Response or an event, parsed from JSON."""
         kind = text_of(member(document, "type")) or ""
-        place = number_of(member(document, "output_index"))
+        place = member(document, "output_index")
+        place = place if isinstance(place, int) else None
         if kind == "error" or (not kind and member(document, "error")):
             told = document if member(document, "error") else {"error": document}
             self.failure = read_error(None, told)
@@ -68,10 +70,15 @@ class AnswerReader:
             return Answer(choices=[Choice(0, [DELTAS[kind](text)])])
         if kind == "response.output_item.done":
             return Answer(choices=[self._item(place, member(document, "item"))])
-        response = member(document, "response") if kind.startswith("response.") else document
-        return self._response(response) if isinstance(response, dict) else Answer()
+        if kind.startswith("response."):
+            response = member(document, "response")
+            is_over = text_of(member(response, "status")) in ENDED
+        else:
+            response, is_over = document, text_of(member(document, "object")) == "response"
+        return self._response(response, is_over=is_over) if isinstance(response, dict) else Answer()
 
-    def _response(self, response: Json) -> Answer:
+    def _response(self, response: Json, *, is_over: bool) -> Answer:
+        """`is_over` is whether nothing more will come: it is whole, or is one that is made in the background."""
         reading = Reading(model_served=text_of(member(response, "model")))
         take_usage(reading, member(response, "usage"))
         answer = Answer(
@@ -80,9 +87,9 @@ class AnswerReader:
             usage=usage_of(reading),
             service_tier=text_of(member(response, "service_tier")),
         )
-        status = text_of(member(response, "status"))
-        if status not in ENDED:
+        if not is_over:
             return answer
+        status = text_of(member(response, "status"))
         if error := member(response, "error"):
             self.failure = read_error(None, {"error": error})
         self.finished = True
@@ -93,15 +100,15 @@ class AnswerReader:
             choice.citations += made.citations
             choice.searches += made.searches
         reason = text_of(member(member(response, "incomplete_details"), "reason"))
-        choice.finish = FINISHES.get(reason or "", Finish.STOP)
-        choice.native = NativeFinish("openai", reason or status)
+        choice.finish = FINISHES.get(reason or "", Finish.STOP) if status in ENDED else None
+        choice.native = NativeFinish("openai", told) if (told := reason or status) else None
         answer.choices.append(choice)
         return answer
 
-    def _item(self, place: int, item: object) -> Choice:
+    def _item(self, place: int | None, item: object) -> Choice:
         """What is new in a whole item. Its text is not, if it has come piece by piece."""
         choice, kind = Choice(0), text_of(member(item, "type")) or ""
-        is_new = place not in self._told
+        is_new = not self._told & {place, None}
         self._told.add(place)
         if kind == "message":
             for part in items(member(item, "content")):

@@ -113,8 +113,9 @@ class Assembled:
             choice.refusal = new.refusal or choice.refusal
 
 
-def read_answer(documents: list[object]) -> Assembled | None:
-    """The answer in its one document, or in the events of its stream. None if it is in no dialect of chats."""
+def read_answer(documents: list[object], status: int | None = None) -> Assembled | None:
+    """The answer in its one document, or in the events of its stream. `status` is the HTTP status, if it is an error's.
+    None if it is in no dialect of chats."""
     made = Assembled()
     reader: Reader | None = None
     for document in documents:
@@ -122,7 +123,7 @@ def read_answer(documents: list[object]) -> Assembled | None:
         if reader:
             made.add(reader.read(document))
         elif member(document, "error"):
-            made.failure = read_error(None, document)
+            made.failure = read_error(status, document)
     if reader:
         made.failure, made.is_whole = reader.failure, reader.finished
     return made if reader or made.failure else None

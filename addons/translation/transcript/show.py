@@ -24,6 +24,8 @@ class Body(NamedTuple):
     """The method and the path of the request; the path may have a query."""
     content_type: str = ""
     is_answer: bool = False
+    status: int | None = None
+    """The HTTP status of an answer."""
     is_cut: bool = False
     """Whether `data` is only the beginning of the body."""
 
@@ -52,7 +54,8 @@ def _shown(body: Body) -> list[Line]:
     if documents is None or not documents.values:
         return _text(body)
     if body.is_answer:
-        made = read_answer(documents.values)
+        is_error = body.status is not None and body.status >= 400
+        made = read_answer(documents.values, body.status if is_error else None)
         if made:
             return [*answer_lines(made.answer, made.failure, is_whole=made.is_whole and not documents.is_broken)]
     elif len(documents.values) == 1 and isinstance(documents.values[0], dict):

@@ -182,5 +182,5 @@ def _ending(choice: Choice) -> Iterator[str]:
     yield from (f"[search] {query}" for query in dict.fromkeys(choice.searches))
     pages = dict.fromkeys((one.title, one.url) for one in choice.citations)
     yield from (f"[cites] {title} {url}".replace("  ", " ") for title, url in pages)
-    if choice.finish:
+    if choice.finish or choice.native:
         yield f"[end] {choice.native.reason if choice.native else choice.finish}"

@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from tests.addons.translation.transcript.bodies import EVENTS
 from tests.addons.translation.transcript.bodies import IMAGE
 from tests.addons.translation.transcript.bodies import PATHS
 from tests.addons.translation.transcript.bodies import REQUESTS
+from tests.metering.usage.test_recordings import RECORDINGS
 
 IDS = [name for name, *_ in ANSWERS]
 
@@ -25,7 +27,7 @@ def asked(place: str, **more: bool) -> Body:
     return Body(json.dumps(REQUESTS[place]).encode(), "POST", PATHS[place], "application/json", **more)
 
 
-def told(content_type: str, data: bytes, **more: bool) -> Body:
+def told(content_type: str, data: bytes, **more: Any) -> Body:
     return Body(data, "POST", PATHS["gemini"], content_type, is_answer=True, **more)
 
 
@@ -104,6 +106,34 @@ def test_a_request_that_was_cut() -> None:
 )
 def test_an_error(error: object, line: str) -> None:
     assert text(told("application/json", json.dumps(error).encode())) == f"error {line}: Slow down."
+
+
+def test_an_error_without_a_code_has_the_status_of_the_answer() -> None:
+    error = b'{"error": {"message": "Slow down."}}'
+    assert text(told("application/json", error, status=429)) == "error 429 RESOURCE_EXHAUSTED: Slow down."
+    assert text(told("application/json", error, status=200)) == "error 502 UNAVAILABLE: Slow down."
+
+
+RECORDED = [
+    (path.stem, recording)
+    for path in RECORDINGS
+    if is_chat((recording := json.loads(path.read_text()))["method"], recording["path"])
+]
+
+
+@pytest.mark.parametrize("recording", [one for _, one in RECORDED], ids=[name for name, _ in RECORDED])
+def test_recorded_answers(recording: dict[str, Any]) -> None:
+    """What their formats' documentation shows, with the counts of the ledger."""
+    kind = recording["headers"].get("content-type", "")
+    body = Body("\n".join(recording["body"]).encode(), recording["method"], recording["path"], kind, is_answer=True)
+    lines = text(body._replace(status=recording["status"]))
+    row = recording["row"]
+    if "error_type" not in row and {"input_tokens", "output_tokens"} <= row.keys():
+        assert f"\ntokens: {row['input_tokens']:,} input" in lines
+        assert f" {row['output_tokens']:,} output" in lines
+        assert lines.startswith("assistant\n  ")
+    assert "could not be read" not in lines
+    assert "RainRain" not in lines
 
 
 def test_an_error_within_a_stream() -> None:
