@@ -223,7 +223,7 @@ class TestForward:
         assert (confdir / "mitmproxy-ca-cert.pem").read_text() in bundle
 
     def test_the_directions(self, forward: Proxy, confdir: Path) -> None:
-        (line,) = [line for line in forward.stdout.splitlines() if "vertex-tap:" in line]
+        (line,) = [line for line in forward.stdout.splitlines() if "vertex-tap: " in line and "HTTPS_PROXY" in line]
         assert f"HTTPS_PROXY={forward.url}" in line
         assert f"trust {confdir / BUNDLE}" in line
         assert "SSL_CERT_FILE" in line
