@@ -229,7 +229,11 @@ class Recorder:
 
     def _tell(self, flow: http.HTTPFlow | None, exchange: Exchange) -> None:
         for listener in self._listeners:
-            listener(flow, exchange.call)
+            try:
+                listener(flow, exchange.call)
+            except Exception as e:
+                # Other calls must be settled all the same.
+                logger.error("vertex-tap: the end of a call could not be told (%s)", type(e).__name__)
 
     def _break_off(self, flow: http.HTTPFlow, exchange: Exchange, ending: Ending) -> None:
         """Settle a call that has ended early."""

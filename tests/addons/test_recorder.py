@@ -310,6 +310,18 @@ def test_the_end_of_a_call_is_told_once(tmp_path: Path, end: str) -> None:
     held.recorder.close()
 
 
+def test_a_listener_that_fails(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Calls are settled, and others are told, all the same."""
+    held = Held(tmp_path / "held.db", answer())
+    told: list[str] = []
+    held.recorder.on_end(lambda flow, call: told.append(call.id.nothing))  # type: ignore[attr-defined]
+    held.recorder.on_end(lambda flow, call: told.append(call.state))
+    held.recorder.interrupt()
+    assert told == ["done"]
+    assert "could not be told (AttributeError)" in caplog.text
+    held.recorder.close()
+
+
 def test_another_addon_streams_the_request(tmp_path: Path) -> None:
     """One that is loaded after ours: the row is opened all the same."""
     request = http.Request.make("POST", f"http://127.0.0.1{PROJECT}/publishers/google/models/m:x", b"{}")
