@@ -1,6 +1,7 @@
 """The two faces of a flow: the one that is sent, and a redacted copy, which mitmproxy's listing and saved flows show.
 
-The copy has no credentials, query, prompt or answer. The original is never edited: it is put back on the flow before
+The copy has no credentials, query, prompt or answer; prompt and answer only if the user wants to see them
+(`keep_content`). The original is never edited: it is put back on the flow before
 mitmproxy's layers go on with it (`handle_event`), so they always send the original.
 """
 
@@ -13,6 +14,7 @@ from typing import Any
 from typing import NamedTuple
 from typing import TypeVar
 from weakref import WeakKeyDictionary
+from weakref import WeakSet
 
 from mitmproxy import ctx
 from mitmproxy import http
@@ -27,8 +29,12 @@ from addons.addressing import NOWHERE
 from addons.addressing import go_to
 from addons.addressing import reverse_target
 from addons.configuration.values import Endpoint
+from addons.kept import Shelf
+from addons.kept import kept_body
 from addons.keys import redacted
 
+SCREENS = ("dumper", "view", "save", "savehar")
+"""The mitmproxy addons that show or save flows."""
 REDACTED = "redacted"
 LONGEST_PATH = 1024
 """The most bytes of a path that are shown."""
@@ -54,6 +60,17 @@ class _Faces(NamedTuple):
 
 _faces: MutableMapping[http.HTTPFlow, _Faces] = WeakKeyDictionary()
 """The two faces of each flow under way that has been shown."""
+_with_content: WeakSet[http.HTTPFlow] = WeakSet()
+"""The flows whose bodies may be shown."""
+_shelf = Shelf()
+CUT = "vertex_tap_cut"
+"""The member of the shown copy's `metadata` that names the messages of which only the beginning of the body is kept:
+`request`, `response`, or both, separated by a space."""
+
+
+def keep_content(flow: http.HTTPFlow) -> None:
+    """Show the bodies of `flow` too, without credentials."""
+    _with_content.add(flow)
 
 
 def show(flow: http.HTTPFlow) -> None:
@@ -65,9 +82,25 @@ def show(flow: http.HTTPFlow) -> None:
         shown = Face(
             _shown_request(flow.request, reverse_target(flow)), flow.response and _shown_response(flow.response), {}
         )
+        if flow in _with_content:
+            _add_content(sent, shown)
         faces = _faces[flow] = _Faces(sent, shown)
     flow.request, flow.response, flow.metadata = faces.shown
     redact_error(flow)
+
+
+def _add_content(sent: Face, shown: Face) -> None:
+    """Put the bodies into the copies of request and response, as far as they have come."""
+    for name in ("request", "response"):
+        message, copied = getattr(sent, name), getattr(shown, name)
+        if message is None:
+            continue
+        copied.data.content, is_cut = kept_body(message, sent.request)
+        # The body is kept without it.
+        copied.headers.pop("content-encoding", None)
+        _shelf.add(copied)
+        if is_cut:
+            shown.metadata[CUT] = f"{shown.metadata.get(CUT, '')} {name}".strip()
 
 
 def _put_sent(flow: http.HTTPFlow) -> None:
@@ -91,8 +124,13 @@ def handle_event(self: layers.HttpStream, event: Any) -> Generator[Any, Any, Non
     return _handle_shown(self, event) if is_shown else _theirs(self, event)
 
 
+def has_screens() -> bool:
+    """Whether anything shows or saves flows. (Compared to None: an empty view is false.)"""
+    return any(ctx.master.addons.get(name) is not None for name in SCREENS)
+
+
 def _has_view() -> bool:
-    """Whether there is a console, which may read flows at any time. (Compared to None: an empty view is false.)"""
+    """Whether there is a console, which may read flows at any time."""
     return ctx.master.addons.get("view") is not None
 
 

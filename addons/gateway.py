@@ -17,6 +17,7 @@ from addons.classify import Classify  # noqa: E402
 from addons.credentials import Credentials  # noqa: E402
 from addons.drain import Drain  # noqa: E402
 from addons.entrance import Entrance  # noqa: E402
+from addons.keep import Keep  # noqa: E402
 from addons.layers import Layers  # noqa: E402
 from addons.live import Live  # noqa: E402
 from addons.meter import Meter  # noqa: E402
@@ -26,7 +27,9 @@ from addons.recorder import Recorder  # noqa: E402
 from addons.redact import Redact  # noqa: E402
 from addons.rewrite import Rewrite  # noqa: E402
 from addons.route import Route  # noqa: E402
+from addons.screens import Screens  # noqa: E402
 from addons.telemetry import Telemetry  # noqa: E402
+from addons.views import Views  # noqa: E402
 
 
 def chain(options: Options) -> list[object]:
@@ -35,7 +38,7 @@ def chain(options: Options) -> list[object]:
     exchanges = classify.exchanges
     credentials = Credentials(options, exchanges)
     recorder = Recorder(options, exchanges)
-    Metrics(recorder)
+    Metrics(recorder, options.cost_of)
     return [
         options,
         Layers(exchanges),
@@ -49,9 +52,12 @@ def chain(options: Options) -> list[object]:
         Meter(exchanges, recorder),
         Rewrite(exchanges, credentials, recorder),
         Live(exchanges, recorder),
+        Keep(options, exchanges),
         recorder,
+        Screens(options, exchanges, recorder),
         Telemetry(recorder),
         Redact(exchanges),
+        Views(),
     ]
 
 

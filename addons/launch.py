@@ -54,7 +54,8 @@ def serve(host: str | None, port: int | None, set_options: tuple[str, ...], *, q
     async def start() -> None:
         master = new_master(set_options, listen, shows_log=True)
         if not quiet:
-            master.addons.get("recorder").listeners.append(CallLines())
+            lines = CallLines(master.addons.get("options").cost_of)
+            master.addons.get("recorder").listeners.append(lines)
         for signum in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(signum, master.shutdown)
         await run_to_end(master)

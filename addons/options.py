@@ -14,6 +14,8 @@ from addons.configuration.settings import Configuration
 from addons.configuration.settings import Listening
 from addons.configuration.settings import contradictions
 from addons.configuration.settings import read
+from metering.call import Call
+from metering.call_cost import call_cost
 
 PREFIXES = ("vertex_", "openai_", "gateway_", "usage_")
 """The prefixes of our options' names. No other addon has options with these prefixes."""
@@ -44,6 +46,9 @@ class Options:
         # For a value that is not text, mitmproxy would unload the script and go on without it.
         for name in OPTIONS.keys() & ctx.options.deferred.keys():
             value = ctx.options.deferred[name]
+            if isinstance(value, bool) and OPTIONS[name][0] in ("true", "false"):
+                # A switch in config.yaml.
+                ctx.options.deferred[name] = value = str(value).lower()
             texts = getattr(value, "val", [value])
             if len(texts) != 1 or not isinstance(texts[0], str):
                 self._unusable.append(f"{name}: {'set it once' if len(texts) > 1 else 'write it as text'}")
@@ -64,6 +69,10 @@ class Options:
             problems = [*contradictions(given, _listening(), self.configuration.gateway.injects)]
             if problems:
                 raise exceptions.OptionsError("; ".join(problems))
+
+    def cost_of(self, call: Call) -> float | None:
+        """What a call cost, in US dollars; None if it has no known price."""
+        return call_cost(call, self.configuration.settings.usage_prices)
 
     def _read(self, given: dict[str, str]) -> Configuration:
         """Parse the options. Raises SystemExit with one message that names every problem: mitmproxy then prints it to

@@ -14,12 +14,10 @@ from addons.curtain import Curtain
 from addons.exchange import Exchanges
 from addons.faces import handle_event
 from addons.faces import handle_hook
+from addons.faces import has_screens
 from addons.faces import redact_error
 from addons.faces import show
 from addons.log_records import edit_log_records
-
-SCREENS = ("dumper", "view", "save", "savehar")
-"""The mitmproxy addons that show or save flows."""
 
 
 class Redact:
@@ -34,7 +32,7 @@ class Redact:
     def load(self, loader: Loader) -> None:
         edit_log_records()
         addons = ctx.master.addons
-        self._is_shown = any(addons.get(name) is not None for name in SCREENS)
+        self._is_shown = has_screens()
         if self._is_shown:
             # Never undone: when a script is reloaded, calls under way must still get their originals back.
             layers.HttpStream.handle_event = handle_event  # type: ignore[method-assign,assignment]

@@ -109,12 +109,12 @@ class Rewrite:
         self._recorder.end_held(flow, told)
 
     def error(self, flow: http.HTTPFlow) -> None:
-        exchange, response = self.exchanges.get(flow), flow.response
+        exchange = self.exchanges.get(flow)
         if not exchange:
             return
         if exchange.together:
             exchange.together.stop()
-        if exchange.plan and exchange.plan.conversion and response and isinstance(response.stream, Stream):
+        if exchange.plan and exchange.plan.conversion and exchange.state is Progress.STREAMED:
             exchange.last_words = exchange.plan.conversion.cut()
 
     def _renewing(self, service: Service) -> Renew:

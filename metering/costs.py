@@ -61,7 +61,7 @@ def usage(
     return [
         dict(zip(grouping.keys, group, strict=True))
         | dict(zip(SUMS, total.sums, strict=True))
-        | {"cost_usd": total.cost_usd, "unpriced_calls": total.cost.unpriced}
+        | {"cost_usd": total.cost.usd, "unpriced_calls": total.cost.unpriced}
         for group, total in _totals(ledgers, grouping, selection, catalog)
     ]
 
@@ -80,7 +80,7 @@ def cost(
             dict(zip(grouping.keys, group, strict=True))
             | {"calls": total.sums[0]}
             | dict(zip(USD, usd, strict=False))
-            | {"cost_usd": total.cost_usd, "cache_saved_usd": usd[-1], "unpriced_calls": parts.unpriced}
+            | {"cost_usd": total.cost.usd, "cache_saved_usd": usd[-1], "unpriced_calls": parts.unpriced}
         )
     return rows
 
@@ -97,12 +97,6 @@ class _Total:
             if value is not None:
                 self.sums[position] = (self.sums[position] or 0) + value
         self.cost = self.cost.plus(cost)
-
-    @property
-    def cost_usd(self) -> float | None:
-        if not self.cost.is_known:
-            return None
-        return float(self.cost.input + self.cost.cached + self.cost.output + self.cost.other)
 
 
 Totals = list[tuple[tuple[object, ...], _Total]]
@@ -124,7 +118,7 @@ def _totals(
         group, total = item
         tokens = total.sums[SUMS.index("input_tokens")] or 0, total.sums[SUMS.index("output_tokens")] or 0
         time = reports.order(group[:1]) if is_timed else []
-        return (time, -(total.cost_usd or 0), -sum(tokens), reports.order(group))
+        return (time, -(total.cost.usd or 0), -sum(tokens), reports.order(group))
 
     return sorted(totals.items(), key=place)
 

@@ -53,8 +53,27 @@ _TIERS = {
     "service_tier_deferred": "deferred",
 }
 """Lowercase `traffic_type` -> tier. Any other value, such as Anthropic's `batch`, is itself a tier."""
-_INPUT_KINDS = ("text", "image", "audio", "video", "document")
-_OUTPUT_KINDS = ("text", "image", "audio", "video")
+INPUT_KINDS = ("text", "image", "audio", "video", "document")
+OUTPUT_KINDS = ("text", "image", "audio", "video")
+
+
+def tier_of(traffic_type: str | None) -> str:
+    """The tier that a `traffic_type` names, in whatever spelling."""
+    word = (traffic_type or "").lower()
+    return _TIERS.get(word, word)
+
+
+def region_of(location: str) -> str:
+    """What prices tell locations apart by: `global`, `regional`, `multi-regional`, or '' if it is unknown."""
+    if location in ("", "global"):
+        return location
+    return "regional" if "-" in location else "multi-regional"
+
+
+def context_of(input_tokens: int) -> int:
+    """The largest of `BANDS` that the input exceeds, or 0."""
+    return next((band for band in BANDS if input_tokens > band), 0)
+
 
 # The keys and sums of a use, as SQL. `{c}` is a row of `calls`; `{u}` is the row with the counts: the same one, or one
 # of `attempts`.
@@ -167,8 +186,8 @@ COMPUTED = {
 _CALLS = {"calls": "1", "errors": _FAILED, "covered_calls": _COVERED}
 _USES = {"uses": "1", "search_uses": "CASE WHEN {u}search_queries > 0 THEN 1 ELSE 0 END"}
 KINDS = {
-    **{f"input_{kind}_tokens": _kind("input_by_modality", kind) for kind in _INPUT_KINDS},
-    **{f"output_{kind}_tokens": _kind("output_by_modality", kind) for kind in _OUTPUT_KINDS},
+    **{f"input_{kind}_tokens": _kind("input_by_modality", kind) for kind in INPUT_KINDS},
+    **{f"output_{kind}_tokens": _kind("output_by_modality", kind) for kind in OUTPUT_KINDS},
     "input_cached_audio_tokens": _CACHED_AUDIO,
     "input_cache_write_1h_tokens": _written_1h("1"),
 }

@@ -83,6 +83,10 @@ OPTIONS = {
         " matches is removed.",
     ),
     "gateway_config": ("", "YAML file with services, routes, aliases and models."),
+    "gateway_keep_content": (
+        "false",
+        "true keeps the bodies of AI calls in memory, for mitmproxy's screens and saved flows (-w).",
+    ),
     "usage_db": ("usage.db", "The ledger's file (SQLite)."),
     "usage_prices": (
         "",
@@ -216,6 +220,12 @@ def _project(text: str) -> str | None:
     return values.project(text) if text else None
 
 
+def _switch(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError("write true or false")
+    return text.lower() == "true"
+
+
 _CommaList = Annotated[tuple[str, ...], BeforeValidator(_comma_list)]
 
 
@@ -236,6 +246,7 @@ class Settings(BaseModel):
     gateway_base_path: Annotated[_CommaList, AfterValidator(_base_paths)]
     """Longest first. In a `Configuration` this includes the base paths of the file's routes."""
     gateway_config: Annotated[Path | None, BeforeValidator(_file)]
+    gateway_keep_content: Annotated[bool, BeforeValidator(_switch)]
     usage_db: Annotated[Path, BeforeValidator(_ledger)]
     usage_prices: Annotated[InstanceOf[Catalog], BeforeValidator(_prices)]
     """All prices: those of the file, then those that everyone has."""

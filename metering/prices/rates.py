@@ -79,6 +79,11 @@ class Cost(NamedTuple):
     unpriced: int = 0
     """How many uses lack a rate or a count."""
 
+    @property
+    def usd(self) -> float | None:
+        """All of it, in US dollars; None if nothing is known."""
+        return float(self.input + self.cached + self.output + self.other) if self.is_known else None
+
     def plus(self, other: "Cost") -> "Cost":
         """The cost of both."""
         return Cost(

@@ -21,9 +21,12 @@ def test_the_chain_in_the_order_of_a_call() -> None:
         "Meter",
         "Rewrite",
         "Live",
+        "Keep",
         "Recorder",
+        "Screens",
         "Telemetry",
         "Redact",
+        "Views",
     ]
 
 

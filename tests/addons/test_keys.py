@@ -1,5 +1,6 @@
 import base64
 import json
+import time
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from addons.keys import keep_googles
 from addons.keys import recipient
 from addons.keys import redacted
 from addons.keys import strip
+from addons.keys import without_credentials
 
 Given = dict[str | bytes, str | bytes]
 GOOGLE, ANTHROPIC, OTHER = Issuer.GOOGLE, Issuer.ANTHROPIC, Issuer.OTHER
@@ -230,3 +232,37 @@ def test_json_quotes_are_quotes() -> None:
 def test_long_texts_are_cut(text: str) -> None:
     """Before anything is looked for in them, which may take time that grows faster than they do."""
     assert len(redacted(text * 1_000_000)) <= 2 * LONGEST_TEXT
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        ('{"text": "key AIzaSyAbcdefghijklmnop, sk-proj-abcdefghijkl"}', '{"text": "key …, …"}'),
+        ('{"value": "ek_68af296e8e408191a1120"}', '{"value": "…"}'),
+        ('{"name": "auth_tokens/0123456789abcdef"}', '{"name": "…"}'),
+        ('{"authorization": "own words", "x": 1}', '{"authorization": "…", "x": 1}'),
+        ('{"headers": {"Authorization":"Bearer abc"}}', '{"headers": {"Authorization":"…"}}'),
+        (f"a {token(iss='x')} b", "a … b"),
+        ("Bearer 0123456789abcdefghij", "Bearer …"),
+        ('"server_url": "https://user:pass@h.example/sse"', '"server_url": "https://…@h.example/sse"'),
+        ("-----BEGIN PRIVATE KEY-----\\nMIIE\\n-----END PRIVATE KEY-----\\n", "…\\n"),
+        ("API key not valid: my own key 77", "API key not valid: …"),
+        ("no token-of-the-client here", "no … here"),
+        ('{"api_key": {"type": "string"}, "task-completion-of-something": "the bearer capabilities"}', None),
+        ("data:image/png;base64,iVBOR/eyJAIzaSyAbcdefghijklmnopABCDEFGHIJKLMNOP1//abcdefghijklmnop", None),
+    ],
+)
+def test_bodies_without_credentials(body: str, shown: str | None) -> None:
+    request = asking("/v1/x?key=my+own+key+77", ("authorization", "Bearer token-of-the-client"))
+    assert without_credentials(body.encode(), request).decode() == (body if shown is None else shown)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["sk-", "eyJ", "eyJa.", "eyJa. ", "a.", "AIza", "-----BEGIN PRIVATE KEY", "://", 'authorization"', "Bearer "],
+)
+def test_long_bodies_take_linear_time(text: str) -> None:
+    body = text.encode() * (1_000_000 // len(text))
+    started = time.process_time()
+    without_credentials(body, asking("/"))
+    assert time.process_time() - started < 2

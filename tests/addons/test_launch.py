@@ -28,8 +28,9 @@ def test_it_serves(start_proxy: StartProxy, simulator: Simulator) -> None:
     # No listing, no line a connection.
     *_, one, other = lines = [line.partition("] ")[2] for line in proxy.stdout.splitlines()]
     assert len(lines) == 3 + OUTDATED + 2
-    assert re.fullmatch(r"gemini-2.5-flash 200: \d+ tokens in, \d+ tokens out, [\d,]+ ms", one)
-    assert re.fullmatch(r"/ 400: [\d,]+ ms; refused; bad_request; .*", other)
+    used = r"\d+ in, \d+ out, \$[\d.e-]+, \d\.\d\d s"
+    assert re.fullmatch(rf"vertex-tap: generateContent gemini-2.5-flash 200 done, {used}, from \w+", one)
+    assert re.fullmatch(r"vertex-tap: POST / 400 refused bad_request, \d\.\d\d s(, from \w+)?", other)
     assert proxy.stderr == ""
 
 

@@ -19,6 +19,7 @@ from tests.http import MODEL
 from tests.http import call
 from tests.process import BIN
 from tests.process import ROOT
+from tests.process import until
 from tests.vertex_simulator import Simulator
 
 
@@ -155,6 +156,8 @@ def test_it_does_not_start(command: str, tmp_path: Path) -> None:
         (("usage_tags=x-a", "usage_tags=x-b"), "", "usage_tags: set it once"),
         (("vertex_auth",), "", "vertex_auth: write it as text"),
         ((), "usage_db: 5\n", "usage_db: write it as text"),
+        ((), "usage_db: true\n", "usage_db: write it as text"),
+        (("gateway_keep_content=yes",), "", "gateway_keep_content: write true or false"),
         ((), "gateway_base_path: [/a, /b]\n", "gateway_base_path: write it as text"),
     ],
 )
@@ -190,6 +193,12 @@ def test_a_file_that_starts(start_proxy: StartProxy, simulator: Simulator, injec
     assert call(proxy.url, f"/mine{MODEL}:generateContent", HELLO).status == 200
     assert proxy.new_row()["service"] == "default"
     assert "Secret" not in proxy.output
+
+
+def test_a_switch_in_config_yaml(start_proxy: StartProxy, simulator: Simulator, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("gateway_keep_content: true\n")
+    proxy = start_proxy(mode=f"reverse:{simulator.url}", confdir=tmp_path)
+    until(lambda: "gateway_keep_content is on" in proxy.output)
 
 
 def test_serve_knows_all_its_options(tmp_path: Path) -> None:

@@ -347,6 +347,25 @@ def test_what_was_asked_is_not_kept_with_the_flow(tmp_path: Path) -> None:
     held.recorder.close()
 
 
+@pytest.mark.parametrize("end", ["held", "interrupted", "settled before"])
+def test_the_end_of_a_call_is_told_once(tmp_path: Path, end: str) -> None:
+    """With its final row, and when it is no longer under way."""
+    held = Held(tmp_path / "held.db", answer())
+    heard = Heard()
+    held.recorder.listeners.append(heard)
+    if end == "held":
+        held.recorder.end_held(held.flow, None)
+    elif end == "settled before":
+        held.exchange.move(Progress.STREAMED)
+        held.recorder.settle(held.exchange, Ending.COMPLETE)
+        assert heard.calls == []
+    held.recorder.response(held.flow)
+    held.recorder.interrupt()
+    assert heard.calls == [(held.exchange.call.id, "final", Kept.COMMITTED)]
+    assert heard.flows == [held.flow]
+    held.recorder.close()
+
+
 def test_another_addon_streams_the_request(tmp_path: Path) -> None:
     """One that is loaded after ours: the row is opened all the same."""
     request = http.Request.make("POST", f"http://127.0.0.1{PROJECT}/publishers/google/models/m:x", b"{}")

@@ -40,7 +40,7 @@ def test_defaults() -> None:
     assert not settings.names_openai_endpoint
     assert (settings.gateway_config, settings.openai_key) == (None, None)
     assert (settings.vertex_endpoint, settings.gateway_base_path, settings.usage_tags) == (None, (), ())
-    assert settings.usage_db == Path("usage.db")
+    assert (settings.usage_db, settings.gateway_keep_content) == (Path("usage.db"), False)
 
 
 @pytest.mark.parametrize(
@@ -55,6 +55,7 @@ def test_defaults() -> None:
         ),
         ("gateway_base_path", "/vertex, /api/vertex-ai,/gemini/", ("/api/vertex-ai", "/vertex", "/gemini")),
         ("usage_tags", "x-team, X-App", ("x-team", "x-app")),
+        ("gateway_keep_content", "True", True),
         ("usage_db", "~/usage.db", Path("~/usage.db").expanduser()),
     ],
 )
@@ -92,6 +93,8 @@ def test_values(name: str, text: str, value: object) -> None:
         ("openai_mode", "convrt", "write 'observe'"),
         ("vertex_api_key", "AIza secret", "contains a character that no API key has"),
         ("openai_api_key", "sk-secret\n", "contains a character that no API key has"),
+        ("gateway_keep_content", "yes", "write true or false"),
+        ("gateway_keep_content", "", "write true or false"),
         ("gateway_config", "/nowhere/gateway.yaml", "/nowhere/gateway.yaml cannot be read (No such file"),
     ],
 )
