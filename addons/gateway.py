@@ -21,6 +21,7 @@ from addons.layers import Layers  # noqa: E402
 from addons.live import Live  # noqa: E402
 from addons.meter import Meter  # noqa: E402
 from addons.options import Options  # noqa: E402
+from addons.pages import Pages  # noqa: E402
 from addons.recorder import Recorder  # noqa: E402
 from addons.redact import Redact  # noqa: E402
 from addons.rewrite import Rewrite  # noqa: E402
@@ -33,12 +34,14 @@ def chain(options: Options) -> list[object]:
     exchanges = classify.exchanges
     credentials = Credentials(options, exchanges)
     recorder = Recorder(options, exchanges)
+    drain = Drain(exchanges, recorder)
     return [
         options,
         Layers(exchanges),
         Entrance(options, classify),
+        Pages(options, drain, recorder),
         classify,
-        Drain(exchanges, recorder),
+        drain,
         Access(options, exchanges),
         Route(exchanges),
         Choose(exchanges),

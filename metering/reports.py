@@ -25,9 +25,11 @@ from typing import Any
 from metering import days
 from metering import histograms
 from metering import rollup
+from metering.call import ATTEMPT_COLUMNS
 from metering.call import COLUMNS
 from metering.call import COUNTS
 from metering.selection import Grouping
+from metering.selection import ReportError
 from metering.selection import Selection
 from metering.selection import Span
 
@@ -54,7 +56,7 @@ def usage(ledgers: Iterable[sqlite3.Connection], grouping: Grouping, selection: 
     None."""
     groups: dict[tuple[object, ...], list[int | None]] = {}
     for db in ledgers:
-        with _snapshot(db):
+        with snapshot(db):
             for group, *sums in _sums(db, grouping, SUMS, selection):
                 total = groups.setdefault(group, [None] * len(SUMS))
                 for position, value in enumerate(sums):
@@ -71,7 +73,7 @@ def errors(ledgers: Iterable[sqlite3.Connection], grouping: Grouping, selection:
     wider = _wider(grouping)
     counts: Counter[tuple[object, ...]] = Counter()
     for db in ledgers:
-        with _snapshot(db):
+        with snapshot(db):
             for group, count in _sums(db, wider, ["errors"], selection, "errors > 0"):
                 counts[group] += count
     ordered = sorted(counts.items(), key=lambda item: (-item[1], _order(item[0])))
@@ -95,7 +97,7 @@ def latency(
     calls: Counter[tuple[object, ...]] = Counter()
     whole, edges = _parts(selection.span)
     for db in ledgers:
-        with _snapshot(db):
+        with snapshot(db):
             for group, count, times in () if exact else _histograms(db, grouping, selection, whole):
                 calls[group] += count
                 bins = groups[group]
@@ -150,7 +152,7 @@ def _whole(db: sqlite3.Connection, grouping: Grouping, whole: Span) -> Iterable[
 
 
 @contextmanager
-def _snapshot(db: sqlite3.Connection) -> Iterator[None]:
+def snapshot(db: sqlite3.Connection) -> Iterator[None]:
     """A read transaction: all statements inside see the same state, so that a call which ends between two of them is
     counted once."""
     if db.in_transaction:
@@ -237,6 +239,32 @@ def calls(ledgers: Iterable[sqlite3.Connection], selection: Selection, newest: i
     found = [row for db in ledgers for row in islice(_rows(db, selection, tail), newest)]
     found.sort(key=lambda row: (row["started_at"], row["id"]))
     yield from found[-newest:]
+
+
+def one(ledgers: Iterable[sqlite3.Connection], beginning: str) -> tuple[Row, list[Row]]:
+    """The call whose id is, or begins with, a text, and its rows of the table `attempts`. Raises ReportError if there
+    is none, or more than one."""
+    found: dict[object, tuple[Row, list[Row]]] = {}
+    for db in ledgers:
+        with snapshot(db):
+            columns = ", ".join(COLUMNS)
+            # Ids are ASCII, so this is the end of all that begin so; an index finds them.
+            rows = _ask(
+                db,
+                f"SELECT {columns} FROM calls WHERE id >= ? AND id < ? ORDER BY id LIMIT 2",
+                (beginning, beginning + "\x7f"),
+            )
+            for row in [dict(zip(COLUMNS, values, strict=True)) for values in rows]:
+                tries = _ask(
+                    db, f"SELECT {', '.join(ATTEMPT_COLUMNS)} FROM attempts WHERE call_id = ? ORDER BY n", (row["id"],)
+                )
+                found[row["id"]] = row, [dict(zip(ATTEMPT_COLUMNS, values, strict=True)) for values in tries]
+    if beginning in found:
+        return found[beginning]
+    if len(found) != 1:
+        problem = "several calls have ids" if found else "no call has an id"
+        raise ReportError(f"{problem} that begin{'' if found else 's'} with {beginning!r}")
+    return next(iter(found.values()))
 
 
 def _rows(db: sqlite3.Connection, selection: Selection, tail: str) -> Iterator[dict[str, Any]]:

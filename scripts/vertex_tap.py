@@ -36,6 +36,7 @@ from metering.call import COLUMNS
 
 KINDS = ("usage", "latency", "errors", "calls")
 FORMATS = ("table", "json", "csv")
+REPORT_FORMATS = (*FORMATS, "html")
 SHOWN_CALLS = 100
 WIDTH = 200
 """Of tables that do not go to a terminal."""
@@ -117,7 +118,7 @@ ledgers_argument = click.argument("ledgers", nargs=-1, metavar="[LEDGER]...")
 )
 @which_calls
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="At most N lines; of calls, the newest (100).")
-@click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True)
+@click.option("--format", "form", type=click.Choice(REPORT_FORMATS), default="table", show_default=True)
 def report(arguments: tuple[str, ...], by: str | None, limit: int | None, form: str, asked: Asked) -> None:
     """Print sums, percentiles, errors or rows of each LEDGER (usage.db if none is named; globs are expanded)."""
     kind, names = (arguments[0], arguments[1:]) if arguments[:1] and arguments[0] in KINDS else ("usage", arguments)
@@ -129,11 +130,52 @@ def report(arguments: tuple[str, ...], by: str | None, limit: int | None, form: 
             if by is not None:
                 raise selection.ReportError("the report of calls lists single calls; leave out --by")
             rows = reports.calls(opened, asked.calls, newest=limit or SHOWN_CALLS)
-            _write(form, rows, columns, lambda rows: _show_calls(rows, asked.zone))
+            if form == "html":
+                _write_html(opened, kind, columns, rows, asked)
+            else:
+                _write(form, rows, columns, lambda rows: _show_calls(rows, asked.zone))
         else:
             make = {"usage": reports.usage, "latency": reports.latency, "errors": reports.errors}[kind]
             made = make(opened, grouping, asked.calls)[:limit]
-            _write(form, made, columns, lambda rows: _show(kind, list(rows)))
+            if form == "html":
+                _write_html(opened, kind, columns, made, asked)
+            else:
+                _write(form, made, columns, lambda rows: _show(kind, list(rows)))
+
+
+def _write_html(
+    opened: list[Connection], kind: str, columns: tuple[str, ...], rows: Iterable[Row], asked: Asked
+) -> None:
+    # Few reports need what makes pages.
+    from metering.pages.board import REPORTS
+    from metering.pages.html_report import document
+    from metering.pages.questions import Asked as Selected
+
+    selected = Selected(asked.calls, asked.zone)
+    title = f"report {kind}"
+    click.echo(document(opened, title, columns, rows, selected, REPORTS, datetime.now(UTC)), nl=False)
+
+
+@main.command()
+@ledgers_argument
+@click.option("--port", type=click.IntRange(0, 65535), default=8081, show_default=True, help="Port to listen on.")
+def dashboard(ledgers: tuple[str, ...], port: int) -> None:
+    """Show the pages of ledgers at http://127.0.0.1:8081/-/, without a proxy, until Ctrl-C."""
+    from metering.pages.app import Source
+    from metering.pages.app import application
+    from metering.pages.board import REPORTS
+    from metering.pages.server import listen
+    from metering.pages.server import serve
+
+    with _problems():
+        with _opened(ledgers):
+            pass
+        try:
+            listening = listen(port)
+        except OSError as e:
+            raise click.ClickException(f"port {port} cannot be used ({e.strerror}); choose another with --port") from e
+        click.echo(f"http://127.0.0.1:{listening.getsockname()[1]}/-/")
+        serve(application(Source(partial(_opened, ledgers), REPORTS, lambda: True)), listening)
 
 
 @main.command()

@@ -4,7 +4,6 @@
 """
 
 import functools
-import ipaddress
 import os
 import re
 import socket
@@ -43,6 +42,7 @@ from addons.configuration.values import Endpoint
 from addons.keys import holds_credential
 from metering import database
 from metering.hosts import api_of
+from metering.local import is_loopback
 
 OPTIONS = {
     "vertex_auth": (
@@ -215,16 +215,6 @@ class Listening(NamedTuple):
 
 
 NOBODY = Listening((), "", False)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host` is a loopback address or `localhost`."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host == "localhost"
-    # Python 3.11 does not count ::ffff:127.0.0.1 as a loopback address.
-    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 def _is_here(host: str) -> bool:

@@ -1,0 +1,19 @@
+"""Serves the pages without a proxy, on this machine only."""
+
+import socket
+
+import uvicorn
+from starlette.types import ASGIApp
+
+HOST = "127.0.0.1"
+
+
+def listen(port: int) -> socket.socket:
+    """A socket that listens at `port`, or at a free port if that is 0. Raises OSError."""
+    return socket.create_server((HOST, port))
+
+
+def serve(app: ASGIApp, listening: socket.socket) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, lifespan="off")
+    uvicorn.Server(config).run(sockets=[listening])
