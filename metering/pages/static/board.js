@@ -87,7 +87,7 @@ async function load() {
     say("Cannot be reached; trying again …", true);
   }
   // A ledger that takes long to read is read less often.
-  return Math.max(EVERY_MS, 10 * (performance.now() - began));
+  return Math.min(Math.max(EVERY_MS, 5 * (performance.now() - began)), 60000);
 }
 
 function shown() {

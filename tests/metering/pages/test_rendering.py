@@ -49,6 +49,11 @@ def test_numbers_can_be_read_by_programs() -> None:
     assert '<data value="1234">1,234</data>' in board(Section("x", "x", ("calls",), [{"calls": 1234}]))
 
 
+def test_unknown_numbers_stand_below_numbers() -> None:
+    html = board(Section("x", "x", ("calls",), [{"calls": 1}, {"calls": None}]))
+    assert '<td class="number">unknown</td>' in html
+
+
 def test_links() -> None:
     rows = [{"model": "gemini-2.5-pro", "tag:x-team": "a[b", "started_at": 1, "id": "0199", "client": None}]
     html = board(Section("x", "x", ("model", "tag:x-team", "started_at", "client"), rows), [("since", "7d")])
