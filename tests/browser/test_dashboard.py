@@ -82,6 +82,16 @@ def test_during_traffic(tab: Watched, start_proxy: Callable[..., Proxy], simulat
     assert tab.elsewhere(tap.url) == []
 
 
+def test_through_a_forward_proxy(browser: Browser, start_proxy: Callable[..., Proxy]) -> None:
+    tap = start_proxy(mode="regular")
+    with watched(browser, proxy={"server": tap.url}) as tab:
+        tab.page.goto("http://vertex-tap.local/-/")
+        expect(tab.page.locator("#status")).to_have_text(UP_TO_DATE)
+        expect(tab.page.locator("#calls")).to_contain_text("No calls.")
+        assert tab.errors == []
+        assert tab.elsewhere("http://vertex-tap.local") == []
+
+
 def test_filters(tab: Watched, dashboard: str) -> None:
     page = tab.page
     page.goto(f"{dashboard}/-/")

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import socket
 import sqlite3
 import subprocess
 import time
@@ -130,6 +131,24 @@ def test_calls(folder: Path) -> None:
     assert [tuple(call) for call in calls] == [COLUMNS] * 4
     assert [call["started_at"] for call in calls] == sorted(call["started_at"] for call in calls)
     assert len(run(folder, "report", "calls").splitlines()) == 4 + 4
+
+
+@pytest.mark.parametrize("kind", ["usage", "latency", "errors", "calls"])
+def test_html(folder: Path, kind: str) -> None:
+    """What is asked for comes first, and nothing but the file is printed."""
+    html = run(folder, "report", kind, "--format", "html", "--since", "7d")
+    assert re.findall(r"<h2[^>]*>(.*?)</h2>", html)[:2] == [f"report {kind}", "In all"]
+    assert html.startswith("<!doctype html>")
+    assert html.endswith("</html>")
+    assert "gemini-2.5-pro" in html
+
+
+def test_dashboard_says_what_is_wrong(folder: Path) -> None:
+    """That it shows something is tested in tests/browser."""
+    assert "there is no ledger none.db" in run(folder, "dashboard", "none.db", status=1)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert "choose another with --port" in run(folder, "dashboard", "--port", port, status=1)
 
 
 def test_export(folder: Path) -> None:
