@@ -125,13 +125,26 @@ def test_home(source: pages.Source) -> None:
 @pytest.mark.parametrize("path", [*PAGES, "/-/api/usage?by=x", "/-/nothing", "/-/health"])
 def test_headers(source: pages.Source, path: str) -> None:
     headers = ask(source, path).headers
-    assert "default-src 'none'" in headers["content-security-policy"]
-    assert "script-src 'self';" in headers["content-security-policy"]
+    assert headers["content-security-policy"] == (
+        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:;"
+        " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["x-frame-options"] == "DENY"
     assert headers["cross-origin-resource-policy"] == "same-origin"
+    assert headers["referrer-policy"] == "no-referrer"
     assert headers["cache-control"] == ("no-cache" if "static" in path else "no-store")
     assert not [name for name in headers if name.startswith("access-control")]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("pages.css", "text/css"), ("board.js", "text/javascript"), ("plotly.min.js", "text/javascript")],
+)
+def test_files(source: pages.Source, name: str, kind: str) -> None:
+    """Browsers run no script of another type."""
+    answer = ask(source, f"/-/static/{name}")
+    assert (answer.status_code, answer.headers["content-type"].partition(";")[0]) == (200, kind)
 
 
 @pytest.mark.parametrize("path", PAGES)

@@ -7,10 +7,14 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from metering import reports
+from metering.call import Call
+from metering.ledger import Ledger
 from metering.pages import board
 from metering.pages import questions
 from metering.selection import Grouping
 from metering.selection import Selection
+from tests.ledgers import new_ledger
+from tests.metering.pages.filled import COMMON
 from tests.metering.pages.filled import HOSTILE
 from tests.metering.pages.filled import NOW
 from tests.metering.pages.filled import filled
@@ -68,6 +72,34 @@ def test_every_chart_has_its_table(shown: dict[str, board.Section]) -> None:
         *("clients", "tag-0"),
     }
     assert all(section.rows and section.columns for section in charts)
+
+
+def test_columns(tmp_path: Path) -> None:
+    """Columns that no row has a value for are left out, except for input and output."""
+    ledger = Ledger(new_ledger(tmp_path / "usage.db"))
+    counts = dict.fromkeys(
+        ("input_cached_tokens", "input_cache_write_tokens", "output_thought_tokens", "images", "video_seconds"), 1
+    )
+    ledger.commit(Call(**COMMON | {"model": "g", "client": "c", "error_type": "e"} | counts, started_at=1, ended_at=2))
+    ledger.close()
+    with opened(tmp_path / "usage.db") as ledgers:
+        sections = of(ledgers)
+    assert sections["models"].columns == (
+        *("model", "calls", "errors", "covered_calls", "input_tokens", "input_cached_tokens"),
+        *("input_cache_write_tokens", "output_tokens", "output_thought_tokens", "images", "video_seconds"),
+    )
+    assert sections["calls"].columns == [
+        *("started_at", "model", "operation", "client", "status", "state", "error_type", "input_tokens"),
+        *("output_tokens", "ttft_us", "duration_us"),
+    ]
+
+
+def test_calls_under_way(tmp_path: Path) -> None:
+    ledger = Ledger(new_ledger(tmp_path / "usage.db"))
+    ledger.commit(Call(started_at=1))
+    with opened(tmp_path / "usage.db") as ledgers:
+        assert of(ledgers)["calls"].columns == ["started_at", "model", "state", "input_tokens", "output_tokens"]
+    ledger.close()
 
 
 def test_shares(shown: dict[str, board.Section]) -> None:
@@ -134,5 +166,7 @@ def test_one_call(ledger: Path) -> None:
         call = next(reports.calls(ledgers, Selection()))
     sections = {section.id: section for section in board.one_call(call, [{"call_id": "x", "n": 1, "status": 401}], UTC)}
     assert sections["timing"].columns == ["duration_us", "ttft_us", "overhead_us"]
+    (timing, *_) = board.one_call({**call, "upstream_us": 5}, [], UTC)
+    assert timing.columns == ["duration_us", "upstream_us", "ttft_us", "overhead_us"]
     assert {"column": "input_tokens", "value": "1,000"} in sections["row"].rows
     assert sections["attempts"].columns == ["n", "status"]

@@ -47,3 +47,29 @@ def test_columns_without_values_are_left_out() -> None:
     rows = [{"a": None, "b": 1, "c": None}, {"a": None, "b": None, "c": 0}]
     assert cells.told(("a", "b", "c", "d"), rows, ()) == ["b", "c"]
     assert cells.told(("a", "b"), rows, ("a",)) == ["a", "b"]
+
+
+def test_what_columns_are_called() -> None:
+    names = "covered_calls input_cached_tokens input_tokens input_cache_write_tokens output_tokens"
+    names += " output_thought_tokens started_at cost_usd unpriced_calls error_type calls video_seconds ttft_us"
+    assert [*map(cells.heading, names.split())] == [
+        *("covered", "cached", "input", "cache write", "output", "thoughts", "started", "cost", "without price"),
+        *("error", "calls", "video seconds", "ttft (ms)"),
+    ]
+    assert cells.heading("cached_share") == "cached (%)"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_number"),
+    [
+        ("calls", 1, True),
+        ("cost_usd", 0.5, True),
+        ("calls", None, False),
+        ("model", "1", False),
+        ("status", 200, False),
+        ("upstream_status", 200, False),
+        ("started_at", 1, False),
+    ],
+)
+def test_quantities(name: str, value: object, is_number: bool) -> None:
+    assert cells.is_number(name, value) == is_number
