@@ -18,8 +18,10 @@ from starlette.types import Receive
 from starlette.types import Scope
 from starlette.types import Send
 
+from addons.addressing import go_to
 from addons.classify import PAGES_HOST
 from addons.classify import is_of_pages
+from addons.configuration.values import Endpoint
 from addons.drain import Drain
 from addons.layers import names_called
 from addons.options import Options
@@ -27,8 +29,9 @@ from addons.recorder import Recorder
 from metering.database import open_for_reading
 from metering.pages.app import Source
 from metering.pages.app import application
-from metering.pages.app import problem
 from metering.pages.board import REPORTS
+
+HERE = Endpoint("http", PAGES_HOST, 80, "")
 
 
 class Pages:
@@ -41,9 +44,9 @@ class Pages:
         self._application = application(Source(self._opened, REPORTS, self._is_ready))
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        if is_of_pages(flow) and flow.request.method not in ("GET", "HEAD") and not flow.error:
-            # A body is not waited for.
-            flow.response = _only_read()
+        if is_of_pages(flow):
+            # Otherwise mitmproxy's screens would show the upstream's host, to which nothing is sent.
+            go_to(flow.request, HERE, flow.request.path)
 
     async def request(self, flow: http.HTTPFlow) -> None:
         if not is_of_pages(flow) or flow.response or flow.error:
@@ -80,8 +83,3 @@ def _corrected(flow: http.HTTPFlow, names: list[str], scope: Scope) -> dict[str,
         "server": ("localhost" if is_reverse else PAGES_HOST, None),
         "headers": headers,
     }
-
-
-def _only_read() -> http.Response:
-    answer = problem(405, "pages can only be read, with GET")
-    return http.Response.make(405, bytes(answer.body), {"content-type": "application/json", "allow": "GET, HEAD"})

@@ -115,7 +115,8 @@ def problem(status: int, message: str) -> Response:
 
 async def _say_http(request: Request, e: Exception) -> Response:
     assert isinstance(e, HTTPException)
-    message = f"there is no page {request.url.path}; look at /-/" if e.status_code == 404 else e.detail
+    messages = {404: f"there is no page {request.url.path}; look at /-/", 405: "pages can only be read, with GET"}
+    message = messages.get(e.status_code, e.detail)
     answer = problem(e.status_code, message)
     answer.headers.update({**HEADERS, "cache-control": "no-store", **(e.headers or {})})
     return answer

@@ -31,6 +31,7 @@ def test_they_leave_no_row(tap: Proxy) -> None:
     for path in ("/-/", "/-/board", "/-/api/usage", "/-/nothing", "/-", "/-/api/usage?by=x"):
         assert httpx.get(tap.url + path).status_code in (200, 302, 307, 400, 404), path
     assert len(tap.rows()) == before
+    assert "GET http://vertex-tap.local/-/board" in tap.output
 
 
 def test_they_show_the_ledger(tap: Proxy) -> None:
