@@ -11,7 +11,6 @@ from mitmproxy import http
 from mitmproxy.proxy import mode_specs
 from mitmproxy.proxy import server_hooks
 
-from addons.configuration.settings import is_loopback
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
 from addons.exchange import fails_closed
@@ -20,6 +19,7 @@ from addons.options import is_start
 from addons.translation.errors import Failure
 from addons.translation.errors import refusal
 from metering.call import ErrorType
+from metering.local import is_local
 
 OTHER_NAME = (
     "This proxy adds its own credentials, so the Host header must be a name of this machine, such as localhost or"
@@ -82,22 +82,6 @@ class Access:
 
 
 # Names
-
-
-_AUTHORITY = re.compile(r"(?:\[(?P<ipv6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+?)\.?)(?::\d{0,5})?", re.IGNORECASE)
-
-
-def is_local(authority: str, listener: str = "") -> bool:
-    """Whether `authority` (a host, with or without a port) can only be this machine, or is the name `listener` that the
-    proxy listens at.
-
-    `localhost` and all names below it always mean this machine (RFC 6761, section 6.3).
-    """
-    match = _AUTHORITY.fullmatch(authority)
-    if not match:
-        return False
-    host = (match["ipv6"] or match["name"]).lower()
-    return host in ("localhost", listener.lower()) or host.endswith(".localhost") or is_loopback(host)
 
 
 def _names_us(request: http.Request, listener: str) -> bool:

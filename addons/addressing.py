@@ -7,11 +7,11 @@ from mitmproxy.proxy import mode_specs
 from addons.configuration import values
 from addons.configuration.services import Service
 from addons.configuration.settings import Settings
-from addons.configuration.settings import is_loopback
 from addons.configuration.values import Endpoint
 from metering.hosts import api_of
 from metering.hosts import is_by_location
 from metering.hosts import vertex_host
+from metering.local import is_loopback
 
 NOWHERE = Endpoint("https", "rewritten.invalid", 443, "")
 """The placeholder upstream of a call whose real one is not known yet. Names below `.invalid` never resolve (RFC

@@ -28,6 +28,8 @@ from metering.usage.formats import OPENAI_SOCKETS
 LONGEST_PATH = 1024
 LONGEST_TAG = 128
 _SURROGATE = re.compile("[\udc80-\udcff]")
+PAGES_HOST = "vertex-tap.local"
+"""The host that forward mode answers itself."""
 
 
 class Classify:
@@ -47,6 +49,8 @@ class Classify:
 
     @fails_closed
     def requestheaders(self, flow: http.HTTPFlow) -> None:
+        if is_of_pages(flow):
+            return
         request, configuration = flow.request, self._options.configuration
         path = request.path.partition("?")[0]
         api: Api | None = None
@@ -84,6 +88,15 @@ class Classify:
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         if flow.response and flow not in self.exchanges:
             flow.response.stream = True
+
+
+def is_of_pages(flow: http.HTTPFlow) -> bool:
+    """Whether a request is for a page of this proxy, which `pages.py` answers: below `/-/` in reverse mode, at
+    `vertex-tap.local` in forward mode."""
+    path = flow.request.path.partition("?")[0]
+    if isinstance(flow.client_conn.proxy_mode, mode_specs.ReverseMode):
+        return path == "/-" or path.startswith("/-/")
+    return flow.request.host == PAGES_HOST
 
 
 def _names(flow: http.HTTPFlow) -> Iterator[str]:

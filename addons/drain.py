@@ -33,6 +33,11 @@ class Drain:
         self._draining = False
         self._is_hurried = False
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether the process ends, and takes no more calls."""
+        return self._draining
+
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         if self._draining and (exchange := self._exchanges.get(flow)):
             exchange.refuse(flow, refusal(503, ENDING), None)

@@ -23,6 +23,7 @@ from addons.live import Live  # noqa: E402
 from addons.meter import Meter  # noqa: E402
 from addons.metrics import Metrics  # noqa: E402
 from addons.options import Options  # noqa: E402
+from addons.pages import Pages  # noqa: E402
 from addons.recorder import Recorder  # noqa: E402
 from addons.redact import Redact  # noqa: E402
 from addons.rewrite import Rewrite  # noqa: E402
@@ -38,13 +39,15 @@ def chain(options: Options) -> list[object]:
     exchanges = classify.exchanges
     credentials = Credentials(options, exchanges)
     recorder = Recorder(options, exchanges)
-    Metrics(recorder, options.cost_of)
+    drain = Drain(exchanges, recorder)
+    metrics = Metrics(recorder, options.cost_of)
     return [
         options,
         Layers(exchanges),
         Entrance(options, classify),
+        Pages(options, drain, recorder, metrics),
         classify,
-        Drain(exchanges, recorder),
+        drain,
         Access(options, exchanges),
         Route(exchanges),
         Choose(exchanges),

@@ -32,6 +32,7 @@ from mitmproxy.proxy import server
 from mitmproxy.proxy import server_hooks
 from mitmproxy.proxy.layers import http as layers
 from mitmproxy.proxy.layers.http import _events
+from mitmproxy.proxy.layers.http import _hooks
 from mitmproxy.proxy.layers.http import _http1
 
 from addons.error_pages import closing_error_page
@@ -320,11 +321,38 @@ def _idle_s(watchdog: server.TimeoutWatchdog) -> float:
     return time.time() - watchdog.last_activity
 
 
+# mitmproxy replaces Host in reverse mode before the first hook, but pages are only shown under a name of ours. --------
+
+_their_wait_for_request_headers = layers.HttpStream.state_wait_for_request_headers
+_called: MutableMapping[http.HTTPFlow, list[str]] = WeakKeyDictionary()
+
+
+def names_called(flow: http.HTTPFlow) -> list[str]:
+    """What the client calls the host of a request: each value of Host, and `:authority` of HTTP/2."""
+    return _called.get(flow, [])
+
+
+def _wait_for_request_headers(self: layers.HttpStream, event: Any) -> Commands:
+    request = event.request
+    names = request.headers.get_all("host") + ([request.authority] if request.authority else [])
+    theirs: Commands = _their_wait_for_request_headers(self, event)
+    reply = None
+    while True:
+        try:
+            command = theirs.send(reply)
+        except StopIteration:
+            return
+        if isinstance(command, _hooks.HttpRequestHeadersHook):
+            _called[command.flow] = names
+        reply = yield command
+
+
 REMEDIES: tuple[tuple[Any, str, Any], ...] = (
     (layers.HttpStream, "handle_protocol_error", _handle_protocol_error),
     (_http1, "make_error_response", closing_error_page),
     (_http1, "ChunkedReader", ReaderWithoutTrailers),
     (layers.HttpStream, "state_stream_response_body", _stream_response_body),
+    (layers.HttpStream, "state_wait_for_request_headers", _wait_for_request_headers),
     (_http1.Http1Server, "send", _server_send),
     (_http1.Http1Client, "send", _client_send),
     (_http1.Http1Client, "read_headers", _read_headers),

@@ -97,6 +97,11 @@ class Recorder:
         """The number of calls that are not settled."""
         return len(self._under_way)
 
+    @property
+    def is_well(self) -> bool:
+        """Whether rows get into the ledger."""
+        return self._ledger is not None and self._ledger.is_well
+
     def configure(self, updated: set[str]) -> None:
         if is_start(updated) and self._ledger is None:
             try:

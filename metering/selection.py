@@ -168,6 +168,14 @@ class Selection:
         )
 
 
+class Asked(NamedTuple):
+    """What a command or a page is about."""
+
+    calls: Selection
+    zone: tzinfo
+    """The time zone of the days and times that are shown."""
+
+
 def _like(pattern: str) -> str:
     """A pattern of SQL's LIKE, with `!` as its escape."""
     return re.sub("[%_!]", r"!\g<0>", pattern).replace("*", "%").replace("?", "_")

@@ -14,19 +14,14 @@ if sys.argv[0].endswith("vertex-tap"):
     # Ctrl-C ends the program without a word while it is still being read.
     on_interrupt(signal.SIG_DFL)
 
-import difflib
-import glob
-import itertools
 import os
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
-from contextlib import ExitStack
 from contextlib import closing
 from contextlib import contextmanager
 from datetime import UTC
 from datetime import datetime
-from datetime import tzinfo
 from functools import partial
 from functools import wraps
 from importlib.util import find_spec
@@ -36,29 +31,31 @@ from sqlite3 import DatabaseError
 from typing import Any
 from typing import BinaryIO
 from typing import Literal
-from typing import NamedTuple
 
 import click
 
 from metering import companions
-from metering import costs
 from metering import database
 from metering import datasette
 from metering import export as exports
+from metering import ledger_names
 from metering import output
 from metering import rejected
 from metering import reports
 from metering import selection
 from metering import tables
 from metering import verify as soundness
+from metering.kinds import KINDS
+from metering.kinds import columns
+from metering.kinds import makers
 from metering.prices import listing
 from metering.prices.catalog import Catalog
 from metering.prices.file import PriceError
 from metering.progress import progress
 from metering.tail import Tail
 
-KINDS = ("usage", "cost", "latency", "errors", "calls")
 FORMATS = ("table", "json", "csv")
+REPORT_FORMATS = (*FORMATS, "html")
 SHOWN_CALLS = 100
 
 
@@ -160,13 +157,6 @@ _FILTERS = (
 )
 
 
-class Asked(NamedTuple):
-    """The calls that a command is about."""
-
-    calls: selection.Selection
-    zone: tzinfo
-
-
 def which_calls(command: Callable[..., None], *, has_span: bool = True) -> Callable[..., None]:
     """Gives a command the options that select calls. It gets an argument `asked` for them."""
 
@@ -181,7 +171,7 @@ def which_calls(command: Callable[..., None], *, has_span: bool = True) -> Calla
                 {name: globs for name, globs in filters.items() if globs},
                 [*map(selection.tag, tags)],
             )
-        command(**told, asked=Asked(calls, zone))
+        command(**told, asked=selection.Asked(calls, zone))
 
     for option in reversed((*(_SPAN if has_span else ()), _ZONE, *_FILTERS)):
         with_selection = option(with_selection)
@@ -206,7 +196,7 @@ form_option = partial(click.option, "--format", "form", show_default=True)
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="At most N lines; of calls, the newest (100).")
 @prices_option
 @click.option("--exact", is_flag=True, help="Latencies exactly, from all rows; else within 5 %.")
-@form_option(type=click.Choice(FORMATS), default="table")
+@form_option(type=click.Choice(REPORT_FORMATS), default="table")
 def report(
     arguments: tuple[str, ...],
     by: str | None,
@@ -214,7 +204,7 @@ def report(
     prices: Path | None,
     exact: bool,
     form: str,
-    asked: Asked,
+    asked: selection.Asked,
 ) -> None:
     """Print sums, costs, percentiles, errors or rows of each LEDGER (usage.db if none is named; globs are expanded)."""
     kind, names = (arguments[0], arguments[1:]) if arguments[:1] and arguments[0] in KINDS else ("usage", arguments)
@@ -225,7 +215,8 @@ def report(
             raise selection.ReportError("the report of calls lists single calls; leave out --by")
         default = "" if kind == "errors" else "model"
         grouping = selection.Grouping(selection.keys(default if by is None else by), asked.zone)
-        with _opened(names, KINDS) as opened:
+        catalog = Catalog.with_file(prices)
+        with ledger_names.opened(names, KINDS) as opened:
             total: reports.Row | None = None
             if kind == "calls":
                 rows = [*reports.calls(opened, asked.calls, newest=limit or SHOWN_CALLS)]
@@ -233,43 +224,45 @@ def report(
                 with progress("reading calls"):
                     rows, total = reports.latency_and_total(opened, grouping, asked.calls, exact)
             else:
-                rows = _summed(kind, Catalog.with_file(prices))(opened, grouping, asked.calls)
+                rows = makers(catalog)[kind](opened, grouping, asked.calls)
+            if form == "html":
+                _write_html(opened, kind, columns(kind, grouping), rows[:limit], asked, catalog)
         if form == "json":
             output.write_json(rows[:limit], sys.stdout)
         elif form == "csv":
-            output.write_csv(rows[:limit], _columns(kind, grouping), sys.stdout)
-        elif kind == "calls":
+            output.write_csv(rows[:limit], columns(kind, grouping), sys.stdout)
+        elif form == "table" and kind == "calls":
             tables.print_calls(rows, asked.zone)
-        else:
+        elif form == "table":
             tables.print_report(kind, rows, total, limit)
 
 
-def _summed(kind: str, catalog: Catalog) -> Callable[..., list[reports.Row]]:
-    made: dict[str, Callable[..., list[reports.Row]]] = {
-        "usage": partial(costs.usage, catalog=catalog),
-        "cost": partial(costs.cost, catalog=catalog),
-        "errors": reports.errors,
-    }
-    return made[kind]
+def _write_html(
+    opened: list[Connection],
+    kind: str,
+    columns: Sequence[str],
+    rows: Sequence[reports.Row],
+    asked: selection.Asked,
+    catalog: Catalog,
+) -> None:
+    # Few reports need what makes pages.
+    from metering.pages.html_report import document
 
-
-def _columns(kind: str, grouping: selection.Grouping) -> tuple[str, ...]:
-    if kind in ("usage", "cost"):
-        return {"usage": costs.usage_columns, "cost": costs.cost_columns}[kind](grouping)
-    return reports.columns(kind, grouping)
+    html = document(opened, f"report {kind}", columns, rows, asked, makers(catalog), datetime.now(UTC))
+    click.echo(html, nl=False)
 
 
 @main.command()
 @ledgers_argument
 @partial(which_calls, has_span=False)
 @form_option(type=click.Choice(FORMATS[:2]), default="table")
-def tail(ledgers: tuple[str, ...], form: str, asked: Asked) -> None:
+def tail(ledgers: tuple[str, ...], form: str, asked: selection.Asked) -> None:
     """Print calls as they end, from the next one on, until Ctrl-C.
 
     A LEDGER may come into being later, and may be replaced. With --format json each call is one line.
     """
     with _problems():
-        paths = _paths(ledgers)
+        paths = ledger_names.paths(ledgers)
         for path in paths:
             if path.exists() and path.stat().st_size:
                 database.open_for_reading(path).close()
@@ -291,7 +284,7 @@ def tail(ledgers: tuple[str, ...], form: str, asked: Asked) -> None:
 @form_option(type=click.Choice(FORMATS[:2]), default="table")
 def show(id: str, ledgers: tuple[str, ...], tz: str, form: str) -> None:
     """Print all that is known of one call, with its attempts. ID is its id, or the beginning of it."""
-    with _problems(), _opened(ledgers) as opened:
+    with _problems(), ledger_names.opened(ledgers) as opened:
         zone = selection.time_zone(tz)
         call, tries = reports.one(opened, id)
         if form == "json":
@@ -323,13 +316,36 @@ def prices(model: str | None, prices: Path | None, form: str) -> None:
 
 @main.command()
 @ledgers_argument
+@click.option("--port", type=click.IntRange(0, 65535), default=8081, show_default=True, help="Port to listen on.")
+@prices_option
+def dashboard(ledgers: tuple[str, ...], port: int, prices: Path | None) -> None:
+    """Show the pages of ledgers at http://127.0.0.1:8081/-/, without a proxy, until Ctrl-C."""
+    from metering.pages.app import Source
+    from metering.pages.app import application
+    from metering.pages.server import listen
+    from metering.pages.server import serve
+
+    with _problems():
+        made = makers(Catalog.with_file(prices))
+        with ledger_names.opened(ledgers):
+            pass
+        try:
+            listening = listen(port)
+        except OSError as e:
+            raise click.ClickException(f"port {port} cannot be used ({e.strerror}); choose another with --port") from e
+        click.echo(f"http://127.0.0.1:{listening.getsockname()[1]}/-/")
+        serve(application(Source(partial(ledger_names.opened, ledgers), lambda: made, lambda: True)), listening)
+
+
+@main.command()
+@ledgers_argument
 @which_calls
 @form_option(type=click.Choice((*exports.WRITERS,)), default="csv")
 @click.option("--output", "path", type=click.Path(path_type=Path), metavar="FILE", help="Write to FILE when complete.")
-def export(ledgers: tuple[str, ...], form: str, path: Path | None, asked: Asked) -> None:
+def export(ledgers: tuple[str, ...], form: str, path: Path | None, asked: selection.Asked) -> None:
     """Write all columns of all rows to standard output, or to a file."""
-    with _problems(), _opened(ledgers) as opened:
-        paths, total = _paths(ledgers), None
+    with _problems(), ledger_names.opened(ledgers) as opened:
+        paths, total = ledger_names.paths(ledgers), None
         if path is None and form == "parquet" and sys.stdout.isatty():
             raise selection.ReportError("Parquet is no text; write it to a file with --output FILE")
         if sys.stderr.isatty():
@@ -359,7 +375,7 @@ def prune(ledgers: tuple[str, ...], older_than: str) -> None:
         before = selection.ago(older_than, datetime.now(UTC))
         if before is None:
             raise selection.ReportError(f"--older-than {older_than!r} is not an age; write 90d or 12h")
-        for path in _paths(ledgers):
+        for path in ledger_names.paths(ledgers):
             with progress("rows deleted", is_counted=True) as told:
                 deleted = database.prune(path, selection.microseconds(before), told)
             click.echo(f"{path}: {deleted} rows deleted")
@@ -371,7 +387,7 @@ def verify(ledgers: tuple[str, ...]) -> None:
     """Check ledgers. Exits with 1 if one is damaged."""
     with _problems():
         broken = False
-        for path in _paths(ledgers):
+        for path in ledger_names.paths(ledgers):
             with closing(database.open_for_reading(path)) as db, progress(f"checking {path}"):
                 found = soundness.verify(db, partial(companions.is_alive, path))
             for invariant, times in found.items():
@@ -419,30 +435,6 @@ def _problems() -> Iterator[None]:
             # As rich does it for tables.
             sys.exit(1)
         raise click.ClickException(f"the output cannot be written ({e.strerror})") from e
-
-
-def _paths(names: tuple[str, ...], words: Sequence[str] = ()) -> list[Path]:
-    """The ledgers that are named, globs expanded, each once; a glob leaves out the files that belong to one. `words`
-    are what could have been meant instead of the first name. Raises ReportError if it is one of these, misspelt."""
-    if names and not (Path(names[0]).exists() or glob.glob(names[0])):
-        for word in difflib.get_close_matches(names[0].lower(), words, 1):
-            raise selection.ReportError(f"there is no report or ledger {names[0]}; did you mean {word}?")
-    found = itertools.chain.from_iterable(_expanded(name) or [name] for name in names or ("usage.db",))
-    return list({path.resolve(): path for path in reversed([*map(Path, found)])}.values())[::-1]
-
-
-def _expanded(name: str) -> list[str]:
-    found = sorted(glob.glob(name))
-    return found if len(found) == 1 else [path for path in found if not companions.COMPANION.search(path)]
-
-
-@contextmanager
-def _opened(names: tuple[str, ...], words: Sequence[str] = ()) -> Iterator[list[Connection]]:
-    with ExitStack() as stack:
-        opened = [database.open_for_reading(path) for path in _paths(names, words)]
-        for db in opened:
-            stack.callback(db.close)
-        yield opened
 
 
 if __name__ == "__main__":

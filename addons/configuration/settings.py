@@ -4,7 +4,6 @@
 """
 
 import functools
-import ipaddress
 import os
 import re
 import socket
@@ -46,6 +45,7 @@ from addons.keys import holds_credential
 from metering import database
 from metering import wording
 from metering.hosts import api_of
+from metering.local import is_loopback
 from metering.prices.catalog import Catalog
 from metering.prices.file import PriceError
 
@@ -280,16 +280,6 @@ class Listening(NamedTuple):
 
 
 NOBODY = Listening((), "", False)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host` is a loopback address or `localhost`."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host == "localhost"
-    # Python 3.11 does not count ::ffff:127.0.0.1 as a loopback address.
-    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 def _is_here(host: str) -> bool:

@@ -12,6 +12,7 @@ def test_the_chain_in_the_order_of_a_call() -> None:
         "Options",
         "Layers",
         "Entrance",
+        "Pages",
         "Classify",
         "Drain",
         "Access",

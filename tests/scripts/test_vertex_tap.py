@@ -7,6 +7,7 @@ import os
 import re
 import select
 import signal
+import socket
 import sqlite3
 import subprocess
 import time
@@ -24,6 +25,7 @@ import yaml
 from addons.configuration.settings import OPTIONS
 from metering.call import COLUMNS
 from metering.call import Call
+from metering.kinds import KINDS
 from metering.ledger import Ledger
 from metering.selection import KEYS
 from tests.ledgers import Disk
@@ -32,7 +34,6 @@ from tests.process import BIN
 from tests.process import ROOT
 from tests.terminal import in_terminal
 from vertex_tap import FORMATS
-from vertex_tap import KINDS
 from vertex_tap import main
 
 DAY_US = 86_400_000_000
@@ -195,6 +196,24 @@ def test_calls(folder: Path) -> None:
     assert [tuple(call) for call in calls] == [COLUMNS] * 4
     assert [call["started_at"] for call in calls] == sorted(call["started_at"] for call in calls)
     assert len(run(folder, "report", "calls").splitlines()) == 4 + 4 + 2
+
+
+@pytest.mark.parametrize("kind", ["usage", "cost", "latency", "errors", "calls"])
+def test_html(folder: Path, kind: str) -> None:
+    """What is asked for comes first, and nothing but the file is printed."""
+    html = run(folder, "report", kind, "--format", "html", "--since", "7d")
+    assert re.findall(r"<h2[^>]*>(.*?)</h2>", html)[:2] == [f"report {kind}", "In all"]
+    assert html.startswith("<!doctype html>")
+    assert html.endswith("</html>")
+    assert "gemini-2.5-pro" in html
+
+
+def test_dashboard_says_what_is_wrong(folder: Path) -> None:
+    """That it shows something is tested in tests/browser."""
+    assert "there is no ledger none.db" in run(folder, "dashboard", "none.db", status=1)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert "choose another with --port" in run(folder, "dashboard", "--port", port, status=1)
 
 
 def test_export(folder: Path) -> None:

@@ -1,0 +1,54 @@
+"""How the values of a report are written in a table for people."""
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+from datetime import datetime
+from datetime import tzinfo
+
+from metering import tables
+from metering.output import visible
+from metering.selection import KEYS
+
+UNKNOWN = "unknown"
+UNITS = {"_us": "ms", "_usd": "$", "_share": "%"}
+"""The end of a column's name -> the unit of its heading."""
+NUMBERED_TEXTS = frozenset({"status", "upstream_status"})
+"""Numbers that are names."""
+
+
+def heading(name: str) -> str:
+    """The heading of a column, with its unit: `duration_p50_us` is `duration p50 (ms)`."""
+    for end, unit in UNITS.items():
+        if name.endswith(end):
+            return f"{name.removesuffix(end).replace('_', ' ')} ({unit})"
+    return tables.heading(name)
+
+
+def is_number(name: str, value: object) -> bool:
+    """Whether a cell is a quantity, and so is aligned to the right."""
+    return isinstance(value, int | float) and name not in NUMBERED_TEXTS and not name.endswith("_at")
+
+
+def shown(name: str, value: object, zone: tzinfo) -> str:
+    """A value of the column `name`, as text. Times are in `zone`."""
+    if value is None:
+        # A key that a call has not, such as an error, is nothing; a number that was not told is unknown.
+        return "–" if name in KEYS or name.startswith("tag:") or name.endswith("_type") else UNKNOWN
+    if name.endswith("_at") and isinstance(value, int):
+        return datetime.fromtimestamp(value / 1_000_000, zone).strftime("%Y-%m-%d %H:%M:%S")
+    if not is_number(name, value):
+        return visible(str(value))
+    number = float(str(value))
+    if name.endswith("_us"):
+        return f"{number / 1000:,.1f}"
+    if name.endswith("_usd"):
+        return f"${number:,.4f}" if number < 1 else f"${number:,.2f}"
+    if name.endswith("_share"):
+        return f"{number * 100:.1f} %"
+    return f"{value:,}"
+
+
+def told(columns: Iterable[str], rows: Iterable[Mapping[str, object]], always: Iterable[str]) -> list[str]:
+    """The columns that at least one row has a value for, and those in `always`."""
+    listed, kept = [*rows], {*always}
+    return [name for name in columns if name in kept or any(row.get(name) is not None for row in listed)]

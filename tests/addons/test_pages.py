@@ -1,0 +1,97 @@
+"""The pages in a real proxy. What they show is tested beside `metering/pages`."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.conftest import StartProxy
+from tests.http import HELLO
+from tests.http import MODEL
+from tests.http import call
+from tests.process import Proxy
+from tests.process import until
+from tests.vertex_simulator import Simulator
+
+CALL = f"{MODEL}:generateContent"
+
+
+@pytest.fixture(scope="module")
+def tap(tmp_path_factory: pytest.TempPathFactory, confdir: Path, simulator: Simulator) -> Iterator[Proxy]:
+    folder = tmp_path_factory.mktemp("proxy")
+    with Proxy(folder=folder, confdir=confdir, mode=f"reverse:{simulator.url}") as running:
+        assert call(running.url, CALL, HELLO).status == 200
+        yield running
+
+
+def test_they_leave_no_row(tap: Proxy) -> None:
+    before = len(tap.rows())
+    for path in ("/-/", "/-/board", "/-/api/usage", "/-/nothing", "/-", "/-/api/usage?by=x"):
+        assert httpx.get(tap.url + path).status_code in (200, 302, 307, 400, 404), path
+    assert len(tap.rows()) == before
+    assert "GET http://vertex-tap.local/-/board" in tap.output
+
+
+def test_they_show_the_ledger(tap: Proxy) -> None:
+    (row,) = httpx.get(tap.url + "/-/api/usage?model=gemini-2.5*&by=model,operation").json()
+    assert (row["model"], row["operation"], row["calls"]) == ("gemini-2.5-flash", "generateContent", len(tap.rows()))
+    assert "gemini-2.5-flash" in httpx.get(tap.url + "/-/board").text
+
+
+def test_probes(tap: Proxy) -> None:
+    assert httpx.get(tap.url + "/-/health").status_code == 200
+    assert httpx.get(tap.url + "/-/ready").status_code == 200
+    assert httpx.get(tap.url + "/-/ready", headers={"host": "10.0.0.7"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "headers", [{"host": "evil.example"}, {"origin": "http://evil.example"}, {"sec-fetch-site": "cross-site"}]
+)
+def test_no_page_of_another_site(tap: Proxy, headers: dict[str, str]) -> None:
+    answer = httpx.get(tap.url + "/-/api/usage", headers=headers)
+    assert answer.status_code == 403
+    assert "gemini" not in answer.text
+
+
+def test_head_and_what_follows(tap: Proxy) -> None:
+    """The client would take a body for the beginning of its next answer."""
+    with httpx.Client(base_url=tap.url) as client:
+        assert client.head("/-/").status_code == 200
+        assert client.post("/-/api/usage", json={}).status_code == 405
+        assert client.get("/-/health").text == "ok\n"
+
+
+def test_plotly_comes_whole(tap: Proxy) -> None:
+    answer = httpx.get(tap.url + "/-/static/plotly.min.js")
+    assert len(answer.content) > 4_000_000
+    assert "max-age" in answer.headers["cache-control"]
+
+
+def test_the_clients_host_is_not_sent_on(tap: Proxy, simulator: Simulator) -> None:
+    """It is looked at for pages only."""
+    call(tap.url, CALL, HELLO, headers={"host": "evil.example"})
+    assert simulator.seen[-1].request.headers["host"] == simulator.url.removeprefix("http://")
+
+
+def test_ready_only_if_rows_are_kept(start_proxy: StartProxy, simulator: Simulator, tmp_path: Path) -> None:
+    tap = start_proxy(mode=f"reverse:{simulator.url}")
+    moved = tmp_path / "moved"
+    for path in tmp_path.glob("usage.db*"):
+        path.rename(moved.with_name(f"moved{path.name.removeprefix('usage.db')}"))
+    (tmp_path / "usage.db").mkdir()
+    assert until(lambda: httpx.get(tap.url + "/-/ready").status_code == 503)
+    assert httpx.get(tap.url + "/-/health").status_code == 200
+    (tmp_path / "usage.db").rmdir()
+    assert until(lambda: httpx.get(tap.url + "/-/ready").status_code == 200)
+
+
+def test_through_a_forward_proxy(start_proxy: StartProxy) -> None:
+    tap = start_proxy(mode="regular")
+    with httpx.Client(proxy=tap.url, trust_env=False) as client:
+        assert client.get("http://vertex-tap.local/-/health").text == "ok\n"
+        assert client.get("http://vertex-tap.local/").headers["location"] == "/-/"
+        assert json.loads(client.get("http://vertex-tap.local/-/api/usage").text) == []
+        assert client.get("http://vertex-tap.local/-/api/usage", headers={"host": "evil.example"}).status_code == 403
+    assert tap.rows() == []

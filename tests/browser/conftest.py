@@ -1,0 +1,96 @@
+"""A real browser: Debian's Chromium, else Playwright's own. `scripts/setup browser` sets it up."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser
+from playwright.sync_api import ConsoleMessage
+from playwright.sync_api import Dialog
+from playwright.sync_api import Page
+from playwright.sync_api import expect
+from playwright.sync_api import sync_playwright
+
+from tests.metering.pages.filled import filled
+from tests.process import BIN
+
+WAIT_MS = 40_000
+FOREIGN = "evil.example"
+"""A host of another site, which leads to this machine too."""
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    arguments = [f"--host-resolver-rules=MAP {FOREIGN} 127.0.0.1"]
+    # Chromium's sandbox cannot be made by root.
+    arguments += ["--no-sandbox"] if os.getuid() == 0 else []
+    # Tests may run beside many others.
+    expect.set_options(timeout=WAIT_MS)
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
+        yield running
+        running.close()
+
+
+class Watched:
+    """A page, and all that it did that can be wrong."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.errors: list[str] = []
+        self.requests: list[str] = []
+        page.on("console", self._hear)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("dialog", self._dismiss)
+        page.on("request", lambda request: self.requests.append(request.url))
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.errors.append(message.text)
+
+    def _dismiss(self, dialog: Dialog) -> None:
+        self.errors.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    def elsewhere(self, url: str) -> list[str]:
+        """What was asked of others than the server at `url`."""
+        return [one for one in self.requests if not one.startswith((f"{url}/", "data:"))]
+
+
+@contextmanager
+def watched(browser: Browser, **options: Any) -> Iterator[Watched]:
+    context = browser.new_context(**options)
+    context.set_default_timeout(WAIT_MS)
+    yield Watched(context.new_page())
+    context.close()
+
+
+@pytest.fixture
+def tab(browser: Browser) -> Iterator[Watched]:
+    with watched(browser) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return filled(tmp_path_factory.mktemp("ledger") / "usage.db")
+
+
+@pytest.fixture(scope="session")
+def dashboard(ledger: Path) -> Iterator[str]:
+    """The address of `vertex-tap dashboard`."""
+    command = [str(BIN / "vertex-tap"), "dashboard", "--port", "0", str(ledger)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        line = process.stdout.readline()
+        match = re.fullmatch(r"(http://127\.0\.0\.1:\d+)/-/\n", line)
+        assert match, line
+        yield match[1]
+        process.terminate()
+    assert process.returncode == 0
