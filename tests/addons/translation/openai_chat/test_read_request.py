@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -599,6 +600,23 @@ class TestAnswersSentBack:
         request = read(HI, message("assistant", "a", **members))
         assert request.turns[1] == assistant(Text("a"))
         assert request.notes.dropped == dropped
+
+    @pytest.mark.parametrize(
+        ("name", "holding"),
+        [
+            ("extra_content", lambda signature: {"google": {"thought_signature": signature}}),
+            ("provider_specific_fields", lambda signature: {"thought_signature": signature}),
+            ("thought_signature", str),
+            ("thoughtSignature", str),
+        ],
+    )
+    def test_where_signatures_are(self, name: str, holding: Callable[[str], object]) -> None:
+        signed = read(HI, message("assistant", "a", **{name: holding("c2lnbmVk")}))
+        assert signed.turns[1] == assistant(Text("a", SIGNED))
+        assert (signed.names["signatures"], signed.notes.dropped) == (f"messages[1].{name}", [])
+        spoiled = read(HI, message("assistant", "a", **{name: holding("***")}))
+        assert spoiled.turns[1] == assistant(Text("a"))
+        assert spoiled.notes.dropped == [f"messages[1].{name}"]
 
     def test_what_a_service_cannot_take_is_named(self) -> None:
         image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}, "extra_content": GOOGLES}
