@@ -1,12 +1,14 @@
 """The pages in a real proxy. What they show is tested beside `metering/pages`."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from metering.call_line import dollars
 from tests.conftest import StartProxy
 from tests.http import HELLO
 from tests.http import MODEL
@@ -38,6 +40,26 @@ def test_they_show_the_ledger(tap: Proxy) -> None:
     (row,) = httpx.get(tap.url + "/-/api/usage?model=gemini-2.5*&by=model,operation").json()
     assert (row["model"], row["operation"], row["calls"]) == ("gemini-2.5-flash", "generateContent", len(tap.rows()))
     assert "gemini-2.5-flash" in httpx.get(tap.url + "/-/board").text
+
+
+def test_what_calls_cost_is_everywhere_the_same(tap: Proxy) -> None:
+    """In the report, in the metrics, and in mitmdump's log."""
+    (row,) = httpx.get(tap.url + "/-/api/cost").json()
+    assert row["cost_usd"] > 0
+    text = httpx.get(tap.url + "/-/metrics").text
+    (counted,) = re.findall(r"^vertex_tap_cost_usd_total (\S+)$", text, re.MULTILINE)
+    assert float(counted) == pytest.approx(row["cost_usd"])
+    assert until(lambda: dollars(row["cost_usd"] / row["calls"]) in tap.output)
+
+
+def test_prices_of_a_file(start_proxy: StartProxy, simulator: Simulator, tmp_path: Path) -> None:
+    prices = tmp_path / "prices.yaml"
+    prices.write_text('prices: [{model: "gemini-*", tokens: {input: 1000000, output: 0}}]')
+    tap = start_proxy(f"usage_prices={prices}", mode=f"reverse:{simulator.url}")
+    call(tap.url, CALL, HELLO)
+    (row,) = httpx.get(tap.url + "/-/api/usage").json()
+    assert row["cost_usd"] == row["input_tokens"] > 0
+    assert f"vertex_tap_cost_usd_total {row['cost_usd']}" in httpx.get(tap.url + "/-/metrics").text
 
 
 def test_probes(tap: Proxy) -> None:
