@@ -95,8 +95,8 @@ class TestBaseUrl:
         assert (ended.returncode, ended.stdout) == (0, "200\n404\n200\n"), ended.stderr
         assert [line.split()[:4] for line in ended.stderr.splitlines() if line.strip(" ─")][:4] == [
             ["model", "calls", "input", "cached"],
-            ["gemini-2.5-flash", "2", "4", "unknown"],
             ["gpt-4o", "1", "1", "unknown"],
+            ["gemini-2.5-flash", "2", "4", "unknown"],
             ["total", "3", "5", "unknown"],
         ]
         assert [row["surface"] for row in rows(tmp_path)] == ["vertex", "gemini", "openai"]
