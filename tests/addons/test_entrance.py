@@ -1,5 +1,6 @@
 """Reverse mode and forward mode, with real host names."""
 
+import itertools
 import resource
 import socket
 import ssl
@@ -266,8 +267,10 @@ class TestForward:
 
 
 def directions(proxy: Proxy) -> list[str]:
-    """What the proxy says when it starts; where mitmproxy lacks fixes, one line more says so."""
-    lines = [line.partition("vertex-tap: ")[2] for line in proxy.stdout.splitlines() if "vertex-tap:" in line]
+    """What the proxy says when it starts, before the lines of calls; where mitmproxy lacks fixes, one line more says
+    so."""
+    said = [line.partition("vertex-tap: ")[2] for line in proxy.stdout.splitlines() if "vertex-tap:" in line]
+    lines = [*itertools.takewhile(lambda line: "generateContent" not in line, said)]
     if VERSION == "11.0.2":
         assert "mitmproxy 11.0.2 lacks published security fixes" in lines.pop()
     return lines
