@@ -15,6 +15,7 @@ from rich.text import Text
 
 from metering import costs
 from metering import reports
+from metering import tables
 from metering.call import ATTEMPT_COLUMNS
 from metering.call import COLUMNS
 from metering.database import migrate
@@ -131,5 +132,5 @@ def _cell(name: str, value: object) -> str:
     if name == "slowest_us":
         return f"{(_number(value) or 0) / 1_000_000:,.2f} s"
     if name == "cost_usd":
-        return f"${value:,.4f}"
+        return tables.usd(_number(value) or 0, "$")
     return f"{value:,}" if isinstance(value, int) else str(value)

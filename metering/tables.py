@@ -195,10 +195,15 @@ def _shown(name: str, value: object, missing: str, zone: tzinfo | None = None) -
     if name.endswith("_us") and isinstance(value, int):
         return f"{value / 1000:,.1f}"
     if name.endswith("_usd") and isinstance(value, int | float):
-        return "<0.0001" if 0 < value < 0.00005 else f"{value:,.4f}"
+        return usd(value)
     if isinstance(value, int) and name not in _NAMES:
         return f"{value:,}"
     return visible(str(value))
+
+
+def usd(amount: float, sign: str = "") -> str:
+    """An amount in US dollars, to a hundredth of a cent. What is less is not shown as nothing."""
+    return f"<{sign}0.0001" if 0 < amount < 0.00005 else f"{sign}{amount:,.4f}"
 
 
 def _sum(values: Iterable[object]) -> int | float | None:

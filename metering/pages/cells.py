@@ -42,7 +42,7 @@ def shown(name: str, value: object, zone: tzinfo) -> str:
     if name.endswith("_us"):
         return f"{number / 1000:,.1f}"
     if name.endswith("_usd"):
-        return f"${number:,.4f}" if number < 1 else f"${number:,.2f}"
+        return tables.usd(number, "$")
     if name.endswith("_share"):
         return f"{number * 100:.1f} %"
     return f"{value:,}"
