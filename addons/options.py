@@ -1,6 +1,7 @@
 """Declares the options to mitmproxy, reads them once at start, and refuses what cannot be used."""
 
 from collections.abc import Sequence
+from threading import Thread
 
 from mitmproxy import ctx
 from mitmproxy import exceptions
@@ -60,6 +61,8 @@ class Options:
         given = {name: getattr(ctx.options, name) for name in OPTIONS if name in ctx.options}
         if is_start(updated) and not self._started:
             self.configuration = self._read(given)
+            # The end of a call must not wait for that.
+            Thread(target=self.configuration.settings.usage_prices.prepare, name="prices", daemon=True).start()
             if self.configuration.gateway.injects and not ctx.options.listen_host:
                 ctx.options.update(listen_host=LOOPBACK)
             self._started = True

@@ -132,7 +132,7 @@ def list_options() -> None:
             click.echo(f"{output.visible(name)}: there is no such option; the proxy does not start with it", err=True)
 
 
-@main.command("script-path")
+@main.command("script-path", short_help="Print where the script for mitmproxy is.")
 def script_path() -> None:
     """Print where the script for mitmproxy is: mitmdump -s "$(vertex-tap script-path)"."""
     script = find_spec("addons.gateway")
@@ -185,7 +185,7 @@ ledgers_argument = click.argument("ledgers", nargs=-1, metavar="[LEDGER]...")
 form_option = partial(click.option, "--format", "form", show_default=True)
 
 
-@main.command()
+@main.command(short_help="Print sums, costs, percentiles, errors or calls.")
 @click.argument("arguments", nargs=-1, metavar=f"[{'|'.join(KINDS)}] [LEDGER]...")
 @click.option(
     "--by",
@@ -297,7 +297,7 @@ def _print_json(value: object) -> None:
     print(output.json_of(value), flush=True)
 
 
-@main.command()
+@main.command(short_help="Show what is known of a price.")
 @click.argument("model", required=False)
 @prices_option
 @form_option(type=click.Choice(FORMATS[:2]), default="table")
@@ -314,7 +314,7 @@ def prices(model: str | None, prices: Path | None, form: str) -> None:
             tables.print_list(listing.COLUMNS, listing.texts(found))
 
 
-@main.command()
+@main.command(short_help="Show ledgers in a browser, without a proxy.")
 @ledgers_argument
 @click.option("--port", type=click.IntRange(0, 65535), default=8081, show_default=True, help="Port to listen on.")
 @prices_option
@@ -343,7 +343,7 @@ def dashboard(ledgers: tuple[str, ...], port: int, prices: Path | None) -> None:
 @form_option(type=click.Choice((*exports.WRITERS,)), default="csv")
 @click.option("--output", "path", type=click.Path(path_type=Path), metavar="FILE", help="Write to FILE when complete.")
 def export(ledgers: tuple[str, ...], form: str, path: Path | None, asked: selection.Asked) -> None:
-    """Write all columns of all rows to standard output, or to a file."""
+    """Write all columns of all rows."""
     with _problems(), ledger_names.opened(ledgers) as opened:
         paths, total = ledger_names.paths(ledgers), None
         if path is None and form == "parquet" and sys.stdout.isatty():
@@ -397,7 +397,7 @@ def verify(ledgers: tuple[str, ...]) -> None:
     sys.exit(1 if broken else 0)
 
 
-@main.command("datasette")
+@main.command("datasette", short_help="Write metadata for Datasette.")
 @click.argument("ledger", default="usage.db", type=click.Path(path_type=Path))
 @click.option("--config", is_flag=True, help="Write the queries and the dashboard for Datasette 1.0 instead.")
 def write_datasette(ledger: Path, config: bool) -> None:

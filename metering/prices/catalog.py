@@ -43,6 +43,11 @@ class Catalog:
         """A catalog with the prices of a file. Raises PriceError."""
         return cls(read(path) if path else ())
 
+    def prepare(self) -> None:
+        """Load all prices. Otherwise the first look-up does that, which takes a third of a second."""
+        own()
+        published.providers()
+
     def history(self, model: str, publisher: str = "") -> list[Price]:
         """The prices of a model, those that go before others first. Of one source these are what the first entry for
         the model says, and other entries of the same names (those of other days), the newest first."""

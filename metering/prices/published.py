@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from metering.prices.file import AllTokens
@@ -52,26 +53,27 @@ AI, only those of their own APIs."""
 
 
 @cache
-def _providers() -> tuple[Any, ...]:
+def providers() -> tuple[Any, ...]:
+    """All that genai-prices knows."""
     # Takes a tenth of a second, which reports on models that we have prices of need not pay.
-    from genai_prices.data import providers
+    from genai_prices import data
 
-    return tuple(providers)
+    return tuple(data.providers)
 
 
-@cache
+@lru_cache(maxsize=4096)
 def prices(model: str, publisher: str) -> tuple[Price, ...]:
     """The prices of a model, the oldest first; none if it is unknown. `publisher` is '' where the path of a call names
     none, as in OpenAI's API."""
     for provider in _candidates(model.lower(), publisher):
-        found = provider.find_model(model, all_providers=_providers())
+        found = provider.find_model(model, all_providers=providers())
         if found is not None and any(is_of(model, name) for name in (found.id, *_told(found.match))):
             return tuple(converted(found, provider.name))
     return ()
 
 
 def _candidates(model: str, publisher: str) -> Iterator[Any]:
-    for provider in _providers():
+    for provider in providers():
         if publisher:
             if provider.id == PROVIDERS.get(publisher):
                 yield provider

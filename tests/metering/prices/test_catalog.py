@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from metering.prices import catalog
+from metering.prices import published
 from metering.prices.catalog import EVERYONES
 from metering.prices.catalog import Catalog
+from metering.prices.catalog import own
 from metering.prices.file import PriceError
 from metering.prices.file import read
 
@@ -112,3 +114,14 @@ class TestAbout:
 def test_a_bad_file(tmp_path: Path) -> None:
     with pytest.raises(PriceError, match=r"prices.yaml:2: prices\[0\].model: is missing"):
         with_prices(tmp_path, "{tokens: {input: 1}}")
+
+
+def test_prepared() -> None:
+    """Nothing is loaded by the first look-up."""
+    loaded = (own, published.providers)
+    for one in loaded:
+        one.cache_clear()
+    Catalog().prepare()
+    assert [one.cache_info().currsize for one in loaded] == [1, 1]
+    assert Catalog().price(["gpt-4o"], "", 10**15)
+    assert [one.cache_info().misses for one in loaded] == [1, 1]
