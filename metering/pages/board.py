@@ -160,6 +160,13 @@ def _by_use(rows: Sequence[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: tuple(-number(row.get(name)) for name in ("cost_usd", "tokens", "calls")))
 
 
+def _ranked(rows: Sequence[Row], key: str) -> charts.Figure:
+    """A chart of the consumers in the order of `_by_use`: of costs if there are some, else of tokens."""
+    if any(row.get("cost_usd") for row in rows):
+        return charts.ranked(rows, key, "cost_usd", "US dollars")
+    return charts.ranked(rows, key, "tokens", "tokens")
+
+
 def _totals(usage: Sequence[Row]) -> Section:
     rows = summed(usage)
     columns = ("calls", "errors", "covered_calls", *_with_values((*COUNTS, "cost_usd", "unpriced_calls"), rows))
@@ -171,7 +178,7 @@ def _totals(usage: Sequence[Row]) -> Section:
 def _by_model(usage: Sequence[Row]) -> Iterator[Section]:
     if rows := _by_use(summed(usage, "model")):
         columns = ("model", "calls", "errors", "covered_calls", *_used(rows))
-        figure = charts.ranked(rows, "model", "tokens", "tokens")
+        figure = _ranked(rows, "model")
         yield Section("models", "Models", columns, rows[:MOST_LINES], figure, _cut(rows))
 
 
@@ -242,7 +249,7 @@ def _without(row: Row, name: str) -> Row:
 
 
 def _ranking(id: str, title: str, key: str, rows: Sequence[Row]) -> Section:
-    figure = charts.ranked(rows, key, "tokens", "tokens")
+    figure = _ranked(rows, key)
     return Section(id, title, (key, "calls", "errors", *_used(rows)), rows[:MOST_LINES], figure, _cut(rows))
 
 

@@ -62,6 +62,9 @@ def test_the_numbers_are_those_of_the_report(ledger: Path, shown: dict[str, boar
 def test_the_largest_consumers_are_first(shown: dict[str, board.Section]) -> None:
     assert [row["model"] for row in shown["models"].rows] == ["gemini-2.5-pro", "gemini-3-flash", HOSTILE]
     assert [row["client"] for row in shown["clients"].rows] == ["team-a", "ci", None]
+    assert shown["models"].figure
+    # The chart is of what the order is of.
+    assert shown["models"].figure["layout"]["xaxis"]["title"]["text"] == "US dollars"
     assert shown["tag-0"].columns[0] == "tag:x-team"
     assert [row["tag:x-team"] for row in shown["tag-0"].rows][:2] == ["red", None]
 
