@@ -25,8 +25,10 @@ FOREIGN = "evil.example"
 """A host of another site, which leads to this machine too."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """A browser. While it runs, so does Playwright's event loop in this thread, so it ends before the tests of the next
+    file, which may start a loop of their own."""
     arguments = [f"--host-resolver-rules=MAP {FOREIGN} 127.0.0.1"]
     # Chromium's sandbox cannot be made by root.
     arguments += ["--no-sandbox"] if os.getuid() == 0 else []

@@ -61,7 +61,8 @@ def test_upload(
         expected = run_client(script, asked, proxied | {"HTTPS_PROXY": tunnel.url} | trusting(None))
         before = len(google.seen)
         trusted = f"ssl_verify_upstream_trusted_ca={ca_file}"
-        proxy = start_proxy(trusted, "gateway_base_path=/gemini", mode=mode, env=environment({443: google.port}))
+        options = [trusted] if mode == "regular" else [trusted, "gateway_base_path=/gemini"]
+        proxy = start_proxy(*options, mode=mode, env=environment({443: google.port}))
         proxied["HTTPS_PROXY"] = tunnel.url
         if mode == "regular":
             proxied["HTTPS_PROXY"] = proxy.url

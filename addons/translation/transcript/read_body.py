@@ -129,11 +129,10 @@ def read_answer(documents: list[object], status: int | None = None) -> Assembled
     return made if reader or made.failure else None
 
 
-_CLAUDES = frozenset(
-    "message message_start message_delta message_stop content_block_start content_block_delta"
-    " content_block_stop".split()
-)
+_CLAUDES = frozenset({"message", "message_start"})
+"""Types of Anthropic's documents: of a whole answer, and of the first event of a stream."""
 _GEMINIS = ("candidates", "usageMetadata", "promptFeedback")
+"""Members of Gemini's answers, one of which is in the first event of a stream too."""
 
 
 def _reader_for(document: object) -> Reader | None:

@@ -16,6 +16,7 @@ DATA = base64.b64encode(bytes(48_000)).decode()
     ("value", "expected"),
     [
         ({"mimeType": "image/png", "data": DATA}, {"mimeType": "image/png", "data": "<image/png, 48 kB>"}),
+        ({"mime_type": "image/png", "data": DATA}, {"mime_type": "image/png", "data": "<image/png, 48 kB>"}),
         ({"media_type": "audio/wav", "data": DATA}, {"media_type": "audio/wav", "data": "<audio/wav, 48 kB>"}),
         ([{"url": f"data:image/jpeg;base64,{DATA}"}], [{"url": "<image/jpeg, 48 kB>"}]),
         ({"url": f"data:;base64,{DATA}"}, {"url": "<text/plain, 48 kB>"}),

@@ -91,6 +91,24 @@ def test_an_answer_of_several_candidates() -> None:
     assert (made.answer.usage.input, made.is_whole) == (1, False)
 
 
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"type": "message", "content": []},
+        {"type": "message_start", "message": {"content": []}},
+        {"candidates": []},
+        {"usageMetadata": {"promptTokenCount": 1}},
+        {"promptFeedback": {"blockReason": "SAFETY"}},
+        {"choices": []},
+        {"object": "response", "output": []},
+        {"type": "response.created", "response": {}},
+    ],
+    ids=lambda document: next(iter(document.values())) if "type" in document else next(iter(document)),
+)
+def test_an_answer_is_told_by_its_first_document(document: dict[str, object]) -> None:
+    assert read_answer([document])
+
+
 def test_what_is_no_answer() -> None:
     assert read_answer([{"totalTokens": 4}]) is None
     assert read_answer([]) is None

@@ -57,6 +57,8 @@ def test_parts(part: Part, lines: list[str]) -> None:
     [
         ({"stream": True}, "streamed"),
         ({"temperature": 0.0, "max_tokens": 5, "stop": ["a", "b"]}, "temperature 0.0, max tokens 5, stop at a, b"),
+        ({"top_p": 0.5, "top_k": 3, "voice": "Kore"}, "top_p 0.5, top_k 3, voice Kore"),
+        ({"modalities": ["text", "audio"]}, "modalities text, audio"),
         ({"thinking": Thinking("low")}, "thinking low"),
         ({"thinking": Thinking(budget=0)}, "thinking 0 tokens"),
         ({"thinking": Thinking(include=True)}, "thinking"),
