@@ -234,12 +234,18 @@ def all_changes(sources: dict[str, Source]) -> list[Change]:
 
 def stages(module: str, sources: dict[str, Source]) -> list[list[str]]:
     """The test files that may notice a change in a module, in groups; those that are most likely to come first."""
-    near = [sources[module].test]
+    near = {sources[module].test}
     importing = [source for name, source in sources.items() if module in source.imports]
-    far = {source.path if source.path.parts[0] == "tests" else source.test for source in importing}
-    far = {path for path in far if path.stem.startswith("test_") and path.parts[1] in ("addons", "metering")}
-    wanted = [near, [GOLDEN], sorted(far - {*near, GOLDEN})]
+    using = {source.path for source in importing if source.path.parts[0] == "tests"} - near
+    far = {source.test for source in importing if source.path.parts[0] != "tests"} - near - using
+    wanted = [sorted(filter(_is_of_a_module, paths)) for paths in (near, using)]
+    wanted += [[GOLDEN], sorted(filter(_is_of_a_module, far))]
     return [there for stage in wanted if (there := [str(path) for path in stage if (ROOT / path).is_file()])]
+
+
+def _is_of_a_module(test: Path) -> bool:
+    """Whether a file has the tests of one module of ours."""
+    return test.stem.startswith("test_") and test.parts[1] in ("addons", "metering")
 
 
 def import_what_stays(module: str, tests: list[list[str]], sources: dict[str, Source]) -> None:
