@@ -51,7 +51,13 @@ OPENAI = """
     chatkit/threads/{}/items content_provenance_checks decisions evals evals/{}/runs evals/{}/runs/{}/output_items
     fine_tuning/alpha/graders/run live/sessions live/sessions/{}/fork realtime/calls realtime/calls/{}/accept
     safety/cases skills skills/{}/versions vaults/{}/credentials webhook_endpoints
-    threads/{}/runs/{}/submit_tool_outputs audio/voices audio/voice_consents chat/completions/{}/messages
+    agents/environments/templates agents/automations/{}/pause agents/automations/{}/resume agents/sessions/{}/artifacts
+    agents/sessions/{}/artifacts/{}/content agents/sessions/{}/subagents/{}/items agents/sessions/{}/traces
+    fine_tuning/alpha/graders/validate fine_tuning/checkpoints/{}/permissions live/sessions/{}/attach
+    realtime/calls/{}/hangup realtime/calls/{}/refer realtime/calls/{}/reject realtime/transcription_sessions
+    videos/extensions videos/characters organization safety/alerts/{} webhook_event_types webhook_endpoints/{}/test
+    webhook_endpoints/{}/rotate_secret threads/{}/runs/{}/submit_tool_outputs
+    audio/voices audio/voice_consents chat/completions/{}/messages
 """.split()
 
 
