@@ -260,12 +260,15 @@ class TestLines:
         number, record = decode(line(row=required | {"rewritten": False}))
         assert (number, record.named["path"], record.named["rewritten"]) == (3, None, 0)
 
-    @pytest.mark.parametrize("bad", BAD)
-    def test_none(self, bad: bytes) -> None:
-        with pytest.raises(BadLine) as raised:
-            decode(bad)
-        assert raised.value.reason == BAD[bad]
-        assert "secret" not in raised.value.reason
+    def test_none(self) -> None:
+        def reason(bad: bytes) -> str | None:
+            try:
+                decode(bad)
+            except BadLine as e:
+                return e.reason
+            return None
+
+        assert {bad: reason(bad) for bad in BAD} == BAD
 
     @given(st.binary(max_size=60) | st.text().map(str.encode))
     def test_any_bytes(self, bad: bytes) -> None:
