@@ -127,7 +127,7 @@ class TestBusy:
 
     def test_close_leaves_what_it_cannot_fold(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(ledgers, "FOLD_PATIENCE_S", 0.05)
-        ledger = Ledger(tmp_path / "usage.db")
+        ledger = Ledger(new_ledger(tmp_path / "usage.db"))
         one = done(call())
         with write_lock(ledger.path):
             ledger.commit(one)
@@ -139,7 +139,7 @@ class TestBusy:
 
     def test_a_record_is_folded_once(self, tmp_path: Path) -> None:
         """A crash after the fold and before the spill file is gone."""
-        ledger = Ledger(tmp_path / "usage.db")
+        ledger = Ledger(new_ledger(tmp_path / "usage.db"))
         one = call(operation="predictLongRunning", response_id="op", usage_raw={"durationSeconds": 8})
         with write_lock(ledger.path):
             ledger.commit(done(one, usage_state="absent", input_tokens=None))
@@ -156,7 +156,7 @@ class TestBusy:
             assert db.execute("SELECT value FROM meta WHERE key = ?", (f"spilled:{instance}",)).fetchone() == ("1",)
 
     def test_a_line_that_was_cut_short(self, tmp_path: Path) -> None:
-        ledger = Ledger(tmp_path / "usage.db")
+        ledger = Ledger(new_ledger(tmp_path / "usage.db"))
         with write_lock(ledger.path):
             ledger.commit(done(call()))
             (spill,) = spills(ledger.path)
@@ -187,7 +187,7 @@ os.kill(os.getpid(), 9)
         assert process.returncode == -9, process.stderr
 
     def test_open_rows_are_lost(self, tmp_path: Path) -> None:
-        path = tmp_path / "usage.db"
+        path = new_ledger(tmp_path / "usage.db")
         self.killed(path, "ledger.commit(one)\nledger.commit(Call(started_at=1, input_tokens=3))")
         assert [row[1] for row in rows(path)] == ["open", "open"]
         assert "open calls belong to running proxies" in broken_invariants(path)
@@ -207,7 +207,7 @@ os.kill(os.getpid(), 9)
         assert rows(ledger.path) == [(one.id, "done", "final", 5)]
 
     def test_a_spill_is_folded_before_rows_are_lost(self, tmp_path: Path) -> None:
-        path = tmp_path / "usage.db"
+        path = new_ledger(tmp_path / "usage.db")
         self.killed(
             path,
             """
@@ -225,7 +225,7 @@ ledger.commit(Call(started_at=1))
         assert spills(path) == []
 
     def test_a_spill_beside_a_name_with_brackets(self, tmp_path: Path) -> None:
-        path = tmp_path / "led[1].db"
+        path = new_ledger(tmp_path / "led[1].db")
         self.killed(
             path,
             """
@@ -241,8 +241,7 @@ ledger.commit(one)
 
     def test_a_sweep_in_the_middle_of_a_start(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """The lock file is there, not yet locked: a sweep takes it for a dead one's and removes it."""
-        path = tmp_path / "usage.db"
-        Ledger(path).close()
+        path = new_ledger(tmp_path / "usage.db")
         flock = fcntl.flock
         swept: list[bool] = []
 
@@ -541,7 +540,7 @@ class TestARowThatCannotBeStored:
 
     @pytest.mark.parametrize("by_kill", [False, True])
     def test_an_open_row_that_is_lost(self, tmp_path: Path, by_kill: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-        ledger = Ledger(tmp_path / "usage.db")
+        ledger = Ledger(new_ledger(tmp_path / "usage.db"))
         fill(ledger, state="lost")
         with closing(sqlite3.connect(ledger.path)) as db:
             # Nobody was told how they ended.
