@@ -2,8 +2,6 @@ import fcntl
 import json
 import sqlite3
 import stat
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -27,6 +25,7 @@ from tests.ledgers import broken_invariants
 from tests.ledgers import call
 from tests.ledgers import done
 from tests.ledgers import new_ledger
+from tests.ledgers import processes
 from tests.ledgers import rejected
 from tests.ledgers import rows
 from tests.ledgers import spills
@@ -175,16 +174,13 @@ class TestCrash:
 
     def killed(self, path: Path, code: str) -> None:
         script = f"""
-import os, sqlite3, sys, time
-from metering.call import Call
-from metering.ledger import Ledger
-ledger = Ledger({str(path)!r})
+ledger = Ledger(sys.argv[1])
 one = Call(started_at=1, model="g")
 {code}
 os.kill(os.getpid(), 9)
 """
-        process = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
-        assert process.returncode == -9, process.stderr
+        with processes(script, path) as program:
+            assert program.stdout.read() == "ended -9\n"
 
     def test_open_rows_are_lost(self, tmp_path: Path) -> None:
         path = new_ledger(tmp_path / "usage.db")
