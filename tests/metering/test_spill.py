@@ -427,10 +427,10 @@ class TestOtherTroubles:
             ledger.commit(call())
             assert ledger._db
             ledger._db.set_trace_callback(tried.append)
-            for _ in range(500):
+            for _ in range(100):
                 ledger.commit(call())
             assert tried == []
-            assert ledger.waiting == 501
+            assert ledger.waiting == 101
 
 
 KILLED = """
