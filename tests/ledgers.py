@@ -1,7 +1,9 @@
 """Makes ledgers for tests, and reads what is in them."""
 
+import json
 import os
 import resource
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -12,9 +14,11 @@ from collections.abc import Iterator
 from contextlib import closing
 from contextlib import contextmanager
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+from typing import TextIO
 
 from sqlite_utils import Database
 
@@ -85,32 +89,72 @@ def broken_invariants(path: Path) -> list[str]:
         return [name for name, times in verify(db, lambda instance: is_alive(path, instance)).items() if times]
 
 
-_FORKED = """
-import os, sqlite3, sys, time
+_FORKING = """
+import json, os, socket, sqlite3, sys, time
 from metering.call import Call
 from metering.ledger import Ledger
 def say(line):
     # As one piece, so that the lines of several processes do not mix.
     os.write(1, line.encode() + b"\\n")
-children = []
-for _ in range(int(sys.argv[2])):
-    if not (child := os.fork()):
+def run(script, path, number):
+    children = []
+    for _ in range(number):
+        if not (child := os.fork()):
+            sys.argv = ["", path]
+            exec(script, globals())
+            break
+        children.append(child)
+    else:
+        os.close(0)
+        ended = [os.waitpid(child, 0)[1] for child in children]
+        say(" ".join(["ended", *(str(os.waitstatus_to_exitcode(status)) for status in ended)]))
+asked = socket.socket(fileno=os.dup(0))
+while True:
+    told, pipes, _, _ = socket.recv_fds(asked, 65536, 2)
+    if not told:
         break
-    children.append(child)
-else:
-    sys.stdin.close()
-    ended = [os.waitpid(child, 0)[1] for child in children]
-    say(" ".join(["ended", *(str(os.waitstatus_to_exitcode(status)) for status in ended)]))
-    sys.exit()
+    child = os.fork()
+    for number, pipe in enumerate(pipes):
+        if not child:
+            os.dup2(pipe, number)
+        os.close(pipe)
+    if not child:
+        asked.close()
+        run(*json.loads(told))
+        break
+    os.waitpid(child, 0)
 """
 
 
-def processes(script: str, path: Path, number: int) -> "subprocess.Popen[str]":
+@cache
+def _forking() -> tuple[socket.socket, "subprocess.Popen[bytes]"]:
+    """A process that has imported what scripts need, and a socket to tell it which one to run in a fork. It ends with
+    this process."""
+    ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
+    with theirs:
+        return ours, subprocess.Popen([sys.executable, "-c", _FORKING], stdin=theirs.fileno(), cwd=ROOT)
+
+
+@dataclass(frozen=True)
+class Program:
+    """The input and the output that processes share."""
+
+    stdin: TextIO
+    stdout: TextIO
+
+
+@contextmanager
+def processes(script: str, path: Path, number: int = 1) -> Iterator[Program]:
     """Starts processes that run `script` at the same time, with the path of a ledger as argument. They are forked from
-    one that has imported what they need, so that they start quickly. They share its input and its output, whose last
+    one that has imported what they need, so that they start quickly. They share an input and an output, whose last
     line is `ended` with the status of each process: `ended 0 -9` if the second one was killed."""
-    command = [sys.executable, "-c", _FORKED + script, str(path), str(number)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    (theirs_in, ours_in), (ours_out, theirs_out) = os.pipe(), os.pipe()
+    with open(ours_in, "w") as stdin, open(ours_out) as stdout:
+        told = json.dumps([script, str(path), number]).encode()
+        socket.send_fds(_forking()[0], [told], [theirs_in, theirs_out])
+        os.close(theirs_in)
+        os.close(theirs_out)
+        yield Program(stdin, stdout)
 
 
 @contextmanager

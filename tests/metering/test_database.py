@@ -145,7 +145,7 @@ class TestOpening:
 
     def test_several_start_at_once(self, tmp_path: Path) -> None:
         with processes("Ledger(sys.argv[1]).close()", tmp_path / "usage.db", 4) as program:
-            assert program.communicate()[0] == "ended 0 0 0 0\n"
+            assert program.stdout.read() == "ended 0 0 0 0\n"
         assert rows(tmp_path / "usage.db") == []
 
     def test_a_schema_that_is_made_meanwhile(self, tmp_path: Path) -> None:

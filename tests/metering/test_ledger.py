@@ -2,8 +2,6 @@ import fcntl
 import json
 import sqlite3
 import stat
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -27,6 +25,7 @@ from tests.ledgers import broken_invariants
 from tests.ledgers import call
 from tests.ledgers import done
 from tests.ledgers import new_ledger
+from tests.ledgers import processes
 from tests.ledgers import rejected
 from tests.ledgers import rows
 from tests.ledgers import spills
@@ -127,7 +126,7 @@ class TestBusy:
 
     def test_close_leaves_what_it_cannot_fold(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(ledgers, "FOLD_PATIENCE_S", 0.05)
-        ledger = Ledger(tmp_path / "usage.db")
+        ledger = Ledger(new_ledger(tmp_path / "usage.db"))
         one = done(call())
         with write_lock(ledger.path):
             ledger.commit(one)
@@ -139,7 +138,7 @@ class TestBusy:
 
     def test_a_record_is_folded_once(self, tmp_path: Path) -> None:
         """A crash after the fold and before the spill file is gone."""
-        ledger = Ledger(tmp_path / "usage.db")
+        ledger = Ledger(new_ledger(tmp_path / "usage.db"))
         one = call(operation="predictLongRunning", response_id="op", usage_raw={"durationSeconds": 8})
         with write_lock(ledger.path):
             ledger.commit(done(one, usage_state="absent", input_tokens=None))
@@ -156,7 +155,7 @@ class TestBusy:
             assert db.execute("SELECT value FROM meta WHERE key = ?", (f"spilled:{instance}",)).fetchone() == ("1",)
 
     def test_a_line_that_was_cut_short(self, tmp_path: Path) -> None:
-        ledger = Ledger(tmp_path / "usage.db")
+        ledger = Ledger(new_ledger(tmp_path / "usage.db"))
         with write_lock(ledger.path):
             ledger.commit(done(call()))
             (spill,) = spills(ledger.path)
@@ -175,19 +174,16 @@ class TestCrash:
 
     def killed(self, path: Path, code: str) -> None:
         script = f"""
-import os, sqlite3, sys, time
-from metering.call import Call
-from metering.ledger import Ledger
-ledger = Ledger({str(path)!r})
+ledger = Ledger(sys.argv[1])
 one = Call(started_at=1, model="g")
 {code}
 os.kill(os.getpid(), 9)
 """
-        process = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
-        assert process.returncode == -9, process.stderr
+        with processes(script, path) as program:
+            assert program.stdout.read() == "ended -9\n"
 
     def test_open_rows_are_lost(self, tmp_path: Path) -> None:
-        path = tmp_path / "usage.db"
+        path = new_ledger(tmp_path / "usage.db")
         self.killed(path, "ledger.commit(one)\nledger.commit(Call(started_at=1, input_tokens=3))")
         assert [row[1] for row in rows(path)] == ["open", "open"]
         assert "open calls belong to running proxies" in broken_invariants(path)
@@ -207,7 +203,7 @@ os.kill(os.getpid(), 9)
         assert rows(ledger.path) == [(one.id, "done", "final", 5)]
 
     def test_a_spill_is_folded_before_rows_are_lost(self, tmp_path: Path) -> None:
-        path = tmp_path / "usage.db"
+        path = new_ledger(tmp_path / "usage.db")
         self.killed(
             path,
             """
@@ -225,7 +221,7 @@ ledger.commit(Call(started_at=1))
         assert spills(path) == []
 
     def test_a_spill_beside_a_name_with_brackets(self, tmp_path: Path) -> None:
-        path = tmp_path / "led[1].db"
+        path = new_ledger(tmp_path / "led[1].db")
         self.killed(
             path,
             """
@@ -241,8 +237,7 @@ ledger.commit(one)
 
     def test_a_sweep_in_the_middle_of_a_start(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """The lock file is there, not yet locked: a sweep takes it for a dead one's and removes it."""
-        path = tmp_path / "usage.db"
-        Ledger(path).close()
+        path = new_ledger(tmp_path / "usage.db")
         flock = fcntl.flock
         swept: list[bool] = []
 
@@ -541,7 +536,7 @@ class TestARowThatCannotBeStored:
 
     @pytest.mark.parametrize("by_kill", [False, True])
     def test_an_open_row_that_is_lost(self, tmp_path: Path, by_kill: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-        ledger = Ledger(tmp_path / "usage.db")
+        ledger = Ledger(new_ledger(tmp_path / "usage.db"))
         fill(ledger, state="lost")
         with closing(sqlite3.connect(ledger.path)) as db:
             # Nobody was told how they ended.

@@ -52,9 +52,8 @@ def stored(**fields: Any) -> dict[str, object]:
 
 
 class TestStorable:
-    @pytest.mark.parametrize(
-        ("value", "kept"),
-        [
+    def test_text(self) -> None:
+        kept: list[tuple[object, str | None]] = [
             ("/v1/models/caf\udce9", "/v1/models/caf\ufffd"),
             ("\ud800", "\ufffd"),
             ("a\0b", "a\ufffdb"),
@@ -65,14 +64,12 @@ class TestStorable:
             (b"bytes", None),
             ([], None),
             (None, None),
-        ],
-    )
-    def test_text(self, value: object, kept: str | None) -> None:
-        assert stored(path=value)["path"] == stored(model=value)["model"] == kept
+        ]
+        assert [(value, stored(path=value)["path"]) for value, _ in kept] == kept
+        assert [(value, stored(model=value)["model"]) for value, _ in kept] == kept
 
-    @pytest.mark.parametrize(
-        ("value", "kept"),
-        [
+    def test_integers(self) -> None:
+        kept: list[tuple[object, int | None]] = [
             (2**63 - 1, 2**63 - 1),
             (2**63, None),
             (-(2**64), None),
@@ -85,10 +82,9 @@ class TestStorable:
             (-math.inf, None),
             ("5", None),
             ({}, None),
-        ],
-    )
-    def test_integers(self, value: object, kept: int | None) -> None:
-        assert stored(total_tokens=value)["total_tokens"] == stored(status=value)["status"] == kept
+        ]
+        assert [(value, stored(total_tokens=value)["total_tokens"]) for value, _ in kept] == kept
+        assert [(value, stored(status=value)["status"]) for value, _ in kept] == kept
 
     @pytest.mark.parametrize(
         ("value", "kept"),
@@ -97,9 +93,8 @@ class TestStorable:
     def test_numbers(self, value: object, kept: float | None) -> None:
         assert stored(reserved_usd=value)["reserved_usd"] == kept
 
-    @pytest.mark.parametrize(
-        ("value", "kept"),
-        [
+    def test_json(self) -> None:
+        kept: list[tuple[object, str | None]] = [
             ({"x-team": "Jos\udce9\0"}, '{"x-team":"Jos\\ufffd\\ufffd"}'),
             ({"x-t\ud800": ["\0"]}, '{"x-t\\ufffd":["\\ufffd"]}'),
             ({"x-team": "ü😀"}, '{"x-team":"\\u00fc\\ud83d\\ude00"}'),
@@ -109,10 +104,9 @@ class TestStorable:
             ({"text": "x" * LONGEST_TEXT}, None),
             ([1], None),
             ("{}", None),
-        ],
-    )
-    def test_json(self, value: object, kept: str | None) -> None:
-        assert stored(tags=value)["tags"] == stored(usage_raw=value)["usage_raw"] == kept
+        ]
+        assert [(value, stored(tags=value)["tags"]) for value, _ in kept] == kept
+        assert [(value, stored(usage_raw=value)["usage_raw"]) for value, _ in kept] == kept
 
     def test_json_that_contains_itself(self) -> None:
         tags: dict[str, Any] = {"text": "\0"}
@@ -260,12 +254,15 @@ class TestLines:
         number, record = decode(line(row=required | {"rewritten": False}))
         assert (number, record.named["path"], record.named["rewritten"]) == (3, None, 0)
 
-    @pytest.mark.parametrize("bad", BAD)
-    def test_none(self, bad: bytes) -> None:
-        with pytest.raises(BadLine) as raised:
-            decode(bad)
-        assert raised.value.reason == BAD[bad]
-        assert "secret" not in raised.value.reason
+    def test_none(self) -> None:
+        def reason(bad: bytes) -> str | None:
+            try:
+                decode(bad)
+            except BadLine as e:
+                return e.reason
+            return None
+
+        assert {bad: reason(bad) for bad in BAD} == BAD
 
     @given(st.binary(max_size=60) | st.text().map(str.encode))
     def test_any_bytes(self, bad: bytes) -> None:

@@ -99,9 +99,8 @@ class TestChat:
         }
         assert reader.reading.terminal
 
-    @pytest.mark.parametrize(
-        ("event", "expected"),
-        [
+    def test_reasoning(self) -> None:
+        table: list[tuple[Json, tuple[int | None, ...]]] = [
             (usage(5, 7, 12, reasoning=4), (5, 7, 4, 12)),
             # Gemini on Vertex: documented, reasoning is left out.
             (usage(27, 45, 576, reasoning=504), (27, 549, 504, 576)),
@@ -127,22 +126,16 @@ class TestChat:
             (usage(5, None, 5), (5, None, None, 5)),
             ({"usage": None}, (None, None, None, None)),
             ({}, (None, None, None, None)),
-        ],
-    )
-    def test_reasoning(self, event: Json, expected: tuple[int | None, ...]) -> None:
-        reader = ChatReader()
-        reader.read(event)
-        known = reader.reading
-        assert (
-            known.input_tokens,
-            known.output_tokens,
-            known.output_thought_tokens,
-            known.total_tokens,
-        ) == expected
+        ]
 
-    @pytest.mark.parametrize(
-        ("event", "expected"),
-        [
+        def known(event: Json) -> tuple[int | None, ...]:
+            known = read(ChatReader(), event)
+            return known.input_tokens, known.output_tokens, known.output_thought_tokens, known.total_tokens
+
+        assert [(event, known(event)) for event, _ in table] == table
+
+    def test_what_the_prompt_leaves_out(self) -> None:
+        table: list[tuple[Json, tuple[int | None, ...]]] = [
             # Mistral counts the tokens of sound in the total only.
             (usage(9, 248, 632, prompt_tokens_details={"cached_tokens": 0, "audio_tokens": 375}), (384, 248, None)),
             (usage(9, 248, 632, prompt_tokens_details={"text_tokens": 9, "audio_tokens": 375}), (384, 248, None)),
@@ -163,13 +156,13 @@ class TestChat:
             (usage(400, 200, 600, prompt_tokens_details={"audio_tokens": 375}), (400, 200, None)),
             (usage(9, 248, 632, prompt_audio_seconds={}), (9, 248, None)),
             (usage(9, 248, 632, prompt_audio_seconds=0), (9, 248, None)),
-        ],
-    )
-    def test_what_the_prompt_leaves_out(self, event: Json, expected: tuple[int | None, ...]) -> None:
-        known = ChatReader()
-        known.read(event)
-        reading = known.reading
-        assert (reading.input_tokens, reading.output_tokens, reading.output_thought_tokens) == expected
+        ]
+
+        def known(event: Json) -> tuple[int | None, ...]:
+            known = read(ChatReader(), event)
+            return known.input_tokens, known.output_tokens, known.output_thought_tokens
+
+        assert [(event, known(event)) for event, _ in table] == table
 
     @pytest.mark.parametrize(
         "usage",
