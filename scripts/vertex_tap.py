@@ -39,6 +39,7 @@ from metering import database
 from metering import datasette
 from metering import export as exports
 from metering import ledger_names
+from metering import no_calls
 from metering import output
 from metering import rejected
 from metering import reports
@@ -149,11 +150,11 @@ _ZONE = click.option("--tz", default="UTC", show_default=True, metavar="ZONE", h
 _FILTERS = (
     *(
         click.option(
-            f"--{name}", multiple=True, metavar="GLOB", help=f"Only calls with such a {name}; can be repeated."
+            f"--{name}", multiple=True, metavar="PATTERN", help=f"Only calls with such a {name}; can be repeated."
         )
         for name in selection.FILTERS
     ),
-    click.option("--tag", multiple=True, metavar="NAME=GLOB", help="Only calls with such a tag; can be repeated."),
+    click.option("--tag", multiple=True, metavar="NAME=PATTERN", help="Only calls with this tag; can be repeated."),
 )
 
 
@@ -225,16 +226,16 @@ def report(
                     rows, total = reports.latency_and_total(opened, grouping, asked.calls, exact)
             else:
                 rows = makers(catalog)[kind](opened, grouping, asked.calls)
+            if form == "table" and not rows:
+                click.echo("\n".join(no_calls.reasons(opened, asked.calls)))
             if form == "html":
                 _write_html(opened, kind, columns(kind, grouping), rows[:limit], asked, catalog)
         if form == "json":
             output.write_json(rows[:limit], sys.stdout)
         elif form == "csv":
             output.write_csv(rows[:limit], columns(kind, grouping), sys.stdout)
-        elif form == "table" and kind == "calls":
-            tables.print_calls(rows, asked.zone)
-        elif form == "table":
-            tables.print_report(kind, rows, total, limit)
+        elif form == "table" and rows:
+            tables.print_calls(rows, asked.zone) if kind == "calls" else tables.print_report(kind, rows, total, limit)
 
 
 def _write_html(
