@@ -97,7 +97,12 @@ def _others(chance: random.Random) -> Iterator[tuple[str, float, Fields]]:
             fields |= _tokens(size, round(chance.lognormvariate(6, 0.6)), chance.choice((None, size // 2)))
         fields |= {"duration_us": round(chance.lognormvariate(15, 0.5))}
         if chance.random() < 0.03:
-            error = {"status": 429, "error_type": "RESOURCE_EXHAUSTED", "usage_state": "not_applicable"}
+            error = {
+                "state": "done",
+                "status": 429,
+                "error_type": "RESOURCE_EXHAUSTED",
+                "usage_state": "not_applicable",
+            }
             fields = _CALL | {name: fields[name] for name in ("model", "publisher", "location", "duration_us")} | error
         yield team, day + chance.random(), fields
 
