@@ -60,7 +60,14 @@ REPORT_FORMATS = (*FORMATS, "html")
 SHOWN_CALLS = 100
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
+class InOrder(click.Group):
+    """Lists the commands in the order of this file."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*self.commands]
+
+
+@click.group(cls=InOrder, context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
 @click.version_option(package_name="vertex-tap")
 @click.pass_context
 def main(context: click.Context) -> None:
@@ -312,7 +319,9 @@ def prices(model: str | None, prices: Path | None, form: str) -> None:
         if form == "json":
             output.write_json(listing.rows(found), sys.stdout)
         else:
-            tables.print_list(listing.COLUMNS, listing.texts(found))
+            lines, headings, texts = listing.apart([*listing.texts(found)])
+            click.echo("".join(f"{output.visible(line)}\n" for line in lines))
+            tables.print_list(headings, texts)
 
 
 @main.command(short_help="Show ledgers in a browser, without a proxy.")
@@ -433,7 +442,6 @@ def _problems() -> Iterator[None]:
             raise click.ClickException(f"{e.filename} cannot be used ({e.strerror})") from e
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(e, BrokenPipeError):
-            # As rich does it for tables.
             sys.exit(1)
         raise click.ClickException(f"the output cannot be written ({e.strerror})") from e
 
