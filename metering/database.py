@@ -52,7 +52,7 @@ def open_for_reading(path: str | os.PathLike[str]) -> sqlite3.Connection:
     """
     path = Path(path)
     if not path.is_file():
-        raise LedgerError(f"there is no ledger {path}")
+        raise LedgerError(f"there is no ledger {path}; name that of the proxy, which logs its path when it starts")
     db = _open_for_reading(path)
     version = _version(db, path)
     if version == 0:

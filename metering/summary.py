@@ -132,5 +132,5 @@ def _cell(name: str, value: object) -> str:
     if name == "slowest_us":
         return f"{(_number(value) or 0) / 1_000_000:,.2f} s"
     if name == "cost_usd":
-        return tables.usd(_number(value) or 0, "$")
+        return tables.usd(_number(value) or 0)
     return f"{value:,}" if isinstance(value, int) else str(value)

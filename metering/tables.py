@@ -1,10 +1,11 @@
 """Tables for people. A terminal may be narrow, but no number is ever cut.
 
-A table that is too wide gets narrower in steps: columns that are unknown in every row are left out; headings take
-several lines; names are folded; the table is split into several, each with the columns that say what a row is of. If
-not even one column fits beside these, each row becomes a list of names and values.
+What is asked for most stands first. A table that is too wide gets narrower in steps: columns that are unknown in every
+row are left out; headings take several lines; names are folded; the table is split into several, each with the columns
+that say what a row is of. If not even one column fits beside these, each row becomes a list of names and values.
 """
 
+import re
 import sys
 from collections.abc import Iterable
 from collections.abc import Sequence
@@ -12,11 +13,13 @@ from datetime import datetime
 from datetime import tzinfo
 from typing import NamedTuple
 
+from rich.box import SIMPLE
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from metering.error_meanings import meanings
 from metering.output import visible
 from metering.selection import KEYS
 
@@ -32,7 +35,7 @@ SHORTEST_ID = 13
 """The characters of an id that are shown at least: those of its time."""
 HEADINGS = {
     "covered_calls": "covered",
-    "unpriced_calls": "no price",
+    "unpriced_calls": "unpriced",
     "input_tokens": "input",
     "input_cached_tokens": "cached",
     "input_cache_write_tokens": "cache write",
@@ -46,82 +49,126 @@ HEADINGS = {
     "started_at": "started",
     "usage_state": "usage",
     "error_type": "error",
-    "duration_us": "ms",
-    "ttft_us": "ttft ms",
 }
-"""Column -> its heading, if that is not its name without `_us` and with spaces."""
+"""Column -> its heading, if that is not its name without its unit and with spaces."""
+FIRST = ("calls", "errors", "cost_usd")
+"""The columns of a report that people look for first."""
+LAST = ("covered_calls", "unpriced_calls")
 CALL_COLUMNS = (
     "id",
     "started_at",
-    "operation",
     "model",
     "status",
-    "state",
-    "usage_state",
     "error_type",
     "input_tokens",
     "output_tokens",
-    "ttft_us",
     "duration_us",
+    "ttft_us",
+    "operation",
 )
 """The columns of a call that are shown in a list of calls."""
-LINE_COLUMNS = tuple(name for name in CALL_COLUMNS if name not in ("id", "state", "usage_state"))
+SPARED = ("operation", "ttft_us")
+"""Those of them that are left out one after the other if there is no room."""
+LINE_COLUMNS = tuple(name for name in CALL_COLUMNS if name != "id")
 """The columns of a call in a list that grows."""
 _NAMES = {"status", "upstream_status", "n"}
 """Columns whose numbers are names."""
 _TIMES = {"started_at", "ended_at"}
-_EDGE, _BETWEEN = 1, 3
-"""The characters that a table needs beside its cells, once and for each column."""
+_BETWEEN = 2
+"""The characters between two columns."""
 
 
 def print_report(kind: str, rows: Sequence[Row], total: Row | None = None, limit: int | None = None) -> None:
     """Print the report `usage`, `cost`, `latency` or `errors`: the first `limit` rows, a total of all, and what the
-    numbers do not tell. `total` is the row for the total; if None, numbers are summed up."""
-    if not rows:
-        _print(Text("No calls."))
-        return
+    numbers do not tell. There is at least one row. `total` is the row for the total; if None, numbers are summed up."""
     keys = [name for name in rows[0] if name in (*KEYS, "error_type") or name.startswith("tag:")]
-    measured = [name for name in rows[0] if name not in keys]
+    measured = _arranged([name for name in rows[0] if name not in keys])
     shown = list(rows)[:limit]
     total = total or {name: _sum(row[name] for row in rows) for name in measured}
     columns = [_Column(heading(name), [_shown(name, row[name], "-") for row in shown], "", True) for name in keys]
-    columns += [
-        _Column(heading(name), [_shown(name, row[name], "unknown") for row in shown], _shown(name, total[name], ""))
+    told = {
+        name: _Column(
+            heading(name), [_shown(name, row[name], "unknown") for row in shown], _shown(name, total[name], "")
+        )
         for name in measured
-        if any(row[name] is not None for row in shown) and (name != "unpriced_calls" or total[name])
-    ]
+        if any(row[name] is not None for row in shown) and not _tells_nothing(name, total)
+    }
+    if _width([column.least for column in (*columns, *told.values())]) > console().width:
+        # A sentence tells its total.
+        told.pop("covered_calls", None)
+    columns += told.values()
     _print_table(columns, max(1, len(keys)), is_total_shown=bool(keys))
-    for sentence in _sentences(kind, len(shown), len(rows), total):
-        _print(Text(sentence))
+    for number, sentence in enumerate(_sentences(kind, shown, len(rows), total)):
+        _print(Text("" if number else "\n").append(sentence))
 
 
-def _sentences(kind: str, shown: int, lines: int, total: Row) -> Iterable[str]:
+def _arranged(names: Sequence[str]) -> list[str]:
+    middle = [name for name in names if name not in (*FIRST, *LAST)]
+    return [*(name for name in FIRST if name in names), *middle, *(name for name in LAST if name in names)]
+
+
+def _tells_nothing(name: str, total: Row) -> bool:
+    """Whether a column only repeats what others tell, or has an amount of nothing in every line."""
+    if name == "total_tokens":
+        return total["input_tokens"] is not None and total["output_tokens"] is not None
+    if name == "covered_calls":
+        return total[name] == total["calls"]
+    return (name == "unpriced_calls" or (name.endswith("_usd") and name != "cost_usd")) and not total[name]
+
+
+def _sentences(kind: str, shown: Sequence[Row], lines: int, total: Row) -> Iterable[str]:
     calls, covered, unpriced = (total.get(name) for name in ("calls", "covered_calls", "unpriced_calls"))
-    if shown < lines:
-        yield f"{shown:,} of {lines:,} lines are shown; the total is of all."
-    if covered is not None:
-        yield f"The sums cover {covered:,} of {calls:,} calls, those whose usage is known in full."
+    if len(shown) < lines:
+        yield f"{len(shown):,} of {lines:,} lines are shown; the total is of all."
+    if covered is not None and covered != calls:
+        yield f"Usage is known in full for {covered:,} of {calls:,} calls."
     if unpriced:
         some = f"{unpriced:,}" if calls is None else f"{unpriced:,} of {calls:,}"
-        yield f"{some} calls have no price for some or all of their use, which is not in the cost."
-    if kind == "latency":
-        yield "Times are in milliseconds."
+        yield f"The cost of {some} calls is not known in full (unpriced): more was spent."
+    if kind == "errors":
+        yield from meanings(row["error_type"] for row in shown)
 
 
 def print_calls(rows: Iterable[Row], zone: tzinfo) -> None:
-    """Print a line for each call, with the times in `zone`."""
+    """Print a line for each call, of which there is at least one, with the times in `zone`. What is the same in all
+    lines stands above them."""
     shown = [*rows]
-    if not shown:
-        _print(Text("No calls."))
-        return
     lines = [row | {"id": name} for row, name in zip(shown, _short_ids(shown), strict=True)]
-    columns = []
+    cells: dict[str, list[str]] = {}
     for name in CALL_COLUMNS:
-        if any(row[name] is not None for row in lines):
-            cells = [_shown(name, row[name], "-", zone) for row in lines]
-            total = _shown(name, _sum(row[name] for row in lines), "") if name.endswith("_tokens") else ""
-            columns.append(_Column(heading(name), cells, total, is_text(name), is_whole=name == "id"))
-    _print_table(columns, 1)
+        if any(row[name] is not None for row in lines) or name == "error_type":
+            cells[name] = [_shown(name, _told(name, row), "-", zone) for row in lines]
+    if {*cells["error_type"]} == {"-"}:
+        del cells["error_type"]
+    days = {text[:10] for text in cells["started_at"]}
+    same = [f"{days.pop()} ({zone})" if len(days) == 1 else f"Times are in {zone}"]
+    if not days:
+        cells["started_at"] = [text[11:] for text in cells["started_at"]]
+    if len(lines) > 1:
+        for name in ("model", "operation"):
+            if len({*cells.get(name, ())}) == 1:
+                same.append(cells.pop(name)[0])
+    columns = {
+        name: _Column(heading(name), texts, _total_of(name, lines), is_text(name), is_whole=name == "id")
+        for name, texts in cells.items()
+    }
+    for name in SPARED:
+        if _width([column.folded(FOLDED[0]) for column in columns.values()]) > console().width:
+            columns.pop(name, None)
+    _print(Text(", ".join(same) + "\n"))
+    _print_table([*columns.values()], 1, is_total_shown=any(column.total for column in columns.values()))
+    _print(Text("\nvertex-tap show ID prints all of one call."))
+
+
+def _total_of(name: str, rows: Sequence[Row]) -> str:
+    return _shown(name, _sum(row[name] for row in rows), "") if name.endswith("_tokens") else ""
+
+
+def _told(name: str, row: Row) -> object:
+    """A value of a call as a list of calls has it: the state stands for the error of a call that has no other."""
+    if name == "error_type" and row[name] is None and row["state"] != "done":
+        return row["state"]
+    return row[name]
 
 
 class Lines:
@@ -134,7 +181,7 @@ class Lines:
 
     def add(self, row: Row) -> None:
         """Print a line."""
-        self._print({name: _shown(name, row[name], "-", self._zone) for name in LINE_COLUMNS})
+        self._print({name: _shown(name, _told(name, row), "-", self._zone) for name in LINE_COLUMNS})
 
     def _print(self, cells: dict[str, str]) -> None:
         texts = []
@@ -147,8 +194,10 @@ class Lines:
 
 def print_call(call: Row, attempts: Sequence[Row], zone: tzinfo) -> None:
     """Print all that is known of one call, a line for each column, and a table of its attempts."""
-    known = [(_full_heading(name), _shown(name, value, "", zone)) for name, value in call.items() if value is not None]
-    _print_list([known])
+    told = {
+        name.removesuffix("_us"): _shown(name, value, "", zone) for name, value in call.items() if value is not None
+    }
+    _print_list([[*told.items()]])
     if attempts:
         names = [name for name in attempts[0] if name not in ("call_id", *_TIMES)]
         columns = [
@@ -169,15 +218,9 @@ def print_list(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def heading(name: str) -> str:
-    """The heading of a column."""
-    if name.endswith("_usd"):
-        return f"{name.removesuffix('_usd').replace('_', ' ')} $"
-    return HEADINGS.get(name, visible(name).removesuffix("_us").replace("_", " "))
-
-
-def _full_heading(name: str) -> str:
-    """The heading of a column where there is room for all of it."""
-    return f"{name.removesuffix('_us')} (ms)" if name.endswith("_us") else name
+    """The heading of a column. Units are beside the values."""
+    plain = re.sub("_(us|usd)$", "", visible(name))
+    return HEADINGS.get(name, plain.replace("_", " "))
 
 
 def is_text(name: str) -> bool:
@@ -193,7 +236,7 @@ def _shown(name: str, value: object, missing: str, zone: tzinfo | None = None) -
     if name in _TIMES and isinstance(value, int):
         return datetime.fromtimestamp(value / 1_000_000, zone).strftime("%Y-%m-%d %H:%M:%S")
     if name.endswith("_us") and isinstance(value, int):
-        return f"{value / 1000:,.1f}"
+        return duration(value)
     if name.endswith("_usd") and isinstance(value, int | float):
         return usd(value)
     if isinstance(value, int) and name not in _NAMES:
@@ -201,9 +244,17 @@ def _shown(name: str, value: object, missing: str, zone: tzinfo | None = None) -
     return visible(str(value))
 
 
-def usd(amount: float, sign: str = "") -> str:
+def usd(amount: float) -> str:
     """An amount in US dollars, to a hundredth of a cent. What is less is not shown as nothing."""
-    return f"<{sign}0.0001" if 0 < amount < 0.00005 else f"{sign}{amount:,.4f}"
+    return "<$0.0001" if 0 < amount < 0.00005 else f"${amount:,.4f}"
+
+
+def duration(microseconds: float) -> str:
+    """A time in the unit in which it is read easily: `1.1 ms`, `700 ms`, `4.19 s`."""
+    milliseconds = microseconds / 1000
+    if milliseconds < 10:
+        return f"{milliseconds:.1f} ms"
+    return f"{milliseconds:.0f} ms" if milliseconds < 999.5 else f"{milliseconds / 1000:,.2f} s"
 
 
 def _sum(values: Iterable[object]) -> int | float | None:
@@ -283,7 +334,7 @@ def _split(first: Part, rest: Part, width: int) -> list[Part]:
 
 
 def _width(widths: Sequence[int]) -> int:
-    return sum(widths) + _BETWEEN * len(widths) + _EDGE
+    return sum(widths) + _BETWEEN * (len(widths) - 1)
 
 
 def _widened(part: Part, width: int) -> Part:
@@ -310,16 +361,19 @@ def _print_table(columns: Sequence[_Column], identity: int, is_total_shown: bool
         _print_list([[(name, text) for name, text in zip(headings, row, strict=True) if text] for row in rows])
         return
     for part in parts:
-        table = Table()
+        table = _plain_table(show_footer=is_total_shown)
         for column, size in part:
             table.add_column(
-                Text(column.heading), justify="left" if column.is_text else "right", width=size, overflow="fold"
+                Text(column.heading),
+                Text(column.total, "bold"),
+                justify="left" if column.is_text else "right",
+                width=size,
+                overflow="fold",
             )
         for row in zip(*(column.cells for column, _ in part), strict=True):
             table.add_row(*map(_styled, row))
-        if is_total_shown:
-            table.add_section()
-            table.add_row(*(Text(column.total, "bold") for column, _ in part))
+        if part is not parts[0]:
+            _print(Text())
         console().print(table)
 
 
@@ -334,18 +388,31 @@ def _print_list(rows: Sequence[Sequence[tuple[str, str]]]) -> None:
         for name, text in cells:
             _print(Text(f"{name}: {text}"))
         return
-    table = Table(show_header=False)
+    table = _plain_table(show_header=False)
     table.add_column(overflow="fold", width=names)
     table.add_column(overflow="fold")
     for row in rows:
         for name, text in row:
             table.add_row(Text(name), _styled(text))
-        table.add_section()
+        if row is not rows[-1]:
+            table.add_row("", "")
     console().print(table)
 
 
+def _plain_table(*, show_header: bool = True, show_footer: bool = False) -> Table:
+    """A table whose only lines are those below its headings and above its total."""
+    return Table(
+        box=SIMPLE,
+        show_edge=False,
+        pad_edge=False,
+        collapse_padding=True,
+        show_header=show_header,
+        show_footer=show_footer,
+    )
+
+
 def _is_number(text: str) -> bool:
-    return text[:1].isdigit() and set(text) <= set("0123456789,.")
+    return re.fullmatch(r"<?\$?[\d,.]+( m?s)?", text) is not None
 
 
 def _styled(text: str) -> Text:

@@ -39,6 +39,7 @@ from metering import database
 from metering import datasette
 from metering import export as exports
 from metering import ledger_names
+from metering import no_calls
 from metering import output
 from metering import rejected
 from metering import reports
@@ -59,7 +60,14 @@ REPORT_FORMATS = (*FORMATS, "html")
 SHOWN_CALLS = 100
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
+class InOrder(click.Group):
+    """Lists the commands in the order of this file."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*self.commands]
+
+
+@click.group(cls=InOrder, context_settings={"help_option_names": ["-h", "--help"]}, invoke_without_command=True)
 @click.version_option(package_name="vertex-tap")
 @click.pass_context
 def main(context: click.Context) -> None:
@@ -149,11 +157,11 @@ _ZONE = click.option("--tz", default="UTC", show_default=True, metavar="ZONE", h
 _FILTERS = (
     *(
         click.option(
-            f"--{name}", multiple=True, metavar="GLOB", help=f"Only calls with such a {name}; can be repeated."
+            f"--{name}", multiple=True, metavar="PATTERN", help=f"Only calls with such a {name}; can be repeated."
         )
         for name in selection.FILTERS
     ),
-    click.option("--tag", multiple=True, metavar="NAME=GLOB", help="Only calls with such a tag; can be repeated."),
+    click.option("--tag", multiple=True, metavar="NAME=PATTERN", help="Only calls with this tag; can be repeated."),
 )
 
 
@@ -225,16 +233,16 @@ def report(
                     rows, total = reports.latency_and_total(opened, grouping, asked.calls, exact)
             else:
                 rows = makers(catalog)[kind](opened, grouping, asked.calls)
+            if form == "table" and not rows:
+                click.echo("\n".join(no_calls.reasons(opened, asked.calls)))
             if form == "html":
                 _write_html(opened, kind, columns(kind, grouping), rows[:limit], asked, catalog)
         if form == "json":
             output.write_json(rows[:limit], sys.stdout)
         elif form == "csv":
             output.write_csv(rows[:limit], columns(kind, grouping), sys.stdout)
-        elif form == "table" and kind == "calls":
-            tables.print_calls(rows, asked.zone)
-        elif form == "table":
-            tables.print_report(kind, rows, total, limit)
+        elif form == "table" and rows:
+            tables.print_calls(rows, asked.zone) if kind == "calls" else tables.print_report(kind, rows, total, limit)
 
 
 def _write_html(
@@ -311,7 +319,9 @@ def prices(model: str | None, prices: Path | None, form: str) -> None:
         if form == "json":
             output.write_json(listing.rows(found), sys.stdout)
         else:
-            tables.print_list(listing.COLUMNS, listing.texts(found))
+            lines, headings, texts = listing.apart([*listing.texts(found)])
+            click.echo("".join(f"{output.visible(line)}\n" for line in lines))
+            tables.print_list(headings, texts)
 
 
 @main.command(short_help="Show ledgers in a browser, without a proxy.")
@@ -432,7 +442,6 @@ def _problems() -> Iterator[None]:
             raise click.ClickException(f"{e.filename} cannot be used ({e.strerror})") from e
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(e, BrokenPipeError):
-            # As rich does it for tables.
             sys.exit(1)
         raise click.ClickException(f"the output cannot be written ({e.strerror})") from e
 

@@ -19,6 +19,7 @@ from datetime import UTC
 from datetime import datetime
 from functools import cache
 from functools import wraps
+from urllib.parse import urlencode
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -48,6 +49,14 @@ LONGEST_S = 20.0
 """How long a report may take."""
 AT_ONCE = 2
 """How many reports run at the same time."""
+SPANS = {
+    "Today": (("since", "today"),),
+    "Yesterday": (("since", "yesterday"), ("until", "today")),
+    "24 hours": (("since", "24h"),),
+    "7 days": (("since", "7d"),),
+    "30 days": (("since", "30d"),),
+}
+"""Links of the dashboard -> what they ask for."""
 USUAL_SPAN = "7d"
 """What the dashboard shows if neither since nor until is asked for."""
 FOLDED_AFTER_DAYS = 120
@@ -188,8 +197,16 @@ class _Pages:
         if not asked["since"] and not asked["until"]:
             asked["since"] = [USUAL_SPAN]
         states = [state.value for state in State]
+        others = [(name, value) for name, value in pairs if name not in ("since", "until")]
+        asked_span = [(name, value) for name in ("since", "until") for value in asked[name]]
+        spans = [
+            (title, f"./?{urlencode([*span, *others], errors='replace')}", [*span] == asked_span)
+            for title, span in SPANS.items()
+        ]
         return HTMLResponse(
-            rendering.render("dashboard.html", asked=asked, filters=FILTERS, states=states, plotly=_plotly_version())
+            rendering.render(
+                "dashboard.html", asked=asked, spans=spans, filters=FILTERS, states=states, plotly=_plotly_version()
+            )
         )
 
     async def board(self, request: Request) -> Response:

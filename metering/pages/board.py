@@ -15,8 +15,9 @@ from datetime import tzinfo
 from functools import partial
 from typing import Any
 
+from metering import no_calls
 from metering import reports
-from metering.call import COUNTS
+from metering.error_meanings import meaning
 from metering.kinds import MakeReport
 from metering.output import visible
 from metering.pages import cells
@@ -34,6 +35,7 @@ SHOWN_CALLS = 50
 MOST_LINES = 50
 """Of tables of consumers and errors."""
 USED = (
+    "cost_usd",
     "input_tokens",
     "input_cached_tokens",
     "input_cache_write_tokens",
@@ -41,23 +43,25 @@ USED = (
     "output_thought_tokens",
     "images",
     "video_seconds",
-    "cost_usd",
     "unpriced_calls",
 )
 ALWAYS = ("input_tokens", "output_tokens")
 CALL_COLUMNS = (
     "started_at",
     "model",
-    "operation",
-    "client",
     "status",
-    "state",
     "error_type",
+    "duration_us",
+    "ttft_us",
     "input_tokens",
     "output_tokens",
-    "ttft_us",
-    "duration_us",
+    "client",
+    "operation",
+    "state",
 )
+TOTALS = ("calls", "errors", "cost_usd", "duration_p50_us", "duration_p90_us", *USED[1:])
+FIRST = ("totals", "models", "clients", "cost", "errors", "duration", "calls")
+"""The sections that stand first: who, what it cost, why it failed, whether it was slow."""
 TIMES = ("duration_us", "upstream_us", "ttft_us", "overhead_us")
 
 
@@ -106,11 +110,12 @@ def sections(
             stack.enter_context(reports.snapshot(db))
         usage = [_with_tokens(row) for row in make["usage"](ledgers, by((time, "model")), asked.calls)]
         consumers = [_with_tokens(row) for row in make["usage"](ledgers, by(("client", "tags")), asked.calls)]
-        latencies = make["latency"](ledgers, by((time,)), asked.calls)
+        latencies, latency = reports.latency_and_total(ledgers, by((time,)), asked.calls, exact=False)
         errors = make["errors"](ledgers, by(()), asked.calls)
         newest = [*reports.calls(ledgers, asked.calls, newest=SHOWN_CALLS)]
-    return [
-        _totals(usage),
+        nothing = "" if usage else " ".join(no_calls.reasons(ledgers, asked.calls))
+    found = [
+        _totals(usage, latency, nothing),
         *_by_model(usage),
         *_over_time(usage, time),
         *_errors(errors),
@@ -118,6 +123,13 @@ def sections(
         *_consumers(consumers),
         _newest(newest),
     ]
+    return sorted(found, key=_place)
+
+
+def _place(section: Section) -> int:
+    """The place of a section among those of FIRST, or after them."""
+    id = "clients" if section.id.startswith("tag-") else section.id
+    return FIRST.index(id) if id in FIRST else len(FIRST)
 
 
 def _time(asked: Asked, now: datetime) -> str:
@@ -160,24 +172,27 @@ def _by_use(rows: Sequence[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: tuple(-number(row.get(name)) for name in ("cost_usd", "tokens", "calls")))
 
 
-def _ranked(rows: Sequence[Row], key: str) -> charts.Figure:
-    """A chart of the consumers in the order of `_by_use`: of costs if there are some, else of tokens."""
+def _ranked(rows: Sequence[Row], key: str) -> charts.Figure | None:
+    """A chart of the consumers in the order of `_by_use`: of costs if there are some, else of tokens. One alone needs
+    none."""
+    if len(rows) < 2:
+        return None
     if any(row.get("cost_usd") for row in rows):
         return charts.ranked(rows, key, "cost_usd", "US dollars")
     return charts.ranked(rows, key, "tokens", "tokens")
 
 
-def _totals(usage: Sequence[Row]) -> Section:
-    rows = summed(usage)
-    columns = ("calls", "errors", "covered_calls", *_with_values((*COUNTS, "cost_usd", "unpriced_calls"), rows))
+def _totals(usage: Sequence[Row], latency: Row, nothing: str) -> Section:
+    rows = [latency | row for row in summed(usage)]
     calls, covered = (number(rows[0][name]) if rows else 0 for name in ("calls", "covered_calls"))
-    note = f"The sums cover {covered:,} of {calls:,} calls, those whose usage is known in full."
+    note = f"Usage is known in full for {covered:,} of {calls:,} calls." if rows else nothing
+    columns = _with_values(TOTALS, rows) if rows else ALWAYS
     return Section("totals", "In all", columns, rows, note=note)
 
 
 def _by_model(usage: Sequence[Row]) -> Iterator[Section]:
     if rows := _by_use(summed(usage, "model")):
-        columns = ("model", "calls", "errors", "covered_calls", *_used(rows))
+        columns = ("model", "calls", "errors", *_used(rows))
         figure = _ranked(rows, "model")
         yield Section("models", "Models", columns, rows[:MOST_LINES], figure, _cut(rows))
 
@@ -185,11 +200,12 @@ def _by_model(usage: Sequence[Row]) -> Iterator[Section]:
 def _over_time(usage: Sequence[Row], time: str) -> Iterator[Section]:
     rows = summed(usage, time, "model")
     newest = sorted(rows, key=lambda row: str(row[time]), reverse=True)
+    colors = charts.colors(row["model"] for row in _by_use(summed(usage, "model")))
     if any(row["tokens"] for row in rows):
-        figure = charts.stacked(rows, time, "model", "tokens", "tokens")
+        figure = charts.stacked(rows, time, "model", "tokens", "tokens", colors)
         yield Section("tokens", f"Tokens by {time} and model", (time, "model", "calls", *_used(rows)), newest, figure)
     if any(row.get("cost_usd") is not None for row in rows):
-        figure = charts.stacked(rows, time, "model", "cost_usd", "US dollars")
+        figure = charts.stacked(rows, time, "model", "cost_usd", "US dollars", colors)
         columns = (time, "model", "cost_usd", "unpriced_calls")
         yield Section("cost", f"Cost by {time} and model", columns, newest, figure)
     if by_time := [_with_shares(row) for row in summed(usage, time)]:
@@ -216,9 +232,10 @@ def _with_shares(row: Row) -> Row:
 def _errors(rows: Sequence[Row]) -> Iterator[Section]:
     if rows:
         named = [{"error": _error(row), "calls": row["calls"]} for row in rows]
-        figure = charts.ranked(summed(named, "error"), "error", "calls", "calls")
-        columns = ("status", "error_type", "model", "calls")
-        yield Section("errors", "Errors", columns, rows[:MOST_LINES], figure, _cut(rows))
+        figure = charts.ranked(summed(named, "error"), "error", "calls", "calls", charts.BAD)
+        shown = [row | {"meaning": meaning(row["error_type"]) or ""} for row in rows[:MOST_LINES]]
+        columns = ("status", "error_type", "calls", "model", "meaning")
+        yield Section("errors", "Errors", columns, shown, figure, _cut(rows))
 
 
 def _error(row: Row) -> str:

@@ -10,18 +10,13 @@ from metering.output import visible
 from metering.selection import KEYS
 
 UNKNOWN = "unknown"
-UNITS = {"_us": "ms", "_usd": "$", "_share": "%"}
-"""The end of a column's name -> the unit of its heading."""
 NUMBERED_TEXTS = frozenset({"status", "upstream_status"})
 """Numbers that are names."""
 
 
 def heading(name: str) -> str:
-    """The heading of a column, with its unit: `duration_p50_us` is `duration p50 (ms)`."""
-    for end, unit in UNITS.items():
-        if name.endswith(end):
-            return f"{name.removesuffix(end).replace('_', ' ')} ({unit})"
-    return tables.heading(name)
+    """The heading of a column. Units are beside the values."""
+    return tables.heading(name.removesuffix("_share") + " share" if name.endswith("_share") else name)
 
 
 def is_number(name: str, value: object) -> bool:
@@ -36,13 +31,16 @@ def shown(name: str, value: object, zone: tzinfo) -> str:
         return "–" if name in KEYS or name.startswith("tag:") or name.endswith("_type") else UNKNOWN
     if name.endswith("_at") and isinstance(value, int):
         return datetime.fromtimestamp(value / 1_000_000, zone).strftime("%Y-%m-%d %H:%M:%S")
+    if name == "hour":
+        # 2026-11-28T17:00+0000; the form names the zone.
+        return visible(str(value)[:16].replace("T", " "))
     if not is_number(name, value):
         return visible(str(value))
     number = float(str(value))
     if name.endswith("_us"):
-        return f"{number / 1000:,.1f}"
+        return tables.duration(number)
     if name.endswith("_usd"):
-        return tables.usd(number, "$")
+        return tables.usd(number)
     if name.endswith("_share"):
         return f"{number * 100:.1f} %"
     return f"{value:,}"

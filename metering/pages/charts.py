@@ -18,6 +18,9 @@ MOST_SERIES = 8
 """Models of a chart by day; the rest is one series."""
 MOST_BARS = 15
 OTHERS = "others"
+COLORS = ("#1f77b4", "#ff7f0e", "#2ca02c", "#9467bd", "#17becf", "#e377c2", "#bcbd22", "#8c564b", "#4c78a8")
+OTHER, BAD = "#7f7f7f", "#d62728"
+"""The colors of what is none of the first, and of errors."""
 LONGEST_LABEL = 40
 _DAYS_WITHOUT_GAPS = 400
 
@@ -28,9 +31,16 @@ def label(value: object) -> str:
     return html.escape(text if len(text) <= LONGEST_LABEL else text[: LONGEST_LABEL - 1] + "…", quote=False)
 
 
-def stacked(rows: Sequence[Row], time: str, series: str, value: str, title: str) -> Figure:
+def colors(names: Iterable[object]) -> dict[object, str]:
+    """A color for each name, so that it has the same one in all charts."""
+    return dict(zip(names, COLORS, strict=False))
+
+
+def stacked(
+    rows: Sequence[Row], time: str, series: str, value: str, title: str, colors: Mapping[object, str]
+) -> Figure:
     """Bars by time, with a part for each series, the largest ones first. `rows` have the columns `time`, `series` and
-    `value`."""
+    `value`; `colors` are those of the series."""
     totals: dict[object, float] = {}
     for row in rows:
         totals[row[series]] = totals.get(row[series], 0) + number(row[value])
@@ -41,7 +51,13 @@ def stacked(rows: Sequence[Row], time: str, series: str, value: str, title: str)
         part = parts.setdefault(row[series] if row[series] in kept else OTHERS, {})
         part[str(row[time])] = part.get(str(row[time]), 0) + number(row[value])
     bars = [
-        {"type": "bar", "name": label(name), "x": [*map(_moment, part)], "y": [round(y, 6) for y in part.values()]}
+        {
+            "type": "bar",
+            "name": label(name),
+            "x": [*map(_moment, part)],
+            "y": [round(y, 6) for y in part.values()],
+            "marker": {"color": colors.get(name, OTHER)},
+        }
         for name, part in parts.items()
     ]
     return _figure(bars, title, _times(rows, time), barmode="stack")
@@ -51,7 +67,13 @@ def bars_over_time(rows: Sequence[Row], time: str, columns: Mapping[str, str], t
     """Bars by time, with a part for each of `columns` (column -> name)."""
     x = [_moment(str(row[time])) for row in rows]
     bars = [
-        {"type": "bar", "name": name, "x": x, "y": [number(row[column]) for row in rows]}
+        {
+            "type": "bar",
+            "name": name,
+            "x": x,
+            "y": [number(row[column]) for row in rows],
+            "marker": {"color": BAD if column == "errors" else COLORS[0]},
+        }
         for column, name in columns.items()
     ]
     return _figure(bars, title, _times(rows, time), barmode="stack")
@@ -74,13 +96,20 @@ def lines(rows: Sequence[Row], time: str, columns: Mapping[str, str], scale: flo
     return _figure(drawn, title, _times(rows, time))
 
 
-def ranked(rows: Sequence[Row], name: str, value: str, title: str) -> Figure:
+def ranked(rows: Sequence[Row], name: str, value: str, title: str, color: str = COLORS[0]) -> Figure:
     """Horizontal bars, the first row on top."""
     shown = rows[:MOST_BARS]
     # Two names may look the same when they are cut, so the place of a bar is its number.
     places = [*range(len(shown))]
-    bar = {"type": "bar", "orientation": "h", "x": [number(row[value]) for row in shown], "y": places}
+    bar = {
+        "type": "bar",
+        "orientation": "h",
+        "x": [number(row[value]) for row in shown],
+        "y": places,
+        "marker": {"color": color},
+    }
     figure = _figure([bar], "", None)
+    figure["layout"]["height"] = 70 + 34 * len(shown)
     figure["layout"]["xaxis"] = {"title": {"text": title}, "automargin": True, "rangemode": "tozero"}
     figure["layout"]["yaxis"] = {
         "autorange": "reversed",
@@ -146,6 +175,4 @@ def timing(call: Row) -> Figure:
         for column, name in names.items()
         if call.get(column) is not None
     ]
-    figure = ranked(rows, "part", "ms", "ms")
-    figure["layout"]["height"] = 220
-    return figure
+    return ranked(rows, "part", "ms", "ms")

@@ -37,6 +37,15 @@ def texts(prices: Iterable[Price]) -> Iterator[list[str]]:
         ]
 
 
+def apart(rows: list[list[str]]) -> tuple[list[str], list[str], list[list[str]]]:
+    """The `texts` of several rows, with what is the same in all of them taken out: lines such as `model:
+    gemini-2.5-pro`, the headings of the other columns, and their texts."""
+    same = [name for at, name in enumerate(COLUMNS) if len(rows) > 1 and len({row[at] for row in rows}) == 1]
+    lines = [f"{name}: {rows[0][COLUMNS.index(name)]}" for name in same if rows[0][COLUMNS.index(name)] != "-"]
+    kept = [at for at, name in enumerate(COLUMNS) if name not in same]
+    return lines, [COLUMNS[at] for at in kept], [[row[at] for at in kept] for row in rows]
+
+
 Rate = tuple[str, str | None, int, Decimal, str]
 
 

@@ -84,15 +84,24 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return filled(tmp_path_factory.mktemp("ledger") / "usage.db")
 
 
-@pytest.fixture(scope="session")
-def dashboard(ledger: Path) -> Iterator[str]:
-    """The address of `vertex-tap dashboard`."""
+@contextmanager
+def serving(ledger: Path) -> Iterator[str]:
+    """The address of `vertex-tap dashboard` with this ledger."""
     command = [str(BIN / "vertex-tap"), "dashboard", "--port", "0", str(ledger)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         line = process.stdout.readline()
         match = re.fullmatch(r"(http://127\.0\.0\.1:\d+)/-/\n", line)
         assert match, line
-        yield match[1]
-        process.terminate()
+        try:
+            yield match[1]
+        finally:
+            process.terminate()
     assert process.returncode == 0
+
+
+@pytest.fixture(scope="session")
+def dashboard(ledger: Path) -> Iterator[str]:
+    """The address of `vertex-tap dashboard`."""
+    with serving(ledger) as url:
+        yield url

@@ -18,6 +18,7 @@ from playwright.sync_api import expect
 
 from tests.browser.conftest import FOREIGN
 from tests.browser.conftest import Watched
+from tests.browser.conftest import serving
 from tests.browser.conftest import watched
 from tests.http import HELLO
 from tests.http import MODEL
@@ -26,6 +27,13 @@ from tests.metering.pages.filled import HOSTILE
 from tests.process import BIN
 from tests.process import Proxy
 from tests.vertex_simulator import Simulator
+from tests.week import CALLS
+from tests.week import COST_USD
+from tests.week import ERRORS
+from tests.week import REASONS
+from tests.week import SLOW_US
+from tests.week import TYPICAL_US
+from tests.week import week
 
 UP_TO_DATE = "Up to date."
 
@@ -58,7 +66,7 @@ def test_during_traffic(tab: Watched, start_proxy: Callable[..., Proxy], simulat
     page = tab.page
     page.goto(f"{tap.url}/-/")
     is_loaded(page)
-    names = ("calls", "errors", "covered_calls", "input_tokens", "output_tokens", "cost_usd")
+    names = ("calls", "errors", "cost_usd", "input_tokens", "output_tokens")
 
     def told() -> list[str]:
         return [str(row[name]) for row in report(tap.ledger) for name in names]
@@ -109,6 +117,30 @@ def test_filters(tab: Watched, dashboard: str) -> None:
     page.locator("input[name=since]").fill("soon")
     page.get_by_role("button").click()
     expect(page.locator("#status")).to_contain_text("write 7d")
+
+
+def test_the_question_of_readme(tab: Watched, tmp_path: Path) -> None:
+    """What did team-a spend on gemini-2.5-pro yesterday, was it slow, and why did three calls fail? Three clicks."""
+    with serving(week(tmp_path / "usage.db")) as url:
+        page = tab.page
+        page.goto(f"{url}/-/")
+        is_loaded(page)
+        for link in (
+            page.get_by_role("link", name="Yesterday"),
+            page.locator("#tag-0 a", has_text="team-a"),
+            page.locator("#models a", has_text="gemini-2.5-pro"),
+        ):
+            link.click()
+            is_loaded(page)
+        expect(page.locator("#totals")).to_contain_text(f"${COST_USD:.4f}")
+        calls, errors, cost, typical, slow, *_ = map(float, numbers(page, "totals")[0])
+        assert (calls, errors, round(cost, 9)) == (CALLS, ERRORS, COST_USD)
+        assert 0.95 < typical / TYPICAL_US < 1.05
+        assert 0.95 < slow / SLOW_US < 1.05
+        for _, error in REASONS:
+            expect(page.locator("#errors tbody tr", has_text=error)).to_have_count(1)
+        expect(page.locator("#errors")).to_contain_text("the quota is used up")
+        assert tab.errors == []
 
 
 def test_one_call(tab: Watched, dashboard: str, ledger: Path) -> None:

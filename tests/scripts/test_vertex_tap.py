@@ -100,8 +100,8 @@ class TestUsage:
         table = run(folder, "report", "usage")
         assert re.search(r"gemini-2.5-flash .* 2,000 ", table)
         assert re.search(r"gemini-2.5-pro .* unknown .* unknown", table)
-        assert "The sums cover 2 of 4 calls" in table
-        assert re.search(r"total .* 4 .* 1 .* 2 .* 2,000 .* 14 ", table)
+        assert "Usage is known in full for 2 of 4 calls" in table
+        assert re.search(r"total .* 4 .* 1 .* 2,000 .* 14 .* 2 ", table)
         # Sums that nobody reported take no room.
         assert "video" not in table
 
@@ -118,7 +118,7 @@ class TestUsage:
     def test_no_calls(self, tmp_path: Path) -> None:
         Ledger(tmp_path / "usage.db").close()
         assert rows(tmp_path, "report", "usage") == []
-        assert run(tmp_path, "report", "usage") == "No calls.\n"
+        assert run(tmp_path, "report", "usage") == "No calls.\nThe ledger has no calls yet.\n"
         assert run(tmp_path, "report", "usage", "--format", "csv").startswith("model,calls,errors,covered_calls,")
 
 
@@ -178,8 +178,8 @@ def test_latency(folder: Path) -> None:
     near, _ = rows(folder, "report", "latency", "--by", "model")
     assert 0 < abs(near["duration_p50_us"] - 1500) < 75
     table = run(folder, "report", "latency", "--exact")
-    assert re.search(r"gemini-2.5-flash .* 1\.5 ", table)
-    assert re.search(r"total .* 4 .* 1\.5 ", table)
+    assert re.search(r"gemini-2.5-flash .* 1\.5 ms ", table)
+    assert re.search(r"total .* 4 .* 1\.5 ms ", table)
     assert "unknown" in table
 
 
@@ -187,15 +187,15 @@ def test_errors(folder: Path) -> None:
     (error,) = rows(folder, "report", "errors")
     assert error == {"status": 429, "error_type": "RESOURCE_EXHAUSTED", "model": "gemini-2.5-pro", "calls": 1}
     table = run(folder, "report", "errors")
-    assert re.search(r"429 .* RESOURCE_EXHAUSTED .* 1 ", table)
-    assert re.search(r"total .* 1 ", table)
+    assert re.search(r"429 .*RESOURCE_EXHAUSTED .* 1\n", table)
+    assert re.search(r"total .* 1\n", table)
 
 
 def test_calls(folder: Path) -> None:
     calls = rows(folder, "report", "calls")
     assert [tuple(call) for call in calls] == [COLUMNS] * 4
     assert [call["started_at"] for call in calls] == sorted(call["started_at"] for call in calls)
-    assert len(run(folder, "report", "calls").splitlines()) == 4 + 4 + 2
+    assert run(folder, "report", "calls").count("gemini-2.5-") == 4
 
 
 @pytest.mark.parametrize("kind", ["usage", "cost", "latency", "errors", "calls"])
@@ -307,7 +307,7 @@ def test_options(folder: Path) -> None:
     said, status = in_terminal(80, folder, "options")
     assert status == 0
     for name in OPTIONS:
-        assert f" {name} " in said
+        assert re.search(rf"^{name} ", said, re.MULTILINE)
     assert max(map(len, said.splitlines())) <= 80
 
 

@@ -105,6 +105,9 @@ async function keepLoading() {
   }
 }
 
+// On a small screen the numbers come before the form.
+const filters = document.getElementById("filters");
+if (filters && matchMedia("(max-width: 40rem)").matches) filters.open = false;
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawAll);
 drawAll();
 if (source) keepLoading();

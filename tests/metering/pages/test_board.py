@@ -56,7 +56,7 @@ def test_the_numbers_are_those_of_the_report(ledger: Path, shown: dict[str, boar
         assert {name: row[name] for name in told[model]} == told[model]
     (total,) = shown["totals"].rows
     assert (total["calls"], total["errors"], total["covered_calls"], total["input_tokens"]) == (5, 1, 3, 1510)
-    assert shown["totals"].note == "The sums cover 3 of 5 calls, those whose usage is known in full."
+    assert shown["totals"].note == "Usage is known in full for 3 of 5 calls."
 
 
 def test_the_largest_consumers_are_first(shown: dict[str, board.Section]) -> None:
@@ -67,6 +67,16 @@ def test_the_largest_consumers_are_first(shown: dict[str, board.Section]) -> Non
     assert shown["models"].figure["layout"]["xaxis"]["title"]["text"] == "US dollars"
     assert shown["tag-0"].columns[0] == "tag:x-team"
     assert [row["tag:x-team"] for row in shown["tag-0"].rows][:2] == ["red", None]
+
+
+def test_what_is_asked_first_is_first(shown: dict[str, board.Section]) -> None:
+    assert [*shown] == [
+        *("totals", "models", "clients", "tag-0", "cost", "errors", "duration", "calls"),
+        *("tokens", "calls-and-errors", "cache", "ttft", "overhead"),
+    ]
+    assert shown["totals"].columns[:5] == ["calls", "errors", "cost_usd", "duration_p50_us", "duration_p90_us"]
+    (error,) = shown["errors"].rows
+    assert error["meaning"] == "the quota is used up, or the model has no capacity now; try again later"
 
 
 def test_unknown_is_not_zero(shown: dict[str, board.Section]) -> None:
@@ -94,13 +104,13 @@ def test_columns(tmp_path: Path) -> None:
     with opened(tmp_path / "usage.db") as ledgers:
         sections = of(ledgers)
     assert sections["models"].columns == (
-        *("model", "calls", "errors", "covered_calls", "input_tokens", "input_cached_tokens"),
+        *("model", "calls", "errors", "input_tokens", "input_cached_tokens"),
         *("input_cache_write_tokens", "output_tokens", "output_thought_tokens", "images", "video_seconds"),
         "unpriced_calls",
     )
     assert sections["calls"].columns == [
-        *("started_at", "model", "operation", "client", "status", "state", "error_type", "input_tokens"),
-        *("output_tokens", "ttft_us", "duration_us"),
+        *("started_at", "model", "status", "error_type", "duration_us", "ttft_us", "input_tokens", "output_tokens"),
+        *("client", "operation", "state"),
     ]
 
 
@@ -108,7 +118,7 @@ def test_calls_under_way(tmp_path: Path) -> None:
     ledger = Ledger(new_ledger(tmp_path / "usage.db"))
     ledger.commit(Call(started_at=1))
     with opened(tmp_path / "usage.db") as ledgers:
-        assert of(ledgers)["calls"].columns == ["started_at", "model", "state", "input_tokens", "output_tokens"]
+        assert of(ledgers)["calls"].columns == ["started_at", "model", "input_tokens", "output_tokens", "state"]
     ledger.close()
 
 
@@ -135,7 +145,9 @@ def test_filters(ledger: Path) -> None:
 
 def test_nothing(ledger: Path) -> None:
     with opened(ledger) as ledgers:
-        assert [*of(ledgers, ("model", "nosuch"))] == ["totals", "calls"]
+        sections = of(ledgers, ("model", "nosuch"))
+        assert [*sections] == ["totals", "calls"]
+        assert "No model is nosuch; there are gemini-2.5-pro, " in sections["totals"].note
 
 
 def test_costs_show_when_there_are_some(ledger: Path) -> None:

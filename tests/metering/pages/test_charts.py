@@ -21,25 +21,34 @@ def used(day: str, model: str | None, tokens: int | None) -> dict[str, object]:
 def test_stacked() -> None:
     rows = [used("2026-11-01", "a", 1), used("2026-11-01", "b", 5), used("2026-11-04", "a", 2)]
     rows.append(used("2026-11-04", None, 1))
-    figure = charts.stacked(rows, "day", "model", "tokens", "tokens")
+    figure = charts.stacked(rows, "day", "model", "tokens", "tokens", {"a": "#123456"})
     assert [(bar["name"], bar["x"], bar["y"]) for bar in valid(figure)] == [
         ("b", ["2026-11-01"], [5]),
         ("a", ["2026-11-01", "2026-11-04"], [1, 2]),
         ("unknown", ["2026-11-04"], [1]),
     ]
     assert figure["layout"]["xaxis"]["categoryarray"] == ["2026-11-01", "2026-11-02", "2026-11-03", "2026-11-04"]
+    assert [bar["marker"]["color"] for bar in figure["data"]] == [charts.OTHER, "#123456", charts.OTHER]
+
+
+def test_colors() -> None:
+    """A model has the same color in all charts; what is beyond the colors is gray."""
+    assert charts.colors("ab") == {"a": charts.COLORS[0], "b": charts.COLORS[1]}
+    assert len({*charts.colors(range(99)).values(), charts.BAD, charts.OTHER}) == len(charts.COLORS) + 2
+    errors = charts.bars_over_time([{"day": "2026-11-01", "errors": 1}], "day", {"errors": "errors"}, "calls")
+    assert errors["data"][0]["marker"]["color"] == charts.BAD
 
 
 def test_many_series_are_one_in_the_end() -> None:
     rows = [used("2026-11-01", f"m{at}", 100 - at) for at in range(20)]
-    bars = valid(charts.stacked(rows, "day", "model", "tokens", "tokens"))
+    bars = valid(charts.stacked(rows, "day", "model", "tokens", "tokens", {"a": "#123456"}))
     assert [bar["name"] for bar in bars] == [*(f"m{at}" for at in range(charts.MOST_SERIES)), charts.OTHERS]
     assert sum(sum(bar["y"]) for bar in bars) == sum(range(81, 101))
 
 
 def test_weeks_have_no_days_between() -> None:
     rows = [used("2026-10-05", "a", 1), used("2026-10-12", "a", 1), used("2026-11-01", "a", 1)]
-    figure = charts.stacked(rows, "day", "model", "tokens", "tokens")
+    figure = charts.stacked(rows, "day", "model", "tokens", "tokens", {"a": "#123456"})
     assert figure["layout"]["xaxis"]["categoryarray"] == ["2026-10-05", "2026-10-12", "2026-11-01"]
 
 

@@ -55,7 +55,7 @@ def test_only_our_scripts_run(report: str) -> None:
 
 def test_it_has_the_report_and_the_charts(report: str) -> None:
     titles = re.findall(r"<h2[^>]*>(.*?)</h2>", report)
-    assert titles[:4] == ["report usage", "In all", "Models", "Tokens by day and model"]
+    assert titles[:4] == ["report usage", "In all", "Models", "Clients"]
     assert {"Calls and errors by day", "Duration by day", "Input from the cache by day", "Clients"} <= set(titles)
 
 

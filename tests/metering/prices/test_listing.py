@@ -24,3 +24,12 @@ def test_units_and_factors() -> None:
 
 def test_columns() -> None:
     assert " ".join(listing.COLUMNS) == "model publisher kind tier above usd per since checked source"
+
+
+def test_what_is_the_same_in_all_rows() -> None:
+    common = ["-", "input", "standard"]
+    rows = [["m", *common, "0", "1.0", "x", "-", "-", "s"], ["m", *common, "200,000", "2.0", "x", "-", "-", "s"]]
+    lines, headings, texts = listing.apart(rows)
+    assert lines == ["model: m", "kind: input", "tier: standard", "per: x", "source: s"]
+    assert (headings, texts) == (["above", "usd"], [["0", "1.0"], ["200,000", "2.0"]])
+    assert listing.apart(rows[:1]) == ([], [*listing.COLUMNS], rows[:1])
