@@ -140,8 +140,8 @@ class Selection:
 
     span: Span = EVER
     filters: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Column of FILTERS -> patterns, one of which its value must match: `*` is any text, `?` any character. An
-    empty pattern matches an unknown value."""
+    """Column of FILTERS -> patterns, one of which its value must match, or be: `*` is any text, `?` any character,
+    `[45]` one of these, `[!45]` another one. An empty pattern matches an unknown value."""
     tags: Sequence[tuple[str, str]] = ()
     """Names of tags, and patterns. The values of a name must match one of its patterns."""
 
@@ -151,9 +151,10 @@ class Selection:
         terms: list[str] = ["1 = 1"]
         values: list[str] = []
         for name, patterns in self.filters.items():
-            column = "CAST(nullif(status, 0) AS text)" if name == "status" else name
-            terms.append("(" + " OR ".join([f"coalesce({column}, '') LIKE ? ESCAPE '!'"] * len(patterns)) + ")")
-            values += map(_like, patterns)
+            column = f"coalesce({'CAST(nullif(status, 0) AS text)' if name == 'status' else name}, '')"
+            terms.append("(" + " OR ".join([f"{column} = ? OR glob(?, {column})"] * len(patterns)) + ")")
+            for pattern in patterns:
+                values += (pattern, pattern.replace("[!", "[^"))
         return " AND ".join(terms), values
 
     def takes(self, tags: object) -> bool:
@@ -163,8 +164,7 @@ class Selection:
         for name, pattern in self.tags:
             wanted.setdefault(name.lower(), []).append(pattern)
         return all(
-            any(fnmatchcase(str(told.get(name, "")), pattern) for pattern in patterns)
-            for name, patterns in wanted.items()
+            any(_fits(str(told.get(name, "")), pattern) for pattern in patterns) for name, patterns in wanted.items()
         )
 
 
@@ -176,9 +176,8 @@ class Asked(NamedTuple):
     """The time zone of the days and times that are shown."""
 
 
-def _like(pattern: str) -> str:
-    """A pattern of SQL's LIKE, with `!` as its escape."""
-    return re.sub("[%_!]", r"!\g<0>", pattern).replace("*", "%").replace("?", "_")
+def _fits(text: str, pattern: str) -> bool:
+    return text == pattern or fnmatchcase(text, pattern)
 
 
 def tag(text: str) -> tuple[str, str]:

@@ -23,7 +23,12 @@ def test_what_is_not_said() -> None:
     assert questions.report("errors", [], NOW).grouping.keys == ()
     assert questions.report("usage", [], NOW).limit is None
     assert questions.report("calls", [], NOW).limit == questions.SHOWN_CALLS
-    assert questions.report("latency", [("exact", "1")], NOW).is_exact
+    assert [questions.report("latency", [("exact", text)], NOW).is_exact for text in ("1", "", "True", "0")] == [
+        True,
+        True,
+        True,
+        False,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -39,6 +44,7 @@ def test_what_is_not_said() -> None:
         ("usage", ("limit", "many"), "such as limit=20"),
         ("usage", ("limit", "²"), "such as limit=20"),
         ("usage", ("exact", "1"), "only the report of latencies"),
+        ("latency", ("exact", "maybe"), "neither true nor false"),
         ("calls", ("by", "day"), "leave out by"),
         ("calls", ("limit", "10001"), "at most 10000"),
     ],
