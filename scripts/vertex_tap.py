@@ -64,7 +64,8 @@ SHOWN_CALLS = 100
 @click.pass_context
 def main(context: click.Context) -> None:
     """Sits between AI clients and Google Vertex AI, and keeps a ledger of every call."""
-    on_interrupt(signal.default_int_handler)
+    # The proxy handles Ctrl-C itself, as soon as it can.
+    on_interrupt(signal.SIG_DFL if context.invoked_subcommand in ("serve", "run") else signal.default_int_handler)
     # A terminal that has no UTF-8 gets escapes.
     for stream in (sys.stdout, sys.stderr):
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
@@ -87,8 +88,6 @@ def serve(host: str | None, port: int | None, options: tuple[str, ...], quiet: b
 
     `vertex-tap options` lists the options that --set takes, and the values they have here.
     """
-    # Until the proxy handles Ctrl-C itself.
-    on_interrupt(signal.SIG_DFL)
     # mitmproxy takes half a second to import, which the other commands need not pay.
     from addons.launch import serve
 
@@ -107,7 +106,6 @@ def serve(host: str | None, port: int | None, options: tuple[str, ...], quiet: b
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[--] COMMAND...")
 def run(via: Literal["base-url", "proxy"], options: tuple[str, ...], command: tuple[str, ...]) -> None:
     """Run COMMAND with a proxy of its own, then print what it used. Exits with COMMAND's status."""
-    on_interrupt(signal.SIG_DFL)
     from addons.run import run
 
     sys.exit(run(command, via, options))
