@@ -91,12 +91,13 @@ class Classify:
 
 
 def is_of_pages(flow: http.HTTPFlow) -> bool:
-    """Whether a request is for a page of this proxy, which `pages.py` answers: below `/-/` in reverse mode, at
-    `vertex-tap.local` in forward mode."""
-    path = flow.request.path.partition("?")[0]
-    if isinstance(flow.client_conn.proxy_mode, mode_specs.ReverseMode):
+    """Whether a request is for a page of this proxy, which `pages.py` answers: below `/-/` at its own address, and all
+    at `vertex-tap.local` in forward mode."""
+    is_reverse = isinstance(flow.client_conn.proxy_mode, mode_specs.ReverseMode)
+    if is_reverse or names_listener(flow):
+        path = flow.request.path.partition("?")[0]
         return path == "/-" or path.startswith("/-/")
-    return flow.request.host == PAGES_HOST
+    return flow.request.host.lower() == PAGES_HOST
 
 
 def _names(flow: http.HTTPFlow) -> Iterator[str]:
