@@ -265,7 +265,7 @@ def tail(ledgers: tuple[str, ...], form: str, asked: selection.Asked) -> None:
             if path.exists() and path.stat().st_size:
                 database.open_for_reading(path).close()
             else:
-                click.echo(f"waiting for {path}", err=True)
+                click.echo(output.visible(f"waiting for {path}"), err=True)
         try:
             following = Tail(paths, asked.calls)
             show = tables.Lines(asked.zone).add if form == "table" else _print_json
@@ -376,7 +376,7 @@ def prune(ledgers: tuple[str, ...], older_than: str) -> None:
         for path in ledger_names.paths(ledgers):
             with progress("rows deleted", is_counted=True) as told:
                 deleted = database.prune(path, selection.microseconds(before), told)
-            click.echo(f"{path}: {deleted} rows deleted")
+            click.echo(output.visible(f"{path}: {deleted} rows deleted"))
 
 
 @main.command()
@@ -389,7 +389,8 @@ def verify(ledgers: tuple[str, ...]) -> None:
             with closing(database.open_for_reading(path)) as db, progress(f"checking {path}"):
                 found = soundness.verify(db, partial(companions.is_alive, path))
             for invariant, times in found.items():
-                click.echo(f"{path}: {'ok' if not times else f'BROKEN ({times} times)'}: {invariant}")
+                result = f"BROKEN ({times} times)" if times else "ok"
+                click.echo(output.visible(f"{path}: {result}: {invariant}"))
                 broken = broken or bool(times)
             _tell_rejected(path)
     sys.exit(1 if broken else 0)
@@ -409,9 +410,9 @@ def _tell_rejected(path: Path) -> None:
     name = companions.rejected_path(path)
     try:
         for reason, times in rejected.reasons(path).most_common():
-            click.echo(f"{path}: set aside in {name} ({times} rows): {output.visible(reason)}")
+            click.echo(output.visible(f"{path}: set aside in {name} ({times} rows): {reason}"))
     except OSError as e:
-        click.echo(f"{path}: {name} cannot be read ({e.strerror})")
+        click.echo(output.visible(f"{path}: {name} cannot be read ({e.strerror})"))
 
 
 @contextmanager
@@ -427,7 +428,7 @@ def _problems() -> Iterator[None]:
     except OSError as e:
         # What is still waiting to be written would fail again when Python ends.
         if not isinstance(e, BrokenPipeError) and e.filename:
-            raise click.ClickException(f"{e.filename} cannot be used ({e.strerror})") from e
+            raise click.ClickException(output.visible(f"{e.filename} cannot be used ({e.strerror})")) from e
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if isinstance(e, BrokenPipeError):
             # As rich does it for tables.

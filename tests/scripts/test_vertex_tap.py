@@ -410,6 +410,17 @@ def test_globs_and_names(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [("verify",), ("prune", "--older-than", "90d"), ("export", "--output", "no\x07/x"), ("report", "--by", "\x07")],
+)
+def test_a_name_with_control_characters(folder: Path, arguments: tuple[str, ...]) -> None:
+    (folder / "usage.db").rename(folder / "a\x07b.db")
+    said, _ = in_terminal(200, folder, *arguments, "a\x07b.db")
+    assert "\\x07" in said
+    assert "\x07" not in said
+
+
+@pytest.mark.parametrize(
     ("arguments", "help"),
     [
         (("report", "usage", "nowhere.db"), "there is no ledger nowhere.db"),
