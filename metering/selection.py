@@ -92,8 +92,8 @@ def time_zone(name: str) -> tzinfo:
 
 
 def keys(text: str) -> tuple[str, ...]:
-    """Parse a comma-separated list of keys. Raises ReportError for an unknown key."""
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    """Parse a comma-separated list of keys, each of which counts once. Raises ReportError for an unknown key."""
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     for name in names:
         if name not in KEYS and not re.fullmatch(r"tag:[A-Za-z0-9-]+", name):
             raise ReportError(f"cannot group by {name!r}; choose from {', '.join(KEYS)} and tag:NAME")
