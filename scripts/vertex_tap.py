@@ -330,7 +330,8 @@ def dashboard(ledgers: tuple[str, ...], port: int, prices: Path | None) -> None:
         try:
             listening = listen(port)
         except OSError as e:
-            raise click.ClickException(f"port {port} cannot be used ({e.strerror}); choose another with --port") from e
+            problem = os.strerror(e.errno or 0)
+            raise click.ClickException(f"port {port} cannot be used ({problem}); choose another with --port") from e
         click.echo(f"http://127.0.0.1:{listening.getsockname()[1]}/-/")
         serve(application(Source(partial(ledger_names.opened, ledgers), lambda: made, lambda: True)), listening)
 

@@ -69,6 +69,8 @@ def test_a_port_that_is_taken(simulator: Simulator, tmp_path: Path) -> None:
     said = "vertex-tap cannot start:\n  port {} at 127.0.0.1 is in use by another program; {}\n"
     port = simulator.port
     assert fails("--port", str(port), *sets) == said.format(port, "choose another one with --port")
+    said_of_host = fails("--host", "nowhere.invalid", *sets)
+    assert "cannot listen at nowhere.invalid, port 8080 (there is no such host); " in said_of_host
     mode = f"mode=regular@{port}"
     assert fails("--set", mode, *sets) == said.format(port, f"name another one in {mode}")
     # The ledger is closed.

@@ -213,7 +213,8 @@ def test_dashboard_says_what_is_wrong(folder: Path) -> None:
     assert "there is no ledger none.db" in run(folder, "dashboard", "none.db", status=1)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        assert "choose another with --port" in run(folder, "dashboard", "--port", port, status=1)
+        said = f"Error: port {port} cannot be used (Address already in use); choose another with --port\n"
+        assert run(folder, "dashboard", "--port", port, status=1) == said
 
 
 def test_export(folder: Path) -> None:
