@@ -222,7 +222,8 @@ def report(
                 with progress("reading calls"):
                     rows, total = reports.latency_and_total(opened, grouping, asked.calls, exact)
             else:
-                rows = makers(catalog)[kind](opened, grouping, asked.calls)
+                with progress("reading calls"):
+                    rows = makers(catalog)[kind](opened, grouping, asked.calls)
             if form == "html":
                 _write_html(opened, kind, columns(kind, grouping), rows[:limit], asked, catalog)
         if form == "json":
@@ -246,7 +247,8 @@ def _write_html(
     # Few reports need what makes pages.
     from metering.pages.html_report import document
 
-    html = document(opened, f"report {kind}", columns, rows, asked, makers(catalog), datetime.now(UTC))
+    with progress("reading calls"):
+        html = document(opened, f"report {kind}", columns, rows, asked, makers(catalog), datetime.now(UTC))
     click.echo(html, nl=False)
 
 

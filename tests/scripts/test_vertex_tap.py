@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ import pytest
 import yaml
 
 from addons.configuration.settings import OPTIONS
+from metering import progress
+from metering import reports
 from metering.call import COLUMNS
 from metering.call import Call
 from metering.kinds import KINDS
@@ -230,6 +233,22 @@ def test_export(folder: Path) -> None:
 def test_parquet_is_not_for_terminals(folder: Path) -> None:
     said, status = in_terminal(80, folder, "export", "--format", "parquet")
     assert (said, status) == ("Error: Parquet is no text; write it to a file with --output FILE\n", 1)
+
+
+@pytest.mark.parametrize("kind", ["usage", "cost", "latency", "errors"])
+def test_a_report_that_takes_long(folder: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "PATIENCE_S", 0.01)
+    read = reports.snapshot
+
+    @contextmanager
+    def slowly(db: sqlite3.Connection) -> Iterator[None]:
+        time.sleep(0.3)
+        with read(db):
+            yield
+
+    monkeypatch.setattr(reports, "snapshot", slowly)
+    said, status = in_terminal(80, folder, "report", kind)
+    assert (status, "reading calls" in said) == (0, True), said
 
 
 @pytest.mark.parametrize("arguments", ["export", "report calls", "report --format csv", "report --format json"])
