@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from zoneinfo import ZoneInfoNotFoundError
 
 from metering import rollup
+from metering.output import readable
 
 TIMES = {"day": "%Y-%m-%d", "hour": "%Y-%m-%dT%H:00%z"}
 """Keys that are computed from when a call started, in the report's time zone -> their strftime formats."""
@@ -153,7 +154,7 @@ class Selection:
         for name, patterns in self.filters.items():
             column = f"coalesce({'CAST(nullif(status, 0) AS text)' if name == 'status' else name}, '')"
             terms.append("(" + " OR ".join([f"{column} = ? OR glob(?, {column})"] * len(patterns)) + ")")
-            for pattern in patterns:
+            for pattern in map(readable, patterns):
                 values += (pattern, pattern.replace("[!", "[^"))
         return " AND ".join(terms), values
 
@@ -185,4 +186,4 @@ def tag(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not re.fullmatch(r"[A-Za-z0-9-]+", name):
         raise ReportError(f"{text!r} is not the value of a tag; write NAME=VALUE, such as x-team=red")
-    return name, value
+    return name, readable(value)

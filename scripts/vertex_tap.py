@@ -286,7 +286,7 @@ def show(id: str, ledgers: tuple[str, ...], tz: str, form: str) -> None:
     """Print all that is known of one call, with its attempts. ID is its id, or the beginning of it."""
     with _problems(), ledger_names.opened(ledgers) as opened:
         zone = selection.time_zone(tz)
-        call, tries = reports.one(opened, id)
+        call, tries = reports.one(opened, output.readable(id))
         if form == "json":
             _print_json(call | {"tries": tries})
         else:

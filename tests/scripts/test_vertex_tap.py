@@ -429,6 +429,18 @@ def test_globs_and_names(folder: Path) -> None:
     assert sum(row["calls"] for row in rows(folder, "report", "usage", "usage.db", str(folder / "usage.db"))) == once
 
 
+@pytest.mark.parametrize("command", [("report", "--by", ""), ("export", "--format", "json")])
+def test_what_is_typed_in_latin_1(folder: Path, command: tuple[str, ...]) -> None:
+    ledger = Ledger(folder / "usage.db")
+    ledger.commit(Call(state="done", usage_state="absent", started_at=1, model="Müller", tags={"x-team": "Müller"}))
+    ledger.close()
+    typed = "Müller".encode("latin-1").decode(errors="surrogateescape")
+    for asked in (("--model", typed), ("--tag", f"x-team={typed}")):
+        (row,) = json.loads(run(folder, *command, *asked, *(() if "json" in command else ("--format", "json"))))
+        assert row.get("calls", 1) == 1
+    assert "no call has an id" in run(folder, "show", typed, status=1)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [("verify",), ("prune", "--older-than", "90d"), ("export", "--output", "no\x07/x"), ("report", "--by", "\x07")],
