@@ -191,7 +191,7 @@ form_option = partial(click.option, "--format", "form", show_default=True)
     help=f"Group by a comma-separated list of {', '.join(selection.KEYS)}, tag:NAME.  [default: model]",
 )
 @which_calls
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="At most N lines; of calls, the newest (100).")
+@click.option("--limit", type=click.IntRange(1, 10**9), metavar="N", help="At most N lines; of calls the newest (100).")
 @prices_option
 @click.option("--exact", is_flag=True, help="Latencies exactly, from all rows; else within 5 %.")
 @form_option(type=click.Choice(REPORT_FORMATS), default="table")

@@ -478,6 +478,10 @@ def test_what_cannot_be_done(folder: Path, arguments: tuple[str, ...], help: str
     assert not (folder / "nowhere.db").exists()
 
 
+def test_a_limit_beyond_all_numbers(folder: Path) -> None:
+    assert "--limit" in run(folder, "report", "calls", "--limit", "9" * 20, status=2)
+
+
 def test_misspelt_words(folder: Path) -> None:
     assert "Invalid value for '--format'" in run(folder, "report", "--format", "xml", status=2)
     assert "No such option '--bye'" in run(folder, "report", "--bye", "x", status=2)
