@@ -5,8 +5,10 @@ directly. Signals from other processes only reach this one, which passes them on
 (Ctrl-Z), this process stops too: only then does the shell take the terminal back. `fg` continues both.
 """
 
+import errno
 import os
 import resource
+import shutil
 import signal
 import threading
 from collections.abc import Callable
@@ -21,6 +23,7 @@ STOPPING = frozenset({signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
 """Signals by which a terminal stops a program."""
 HELD = ENDING | STOPPING | {signal.SIGUSR1, signal.SIGUSR2}
 """Signals that this process does not act on itself."""
+SHELL = "/bin/sh"
 RESET = (signal.SIGPIPE, signal.SIGXFSZ)
 """Signals that Python ignores, but other programs do not."""
 
@@ -63,8 +66,7 @@ class Child:
         self._ended, self._hurried = ended, hurried
         self._is_running = True
         with _file_limit(usual.files):
-            # Files that Python has opened are not inherited.
-            self._pid = os.posix_spawnp(command[0], command, variables, setsigmask=usual.blocked, setsigdef=RESET)
+            self._pid = _start(command, variables, usual)
         for work in (self._wait, self._pass_on):
             threading.Thread(target=work, name=work.__name__, daemon=True).start()
 
@@ -89,6 +91,23 @@ class Child:
             elif not is_of_terminal:
                 with suppress(ProcessLookupError):
                     os.kill(self._pid, signum)
+
+
+def _start(command: tuple[str, ...], variables: Mapping[str, str], usual: Usual) -> int:
+    if not command[0]:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+    def start(*words: str) -> int:
+        # Files that Python has opened are not inherited.
+        return os.posix_spawnp(words[0], words, variables, setsigmask=usual.blocked, setsigdef=RESET)
+
+    try:
+        return start(*command)
+    except OSError as e:
+        if e.errno != errno.ENOEXEC:
+            raise
+    # A script whose first line does not name its interpreter. Shells run it themselves.
+    return start(SHELL, shutil.which(command[0]) or command[0], *command[1:])
 
 
 def _next_signal() -> tuple[int, bool]:

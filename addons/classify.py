@@ -1,6 +1,5 @@
 """Decides which flows are AI calls, and records what the request headers say about each."""
 
-import re
 from collections.abc import Iterator
 from collections.abc import Mapping
 from weakref import WeakKeyDictionary
@@ -19,6 +18,7 @@ from metering.call import Call
 from metering.call import word
 from metering.hosts import api_of
 from metering.hosts import is_door
+from metering.output import readable
 from metering.paths import Target
 from metering.paths import parse
 from metering.sdks import sdk_of
@@ -27,7 +27,6 @@ from metering.usage.formats import OPENAI_SOCKETS
 
 LONGEST_PATH = 1024
 LONGEST_TAG = 128
-_SURROGATE = re.compile("[\udc80-\udcff]")
 PAGES_HOST = "vertex-tap.local"
 """The host that forward mode answers itself."""
 
@@ -91,12 +90,13 @@ class Classify:
 
 
 def is_of_pages(flow: http.HTTPFlow) -> bool:
-    """Whether a request is for a page of this proxy, which `pages.py` answers: below `/-/` in reverse mode, at
-    `vertex-tap.local` in forward mode."""
-    path = flow.request.path.partition("?")[0]
-    if isinstance(flow.client_conn.proxy_mode, mode_specs.ReverseMode):
+    """Whether a request is for a page of this proxy, which `pages.py` answers: below `/-/` at its own address, and all
+    at `vertex-tap.local` in forward mode."""
+    is_reverse = isinstance(flow.client_conn.proxy_mode, mode_specs.ReverseMode)
+    if is_reverse or names_listener(flow):
+        path = flow.request.path.partition("?")[0]
         return path == "/-" or path.startswith("/-/")
-    return flow.request.host == PAGES_HOST
+    return flow.request.host.lower() == PAGES_HOST
 
 
 def _names(flow: http.HTTPFlow) -> Iterator[str]:
@@ -115,13 +115,7 @@ def _base_of(path: str, settings: Settings) -> str:
 
 def _tags(headers: http.Headers, settings: Settings) -> dict[str, str] | None:
     names = (name for name in settings.usage_tags if name in headers)
-    return {name: _readable(headers[name])[:LONGEST_TAG] for name in names} or None
-
-
-def _readable(value: str) -> str:
-    """The value of a header, of which mitmproxy makes surrogates if it is not UTF-8: then it is Latin-1, as HTTP had it
-    (RFC 9110, 5.5)."""
-    return value if value.isprintable() else _SURROGATE.sub(lambda match: chr(ord(match[0]) - 0xDC00), value)
+    return {name: readable(headers[name])[:LONGEST_TAG] for name in names} or None
 
 
 def _told_api(request: http.Request, path: str) -> Api | None:

@@ -94,7 +94,8 @@ class Entrance:
         of_reverse = [url + base for url, is_reverse in listeners() if is_reverse]
         of_forward = [url for url, is_reverse in listeners() if not is_reverse]
         yield from (f"point clients at {url} (base_url)" for url in of_reverse)
-        yield from (f"set HTTPS_PROXY={url} for clients; for Node also NODE_USE_ENV_PROXY=1" for url in of_forward)
+        for url in of_forward:
+            yield f"set HTTPS_PROXY={url} (and https_proxy) for clients; for Node also NODE_USE_ENV_PROXY=1"
         yield f"the ledger is {settings.usage_db.absolute()}"
         if of_forward:
             yield f"clients must trust {bundle}: set {', '.join(CERTIFICATE_VARIABLES)} to it"

@@ -161,7 +161,10 @@ def _listen_problem(server: ServerInstance[mode_specs.ProxyMode], problem: OSErr
         return f"port {port} at {host} is in use by another program; {remedy}"
     if problem.errno == errno.EACCES:
         return f"port {port} at {host} is for administrators only; {remedy}"
-    return f"cannot listen at {host}, port {port} ({os.strerror(problem.errno or 0)}); {remedy}, or another --host"
+    # Numbers below 0 are of the lookup of a name.
+    number = problem.errno or 0
+    reason = os.strerror(number) if number >= 0 else "there is no such host"
+    return f"cannot listen at {host}, port {port} ({reason}); {remedy}, or another --host"
 
 
 def _set_log_levels(verbosity: str) -> None:

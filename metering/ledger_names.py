@@ -21,7 +21,9 @@ USUAL = ("usage.db",)
 def paths(names: Sequence[str], words: Sequence[str] = ()) -> list[Path]:
     """The ledgers that are named, globs expanded, each once; a glob leaves out the files that belong to one. `words`
     are what could have been meant instead of the first name. Raises ReportError if it is one of these, misspelt."""
-    if names and not (Path(names[0]).exists() or glob.glob(names[0])):
+    if names and names[0].isalpha() and not (Path(names[0]).exists() or glob.glob(names[0])):
+        if names[0] in words:
+            raise ReportError(f"there is no ledger {names[0]}; ask for one report at a time")
         for word in difflib.get_close_matches(names[0].lower(), words, 1):
             raise ReportError(f"there is no report or ledger {names[0]}; did you mean {word}?")
     found = itertools.chain.from_iterable(_expanded(name) or [name] for name in names or USUAL)

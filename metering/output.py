@@ -23,6 +23,8 @@ UNSAFE = re.compile(rf"[\x00-\x1f{_INVISIBLE}]")
 """Matches what `visible` replaces."""
 _UNSAFE_IN_JSON = re.compile(rf"[{_INVISIBLE}]")
 """In JSON all others are escaped already."""
+_BYTE = re.compile("[\udc80-\udcff]")
+"""What is left of a byte that is not UTF-8."""
 _FORMULA = re.compile(r"""["'\s]*[=+\-@＝＋－＠]|["']*[\t\r]""")
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
 
@@ -31,6 +33,12 @@ def visible(text: str) -> str:
     r"""`text` with its control characters written out, such as `\x1b`, and those that turn the direction of text, such
     as `\u202e`. Half of a surrogate pair, which no UTF-8 can hold, becomes U+FFFD."""
     return text if text.isascii() and text.isprintable() else UNSAFE.sub(_written_out, text)
+
+
+def readable(text: str) -> str:
+    """Text of which Python has made surrogates where its bytes are not UTF-8: these are Latin-1, as in headers (RFC
+    9110, 5.5), and in terminals that use it."""
+    return text if text.isprintable() else _BYTE.sub(lambda match: chr(ord(match[0]) - 0xDC00), text)
 
 
 def _written_out(match: re.Match[str]) -> str:

@@ -14,6 +14,8 @@ from rich.progress import SpinnerColumn
 from rich.progress import TextColumn
 from rich.progress import TimeElapsedColumn
 
+from metering.output import visible
+
 PATIENCE_S = 1.0
 """Work that takes no longer is not spoken of."""
 
@@ -33,7 +35,7 @@ def progress(
     columns += [BarColumn()] if total is not None else []
     columns += [MofNCompleteColumn()] if total is not None or is_counted else []
     line = Progress(*columns, TimeElapsedColumn(), console=console, transient=True, redirect_stdout=False)
-    task = line.add_task(what, total=total)
+    task = line.add_task(visible(what), total=total)
     waits = threading.Timer(PATIENCE_S, line.start)
     waits.start()
     try:

@@ -4,7 +4,8 @@ A report is a list of flat dicts, made from any number of open ledgers (`databas
 Sums and approximate percentiles come from the tables `rollup` and `rollup_days`. Rows (of the view `uses`, which has
 the same columns) are read only for open calls, and for the parts of buckets at the ends of the span.
 
-All SQL works in SQLite and PostgreSQL: no JSON functions, no `iif`, no `GLOB`, `?` for values.
+All SQL works in SQLite and PostgreSQL: no JSON functions, no `iif`, `?` for values. Filters use SQLite's function
+`glob(pattern, text)`, which PostgreSQL must be given.
 """
 
 import json

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from zoneinfo import ZoneInfoNotFoundError
 
 from metering import rollup
+from metering.output import readable
 
 TIMES = {"day": "%Y-%m-%d", "hour": "%Y-%m-%dT%H:00%z"}
 """Keys that are computed from when a call started, in the report's time zone -> their strftime formats."""
@@ -92,8 +93,8 @@ def time_zone(name: str) -> tzinfo:
 
 
 def keys(text: str) -> tuple[str, ...]:
-    """Parse a comma-separated list of keys. Raises ReportError for an unknown key."""
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    """Parse a comma-separated list of keys, each of which counts once. Raises ReportError for an unknown key."""
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     for name in names:
         if name not in KEYS and not re.fullmatch(r"tag:[A-Za-z0-9-]+", name):
             raise ReportError(f"cannot group by {name!r}; choose from {', '.join(KEYS)} and tag:NAME")
@@ -140,8 +141,8 @@ class Selection:
 
     span: Span = EVER
     filters: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Column of FILTERS -> patterns, one of which its value must match: `*` is any text, `?` any character. An
-    empty pattern matches an unknown value."""
+    """Column of FILTERS -> patterns, one of which its value must match, or be: `*` is any text, `?` any character,
+    `[45]` one of these, `[!45]` another one. An empty pattern matches an unknown value."""
     tags: Sequence[tuple[str, str]] = ()
     """Names of tags, and patterns. The values of a name must match one of its patterns."""
 
@@ -151,9 +152,10 @@ class Selection:
         terms: list[str] = ["1 = 1"]
         values: list[str] = []
         for name, patterns in self.filters.items():
-            column = "CAST(nullif(status, 0) AS text)" if name == "status" else name
-            terms.append("(" + " OR ".join([f"coalesce({column}, '') LIKE ? ESCAPE '!'"] * len(patterns)) + ")")
-            values += map(_like, patterns)
+            column = f"coalesce({'CAST(nullif(status, 0) AS text)' if name == 'status' else name}, '')"
+            terms.append("(" + " OR ".join([f"{column} = ? OR glob(?, {column})"] * len(patterns)) + ")")
+            for pattern in map(readable, patterns):
+                values += (pattern, pattern.replace("[!", "[^"))
         return " AND ".join(terms), values
 
     def takes(self, tags: object) -> bool:
@@ -163,8 +165,7 @@ class Selection:
         for name, pattern in self.tags:
             wanted.setdefault(name.lower(), []).append(pattern)
         return all(
-            any(fnmatchcase(str(told.get(name, "")), pattern) for pattern in patterns)
-            for name, patterns in wanted.items()
+            any(_fits(str(told.get(name, "")), pattern) for pattern in patterns) for name, patterns in wanted.items()
         )
 
 
@@ -176,9 +177,8 @@ class Asked(NamedTuple):
     """The time zone of the days and times that are shown."""
 
 
-def _like(pattern: str) -> str:
-    """A pattern of SQL's LIKE, with `!` as its escape."""
-    return re.sub("[%_!]", r"!\g<0>", pattern).replace("*", "%").replace("?", "_")
+def _fits(text: str, pattern: str) -> bool:
+    return text == pattern or fnmatchcase(text, pattern)
 
 
 def tag(text: str) -> tuple[str, str]:
@@ -186,4 +186,4 @@ def tag(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals or not re.fullmatch(r"[A-Za-z0-9-]+", name):
         raise ReportError(f"{text!r} is not the value of a tag; write NAME=VALUE, such as x-team=red")
-    return name, value
+    return name, readable(value)

@@ -27,7 +27,6 @@ from functools import wraps
 from importlib.util import find_spec
 from pathlib import Path
 from sqlite3 import Connection
-from sqlite3 import DatabaseError
 from typing import Any
 from typing import BinaryIO
 from typing import Literal
@@ -51,7 +50,7 @@ from metering.kinds import columns
 from metering.kinds import makers
 from metering.prices import listing
 from metering.prices.catalog import Catalog
-from metering.prices.file import PriceError
+from metering.problems import problems
 from metering.progress import progress
 from metering.tail import Tail
 
@@ -72,7 +71,8 @@ class InOrder(click.Group):
 @click.pass_context
 def main(context: click.Context) -> None:
     """Sits between AI clients and Google Vertex AI, and keeps a ledger of every call."""
-    on_interrupt(signal.default_int_handler)
+    # The proxy handles Ctrl-C itself, as soon as it can.
+    on_interrupt(signal.SIG_DFL if context.invoked_subcommand in ("serve", "run") else signal.default_int_handler)
     # A terminal that has no UTF-8 gets escapes.
     for stream in (sys.stdout, sys.stderr):
         getattr(stream, "reconfigure", lambda **_: None)(errors="backslashreplace")
@@ -95,8 +95,6 @@ def serve(host: str | None, port: int | None, options: tuple[str, ...], quiet: b
 
     `vertex-tap options` lists the options that --set takes, and the values they have here.
     """
-    # Until the proxy handles Ctrl-C itself.
-    on_interrupt(signal.SIG_DFL)
     # mitmproxy takes half a second to import, which the other commands need not pay.
     from addons.launch import serve
 
@@ -115,7 +113,6 @@ def serve(host: str | None, port: int | None, options: tuple[str, ...], quiet: b
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[--] COMMAND...")
 def run(via: Literal["base-url", "proxy"], options: tuple[str, ...], command: tuple[str, ...]) -> None:
     """Run COMMAND with a proxy of its own, then print what it used. Exits with COMMAND's status."""
-    on_interrupt(signal.SIG_DFL)
     from addons.run import run
 
     sys.exit(run(command, via, options))
@@ -130,7 +127,7 @@ def list_options() -> None:
     from addons.option_values import option_values
     from addons.option_values import unknown_options
 
-    with _problems():
+    with problems():
         try:
             rows, unknown = option_values(), unknown_options()
         except ValueError as e:
@@ -172,7 +169,7 @@ def which_calls(command: Callable[..., None], *, has_span: bool = True) -> Calla
     def with_selection(**told: Any) -> None:
         since, until, tz, tags = (told.pop(name, None) for name in ("since", "until", "tz", "tag"))
         filters = {name: told.pop(name) for name in selection.FILTERS}
-        with _problems():
+        with problems():
             zone = selection.time_zone(tz)
             calls = selection.Selection(
                 selection.span(since, until, zone, datetime.now(UTC)),
@@ -201,7 +198,7 @@ form_option = partial(click.option, "--format", "form", show_default=True)
     help=f"Group by a comma-separated list of {', '.join(selection.KEYS)}, tag:NAME.  [default: model]",
 )
 @which_calls
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="At most N lines; of calls, the newest (100).")
+@click.option("--limit", type=click.IntRange(1, 10**9), metavar="N", help="At most N lines; of calls the newest (100).")
 @prices_option
 @click.option("--exact", is_flag=True, help="Latencies exactly, from all rows; else within 5 %.")
 @form_option(type=click.Choice(REPORT_FORMATS), default="table")
@@ -216,7 +213,7 @@ def report(
 ) -> None:
     """Print sums, costs, percentiles, errors or rows of each LEDGER (usage.db if none is named; globs are expanded)."""
     kind, names = (arguments[0], arguments[1:]) if arguments[:1] and arguments[0] in KINDS else ("usage", arguments)
-    with _problems():
+    with problems():
         if exact and kind != "latency":
             raise selection.ReportError("only the report of latencies takes --exact")
         if by is not None and kind == "calls":
@@ -226,13 +223,13 @@ def report(
         catalog = Catalog.with_file(prices)
         with ledger_names.opened(names, KINDS) as opened:
             total: reports.Row | None = None
-            if kind == "calls":
-                rows = [*reports.calls(opened, asked.calls, newest=limit or SHOWN_CALLS)]
-            elif kind == "latency":
-                with progress("reading calls"):
+            with progress("reading calls"):
+                if kind == "calls":
+                    rows = [*reports.calls(opened, asked.calls, newest=limit or SHOWN_CALLS)]
+                elif kind == "latency":
                     rows, total = reports.latency_and_total(opened, grouping, asked.calls, exact)
-            else:
-                rows = makers(catalog)[kind](opened, grouping, asked.calls)
+                else:
+                    rows = makers(catalog)[kind](opened, grouping, asked.calls)
             if form == "table" and not rows:
                 click.echo("\n".join(no_calls.reasons(opened, asked.calls)))
             if form == "html":
@@ -256,7 +253,8 @@ def _write_html(
     # Few reports need what makes pages.
     from metering.pages.html_report import document
 
-    html = document(opened, f"report {kind}", columns, rows, asked, makers(catalog), datetime.now(UTC))
+    with progress("reading calls"):
+        html = document(opened, f"report {kind}", columns, rows, asked, makers(catalog), datetime.now(UTC))
     click.echo(html, nl=False)
 
 
@@ -269,13 +267,13 @@ def tail(ledgers: tuple[str, ...], form: str, asked: selection.Asked) -> None:
 
     A LEDGER may come into being later, and may be replaced. With --format json each call is one line.
     """
-    with _problems():
+    with problems():
         paths = ledger_names.paths(ledgers)
         for path in paths:
             if path.exists() and path.stat().st_size:
                 database.open_for_reading(path).close()
             else:
-                click.echo(f"waiting for {path}", err=True)
+                click.echo(output.visible(f"waiting for {path}"), err=True)
         try:
             following = Tail(paths, asked.calls)
             show = tables.Lines(asked.zone).add if form == "table" else _print_json
@@ -292,9 +290,9 @@ def tail(ledgers: tuple[str, ...], form: str, asked: selection.Asked) -> None:
 @form_option(type=click.Choice(FORMATS[:2]), default="table")
 def show(id: str, ledgers: tuple[str, ...], tz: str, form: str) -> None:
     """Print all that is known of one call, with its attempts. ID is its id, or the beginning of it."""
-    with _problems(), ledger_names.opened(ledgers) as opened:
+    with problems(), ledger_names.opened(ledgers) as opened:
         zone = selection.time_zone(tz)
-        call, tries = reports.one(opened, id)
+        call, tries = reports.one(opened, output.readable(id))
         if form == "json":
             _print_json(call | {"tries": tries})
         else:
@@ -312,7 +310,7 @@ def _print_json(value: object) -> None:
 def prices(model: str | None, prices: Path | None, form: str) -> None:
     """Show what is known of the prices of MODEL, those first that go before others. Without it, all prices but those
     of genai-prices."""
-    with _problems():
+    with problems():
         catalog = Catalog.with_file(prices)
         if not (found := catalog.about(model)):
             raise selection.ReportError(f"no price of {model} is known; vertex-tap prices lists models that have one")
@@ -335,14 +333,15 @@ def dashboard(ledgers: tuple[str, ...], port: int, prices: Path | None) -> None:
     from metering.pages.server import listen
     from metering.pages.server import serve
 
-    with _problems():
+    with problems():
         made = makers(Catalog.with_file(prices))
         with ledger_names.opened(ledgers):
             pass
         try:
             listening = listen(port)
         except OSError as e:
-            raise click.ClickException(f"port {port} cannot be used ({e.strerror}); choose another with --port") from e
+            problem = os.strerror(e.errno or 0)
+            raise click.ClickException(f"port {port} cannot be used ({problem}); choose another with --port") from e
         click.echo(f"http://127.0.0.1:{listening.getsockname()[1]}/-/")
         serve(application(Source(partial(ledger_names.opened, ledgers), lambda: made, lambda: True)), listening)
 
@@ -354,7 +353,7 @@ def dashboard(ledgers: tuple[str, ...], port: int, prices: Path | None) -> None:
 @click.option("--output", "path", type=click.Path(path_type=Path), metavar="FILE", help="Write to FILE when complete.")
 def export(ledgers: tuple[str, ...], form: str, path: Path | None, asked: selection.Asked) -> None:
     """Write all columns of all rows."""
-    with _problems(), ledger_names.opened(ledgers) as opened:
+    with problems(), ledger_names.opened(ledgers) as opened:
         paths, total = ledger_names.paths(ledgers), None
         if path is None and form == "parquet" and sys.stdout.isatty():
             raise selection.ReportError("Parquet is no text; write it to a file with --output FILE")
@@ -381,27 +380,28 @@ def _sink(path: Path | None) -> Iterator[BinaryIO]:
 @click.option("--older-than", required=True, metavar="AGE", help="Delete calls that are older, such as 90d or 12h.")
 def prune(ledgers: tuple[str, ...], older_than: str) -> None:
     """Delete the rows of old calls. Their sums stay in the usage report."""
-    with _problems():
+    with problems():
         before = selection.ago(older_than, datetime.now(UTC))
         if before is None:
             raise selection.ReportError(f"--older-than {older_than!r} is not an age; write 90d or 12h")
         for path in ledger_names.paths(ledgers):
             with progress("rows deleted", is_counted=True) as told:
                 deleted = database.prune(path, selection.microseconds(before), told)
-            click.echo(f"{path}: {deleted} rows deleted")
+            click.echo(output.visible(f"{path}: {deleted} rows deleted"))
 
 
 @main.command()
 @ledgers_argument
 def verify(ledgers: tuple[str, ...]) -> None:
     """Check ledgers. Exits with 1 if one is damaged."""
-    with _problems():
+    with problems():
         broken = False
         for path in ledger_names.paths(ledgers):
             with closing(database.open_for_reading(path)) as db, progress(f"checking {path}"):
                 found = soundness.verify(db, partial(companions.is_alive, path))
             for invariant, times in found.items():
-                click.echo(f"{path}: {'ok' if not times else f'BROKEN ({times} times)'}: {invariant}")
+                result = f"BROKEN ({times} times)" if times else "ok"
+                click.echo(output.visible(f"{path}: {result}: {invariant}"))
                 broken = broken or bool(times)
             _tell_rejected(path)
     sys.exit(1 if broken else 0)
@@ -412,7 +412,7 @@ def verify(ledgers: tuple[str, ...]) -> None:
 @click.option("--config", is_flag=True, help="Write the queries and the dashboard for Datasette 1.0 instead.")
 def write_datasette(ledger: Path, config: bool) -> None:
     """Write metadata with which Datasette 0.65 shows LEDGER: datasette LEDGER -m FILE."""
-    with _problems():
+    with problems():
         click.echo(datasette.written((datasette.configuration if config else datasette.metadata)(ledger)), nl=False)
 
 
@@ -421,29 +421,9 @@ def _tell_rejected(path: Path) -> None:
     name = companions.rejected_path(path)
     try:
         for reason, times in rejected.reasons(path).most_common():
-            click.echo(f"{path}: set aside in {name} ({times} rows): {output.visible(reason)}")
+            click.echo(output.visible(f"{path}: set aside in {name} ({times} rows): {reason}"))
     except OSError as e:
-        click.echo(f"{path}: {name} cannot be read ({e.strerror})")
-
-
-@contextmanager
-def _problems() -> Iterator[None]:
-    """Ends the command with a plain sentence, whatever keeps it from its work."""
-    try:
-        yield
-        sys.stdout.flush()
-    except (selection.ReportError, database.LedgerError, PriceError) as e:
-        raise click.ClickException(output.visible(str(e))) from e
-    except DatabaseError as e:
-        raise click.ClickException(f"the ledger cannot be read: {e}") from e
-    except OSError as e:
-        # What is still waiting to be written would fail again when Python ends.
-        if not isinstance(e, BrokenPipeError) and e.filename:
-            raise click.ClickException(f"{e.filename} cannot be used ({e.strerror})") from e
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(e, BrokenPipeError):
-            sys.exit(1)
-        raise click.ClickException(f"the output cannot be written ({e.strerror})") from e
+        click.echo(output.visible(f"{path}: {name} cannot be read ({e.strerror})"))
 
 
 if __name__ == "__main__":

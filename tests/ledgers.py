@@ -61,7 +61,7 @@ def of_version(path: Path, version: int, calls: Iterable[dict[str, Any]] = ()) -
     """Creates a ledger with an older version of the schema, as earlier releases made it, with these rows."""
     db = Database(path)
     after = [migration.name for migration in migrations.pending(db)][version:]
-    migrations.apply(db, stop_before=after[0])
+    migrations.apply(db, stop_before=after[0] if after else None)
     defaults = {"instance": "i", "state": "done", "started_at": 1, "ended_at": 2, "rewritten": 0, "attempts": 1}
     for number, one in enumerate(calls):
         db.table("calls").insert(defaults | {"id": str(number)} | one)

@@ -198,7 +198,7 @@ _NEEDS = {"openai": "base_url", "service_account": "credentials", "express": "ap
 """`auth`, or `openai` for that provider -> the key that such a service requires."""
 _ONLY = {
     "auth": (_VERTEX, "provider: vertex"),
-    "project": (_VERTEX, "provider: vertex"),
+    "project": (_VERTEX - {"express"}, "auth: passthrough, service_account and adc"),
     "location": (_VERTEX, "provider: vertex"),
     "openai": (_VERTEX, "provider: vertex"),
     "credentials": ({"service_account"}, "auth: service_account"),

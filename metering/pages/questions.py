@@ -14,7 +14,9 @@ from metering.selection import Selection
 SINGLE = ("since", "until", "tz")
 SELECTING = (*SINGLE, *selection.FILTERS, "tag")
 """Options that select calls. The first three can be given once, the others several times."""
-REPORTING = ("by", "limit", "exact")
+REPORTING = ("by", "limit", "exact", "format")
+SAID = {"": True, "1": True, "true": True, "0": False, "false": False}
+"""Values of `exact`, which the command line only names."""
 SHOWN_CALLS = 100
 MOST_CALLS = 10_000
 
@@ -54,10 +56,15 @@ def report(kind: str, pairs: Pairs, now: datetime) -> Report:
         raise ReportError("the report of calls lists single calls; leave out by")
     if "exact" in given and kind != "latency":
         raise ReportError("only the report of latencies takes exact")
+    if given.get("format", "json") != "json":
+        raise ReportError("format is json here; vertex-tap report writes others")
     default = "" if kind == "errors" else "model"
     grouping = Grouping(selection.keys(default if by is None else by), asked.zone)
     limit = _limit(given.get("limit"), kind)
-    return Report(asked.calls, grouping, limit, given.get("exact", "false") not in ("false", "0"))
+    exact = SAID.get(given.get("exact", "false").lower())
+    if exact is None:
+        raise ReportError(f"exact={given['exact']} is neither true nor false")
+    return Report(asked.calls, grouping, limit, exact)
 
 
 def _limit(text: str | None, kind: str) -> int | None:

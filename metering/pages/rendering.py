@@ -86,11 +86,8 @@ def _link(name: str, row: Mapping[str, object], query: Pairs) -> str | None:
         return f"calls/{quote(str(row['id']), safe='')}"
     if value is None or value == "" or not (name in FILTERS or name.startswith("tag:")):
         return None
-    text = str(value)
-    if name in FILTERS:
-        added = (name, re.sub(r"[*?]", "?", text))
-    else:
-        added = ("tag", f"{name.removeprefix('tag:')}={re.sub(r'[*?[]', '?', text)}")
+    pattern = re.sub(r"[*?[]", r"[\g<0>]", str(value))
+    added = (name, pattern) if name in FILTERS else ("tag", f"{name.removeprefix('tag:')}={pattern}")
     kept = [pair for pair in query if pair != added]
     return "./?" + urlencode([*kept, added], errors="replace")
 

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -78,10 +79,22 @@ def test_status(command: str, status: int) -> None:
 
 @pytest.mark.parametrize(
     ("command", "error"),
-    [("no-such-command", "FileNotFoundError"), ("/etc/passwd", "PermissionError"), ("/", "PermissionError")],
+    [
+        ("no-such-command", "FileNotFoundError"),
+        ("", "FileNotFoundError"),
+        ("/etc/passwd", "PermissionError"),
+        ("/", "PermissionError"),
+    ],
 )
 def test_what_cannot_be_started(command: str, error: str) -> None:
     assert run(command) == (1, "", f"{error}\n")
+
+
+def test_a_script_that_names_no_interpreter(tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_text('echo "$0 $1"; exit 3\n')
+    script.chmod(0o755)
+    assert run(str(script), "a b") == (3, f"{script} a b\n", "")
 
 
 def test_input_and_output_are_its_own() -> None:

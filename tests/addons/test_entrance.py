@@ -228,6 +228,7 @@ class TestForward:
     def test_the_directions(self, forward: Proxy, confdir: Path) -> None:
         proxy, ledger, certificates = directions(forward)
         assert proxy.startswith(f"set HTTPS_PROXY={forward.url} ")
+        assert "https_proxy" in proxy
         assert "NODE_USE_ENV_PROXY=1" in proxy
         assert ledger == f"the ledger is {forward.ledger}"
         assert f"trust {confdir / BUNDLE}: " in certificates

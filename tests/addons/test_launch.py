@@ -69,6 +69,8 @@ def test_a_port_that_is_taken(simulator: Simulator, tmp_path: Path) -> None:
     said = "vertex-tap cannot start:\n  port {} at 127.0.0.1 is in use by another program; {}\n"
     port = simulator.port
     assert fails("--port", str(port), *sets) == said.format(port, "choose another one with --port")
+    said_of_host = fails("--host", "nowhere.invalid", *sets)
+    assert "cannot listen at nowhere.invalid, port 8080 (there is no such host); " in said_of_host
     mode = f"mode=regular@{port}"
     assert fails("--set", mode, *sets) == said.format(port, f"name another one in {mode}")
     # The ledger is closed.
@@ -91,9 +93,8 @@ def test_ctrl_c_during_the_start(tmp_path: Path, wait: float) -> None:
         "usage_db=usage.db",
     ]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        until(lambda: _handles(process.pid), 60)
         # From the first line of the program on, it is no exception.
-        until(lambda: not _handles(process.pid), 60)
+        until(lambda: _reads_itself(process.pid), 60)
         time.sleep(wait)
         process.send_signal(signal.SIGINT)
         out, error = process.communicate(timeout=30)
@@ -111,8 +112,9 @@ def test_options_before_config_yaml(start_proxy: StartProxy, simulator: Simulato
     assert call(proxy.url, f"{MODEL}:generateContent", HELLO).status == 200
 
 
-def _handles(pid: int) -> bool:
-    """Whether a process handles SIGINT itself (Linux)."""
+def _reads_itself(pid: int) -> bool:
+    """Whether a process is past the start of Python, which handles SIGINT and ignores SIGPIPE, and handles SIGINT no
+    longer (Linux)."""
     status = Path(f"/proc/{pid}/status").read_text()
-    (caught,) = re.findall(r"^SigCgt:\s*(\w+)", status, re.MULTILINE)
-    return bool(int(caught, 16) >> (signal.SIGINT - 1) & 1)
+    ignored, caught = (int(bits, 16) for bits in re.findall(r"^Sig(?:Ign|Cgt):\s*(\w+)", status, re.MULTILINE))
+    return bool(ignored >> (signal.SIGPIPE - 1) & 1) and not caught >> (signal.SIGINT - 1) & 1

@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -116,4 +117,11 @@ def test_through_a_forward_proxy(start_proxy: StartProxy) -> None:
         assert client.get("http://vertex-tap.local/").headers["location"] == "/-/"
         assert json.loads(client.get("http://vertex-tap.local/-/api/usage").text) == []
         assert client.get("http://vertex-tap.local/-/api/usage", headers={"host": "evil.example"}).status_code == 403
+    # What watches over processes knows their addresses only.
+    assert httpx.get(f"{tap.url}/-/health").text == "ok\n"
+    assert httpx.get(f"{tap.url}/-/api/usage").json() == []
+    assert httpx.get(f"{tap.url}/-/api/usage", headers={"origin": "http://evil.example"}).status_code == 403
+    with socket.create_connection(("127.0.0.1", tap.port)) as capitals:
+        capitals.sendall(b"GET http://VERTEX-TAP.local/-/health HTTP/1.1\r\nhost: VERTEX-TAP.local\r\n\r\n")
+        assert b" 200 OK" in capitals.recv(1000)
     assert tap.rows() == []

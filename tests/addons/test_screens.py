@@ -76,7 +76,7 @@ class Web:
 
 def test_a_streamed_call_in_mitmweb(start_proxy: StartProxy, simulator: Simulator) -> None:
     web = Web(start_proxy, "gateway_keep_content=true", mode=f"reverse:{simulator.url}")
-    assert "gateway_keep_content is on: prompts and answers stay in memory" in web.proxy.output
+    assert until(lambda: "gateway_keep_content is on: prompts and answers stay in memory" in web.proxy.output)
     answer = call(web.proxy.url, f"{STREAM}&key={API_KEY}", HELLO, headers={"x-goog-api-key": ""}, plan={"thoughts": 5})
     call(web.proxy.url, f"{MODEL}:generateContent", HELLO, plan={"status": 429})
     done, failed = until(lambda: len(flows := web.flows()) == 2 and flows)

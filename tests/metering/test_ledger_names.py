@@ -19,6 +19,9 @@ def test_each_once_and_none_of_the_files_beside_them(tmp_path: Path) -> None:
 def test_a_misspelt_word(tmp_path: Path) -> None:
     with pytest.raises(ReportError, match="there is no report or ledger latencu; did you mean latency"):
         paths(["latencu"], ["latency"])
+    with pytest.raises(ReportError, match="one report at a time"):
+        paths(["latency"], ["usage", "latency"])
+    assert paths(["usage.db"], ["usage"]) == [Path("usage.db")]
     new_ledger(tmp_path / "latencu")
     assert len(paths([str(tmp_path / "latencu")], ["latency"])) == 1
 

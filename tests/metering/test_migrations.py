@@ -48,6 +48,8 @@ def test_secrets_differ() -> None:
         (3, "2219f37b4a047a24"),
         (4, "0741afd488ed04e6"),
         (5, "7b8671775aeaeb26"),
+        (6, "9192790c94b43f86"),
+        (7, "7ca01c514eb665a8"),
     ],
 )
 def test_a_step_that_was_released_does_not_change(tmp_path: Path, version: int, digest: str) -> None:

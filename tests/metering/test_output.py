@@ -12,10 +12,16 @@ from metering.output import UNSAFE
 from metering.output import cell
 from metering.output import csv_line
 from metering.output import json_of
+from metering.output import readable
 from metering.output import safe_json
 from metering.output import visible
 from metering.output import write_csv
 from metering.output import write_json
+
+
+@pytest.mark.parametrize("told", ["Müller".encode(), "Müller".encode("latin-1")])
+def test_bytes_that_are_not_utf_8(told: bytes) -> None:
+    assert readable(told.decode(errors="surrogateescape")) == "Müller"
 
 
 class TestVisible:

@@ -26,9 +26,9 @@ def test_long_work(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.usefixtures("terminal")
 def test_work_without_an_end_in_sight(capsys: pytest.CaptureFixture[str]) -> None:
-    with show("checking [/x]"):
+    with show("checking [/x]\x1b[5m"):
         time.sleep(0.3)
-    assert "checking [/x]" in capsys.readouterr().err
+    assert r"checking [/x]\x1b[5m" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("terminal")

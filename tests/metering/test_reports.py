@@ -290,6 +290,10 @@ class TestFilters:
             ({"model": ["gemini-*"]}, "12"),
             ({"model": ["gemini-2.5-pro"]}, "1"),
             ({"model": ["gemini-2?5-pro"]}, "12"),
+            ({"model": ["gemini-2[.x]5-pro"]}, "1"),
+            ({"model": ["gemini-2[!.]5-pro"]}, "2"),
+            ({"model": ["Gemini-*"]}, ""),
+            ({"status": ["[45]*"]}, "2"),
             ({"model": ["gemini-2_5*"]}, "2"),
             ({"model": ["*%*", "claude"]}, ""),
             ({"model": [""]}, "3"),
@@ -312,6 +316,9 @@ class TestFilters:
             ([("x-team", "r_d"), ("x-team", "red")], "13"),
             ([("x-team", "*"), ("y", "1")], "3"),
             ([("x-team", "")], "2"),
+            ([("x-team", "r[_x]d")], "1"),
+            ([("x-team", "r[!_]d")], "3"),
+            ([("x-team", "RED")], ""),
         ],
     )
     def test_tags(self, db: sqlite3.Connection, tags: list[tuple[str, str]], numbers: str) -> None:

@@ -53,7 +53,7 @@ class TestAsking:
             time_zone(name)
 
     def test_keys(self) -> None:
-        assert keys(" day, model ,tag:x-team,") == ("day", "model", "tag:x-team")
+        assert keys(" day, model ,tag:x-team,day,") == ("day", "model", "tag:x-team")
 
     @pytest.mark.parametrize("text", ["foo", "tag:", "tag:a b", """tag:x"'"""])
     def test_no_key(self, text: str) -> None:

@@ -435,7 +435,8 @@ class TestOtherTroubles:
 
 KILLED = """
 ledger = Ledger(sys.argv[1])
-lock = sqlite3.connect(ledger.path, isolation_level=None)
+# Each of the others may have the lock for seconds.
+lock = sqlite3.connect(ledger.path, isolation_level=None, timeout=300)
 number = 0
 while True:
     number += 1

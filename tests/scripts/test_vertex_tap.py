@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ import pytest
 import yaml
 
 from addons.configuration.settings import OPTIONS
+from metering import progress
+from metering import reports
 from metering.call import COLUMNS
 from metering.call import Call
 from metering.kinds import KINDS
@@ -213,7 +216,8 @@ def test_dashboard_says_what_is_wrong(folder: Path) -> None:
     assert "there is no ledger none.db" in run(folder, "dashboard", "none.db", status=1)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        assert "choose another with --port" in run(folder, "dashboard", "--port", port, status=1)
+        said = f"Error: port {port} cannot be used (Address already in use); choose another with --port\n"
+        assert run(folder, "dashboard", "--port", port, status=1) == said
 
 
 def test_export(folder: Path) -> None:
@@ -229,6 +233,22 @@ def test_export(folder: Path) -> None:
 def test_parquet_is_not_for_terminals(folder: Path) -> None:
     said, status = in_terminal(80, folder, "export", "--format", "parquet")
     assert (said, status) == ("Error: Parquet is no text; write it to a file with --output FILE\n", 1)
+
+
+@pytest.mark.parametrize("kind", ["usage", "cost", "latency", "errors"])
+def test_a_report_that_takes_long(folder: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "PATIENCE_S", 0.01)
+    read = reports.snapshot
+
+    @contextmanager
+    def slowly(db: sqlite3.Connection) -> Iterator[None]:
+        time.sleep(0.3)
+        with read(db):
+            yield
+
+    monkeypatch.setattr(reports, "snapshot", slowly)
+    said, status = in_terminal(80, folder, "report", kind)
+    assert (status, "reading calls" in said) == (0, True), said
 
 
 @pytest.mark.parametrize("arguments", ["export", "report calls", "report --format csv", "report --format json"])
@@ -409,6 +429,29 @@ def test_globs_and_names(folder: Path) -> None:
     assert sum(row["calls"] for row in rows(folder, "report", "usage", "usage.db", str(folder / "usage.db"))) == once
 
 
+@pytest.mark.parametrize("command", [("report", "--by", ""), ("export", "--format", "json")])
+def test_what_is_typed_in_latin_1(folder: Path, command: tuple[str, ...]) -> None:
+    ledger = Ledger(folder / "usage.db")
+    ledger.commit(Call(state="done", usage_state="absent", started_at=1, model="Müller", tags={"x-team": "Müller"}))
+    ledger.close()
+    typed = "Müller".encode("latin-1").decode(errors="surrogateescape")
+    for asked in (("--model", typed), ("--tag", f"x-team={typed}")):
+        (row,) = json.loads(run(folder, *command, *asked, *(() if "json" in command else ("--format", "json"))))
+        assert row.get("calls", 1) == 1
+    assert "no call has an id" in run(folder, "show", typed, status=1)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("verify",), ("prune", "--older-than", "90d"), ("export", "--output", "no\x07/x"), ("report", "--by", "\x07")],
+)
+def test_a_name_with_control_characters(folder: Path, arguments: tuple[str, ...]) -> None:
+    (folder / "usage.db").rename(folder / "a\x07b.db")
+    said, _ = in_terminal(200, folder, *arguments, "a\x07b.db")
+    assert "\\x07" in said
+    assert "\x07" not in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "help"),
     [
@@ -433,6 +476,10 @@ def test_what_cannot_be_done(folder: Path, arguments: tuple[str, ...], help: str
     assert help in answer
     assert len(answer.splitlines()) == 1
     assert not (folder / "nowhere.db").exists()
+
+
+def test_a_limit_beyond_all_numbers(folder: Path) -> None:
+    assert "--limit" in run(folder, "report", "calls", "--limit", "9" * 20, status=2)
 
 
 def test_misspelt_words(folder: Path) -> None:

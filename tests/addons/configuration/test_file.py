@@ -62,7 +62,11 @@ OPENAI = "services:\n  q: {provider: openai, base_url: https://x.example/v1"
         (f"{OPENAI},\n    auth: adc}}", "3: services.q.auth: is only for provider: vertex; leave it out"),
         (f"{OPENAI},\n    location: global}}", "3: services.q.location: is only for provider: vertex"),
         (f"{OPENAI},\n    openai: convert}}", "3: services.q.openai: is only for provider: vertex"),
-        (f"{OPENAI},\n    project: my-project}}", "3: services.q.project: is only for provider: vertex"),
+        (f"{OPENAI},\n    project: my-project}}", "3: services.q.project: is only for auth: passthrough"),
+        (
+            "services:\n  a: {auth: express, api_key_env: GOOD,\n    project: my-project}",
+            "3: services.a.project: is only for auth: passthrough, service_account and adc; leave it out",
+        ),
         (
             f"{OPENAI},\n    api_key: sk-Secret}}",
             "3: services.q.api_key: keys cannot be in the file; write api_key_env",

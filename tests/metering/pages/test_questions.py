@@ -8,7 +8,7 @@ from tests.metering.pages.filled import NOW
 
 def test_the_options_of_a_report() -> None:
     pairs = [("since", "24h"), ("model", "gemini-*"), ("model", "claude-*"), ("tag", "x-team=red")]
-    pairs += [("by", "day,client"), ("tz", "Europe/Berlin"), ("limit", "7")]
+    pairs += [("by", "day,client"), ("tz", "Europe/Berlin"), ("limit", "7"), ("format", "json")]
     asked = questions.report("usage", pairs, NOW)
     assert asked.calls.span.since == microseconds(NOW) - 86_400_000_000
     assert asked.calls.filters == {"model": ["gemini-*", "claude-*"]}
@@ -23,7 +23,12 @@ def test_what_is_not_said() -> None:
     assert questions.report("errors", [], NOW).grouping.keys == ()
     assert questions.report("usage", [], NOW).limit is None
     assert questions.report("calls", [], NOW).limit == questions.SHOWN_CALLS
-    assert questions.report("latency", [("exact", "1")], NOW).is_exact
+    assert [questions.report("latency", [("exact", text)], NOW).is_exact for text in ("1", "", "True", "0")] == [
+        True,
+        True,
+        True,
+        False,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -39,6 +44,8 @@ def test_what_is_not_said() -> None:
         ("usage", ("limit", "many"), "such as limit=20"),
         ("usage", ("limit", "²"), "such as limit=20"),
         ("usage", ("exact", "1"), "only the report of latencies"),
+        ("latency", ("exact", "maybe"), "neither true nor false"),
+        ("usage", ("format", "csv"), "format is json here"),
         ("calls", ("by", "day"), "leave out by"),
         ("calls", ("limit", "10001"), "at most 10000"),
     ],

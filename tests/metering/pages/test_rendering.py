@@ -59,7 +59,7 @@ def test_links() -> None:
     html = board(Section("x", "x", ("model", "tag:x-team", "started_at", "client"), rows), [("since", "7d")])
     assert Links(html).hrefs == [
         "./?since=7d&model=gemini-2.5-pro",
-        "./?since=7d&tag=x-team%3Da%3Fb",
+        "./?since=7d&tag=x-team%3Da%5B%5B%5Db",
         "calls/0199",
     ]
 
