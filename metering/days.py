@@ -109,8 +109,8 @@ class Piece(NamedTuple):
     span: Span
     time: str = "bucket"
     """SQL for the time that says of which day they are."""
-    sign: int = 1
-    """-1 if they are taken off."""
+    off: str = ""
+    """SQL for the time that says from which day they are taken off; '' if they are taken off from none."""
 
 
 _NOON = f"bucket / {DAY_US} * {DAY_US} + {DAY_US // 2}"
@@ -127,8 +127,7 @@ def pieces(db: sqlite3.Connection, span: Span, keys: tuple[str, ...], zone: tzin
         yield Piece("rollup_days", Span(first, last), _NOON if is_split else "bucket")
         for day in range(first, last, DAY_US) if is_split else ():
             for part in _parts_of_other_days(day, zone):
-                yield Piece("rollup", part)
-                yield Piece("rollup", part, _NOON, -1)
+                yield Piece("rollup", part, off=_NOON)
         at = last
     if at < span.until:
         yield Piece("rollup", Span(at, span.until))

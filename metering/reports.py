@@ -207,18 +207,22 @@ def sums(
     whole, edges = _parts(selection.span)
     of = cache(grouping.of)
     keys = len(grouping.keys)
-    places = ", ".join(str(place) for place in range(1, keys + len(classes) + 2))
-    tail = f" AND {condition} GROUP BY {places}"
+    # In PostgreSQL the sum of bigint is numeric.
+    summed = [f"CAST(sum({name}) AS bigint)" for name in columns]
 
-    def read(source: str, where: str, part: Span, time: str = "bucket", sign: int = 1) -> Iterator[tuple[Any, ...]]:
-        # In PostgreSQL the sum of bigint is numeric.
-        summed = (f"CAST({sign} * sum({name}) AS bigint)" for name in columns)
-        for values in _read(db, selection, source, where, part, [*grouping.columns_at(time), *classes, *summed], tail):
-            yield of(values[:keys]), *values[keys:], time == "bucket"
+    def read(source: str, where: str, part: Span, time: str = "bucket", off: str = "") -> Iterator[tuple[Any, ...]]:
+        grouped = [*grouping.columns_at(time), *(grouping.columns_at(off) if off else ()), *classes]
+        places = ", ".join(str(place) for place in range(1, len(grouped) + 2))
+        tail = f" AND {condition} GROUP BY {places}"
+        for values in _read(db, selection, source, where, part, [*grouped, *summed], tail):
+            named, added = values[len(grouped) - len(classes) : len(grouped)], values[len(grouped) :]
+            yield of(values[:keys]), *named, *added, time == "bucket"
+            if off:
+                yield of(values[keys : 2 * keys]), *named, *(value and -value for value in added), False
 
     pieces = [days.Piece("rollup", whole)] if is_by_bucket else days.pieces(db, whole, grouping.keys, grouping.zone)
-    for piece in pieces:
-        yield from read(piece.table, "bucket >= ? AND bucket < ?", piece.span, piece.time, piece.sign)
+    for table, part, time, off in pieces:
+        yield from read(table, "bucket >= ? AND bucket < ?", part, time, off)
     # The `+` keeps SQLite from using the index on `started_at`, which would read all rows to find the few open ones.
     yield from read("uses", "state = 'open' AND +started_at >= ? AND +started_at < ?", whole)
     for edge in edges:
@@ -231,10 +235,13 @@ def _histograms(
     """The group, 1 or -1 (to be taken off), the number of calls and the histograms (JSON) of closed calls in complete
     buckets. A group may come more than once."""
     of, where = cache(grouping.of), "bucket >= ? AND bucket < ? AND calls > 0"
-    for piece in days.pieces(db, part, grouping.keys, grouping.zone):
-        columns = [*grouping.columns_at(piece.time), "calls", "times"]
-        for *values, count, times in _read(db, selection, piece.table, where, piece.span, columns, ""):
-            yield of(tuple(values)), piece.sign, count, times
+    keys = len(grouping.keys)
+    for table, span, time, off in days.pieces(db, part, grouping.keys, grouping.zone):
+        columns = [*grouping.columns_at(time), *(grouping.columns_at(off) if off else ()), "calls", "times"]
+        for values in _read(db, selection, table, where, span, columns, ""):
+            yield of(values[:keys]), 1, *values[-2:]
+            if off:
+                yield of(values[keys : 2 * keys]), -1, *values[-2:]
 
 
 def _times(db: sqlite3.Connection, grouping: Grouping, selection: Selection, part: Span) -> Iterator[tuple[Any, ...]]:

@@ -130,7 +130,7 @@ def test_pieces(with_rows: set[int], changed: set[int], ends: tuple[int, int]) -
     assert all(one.span.until == other.span.since for one, other in pairwise(pieces))
     ends = (pieces[0].span.since, pieces[-1].span.until) if pieces else (span.since, span.since)
     assert ends == span
-    assert {(piece.time, piece.sign) for piece in pieces} <= {("bucket", 1)}
+    assert {(piece.time, piece.off) for piece in pieces} <= {("bucket", "")}
     of_days = {day for piece in pieces if piece.table == "rollup_days" for day in range(*piece.span, DAY_US)}
     within = {day for day in with_rows - changed if span.since <= day * DAY_US <= span.until - DAY_US}
     assert of_days == {day * DAY_US for day in within}
@@ -177,15 +177,7 @@ def test_days_of_another_zone(zone: str, parts: list[tuple[int, int]]) -> None:
         noon = db.execute(f"SELECT DISTINCT {first.time} - bucket FROM rollup_days").fetchall()
     assert (first[:2], noon) == (("rollup_days", whole), [(DAY_US // 2,)])
     spans = [Span(DST + since * HOUR_US, DST + until * HOUR_US) for since, until in parts]
-    assert others == [piece for span in spans for piece in (_added(span), _taken_off(span, first.time))]
-
-
-def _added(span: Span) -> days.Piece:
-    return days.Piece("rollup", span)
-
-
-def _taken_off(span: Span, time: str) -> days.Piece:
-    return days.Piece("rollup", span, time, -1)
+    assert others == [days.Piece("rollup", span, off=first.time) for span in spans]
 
 
 @given(
