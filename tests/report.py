@@ -127,8 +127,10 @@ def dashboard(ledger: Path) -> Iterator[tuple[str, int]]:
         assert process.stdout
         match = re.fullmatch(r"(http://127\.0\.0\.1:\d+)/-/\n", process.stdout.readline())
         assert match
-        yield match[1], process.pid
-        process.terminate()
+        try:
+            yield match[1], process.pid
+        finally:
+            process.terminate()
 
 
 def used(pid: int) -> tuple[float, int]:
