@@ -33,6 +33,8 @@ from tests.many_calls import make
 from tests.process import BIN
 
 ROWS, EXPORTED = 10_000_000, 1_000_000
+FEW = 30 * PIECES
+"""Calls of a ledger that is read at once, but has all models, whose prices must be loaded."""
 ROUNDS = 3
 REPORT_S, PAINT_S, EXPORT_S = 1.0, 2.0, 10.0
 """The limits."""
@@ -186,7 +188,7 @@ def main() -> int:
             rows = {table: db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in TABLES}
         print(", ".join(f"{number:,} {table}" for table, number in rows.items()))
         print(f"a loop of 10 million steps takes {loop():.2f} s")
-        few, out = make(folder / "few.db", PIECES, now), folder / "out"
+        few, out = make(folder / "few.db", FEW, now), folder / "out"
         sound = [
             *reports(ledger, few, out, args.rounds),
             *paints(ledger, args.rounds),
