@@ -54,7 +54,7 @@ def cost_columns(grouping: Grouping) -> tuple[str, ...]:
 
 
 def usage(
-    ledgers: Iterable[sqlite3.Connection], grouping: Grouping, selection: Selection, catalog: Catalog = EVERYONES
+    ledgers: Sequence[sqlite3.Connection], grouping: Grouping, selection: Selection, catalog: Catalog = EVERYONES
 ) -> list[Row]:
     """Sums by group: the keys, `calls`, `errors`, `covered_calls`, the counts, `cost_usd` and `unpriced_calls`. A sum
     of only unknown values is None."""
@@ -67,7 +67,7 @@ def usage(
 
 
 def cost(
-    ledgers: Iterable[sqlite3.Connection], grouping: Grouping, selection: Selection, catalog: Catalog = EVERYONES
+    ledgers: Sequence[sqlite3.Connection], grouping: Grouping, selection: Selection, catalog: Catalog = EVERYONES
 ) -> list[Row]:
     """Costs by group, in US dollars: the keys, `calls`, the parts (`USD`), `cost_usd`, `cache_saved_usd` and
     `unpriced_calls`. Where nothing has a price, all amounts are None."""
@@ -85,17 +85,51 @@ def cost(
     return rows
 
 
+class _Sums:
+    """Sums of some columns; None where nothing is known."""
+
+    def __init__(self, size: int) -> None:
+        self.values: list[int | None] = [None] * size
+        self._is_told = [False] * size
+        """Whether a sum has a part that says so itself. Else, if it is 0, something was taken off that was all of it:
+        it may be unknown."""
+
+    def add(self, values: Sequence[int | None], is_told: Sequence[bool]) -> None:
+        for position, value in enumerate(values):
+            if value is not None:
+                self.values[position] = (self.values[position] or 0) + value
+                self._is_told[position] = self._is_told[position] or is_told[position]
+
+    def merge(self, other: "_Sums") -> None:
+        """Add the first of other sums."""
+        self.add(other.values[: len(self.values)], other._is_told)
+
+    def are_doubtful(self, positions: Iterable[int]) -> bool:
+        """Whether one of these is 0 or unknown."""
+        return any(self.values[position] == 0 and not self._is_told[position] for position in positions)
+
+
 class _Total:
     """The sums and the cost of a group."""
 
     def __init__(self) -> None:
-        self.sums: list[int | None] = [None] * len(SUMS)
+        self._sums = _Sums(len(SUMS))
         self.cost = Cost()
+        self._is_doubtful = False
 
-    def add(self, sums: Sequence[int | None], cost: Cost) -> None:
-        for position, value in enumerate(sums):
-            if value is not None:
-                self.sums[position] = (self.sums[position] or 0) + value
+    @property
+    def sums(self) -> list[int | None]:
+        return self._sums.values
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether something that is 0 may be unknown."""
+        return self._is_doubtful or self._sums.are_doubtful(map(SUMS.index, COUNTS))
+
+    def add(self, sums: _Sums, cost: Cost) -> None:
+        self._sums.merge(sums)
+        # What is billed by items, but has none, has no price. That other counts are known is part of the price class.
+        self._is_doubtful = self._is_doubtful or sums.are_doubtful([SUMS.index("input_items")])
         self.cost = self.cost.plus(cost)
 
 
@@ -103,15 +137,19 @@ Totals = list[tuple[tuple[object, ...], _Total]]
 
 
 def _totals(
-    ledgers: Iterable[sqlite3.Connection], grouping: Grouping, selection: Selection, catalog: Catalog
+    ledgers: Sequence[sqlite3.Connection], grouping: Grouping, selection: Selection, catalog: Catalog
 ) -> Totals:
     """The totals by group: the most expensive first, then those with the most tokens. Days and hours, if they are the
     first key, come first, in their order."""
     totals: dict[tuple[object, ...], _Total] = {}
-    for db in ledgers:
-        with reports.snapshot(db):
-            for group, cost, sums in _priced(db, grouping, selection, catalog):
-                totals.setdefault(group, _Total()).add(sums, cost)
+    for is_by_bucket in (False, True):
+        totals = {}
+        for db in ledgers:
+            with reports.snapshot(db):
+                for group, cost, sums in _priced(db, grouping, selection, catalog, is_by_bucket):
+                    totals.setdefault(group, _Total()).add(sums, cost)
+        if not any(total.is_doubtful for total in totals.values()):
+            break
     is_timed = grouping.keys[:1] and grouping.keys[0] in TIMES
 
     def place(item: tuple[tuple[object, ...], _Total]) -> tuple[Any, ...]:
@@ -124,10 +162,10 @@ def _totals(
 
 
 def _priced(
-    db: sqlite3.Connection, grouping: Grouping, selection: Selection, catalog: Catalog
-) -> Iterator[tuple[tuple[object, ...], Cost, Sequence[int | None]]]:
-    """The group, the cost and the sums (SUMS) of each price class. A group may come more than once."""
-    columns = (*SUMS, *PARTS, BILLABLE)
+    db: sqlite3.Connection, grouping: Grouping, selection: Selection, catalog: Catalog, is_by_bucket: bool
+) -> Iterator[tuple[tuple[object, ...], Cost, _Sums]]:
+    """The group, the cost and the sums (SUMS come first) of each price class. A group may come more than once."""
+    columns = (*SUMS, *PARTS, BILLABLE, "uses")
     changes: set[int] = set()
     needed = catalog.changes()
     found: list[tuple[Any, ...]] = []
@@ -135,31 +173,33 @@ def _priced(
         # Seldom more than once: if there are models whose prices change at further times.
         changes |= needed
         starts = sorted(changes)
-        found = [*reports.sums(db, grouping, columns, selection, classes=(*NAMES, _price_class(starts)))]
+        classes = (*NAMES, _price_class(starts))
+        found = [*reports.sums(db, grouping, columns, selection, classes=classes, is_by_bucket=is_by_bucket)]
         for model, served, publisher in {row[1:4] for row in found}:
             needed |= catalog.changes((model, served), publisher)
-    for (group, model, served, publisher, variant, code), sums in _together(found, len(NAMES) + 2).items():
+    for (group, model, served, publisher, variant, code), sums in _together(found, len(columns)).items():
+        *_, billable, uses = sums.values
+        if not uses:
+            # All of it was taken off.
+            continue
         start, tier, region, context = _parts(code, starts)
         price = catalog.price((model, served), publisher, start)
-        cost = Cost(unpriced=sums[-1])
+        cost = Cost(unpriced=billable or 0)
         if price is not None:
-            counts = dict(zip(columns, sums, strict=True))
-            cost = cost_of(price.rates(tier, context, region, variant), counts, sums[-1])
-        yield group, cost, sums[: len(SUMS)]
+            counts = dict(zip(columns, sums.values, strict=True))
+            cost = cost_of(price.rates(tier, context, region, variant), counts, billable or 0)
+        yield group, cost, sums
 
 
-def _together(rows: Iterable[Sequence[Any]], keys: int) -> dict[tuple[Any, ...], list[Any]]:
-    """Rows with the same keys, which are their first values, as one row. A day has one for each of its buckets."""
-    found: dict[tuple[Any, ...], list[Any]] = {}
+def _together(rows: Iterable[Sequence[Any]], size: int) -> dict[tuple[Any, ...], _Sums]:
+    """Rows with the same keys as one. The last values of a row are as many sums, and whether they are only added. A day
+    has a row for each of its buckets."""
+    found: dict[tuple[Any, ...], _Sums] = {}
     for row in rows:
-        key, values = tuple(row[:keys]), row[keys:]
-        if key in found:
-            found[key] = [
-                one if other is None else other if one is None else one + other
-                for one, other in zip(found[key], values, strict=True)
-            ]
-        else:
-            found[key] = list(values)
+        key = tuple(row[: -size - 1])
+        if key not in found:
+            found[key] = _Sums(size)
+        found[key].add(row[-size - 1 : -1], [row[-1]] * size)
     return found
 
 

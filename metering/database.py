@@ -1,20 +1,14 @@
-"""Opens, checks, migrates and prunes the SQLite file of a ledger."""
+"""Opens and checks the SQLite file of a ledger."""
 
 import os
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from sqlite_utils import Database
-
-from metering.migrations import VERSION
-from metering.migrations import migrations
+from metering.older import VERSION
 from metering.older import read_as_new
-from metering.rollup import BUCKET_US
-from metering.transactions import transaction
 
 START_PATIENCE_S = 30.0
 """How long to wait for another process that writes, where no call waits for us."""
@@ -54,7 +48,7 @@ def open_for_reading(path: str | os.PathLike[str]) -> sqlite3.Connection:
     if not path.is_file():
         raise LedgerError(f"there is no ledger {path}; name that of the proxy, which logs its path when it starts")
     db = _open_for_reading(path)
-    version = _version(db, path)
+    version = version_of(db, path)
     if version == 0:
         db.close()
         raise LedgerError(f"{path} holds no calls yet")
@@ -93,7 +87,7 @@ def _opened(path: Path, how: str) -> sqlite3.Connection:
     db = sqlite3.connect(uri, uri=True, timeout=START_PATIENCE_S, check_same_thread=False)
     try:
         db.execute("PRAGMA query_only = ON")
-        _version(db, path)
+        version_of(db, path)
     except BaseException:
         db.close()
         raise
@@ -107,7 +101,7 @@ def connect(path: Path, patience_s: float) -> sqlite3.Connection:
     return db
 
 
-def _version(db: sqlite3.Connection, path: Path) -> int:
+def version_of(db: sqlite3.Connection, path: Path) -> int:
     """The version of the schema; 0 for an empty file. Raises LedgerError if the file is not a ledger, or is of a newer
     version."""
     # One statement, as another process may be creating the schema.
@@ -125,55 +119,7 @@ def _version(db: sqlite3.Connection, path: Path) -> int:
     return int(version)
 
 
-def migrate(db: sqlite3.Connection, path: Path) -> None:
-    """Create or upgrade the schema. Raises LedgerError, sqlite3.Error."""
-    if _version(db, path) == 0:
-        db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        db.execute("PRAGMA journal_mode = WAL")
-    try:
-        with transaction(db):
-            if _version(db, path) < VERSION:
-                migrations.apply(Database(db))
-                db.execute(f"PRAGMA user_version = {VERSION}")
-    except sqlite3.OperationalError as e:
-        if e.sqlite_errorcode == sqlite3.SQLITE_BUSY and 0 < _version(db, path) < VERSION:
-            raise LedgerError(f"{path} is being upgraded by another process; start again when that is done") from e
-        raise
-
-
 def meta(db: sqlite3.Connection, key: str) -> str | None:
     """The value for `key` in the table `meta`; None if it has none."""
     row = db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
     return row[0] if row else None
-
-
-def prune(path: str | os.PathLike[str], before: int, told: Callable[[int], None] = lambda rows: None) -> int:
-    """Delete the rows of calls that started before `before`, in short transactions. Their sums stay in the rollup.
-
-    `before` is in microseconds since the epoch, and is rounded down to a bucket. `told` gets the number of rows after
-    each transaction. Returns the number of deleted rows. Raises LedgerError.
-    """
-    open_for_reading(path).close()
-    path = Path(path)
-    before = before // BUCKET_US * BUCKET_US
-    deleted = 0
-    try:
-        with closing(connect(path, START_PATIENCE_S)) as db:
-            migrate(db, path)
-            with transaction(db):
-                pruned_before = max(before, int(meta(db, "pruned_before") or 0))
-                db.execute("INSERT OR REPLACE INTO meta VALUES ('pruned_before', ?)", (str(pruned_before),))
-            while rows := db.execute(_PRUNE, (before,)).rowcount:
-                deleted += rows
-                told(rows)
-            # `execute` would free a single page only.
-            db.executescript("PRAGMA incremental_vacuum")
-    except sqlite3.Error as e:
-        raise LedgerError(f"{path} cannot be pruned ({e})") from e
-    return deleted
-
-
-_PRUNE = """
-DELETE FROM calls WHERE rowid IN
-  (SELECT rowid FROM calls WHERE started_at < ? AND state <> 'open' LIMIT 5000)
-"""

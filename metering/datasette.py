@@ -12,7 +12,7 @@ import yaml
 
 from metering.database import LedgerError
 from metering.database import open_for_reading
-from metering.migrations import VERSION
+from metering.older import VERSION
 
 TEMPLATE = Path(__file__).with_suffix(".yaml")
 PLACE = "LEDGER"

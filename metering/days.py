@@ -4,6 +4,9 @@ The table `rollup_days` holds the rows of `rollup` of whole UTC days, added up; 
 table `summed_days` names the days for which that is done (`token` is '') or under way (`token` names who does it). If
 anything of a day changes later, such as when a video is settled, a trigger deletes the day from `summed_days`. Until it
 is summed up again, reports read `rollup` for that day.
+
+A report by the days of another time zone needs both tables: in Berlin's winter, the calls from 23:00 UTC on are of the
+next day. So the sums of a UTC day count for the day that its noon is in, and what is of another day is taken off.
 """
 
 import sqlite3
@@ -11,7 +14,10 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable
 from collections.abc import Iterator
+from datetime import datetime
 from datetime import tzinfo
+from itertools import groupby
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from metering import rollup
@@ -96,16 +102,47 @@ def _summed(db: sqlite3.Connection, span: Span) -> Iterator[int]:
     return (day for (day,) in db.execute(asked, (span.since, span.until - DAY_US)).fetchall())
 
 
-def pieces(db: sqlite3.Connection, span: Span) -> Iterator[tuple[str, Span]]:
-    """The tables to read for a span that begins and ends with a bucket, and the part of it to read from each."""
+class Piece(NamedTuple):
+    """Sums that a report reads."""
+
+    table: str
+    span: Span
+    time: str = "bucket"
+    """SQL for the time that says of which day they are."""
+    off: str = ""
+    """SQL for the time that says from which day they are taken off; '' if they are taken off from none."""
+
+
+_NOON = f"bucket / {DAY_US} * {DAY_US} + {DAY_US // 2}"
+
+
+def pieces(db: sqlite3.Connection, span: Span, keys: tuple[str, ...], zone: tzinfo) -> Iterator[Piece]:
+    """What a report with these keys reads for a span that begins and ends with a bucket."""
+    summed = [] if "hour" in keys else _summed(db, span)
+    is_split = "day" in keys and zone != UTC
     at = span.since
-    for first, last in _runs(_summed(db, span)):
+    for first, last in _runs(summed):
         if at < first:
-            yield "rollup", Span(at, first)
-        yield "rollup_days", Span(first, last)
+            yield Piece("rollup", Span(at, first))
+        yield Piece("rollup_days", Span(first, last), _NOON if is_split else "bucket")
+        for day in range(first, last, DAY_US) if is_split else ():
+            for part in _parts_of_other_days(day, zone):
+                yield Piece("rollup", part, off=_NOON)
         at = last
     if at < span.until:
-        yield "rollup", Span(at, span.until)
+        yield Piece("rollup", Span(at, span.until))
+
+
+def _parts_of_other_days(day: int, zone: tzinfo) -> Iterator[Span]:
+    """The parts of a UTC day that are not of the same day in another zone as its noon."""
+
+    def date_of(time: int) -> object:
+        return datetime.fromtimestamp(time // 1_000_000, zone).date()
+
+    for date, some in groupby(range(day, day + DAY_US, rollup.BUCKET_US), date_of):
+        buckets = [*some]
+        if date != date_of(day + DAY_US // 2):
+            yield Span(buckets[0], buckets[-1] + rollup.BUCKET_US)
 
 
 def _runs(days: Iterable[int]) -> Iterator[tuple[int, int]]:
@@ -120,8 +157,3 @@ def _runs(days: Iterable[int]) -> Iterator[tuple[int, int]]:
             run = (day, day + DAY_US)
     if run:
         yield run
-
-
-def are_enough(keys: tuple[str, ...], zone: tzinfo) -> bool:
-    """Whether a report with these keys can be made from sums of UTC days."""
-    return "hour" not in keys and ("day" not in keys or zone == UTC)

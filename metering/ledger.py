@@ -37,7 +37,6 @@ from metering.database import START_PATIENCE_S
 from metering.database import LedgerError
 from metering.database import check
 from metering.database import connect
-from metering.database import migrate
 from metering.identity import Found
 from metering.identity import Identity
 from metering.record import Record
@@ -50,6 +49,7 @@ from metering.rejected import set_aside
 from metering.spill import Spill
 from metering.spill import fold_file
 from metering.transactions import transaction
+from metering.upkeep import migrate
 from metering.written import Kept
 from metering.written import Written
 from metering.written import completed

@@ -239,6 +239,3 @@ NEXT_CHANGED = (
     " ifnull((SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'changed'), 0)) + 1"
 )
 """SQL for the next value of `changed`."""
-
-VERSION = 7
-"""The version of the schema: the number of migrations. It is stored in `PRAGMA user_version`."""

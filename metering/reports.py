@@ -8,7 +8,6 @@ All SQL works in SQLite and PostgreSQL: no JSON functions, no `iif`, `?` for val
 `glob(pattern, text)`, which PostgreSQL must be given.
 """
 
-import json
 import sqlite3
 from bisect import bisect_left
 from collections import Counter
@@ -37,6 +36,8 @@ Row = dict[str, object]
 
 PERCENTILES = (50, 90, 99)
 MEASURES = tuple(histograms.MEASURES)
+MANY = 1000
+"""How many histograms are added up at a time."""
 
 
 def columns(kind: str, grouping: Grouping) -> tuple[str, ...]:
@@ -55,9 +56,10 @@ def errors(ledgers: Iterable[sqlite3.Connection], grouping: Grouping, selection:
     counts: Counter[tuple[object, ...]] = Counter()
     for db in ledgers:
         with snapshot(db):
-            for group, count in sums(db, wider, ["errors"], selection, "errors > 0"):
+            for group, count, _ in sums(db, wider, ["errors"], selection, "errors > 0"):
                 counts[group] += count
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], order(item[0])))
+    # What was taken off again is 0.
+    ordered = sorted((+counts).items(), key=lambda item: (-item[1], order(item[0])))
     return [dict(zip(wider.keys, group, strict=True)) | {"calls": count} for group, count in ordered]
 
 
@@ -86,12 +88,16 @@ def latency_and_total(
     whole, edges = _parts(selection.span)
     for db in ledgers:
         with snapshot(db):
-            for group, count, times in () if exact else _histograms(db, grouping, selection, whole):
-                calls[group] += count
-                bins = groups[group]
-                for name, number in json.loads(times).items():
-                    if found := _bin(name):
-                        bins[found[0]][found[1]] += number
+            if not exact:
+                waiting: dict[tuple[tuple[object, ...], int], list[str]] = defaultdict(list)
+                for group, sign, count, times in _histograms(db, grouping, selection, whole):
+                    calls[group] += sign * count
+                    texts = waiting[group, sign]
+                    texts.append(times)
+                    if len(texts) == MANY:
+                        _add_up(waiting.pop((group, sign)), sign, groups[group])
+                for (group, sign), texts in waiting.items():
+                    _add_up(texts, sign, groups[group])
             for part in [selection.span] if exact else edges:
                 for group, *times in _times(db, grouping, selection, part):
                     calls[group] += 1
@@ -100,7 +106,7 @@ def latency_and_total(
                             measured[time] += 1
     rows = [
         dict(zip(grouping.keys, group, strict=True)) | {"calls": calls[group]} | _percentiles(groups[group])
-        for group in sorted(calls, key=order)
+        for group in sorted(+calls, key=order)
     ]
     together = [Counter[int]() for _ in MEASURES]
     for measures in groups.values():
@@ -109,10 +115,21 @@ def latency_and_total(
     return rows, {"calls": calls.total()} | _percentiles(together)
 
 
+def _add_up(texts: Iterable[str], sign: int, measured: Sequence[Counter[int]]) -> None:
+    """Add histograms (JSON) to what was measured, or take them off (`sign` -1). Parts such as `"d544":1` come again and
+    again, so they are counted before they are read, which takes a quarter of the time."""
+    for part, times in Counter(",".join(text[1:-1] for text in texts).split(",")).items():
+        name, _, number = part.partition(":")
+        if found := _bin(name):
+            measured[found[0]][found[1]] += sign * times * int(number)
+
+
 @cache
 def _bin(name: str) -> tuple[int, int] | None:
-    """The index in MEASURES and the middle of a bin such as `d544`; None for `d`, which counts unknown times."""
-    return ([*histograms.MEASURES.values()].index(name[0]), histograms.middle(name[1:])) if len(name) > 1 else None
+    """The index in MEASURES and the middle of a bin, from its name in JSON such as `"d544"`; None for `"d"`, which
+    counts unknown times."""
+    letter, bin = name[1:2], name[2:-1]
+    return ([*histograms.MEASURES.values()].index(letter), histograms.middle(bin)) if bin else None
 
 
 def _percentiles(measured: Iterable[Counter[int]]) -> Row:
@@ -137,11 +154,6 @@ def _parts(span: Span) -> tuple[Span, list[Span]]:
         return Span(0, 0), [span]
     edges = (Span(span.since, first), Span(last, span.until))
     return Span(first, last), [edge for edge in edges if edge.since < edge.until]
-
-
-def _whole(db: sqlite3.Connection, grouping: Grouping, whole: Span) -> Iterable[tuple[str, Span]]:
-    """The tables to read for complete buckets: sums of days where there are some and they are fine enough."""
-    return days.pieces(db, whole) if days.are_enough(grouping.keys, grouping.zone) else [("rollup", whole)]
 
 
 @contextmanager
@@ -185,23 +197,33 @@ def sums(
     selection: Selection,
     condition: str = "1 = 1",
     classes: Sequence[str] = (),
+    is_by_bucket: bool = False,
 ) -> Iterator[tuple[Any, ...]]:
-    """The group, the values of `classes`, and the sums of `columns` of calls that meet `condition`. All three are SQL
-    over the rollup. A group may come more than once."""
+    """The group, the values of `classes`, the sums of `columns` of calls that meet `condition`, and whether these sums
+    are only added. All three are SQL over the rollup. A group may come more than once.
+
+    Of sums from which others are taken off, what is left is 0 where it may be unknown. There are none with
+    `is_by_bucket`, which takes longer.
+    """
     whole, edges = _parts(selection.span)
     of = cache(grouping.of)
     keys = len(grouping.keys)
     # In PostgreSQL the sum of bigint is numeric.
-    read_columns = [*grouping.columns, *classes, *(f"CAST(sum({name}) AS bigint)" for name in columns)]
-    places = ", ".join(str(place) for place in range(1, keys + len(classes) + 2))
-    tail = f" AND {condition} GROUP BY {places}"
+    summed = [f"CAST(sum({name}) AS bigint)" for name in columns]
 
-    def read(source: str, where: str, part: Span) -> Iterator[tuple[Any, ...]]:
-        for values in _read(db, selection, source, where, part, read_columns, tail):
-            yield of(values[:keys]), *values[keys:]
+    def read(source: str, where: str, part: Span, time: str = "bucket", off: str = "") -> Iterator[tuple[Any, ...]]:
+        grouped = [*grouping.columns_at(time), *(grouping.columns_at(off) if off else ()), *classes]
+        places = ", ".join(str(place) for place in range(1, len(grouped) + 2))
+        tail = f" AND {condition} GROUP BY {places}"
+        for values in _read(db, selection, source, where, part, [*grouped, *summed], tail):
+            named, added = values[len(grouped) - len(classes) : len(grouped)], values[len(grouped) :]
+            yield of(values[:keys]), *named, *added, time == "bucket"
+            if off:
+                yield of(values[keys : 2 * keys]), *named, *(value and -value for value in added), False
 
-    for source, part in _whole(db, grouping, whole):
-        yield from read(source, "bucket >= ? AND bucket < ?", part)
+    pieces = [days.Piece("rollup", whole)] if is_by_bucket else days.pieces(db, whole, grouping.keys, grouping.zone)
+    for table, part, time, off in pieces:
+        yield from read(table, "bucket >= ? AND bucket < ?", part, time, off)
     # The `+` keeps SQLite from using the index on `started_at`, which would read all rows to find the few open ones.
     yield from read("uses", "state = 'open' AND +started_at >= ? AND +started_at < ?", whole)
     for edge in edges:
@@ -211,18 +233,21 @@ def sums(
 def _histograms(
     db: sqlite3.Connection, grouping: Grouping, selection: Selection, part: Span
 ) -> Iterator[tuple[Any, ...]]:
-    """The group, the number of calls and the histograms (JSON) of closed calls in complete buckets. A group may come
-    more than once."""
+    """The group, 1 or -1 (to be taken off), the number of calls and the histograms (JSON) of closed calls in complete
+    buckets. A group may come more than once."""
     of, where = cache(grouping.of), "bucket >= ? AND bucket < ? AND calls > 0"
-    columns = [*grouping.columns, "calls", "times"]
-    for source, piece in _whole(db, grouping, part):
-        for *values, count, times in _read(db, selection, source, where, piece, columns, ""):
-            yield of(tuple(values)), count, times
+    keys = len(grouping.keys)
+    for table, span, time, off in days.pieces(db, part, grouping.keys, grouping.zone):
+        columns = [*grouping.columns_at(time), *(grouping.columns_at(off) if off else ()), "calls", "times"]
+        for values in _read(db, selection, table, where, span, columns, ""):
+            yield of(values[:keys]), 1, *values[-2:]
+            if off:
+                yield of(values[keys : 2 * keys]), -1, *values[-2:]
 
 
 def _times(db: sqlite3.Connection, grouping: Grouping, selection: Selection, part: Span) -> Iterator[tuple[Any, ...]]:
     """The group and the times of each closed call."""
-    columns = [rollup.bucket() if column == "bucket" else column for column in grouping.columns]
+    columns = [*grouping.columns_at(rollup.bucket())]
     columns += [f"{measure}_us" for measure in MEASURES]
     of, where = cache(grouping.of), "started_at >= ? AND started_at < ? AND state <> 'open'"
     for values in _read(db, selection, "calls", where, part, columns, ""):

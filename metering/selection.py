@@ -108,13 +108,12 @@ class Grouping:
     keys: tuple[str, ...]
     zone: tzinfo
 
-    @property
-    def columns(self) -> list[str]:
-        """The column that is read for each key, as SQL over `rollup`, `uses` or `calls`."""
-        return [_column(key) for key in self.keys]
+    def columns_at(self, time: str) -> list[str]:
+        """The column that is read for each key, as SQL over `rollup`, `uses` or `calls`; `time` is SQL for the time."""
+        return [time if key in TIMES else _column(key) for key in self.keys]
 
     def of(self, values: Sequence[object]) -> tuple[object, ...]:
-        """The group of a row, given the value of each of `columns`."""
+        """The group of a row, given the value of each of `columns_at`."""
         return tuple(self._value(key, value) for key, value in zip(self.keys, values, strict=True))
 
     def _value(self, key: str, value: object) -> object:
@@ -126,8 +125,6 @@ class Grouping:
 
 
 def _column(key: str) -> str:
-    if key in TIMES:
-        return "bucket"
     if key == "status":
         return "nullif(status, 0)"
     if key == "tier":

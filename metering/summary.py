@@ -18,12 +18,12 @@ from metering import reports
 from metering import tables
 from metering.call import ATTEMPT_COLUMNS
 from metering.call import COLUMNS
-from metering.database import migrate
 from metering.database import open_for_reading
 from metering.prices.catalog import EVERYONES
 from metering.prices.catalog import Catalog
 from metering.selection import Grouping
 from metering.selection import Selection
+from metering.upkeep import migrate
 
 Row = dict[str, object]
 

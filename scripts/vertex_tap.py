@@ -380,13 +380,16 @@ def _sink(path: Path | None) -> Iterator[BinaryIO]:
 @click.option("--older-than", required=True, metavar="AGE", help="Delete calls that are older, such as 90d or 12h.")
 def prune(ledgers: tuple[str, ...], older_than: str) -> None:
     """Delete the rows of old calls. Their sums stay in the usage report."""
+    # Other commands need not pay for the import.
+    from metering import upkeep
+
     with problems():
         before = selection.ago(older_than, datetime.now(UTC))
         if before is None:
             raise selection.ReportError(f"--older-than {older_than!r} is not an age; write 90d or 12h")
         for path in ledger_names.paths(ledgers):
             with progress("rows deleted", is_counted=True) as told:
-                deleted = database.prune(path, selection.microseconds(before), told)
+                deleted = upkeep.prune(path, selection.microseconds(before), told)
             click.echo(output.visible(f"{path}: {deleted} rows deleted"))
 
 

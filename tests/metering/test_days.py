@@ -126,10 +126,12 @@ def test_pieces(with_rows: set[int], changed: set[int], ends: tuple[int, int]) -
         for day in changed & with_rows:
             put(db, str(day), started_at=day * DAY_US + 5, model="g")
         span = Span(min(ends) * BUCKET_US, max(ends) * BUCKET_US)
-        pieces = list(days.pieces(db, span))
-    assert all(one.until == other.since for (_, one), (_, other) in pairwise(pieces))
-    assert [span.since, span.until] == [pieces[0][1].since, pieces[-1][1].until] if pieces else span.since == span.until
-    of_days = {day for table, (since, until) in pieces if table == "rollup_days" for day in range(since, until, DAY_US)}
+        pieces = list(days.pieces(db, span, ("day",), UTC))
+    assert all(one.span.until == other.span.since for one, other in pairwise(pieces))
+    ends = (pieces[0].span.since, pieces[-1].span.until) if pieces else (span.since, span.since)
+    assert ends == span
+    assert {(piece.time, piece.off) for piece in pieces} <= {("bucket", "")}
+    of_days = {day for piece in pieces if piece.table == "rollup_days" for day in range(*piece.span, DAY_US)}
     within = {day for day in with_rows - changed if span.since <= day * DAY_US <= span.until - DAY_US}
     assert of_days == {day * DAY_US for day in within}
 
@@ -141,42 +143,60 @@ def test_few_pieces() -> None:
         list(days.sum_up(db, LATE))
         whole = Span(2 * DAY_US, 30 * DAY_US)
         rest = Span(30 * DAY_US, EVER.until // BUCKET_US * BUCKET_US)
-        assert list(days.pieces(db, Span(0, rest.until))) == [
-            ("rollup", Span(0, whole.since)),
-            ("rollup_days", whole),
-            ("rollup", rest),
+        found = [
+            days.Piece("rollup", Span(0, whole.since)),
+            days.Piece("rollup_days", whole),
+            days.Piece("rollup", rest),
         ]
+        everything = Span(0, rest.until)
+        assert list(days.pieces(db, everything, ("model",), ZoneInfo("Asia/Tokyo"))) == found
+        assert list(days.pieces(db, everything, ("hour",), UTC)) == [days.Piece("rollup", everything)]
+
+
+HOUR_US = DAY_US // 24
+DST = 20_540 * DAY_US
+"""2026-03-28, the day before clocks change in Berlin."""
 
 
 @pytest.mark.parametrize(
-    ("keys", "zone", "enough"),
+    ("zone", "parts"),
     [
-        ((), "UTC", True),
-        (("model", "tag:x"), "Asia/Tokyo", True),
-        (("day", "model"), "UTC", True),
-        (("day",), "Asia/Tokyo", False),
-        (("hour",), "UTC", False),
+        ("Europe/Berlin", [(23, 24), (46, 48), (70, 72)]),
+        ("America/Los_Angeles", [(0, 7), (24, 31), (48, 55)]),
+        ("Atlantic/Reykjavik", []),
     ],
 )
-def test_reports_that_days_are_enough_for(keys: tuple[str, ...], zone: str, enough: bool) -> None:
-    assert days.are_enough(keys, ZoneInfo(zone)) == enough
+def test_days_of_another_zone(zone: str, parts: list[tuple[int, int]]) -> None:
+    """Few buckets are read, and taken off from the sums of the day that its noon is in."""
+    with empty() as db:
+        for day in range(3):
+            put(db, str(day), started_at=DST + day * DAY_US)
+        list(days.sum_up(db, DST + LATE))
+        whole = Span(DST, DST + 3 * DAY_US)
+        first, *others = days.pieces(db, whole, ("day",), ZoneInfo(zone))
+        noon = db.execute(f"SELECT DISTINCT {first.time} - bucket FROM rollup_days").fetchall()
+    assert (first[:2], noon) == (("rollup_days", whole), [(DAY_US // 2,)])
+    spans = [Span(DST + since * HOUR_US, DST + until * HOUR_US) for since, until in parts]
+    assert others == [days.Piece("rollup", span, off=first.time) for span in spans]
 
 
 @given(
-    starts=st.lists(st.tuples(st.integers(0, 3 * DAY_US), st.sampled_from("gh")), max_size=8),
+    starts=st.lists(st.tuples(st.integers(0, 3 * DAY_US), st.sampled_from("gh"), st.integers(0, 8)), max_size=8),
     ends=st.tuples(st.integers(0, 3 * DAY_US), st.integers(0, 3 * DAY_US)),
-    keys=st.sampled_from([(), ("model",), ("day",), ("hour", "model")]),
-    zone=st.sampled_from([UTC, ZoneInfo("Asia/Kathmandu")]),
+    keys=st.sampled_from([(), ("model",), ("day",), ("day", "model"), ("hour", "model")]),
+    zone=st.sampled_from([UTC, *map(ZoneInfo, ("Asia/Kathmandu", "Europe/Berlin", "America/Los_Angeles"))]),
 )
 def test_reports_are_the_same(
-    starts: list[tuple[int, str]], ends: tuple[int, int], keys: tuple[str, ...], zone: tzinfo
+    starts: list[tuple[int, str, int]], ends: tuple[int, int], keys: tuple[str, ...], zone: tzinfo
 ) -> None:
-    """With sums of days and without them."""
-    grouping, selection = Grouping(keys, zone), Selection(Span(*ends))
+    """With sums of days and without them. Counts that are 0 and such that are unknown differ."""
+    grouping, selection = Grouping(keys, zone), Selection(Span(DST + ends[0], DST + ends[1]))
     with empty() as db:
-        for number, (start, model) in enumerate(starts):
-            times = {"duration_us": start % 1000, "ttft_us": 5 if number % 2 else None}
-            put(db, str(number), started_at=start, model=model, input_tokens=number, status=400 + number % 2, **times)
+        for number, (start, model, kind) in enumerate(starts):
+            told: dict[str, Any] = {"duration_us": start % 1000, "ttft_us": 5 if number % 2 else None}
+            told |= {"input_tokens": number, "input_cached_tokens": (None, 0, 3)[kind % 3]}
+            told |= {"input_items": (None, 0, 1)[kind // 3], "status": 400 + number % 2}
+            put(db, str(number), started_at=DST + start, model=model, **told)
 
         def made() -> list[object]:
             return [
@@ -186,8 +206,34 @@ def test_reports_are_the_same(
             ]
 
         before = made()
-        assert len(list(days.sum_up(db, LATE))) == len({start // DAY_US for start, _ in starts})
+        assert len(list(days.sum_up(db, DST + LATE))) == len({start // DAY_US for start, *_ in starts})
         assert made() == before
+
+
+def test_what_is_left_may_be_unknown() -> None:
+    """Where sums of days leave 0, buckets tell whether it is."""
+    grouping, selection = Grouping(("day",), ZoneInfo("Europe/Berlin")), Selection()
+    for cached in (0, None):
+        with empty() as db:
+            put(db, "a", started_at=DST + 12 * HOUR_US, input_cached_tokens=cached)
+            put(db, "b", started_at=DST + 23 * HOUR_US, input_cached_tokens=3)
+            list(days.sum_up(db, DST + LATE))
+            rows = costs.usage([db], grouping, selection)
+        assert [(row["day"], row["input_cached_tokens"]) for row in rows] == [("2026-03-28", cached), ("2026-03-29", 3)]
+
+
+def test_prices_of_days_of_another_zone() -> None:
+    """Costs are the same with sums of days and without them."""
+    grouping, selection = Grouping(("day",), ZoneInfo("America/Los_Angeles")), Selection()
+    told = {"model": "gemini-2.5-pro", "publisher": "google", "usage_state": "final", "output_tokens": 7}
+    with empty() as db:
+        for hour in range(0, 72, 5):
+            put(db, str(hour), started_at=DST + hour * HOUR_US, input_tokens=hour * 10_000, **told)
+        before = costs.cost([db], grouping, selection)
+        assert len(before) == 4
+        assert all(row["cost_usd"] for row in before)
+        list(days.sum_up(db, DST + LATE))
+        assert costs.cost([db], grouping, selection) == before
 
 
 def test_a_ledger_sums_up_its_days(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

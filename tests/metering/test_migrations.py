@@ -10,8 +10,8 @@ from metering.call import ATTEMPT_COLUMNS
 from metering.call import COLUMNS
 from metering.database import meta
 from metering.ledger import Ledger
-from metering.migrations import VERSION
 from metering.migrations import migrations
+from metering.older import VERSION
 from metering.rollup import BUCKET_US
 from tests.ledgers import broken_invariants
 from tests.ledgers import empty

@@ -10,14 +10,14 @@ from metering import reports
 from metering.call import COLUMNS
 from metering.costs import usage
 from metering.database import connect
-from metering.database import migrate
 from metering.database import open_for_reading
-from metering.migrations import VERSION
+from metering.older import VERSION
 from metering.rollup import BUCKET_US
 from metering.selection import EVER
 from metering.selection import Grouping
 from metering.selection import Selection
 from metering.selection import Span
+from metering.upkeep import migrate
 from metering.verify import verify
 from tests.ledgers import of_version
 

@@ -113,6 +113,17 @@ class TestLatency:
         }
         assert tuple(row) == reports.columns("latency", by("model"))
 
+    def test_many_histograms(self, db: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+        """They are added up in several pieces."""
+        monkeypatch.setattr(reports, "MANY", 3)
+        for number in range(10):
+            told = {"duration_us": 1_000 if number < 6 else 2_000, "overhead_us": 3 if number == 9 else None}
+            put(db, str(number), model="g", started_at=number * BUCKET_US, **told)
+        (row,) = reports.latency([db], by("model"), EVER, exact=False)
+        assert (row["calls"], row["ttft_p50_us"], row["overhead_p50_us"]) == (10, None, 3)
+        near = {1_000: "duration_p50_us", 2_000: "duration_p90_us"}
+        assert all(row[name] == pytest.approx(time, rel=0.05) for time, name in near.items())
+
     def test_by_day(self, db: sqlite3.Connection) -> None:
         put(db, "a", started_at=START, duration_us=5)
         assert short(reports.latency([db], by("day"), EVER), "day", "duration_p99_us") == [("2026-11-20", 5)]

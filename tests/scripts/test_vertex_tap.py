@@ -50,6 +50,12 @@ def run(folder: Path, *arguments: str, status: int = 0) -> str:
     return ended.stdout if status == 0 else ended.stdout + ended.stderr
 
 
+def test_reports_do_not_load_what_they_do_not_need() -> None:
+    """It would take longer than the reports themselves."""
+    script = "import sys, vertex_tap; print({'mitmproxy', 'sqlite_utils', 'starlette'} & {*sys.modules})"
+    assert subprocess.check_output([BIN / "python", "-c", script], text=True) == "set()\n"
+
+
 def rows(folder: Path, *arguments: str) -> list[dict[str, Any]]:
     parsed: list[dict[str, Any]] = json.loads(run(folder, *arguments, "--format", "json"))
     return parsed
