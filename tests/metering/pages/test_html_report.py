@@ -1,6 +1,7 @@
 import base64
 import hashlib
 import re
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -78,5 +79,9 @@ def test_long_spans_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     ledger.close()
     report = made(tmp_path / "usage.db")
     data = report[report.index('<main id="board">') : report.index("</main>")]
-    assert 10_000 < len(data.encode()) <= 100_000 + 100
+    assert 40_000 < len(data.encode()) <= 100_000 + 100
+    assert re.search(r"The first \d+ of \d+ lines", data)
+    days = re.findall(r">(\d{4}-\d\d-\d\d)<", data)
+    assert len(days) > 100
+    assert {date.fromisoformat(day).weekday() for day in days} == {0}
     assert "488" in data
