@@ -1,4 +1,4 @@
-"""Processes of `mitmdump` and `vertex-tap`, forked from a process that has imported these programs.
+"""Processes of `mitmdump`, `mitmweb` and `vertex-tap`, forked from a process that has imported these programs.
 
 Such a process behaves like any other, but starts in a fifth of the time. The tests start a thousand of them. Processes
 that import everything themselves are tested in tests/addons/test_gateway.py and tests/addons/test_launch.py.
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from subprocess import CompletedProcess
 
-PROGRAMS = frozenset({"mitmdump", "vertex-tap"})
+PROGRAMS = frozenset({"mitmdump", "mitmweb", "vertex-tap"})
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["tests.programs"])
 

@@ -10,6 +10,7 @@ import termios
 import warnings
 from pathlib import Path
 
+from metering.prices.catalog import EVERYONES
 from vertex_tap import main
 
 _STYLE = re.compile(r"\x1b\[[\d;?]*[A-Za-z]")
@@ -17,7 +18,8 @@ _STYLE = re.compile(r"\x1b\[[\d;?]*[A-Za-z]")
 
 def in_terminal(columns: int, folder: Path, *arguments: str) -> tuple[str, int]:
     """What a command prints in a terminal of this width, without its styles, and its exit status. It runs in a fork of
-    this process, which takes no time to start."""
+    this process, which takes no time to start. Prices are read here, so that no fork has to."""
+    EVERYONES.prepare()
     ours, its = pty.openpty()
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
     with warnings.catch_warnings():

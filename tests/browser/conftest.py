@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
+from playwright.sync_api import BrowserContext
 from playwright.sync_api import ConsoleMessage
 from playwright.sync_api import Dialog
 from playwright.sync_api import Page
@@ -21,6 +22,7 @@ from tests.metering.pages.filled import filled
 from tests.process import BIN
 
 WAIT_MS = 40_000
+PLOTLY = "**/plotly*"
 FOREIGN = "evil.example"
 """A host of another site, which leads to this machine too."""
 
@@ -66,17 +68,40 @@ class Watched:
 
 
 @contextmanager
-def watched(browser: Browser, **options: Any) -> Iterator[Watched]:
+def opened(browser: Browser, **options: Any) -> Iterator[BrowserContext]:
     context = browser.new_context(**options)
     context.set_default_timeout(WAIT_MS)
-    yield Watched(context.new_page())
+    yield context
     context.close()
 
 
+@contextmanager
+def watched(browser: Browser, **options: Any) -> Iterator[Watched]:
+    """A page in a profile of its own."""
+    with opened(browser, **options) as context:
+        yield Watched(context.new_page())
+
+
+@pytest.fixture(scope="module")
+def profile(browser: Browser) -> Iterator[BrowserContext]:
+    """What the pages of a file share, so that the browser reads plotly.js once."""
+    with opened(browser) as context:
+        yield context
+
+
 @pytest.fixture
-def tab(browser: Browser) -> Iterator[Watched]:
-    with watched(browser) as found:
-        yield found
+def tab(profile: BrowserContext) -> Iterator[Watched]:
+    found = Watched(profile.new_page())
+    yield found
+    found.page.close()
+
+
+@contextmanager
+def without_charts(page: Page) -> Iterator[None]:
+    """What is loaded meanwhile has no charts: plotly.js takes seconds to start."""
+    page.route(PLOTLY, lambda route: route.fulfill(content_type="text/javascript", body=""))
+    yield
+    page.unroute(PLOTLY)
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,9 @@
 """Datasette itself, as its users install it, shows a ledger with our metadata. `scripts/setup datasette` sets it up."""
 
 import json
-import os
 import re
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,8 +53,7 @@ class Running:
     """A running Datasette."""
 
     def __init__(self, folder: Path, ledger: Path, told: dict[str, Any]) -> None:
-        setup = {**os.environ, "PYTHON": sys.executable}
-        subprocess.run([ROOT / "scripts" / "setup", "datasette"], check=True, capture_output=True, env=setup)
+        assert PROGRAM.exists(), "scripts/setup datasette"
         file = folder / "metadata.yaml"
         file.write_text(datasette.written(told))
         with socket.create_server(("127.0.0.1", 0)) as free:

@@ -87,12 +87,12 @@ ROWS = st.lists(
             "streamed": st.integers(0, 1),
         },
     ),
-    max_size=7,
+    max_size=4,
 )
 
 
 @given(ROWS, st.sampled_from([1, 2, 5000]))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15)
 def test_it_is_what_the_ledger_holds(path: Path, rows: list[dict[str, Any]], size: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(export, "SLICE", size)

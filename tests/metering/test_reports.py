@@ -37,8 +37,7 @@ Row = dict[str, Any]
 
 @pytest.fixture
 def db() -> Iterator[sqlite3.Connection]:
-    with closing(fresh()) as opened:
-        opened.row_factory = sqlite3.Row
+    with empty() as opened:
         yield opened
 
 
@@ -194,7 +193,9 @@ class Listening:
         self.db = db
         self.asked: list[tuple[str, Any]] = []
 
-    in_transaction = False
+    @property
+    def in_transaction(self) -> bool:
+        return self.db.in_transaction
 
     def execute(self, sql: str, values: Any = ()) -> sqlite3.Cursor:
         if sql not in ("BEGIN", "ROLLBACK"):

@@ -15,10 +15,11 @@ MODELS = ("gemini-2.5-flash", "publishers/meta/models/llama-4-maverick-17b-128e-
 LARGE = 1_234_567_890
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """With a ledger of large numbers, long names, and tags that mean harm."""
-    ledger = Ledger(tmp_path / "usage.db")
+    made = tmp_path_factory.mktemp("ledger")
+    ledger = Ledger(made / "usage.db")
     for number, model in enumerate(MODELS):
         ledger.commit(
             Call(
@@ -41,7 +42,7 @@ def folder(tmp_path: Path) -> Path:
         )
     ledger.commit(Call(state="done", status=429, error_type="RESOURCE_EXHAUSTED", started_at=NOON_US, ended_at=NOON_US))
     ledger.close()
-    return tmp_path
+    return made
 
 
 HEADINGS = {
