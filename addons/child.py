@@ -71,14 +71,18 @@ class Child:
             threading.Thread(target=work, name=work.__name__, daemon=True).start()
 
     def _wait(self) -> None:
-        while True:
-            _, status = os.waitpid(self._pid, os.WUNTRACED)
-            if not os.WIFSTOPPED(status):
-                break
+        _, status = os.waitpid(self._pid, os.WUNTRACED)
+        while os.WIFSTOPPED(status):
+            changed = 0
             if os.WSTOPSIG(status) in STOPPING:
                 # Sent to this thread, which so runs no further before the process has stopped.
                 signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
-                os.kill(self._pid, signal.SIGCONT)
+                # `fg` continues both. By now the terminal may have stopped the program again, which must stay so.
+                changed, status = os.waitpid(self._pid, os.WUNTRACED | os.WCONTINUED | os.WNOHANG)
+                if not changed:
+                    os.kill(self._pid, signal.SIGCONT)
+            if not changed or os.WIFCONTINUED(status):
+                _, status = os.waitpid(self._pid, os.WUNTRACED)
         self._is_running = False
         self._ended(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(status))
 

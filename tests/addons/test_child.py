@@ -215,8 +215,9 @@ class TestTerminal:
         terminal.until("interrupted")
         terminal.type("again\n")
         assert "interrupted" not in terminal.until("AGAIN")
-        # Ctrl-Z stops both, and the shell gets the terminal back; twice.
-        for word in ("one", "two"):
+        # Ctrl-Z stops both, and the shell gets the terminal back, again and again.
+        # Ctrl-Z stops both, and the shell gets the terminal back, again and again.
+        for word in [f"word{number}." for number in range(12)]:
             terminal.type("\x1a")
             terminal.until("SHELL> ")
             terminal.type("jobs\n")

@@ -274,12 +274,6 @@ def test_a_base_url_without_the_version(path: str, operation: str | None) -> Non
     assert (target and target.operation) == operation
 
 
-def test_operations_of_gemini_without_the_version() -> None:
-    target = parse("GET", "/tunedModels/t/operations/1")
-    assert target
-    assert (target.api, target.surface, target.operation) == ("gemini", "gemini", "operations.get")
-
-
 @pytest.mark.parametrize("project", ["p", "example.com:my-project", "example.com%3Amy-project"])
 def test_projects_of_a_domain(project: str) -> None:
     for rest in ("publishers/google/models/g:predict", "endpoints/1:predict", "cachedContents"):
@@ -294,22 +288,41 @@ def test_a_project_is_no_base_path(path: str) -> None:
 
 
 BARE = [
-    ("POST", "/images/edits", "openai", "images/edits"),
-    ("GET", "/models/g", "openai", "models"),
-    ("GET", "/tunedModels", "gemini", "models.list"),
-    ("GET", "/tunedModels/t/operations/1", "gemini", "operations.get"),
-    ("POST", "/cachedContents", "gemini", "cachedContents.create"),
+    ("POST", "/images/edits", "openai", "images/edits", None),
+    ("GET", "/models/g", "openai", "models", "g"),
+    ("GET", "/tunedModels", "gemini", "models.list", None),
+    ("GET", "/tunedModels/t", "gemini", "models.get", "t"),
+    ("GET", "/tunedModels/t/operations/1", "gemini", "operations.get", "t"),
+    ("POST", "/cachedContents", "gemini", "cachedContents.create", None),
 ]
-"""Paths that are known only where nothing stands before them."""
+"""Paths that are known only where nothing stands before them: method, path, API, operation, model."""
 
 
-@pytest.mark.parametrize(("method", "path", "surface", "operation"), BARE)
-def test_paths_that_take_no_base(method: str, path: str, surface: str, operation: str) -> None:
+@pytest.mark.parametrize(("method", "path", "api", "operation", "model"), BARE)
+def test_paths_that_take_no_base(method: str, path: str, api: str, operation: str, model: str | None) -> None:
     target = parse(method, path)
     assert target
-    assert (target.base, target.surface, target.operation) == ("", surface, operation)
+    assert (target.base, target.api, target.surface, target.operation) == ("", api, api, operation)
+    assert target.fields.get("model") == model
     assert build(target.template, **target.fields) == path
     assert parse(method, f"/other{path}") is None
+
+
+@pytest.mark.parametrize(
+    ("path", "operation", "model"),
+    [
+        ("/v1/models", "models", None),
+        ("/v1/models/claude-sonnet-4-5", "models", "claude-sonnet-4-5"),
+        ("/v1/messages/batches/7/results", "messages/batches/results", None),
+        ("/v1/files/7", None, None),
+    ],
+)
+def test_paths_of_anthropic(path: str, operation: str | None, model: str | None) -> None:
+    """Where the host or the credential says that they are Anthropic's."""
+    target = parse("GET", path, "anthropic")
+    assert target
+    assert (target.api, target.surface, target.operation) == ("anthropic", "anthropic", operation)
+    assert target.fields.get("model") == model
 
 
 @pytest.mark.parametrize(
