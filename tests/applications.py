@@ -387,7 +387,7 @@ def run(application: Application, model: str, folder: Path, simulator: Simulator
     variables = {name: string.Template(text).substitute(known) for name, text in application.variables.items()}
     env = {
         "HOME": str(folder),
-        "PATH": os.pathsep.join([*map(str, _programs(application)), os.defpath, "/usr/local/bin"]),
+        "PATH": os.pathsep.join([*map(str, programs(application)), os.defpath, "/usr/local/bin"]),
         "LANG": "C.UTF-8",
         "OPENAI_BASE_URL": known["BASE"],
         "OPENAI_API_KEY": API_KEY,
@@ -433,7 +433,7 @@ def prompt(application: Application) -> str:
     return "\n".join(["Please do this.", *lines])
 
 
-def _programs(application: Application) -> Iterator[Path]:
+def programs(application: Application) -> Iterator[Path]:
     """The folders in which programs are looked for. Node comes from PyPI."""
     yield ENVIRONMENTS / application.environment / "bin"
     yield MODULES / ".bin"

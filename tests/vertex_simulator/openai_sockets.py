@@ -52,10 +52,10 @@ class ResponsesSocket(Socket):
         if message["type"] != "response.create":
             return b""
         stream_id, model = message.get("stream_id"), message.get("model")
-        if not model or "stream" in message or "background" in message:
-            told = "stream and background are not used" if model else "model is missing"
-            return self.send(self._error("invalid_request_error", told, 400, stream_id))
-        said = json.dumps(message.get("input", ""))
+        # By OpenAI's guide, `stream` and `background` are not used here; Codex sends the one.
+        if not model:
+            return self.send(self._error("invalid_request_error", "model is missing", 400, stream_id))
+        said = _last_text(message.get("input", ""))
         if "error" in said:
             return self.send(self._error("rate_limit_error", "Slow down.", 429, stream_id))
         events = self._events(model, stream_id, said)
@@ -105,6 +105,12 @@ class ResponsesSocket(Socket):
     def _error(self, kind: str, message: str, status: int, stream_id: str | None) -> dict[str, Any]:
         error = {"type": kind, "code": None, "message": message}
         return _in({"type": "error", "status": status, "error": error}, stream_id)
+
+
+def _last_text(asked: Any) -> str:
+    """What an input says at last, if that is short: agents put long instructions before it, or send these alone."""
+    said = json.dumps(asked[-1] if isinstance(asked, list) and asked else asked)
+    return said if len(said) < 300 else ""
 
 
 def _in(event: dict[str, Any], stream_id: str | None) -> dict[str, Any]:
