@@ -60,8 +60,10 @@ PATIENCE_MS = 50
 FOLD_PATIENCE_S = 1.0
 LOOK_S = 0.5
 """How often the thread checks that the ledger is still at its path."""
+SUM_AFTER_S = 5.0
+"""When to look for days that are over for the first time. What else is wrong with the files is found before."""
 SUM_DAYS_S = 600.0
-"""How often to look for days that are over."""
+"""How often to look for them later."""
 SAY_LOST_S = 60.0
 
 logger = logging.getLogger(__name__)
@@ -87,7 +89,9 @@ class Ledger:
         self._said: tuple[str | None, bool] = (None, False)
         """What was last logged: the trouble, and whether rows waited in memory."""
         self._lost_said, self._lost_said_at = 0, -SAY_LOST_S
-        self._sums_at = 0.0
+        self._summed: int | None = None
+        """The day that was summed up last, if others may follow at once."""
+        self._sums_at = time.monotonic() + SUM_AFTER_S
         """When to look for days to sum up, by the monotonic clock."""
         self._db: sqlite3.Connection | None = None
         check(self.path)
@@ -256,7 +260,10 @@ class Ledger:
         # Reports do without these sums; they are only slower.
         with suppress(sqlite3.Error, ValueError), closing(connect(self.path, FOLD_PATIENCE_S)) as db:
             found = next(days.sum_up(db, time.time_ns() // 1000), None)
-        self._sums_at = time.monotonic() + (SUM_DAYS_S if found is None else 0)
+        # A day that changes again and again is summed up now and then.
+        is_done = found in (None, self._summed)
+        self._summed = None if is_done else found
+        self._sums_at = time.monotonic() + (SUM_DAYS_S if is_done else 0)
 
     def _keep_lock(self) -> None:
         path = companions.lock_path(self.path, self.instance)

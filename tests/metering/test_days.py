@@ -238,6 +238,7 @@ def test_prices_of_days_of_another_zone() -> None:
 
 def test_a_ledger_sums_up_its_days(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledgers, "LOOK_S", 0.01)
+    monkeypatch.setattr(ledgers, "SUM_AFTER_S", 0.0)
     monkeypatch.setattr(ledgers, "SUM_DAYS_S", 0.01)
     path = new_ledger(tmp_path / "usage.db")
     ledger = Ledger(path)
