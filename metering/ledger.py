@@ -89,8 +89,6 @@ class Ledger:
         self._said: tuple[str | None, bool] = (None, False)
         """What was last logged: the trouble, and whether rows waited in memory."""
         self._lost_said, self._lost_said_at = 0, -SAY_LOST_S
-        self._summed: int | None = None
-        """The day that was summed up last, if others may follow at once."""
         self._sums_at = time.monotonic() + SUM_AFTER_S
         """When to look for days to sum up, by the monotonic clock."""
         self._db: sqlite3.Connection | None = None
@@ -260,10 +258,7 @@ class Ledger:
         # Reports do without these sums; they are only slower.
         with suppress(sqlite3.Error, ValueError), closing(connect(self.path, FOLD_PATIENCE_S)) as db:
             found = next(days.sum_up(db, time.time_ns() // 1000), None)
-        # A day that changes again and again is summed up now and then.
-        is_done = found in (None, self._summed)
-        self._summed = None if is_done else found
-        self._sums_at = time.monotonic() + (SUM_DAYS_S if is_done else 0)
+        self._sums_at = time.monotonic() + (SUM_DAYS_S if found is None else 0)
 
     def _keep_lock(self) -> None:
         path = companions.lock_path(self.path, self.instance)

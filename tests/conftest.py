@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 def pytest_configure(config: pytest.Config) -> None:
     """Sets hypothesis up before the tests are imported, but not in the process that only hands out tests to others.
     `--hypothesis-profile thorough` is loaded by hypothesis after this."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        # Started in the background of a shell. Programs that tests start and interrupt would ignore Ctrl-C too.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    for signum, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
+        if signal.getsignal(signum) is signal.SIG_IGN:
+            # Started in the background of a shell. Programs that tests start and interrupt would ignore it too.
+            signal.signal(signum, usual)
     hands_out = config.getoption("numprocesses", None) and not hasattr(config, "workerinput")
     if not hands_out or config.getoption("--hypothesis-profile"):
         from hypothesis import HealthCheck

@@ -274,6 +274,13 @@ def test_a_base_url_without_the_version(path: str, operation: str | None) -> Non
     assert (target and target.operation) == operation
 
 
+def test_resources_without_an_id() -> None:
+    """There is one of each, so GET is no list."""
+    words = "cacheConfig card content extendedAgentCard feedbackContext ragEngineConfig semanticGovernancePolicyEngine"
+    found = {word: operation_of("GET", f"{P}/reasoningEngines/7/{word}") for word in words.split()}
+    assert found == {word: f"{word}.get" for word in words.split()}
+
+
 @pytest.mark.parametrize("project", ["p", "example.com:my-project", "example.com%3Amy-project"])
 def test_projects_of_a_domain(project: str) -> None:
     for rest in ("publishers/google/models/g:predict", "endpoints/1:predict", "cachedContents"):
