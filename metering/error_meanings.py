@@ -8,7 +8,7 @@ from metering.output import visible
 
 MEANINGS: dict[str, str] = {
     ErrorType.CLIENT_CLOSED: "the client hung up before the answer's end",
-    ErrorType.CONNECT_FAILED: "no connection to the upstream within 10 seconds",
+    ErrorType.CONNECT_FAILED: "the upstream refused the connection, or was not reached within 10 seconds",
     ErrorType.TLS_FAILED: "the upstream's certificate is not trusted, or TLS failed otherwise",
     ErrorType.UPSTREAM_CUT: "the connection broke before the answer's end; what had come was passed on",
     ErrorType.BAD_REQUEST: "vertex-tap refused the request, and told the client why",

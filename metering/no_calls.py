@@ -5,13 +5,13 @@ import sqlite3
 from collections.abc import Iterator
 from collections.abc import Sequence
 from datetime import UTC
-from fnmatch import fnmatchcase
 
 from metering import costs
 from metering.output import visible
 from metering.selection import EVER
 from metering.selection import Grouping
 from metering.selection import Selection
+from metering.selection import fits
 
 MOST_VALUES = 8
 """The most values that are named."""
@@ -38,12 +38,12 @@ def reasons(ledgers: Sequence[sqlite3.Connection], asked: Selection) -> Iterator
             unmet += 1
             yield f"No {name} is {_either(patterns)}; there are {_listed(_values(ledgers, name, in_time))}."
             for tag, value in _tags(ledgers, in_time) if name == "client" else ():
-                if any(fnmatchcase(value, pattern) for pattern in patterns):
+                if any(fits(value, pattern) for pattern in patterns):
                     yield f"There is such a tag: --tag {visible(tag)}={visible(value)}"
     told = _tags(ledgers, in_time)
     for name, pattern in asked.tags:
         values = [value for tag, value in told if tag == name.lower()]
-        if not any(fnmatchcase(value, pattern) for value in values):
+        if not any(fits(value, pattern) for value in values):
             unmet += 1
             if values:
                 yield f"No call has the tag {name}={visible(pattern)}; there are {_listed(values)}."

@@ -162,7 +162,7 @@ class Selection:
         for name, pattern in self.tags:
             wanted.setdefault(name.lower(), []).append(pattern)
         return all(
-            any(_fits(str(told.get(name, "")), pattern) for pattern in patterns) for name, patterns in wanted.items()
+            any(fits(str(told.get(name, "")), pattern) for pattern in patterns) for name, patterns in wanted.items()
         )
 
 
@@ -174,7 +174,8 @@ class Asked(NamedTuple):
     """The time zone of the days and times that are shown."""
 
 
-def _fits(text: str, pattern: str) -> bool:
+def fits(text: str, pattern: str) -> bool:
+    """Whether a text matches a pattern of a filter, or is it."""
     return text == pattern or fnmatchcase(text, pattern)
 
 

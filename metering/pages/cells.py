@@ -14,11 +14,6 @@ NUMBERED_TEXTS = frozenset({"status", "upstream_status"})
 """Numbers that are names."""
 
 
-def heading(name: str) -> str:
-    """The heading of a column. Units are beside the values."""
-    return tables.heading(name.removesuffix("_share") + " share" if name.endswith("_share") else name)
-
-
 def is_number(name: str, value: object) -> bool:
     """Whether a cell is a quantity, and so is aligned to the right."""
     return isinstance(value, int | float) and name not in NUMBERED_TEXTS and not name.endswith("_at")

@@ -19,6 +19,7 @@ from jinja2 import StrictUndefined
 from metering.pages import cells
 from metering.pages.board import Section
 from metering.selection import FILTERS
+from metering.tables import heading
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -66,8 +67,7 @@ def tables(sections: Sequence[Section], zone: tzinfo, query: Pairs | None) -> li
 
 def _table(section: Section, zone: tzinfo, query: Pairs | None) -> Table:
     headings = [
-        (cells.heading(name), any(cells.is_number(name, row.get(name)) for row in section.rows))
-        for name in section.columns
+        (heading(name), any(cells.is_number(name, row.get(name)) for row in section.rows)) for name in section.columns
     ]
     lines = [[*_cells(section, row, zone, query)] for row in section.rows]
     return Table(section, headings, lines)

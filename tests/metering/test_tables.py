@@ -76,6 +76,22 @@ def test_headings(name: str) -> None:
     assert tables.heading(name) == HEADINGS[name]
 
 
+def test_headings_have_no_units() -> None:
+    assert tables.heading("duration_p50_us") == "duration p50"
+    assert tables.heading("input_usd") == "input"
+    assert tables.heading("tag:x-team\x1b") == "tag:x-team\\x1b"
+
+
+def test_what_columns_are_called() -> None:
+    names = "covered_calls input_cached_tokens input_tokens input_cache_write_tokens output_tokens"
+    names += " output_thought_tokens started_at cost_usd unpriced_calls error_type calls video_seconds ttft_us"
+    assert [*map(tables.heading, names.split())] == [
+        *("covered", "cached", "input", "cache write", "output", "thoughts", "started", "cost", "unpriced"),
+        *("error", "calls", "video s", "ttft"),
+    ]
+    assert tables.heading("cached_share") == "cached share"
+
+
 NUMBERS = ("1,234,567,890", "1,234,567,891", "1,234,567,892", "2,469,135,781")
 
 

@@ -38,26 +38,10 @@ def test_times_are_in_the_zone() -> None:
     assert cells.shown("started_at", 1_763_000_000_000_000, ZoneInfo("Asia/Tokyo")) == "2025-11-13 11:13:20"
 
 
-def test_headings() -> None:
-    assert cells.heading("duration_p50_us") == "duration p50"
-    assert cells.heading("input_usd") == "input"
-    assert cells.heading("tag:x-team\x1b") == "tag:x-team\\x1b"
-
-
 def test_columns_without_values_are_left_out() -> None:
     rows = [{"a": None, "b": 1, "c": None}, {"a": None, "b": None, "c": 0}]
     assert cells.told(("a", "b", "c", "d"), rows, ()) == ["b", "c"]
     assert cells.told(("a", "b"), rows, ("a",)) == ["a", "b"]
-
-
-def test_what_columns_are_called() -> None:
-    names = "covered_calls input_cached_tokens input_tokens input_cache_write_tokens output_tokens"
-    names += " output_thought_tokens started_at cost_usd unpriced_calls error_type calls video_seconds ttft_us"
-    assert [*map(cells.heading, names.split())] == [
-        *("covered", "cached", "input", "cache write", "output", "thoughts", "started", "cost", "unpriced"),
-        *("error", "calls", "video s", "ttft"),
-    ]
-    assert cells.heading("cached_share") == "cached share"
 
 
 @pytest.mark.parametrize(
