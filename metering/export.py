@@ -19,6 +19,7 @@ from contextlib import closing
 from contextlib import contextmanager
 from importlib import import_module
 from itertools import islice
+from operator import methodcaller
 from pathlib import Path
 from queue import SimpleQueue
 from sqlite3 import Connection
@@ -39,7 +40,7 @@ from metering.selection import ReportError
 from metering.selection import Selection
 from metering.selection import Span
 
-SLICE = 5_000
+SLICE = 500
 """How many rows are made into text at a time."""
 ROW_GROUP = 20_000
 """How many rows are one group of a Parquet file."""
@@ -264,24 +265,23 @@ def _sql(text: bytes) -> str:
     return f"CAST(x'{text.hex()}' AS TEXT)"
 
 
-# CSV. SQL makes marks of bytes that no text in UTF-8 contains, for what separates cells and rows, and for quotes and
-# commas of JSON. Whatever else is a quote, a comma or a control character then stands in a cell that needs care.
+# CSV. SQL makes marks of bytes that no text in UTF-8 contains: for what separates cells and rows, and for the quotes
+# around JSON. Whatever else is a quote, a comma or a control character then stands in a row that needs care.
 
-_ROW, _CELL, _QUOTE, _COMMA = b"\xff", b"\xfe", b"\xf7", b"\xc0"
-_MEANT = bytes.maketrans(_ROW + _CELL + _QUOTE + _COMMA, b'\n,",')
-_CALM = bytes({*range(32, 127)} - {*b'",'}) + _ROW + _CELL + _QUOTE + _COMMA
+_ROW, _CELL, _QUOTE = b"\xff", b"\xfe", b"\xf7"
+_MEANT = bytes.maketrans(_ROW + _CELL + _QUOTE, b'\n,"')
+_CALM_IN_JSON = bytes(range(32, 127))
+_CALM = bytes({*_CALM_IN_JSON} - {*b'",'}) + _ROW + _CELL
 _BEGINNING = b"="
 _BEGINNINGS = bytes.maketrans(b"+-@' " + _ROW, _BEGINNING * 5 + _CELL)
 """Makes the characters that a cell may not begin with all the same, and the marks before cells too."""
 _WIDE = frozenset("＝＋－＠")
+_is_object = methodcaller("startswith", b"{")
 
 
 def _cell(name: str) -> str:
-    """SQL for the text of a cell. JSON always needs quotes, which are doubled inside."""
-    if name not in _JSON_COLUMNS:
-        return name
-    inside = f"replace(replace({name}, '\"', {_sql(_QUOTE * 2)}), ',', {_sql(_COMMA)})"
-    return f"CASE WHEN substr({name}, 1, 1) = '{{' THEN {_sql(_QUOTE)} || {inside} || {_sql(_QUOTE)} ELSE {name} END"
+    """SQL for the text of a cell."""
+    return f"{_sql(_QUOTE)} || {name} || {_sql(_QUOTE)}" if name in _JSON_COLUMNS else name
 
 
 _JSON_COLUMNS = tuple(name for name in COLUMNS if _KINDS[name] is str and str not in _HINTS[name])
@@ -294,18 +294,19 @@ def _csv(db: Connection, selection: Selection, span: Span) -> Piece:
     count, text = _joined(db, selection, span, _CSV_LINE, _sql(_ROW))
     if not count:
         return Piece(0, b"")
-    places = _odd_places(text, count)
-    if places is None:
+    odd = _odd_rows(text, count)
+    if odd is None:
         return _careful(_rows(db, selection, span))
-    parts, done = [], 0
-    for start in sorted({text.rfind(_ROW, 0, place) + 1 for place in places}):
-        row = _row(db, text[start : text.index(_CELL, start)])
-        if row is None:
-            return _careful(_rows(db, selection, span))
-        parts += [text[done:start], csv_line(row).encode()[:-1]]
-        end = text.find(_ROW, start)
-        done = len(text) if end < 0 else end
-    return Piece(count, b"".join([*parts, text[done:]]).translate(_MEANT) + b"\n")
+    text = text.replace(b'"', b'""')
+    if odd:
+        lines = text.split(_ROW)
+        for number in odd:
+            row = _row(db, lines[number].partition(_CELL)[0])
+            if row is None:
+                return _careful(_rows(db, selection, span))
+            lines[number] = csv_line(row).encode()[:-1]
+        text = _ROW.join(lines)
+    return Piece(count, text.translate(_MEANT) + b"\n")
 
 
 def _careful(rows: Sequence[Row]) -> Piece:
@@ -319,20 +320,24 @@ def _row(db: Connection, name: bytes) -> Row | None:
     return row and tuple(row)
 
 
-def _odd_places(text: bytes, count: int) -> list[int] | None:
-    """Where in these lines, `count` of them, is something that must not be written as it is. None if it may be
-    anywhere."""
-    if text.count(_ROW) != count - 1 or text.count(_CELL) != count * (len(COLUMNS) - 1):
+def _odd_rows(text: bytes, count: int) -> set[int] | None:
+    """The numbers of the rows, of `count`, in which something must not be written as it is. None if it may be any."""
+    parts = text.split(_QUOTE)
+    plain, objects = b"".join(parts[::2]), parts[1::2]
+    if plain.count(_ROW) != count - 1 or plain.count(_CELL) != count * (len(COLUMNS) - 1):
         return None
     try:
-        others = {*text.translate(None, _CALM).decode()}
+        inside = {*b"".join(objects).translate(None, _CALM_IN_JSON).decode()}
+        others = {*plain.translate(None, _CALM).decode()}
     except UnicodeDecodeError:
         return None
-    places = _places(_CELL + text.translate(_BEGINNINGS), _CELL + _BEGINNING)
+    if any(map(UNSAFE.match, inside)) or not all(map(_is_object, objects)):
+        return None
+    places = _places(_CELL + plain.translate(_BEGINNINGS), _CELL + _BEGINNING)
     for other in others:
         if other.isascii() or UNSAFE.match(other) or other in _WIDE:
-            places += _places(text, other.encode())
-    return places
+            places += _places(plain, other.encode())
+    return {plain.count(_ROW, 0, place) for place in places}
 
 
 def _places(text: bytes, wanted: bytes) -> list[int]:

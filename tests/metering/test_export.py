@@ -113,6 +113,20 @@ def test_a_careful_row_is_written_alone(path: Path) -> None:
     assert [row["response_id"] for row in csv.DictReader(lines)] == ["x", "x", "'-x", "x"]
 
 
+def test_json_with_letters_is_written_by_sql(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(path, [{"tags": '{"team": "Düsseldorf, \\"Nord\\""}'}])
+    monkeypatch.setattr(export, "_careful", None)
+    monkeypatch.setattr(export, "_row", None)
+    assert [json.loads(row["tags"]) for row in exported("csv", path)] == [{"team": 'Düsseldorf, "Nord"'}]
+
+
+@pytest.mark.parametrize("text", ["=1", "", '"', "a,b", '{"a": "\x7f"}', '{"a": "\n"}', "[1]"])
+def test_what_stands_where_json_should(path: Path, text: str) -> None:
+    """Written by other programs."""
+    fill(path, [{"usage_raw": text}, {"usage_raw": '{"a": 1}'}])
+    assert [row["usage_raw"] for row in exported("csv", path)] == [cell(text), '{"a": 1}']
+
+
 def test_odd_ids(path: Path) -> None:
     fill(path, [{"id": "=1"}, {"id": "a,b"}, {"id": "x"}])
     assert [row["id"] for row in exported("csv", path)] == ["'=1", "a,b", "x"]
