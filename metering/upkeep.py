@@ -5,6 +5,7 @@ It is apart from `database.py`, as the library for migrations takes longer to im
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -22,12 +23,14 @@ from metering.older import VERSION
 from metering.rollup import BUCKET_US
 from metering.transactions import transaction
 
+MOMENT_S = 0.01
+
 
 def migrate(db: sqlite3.Connection, path: Path) -> None:
     """Create or upgrade the schema. Raises LedgerError, sqlite3.Error."""
     if version_of(db, path) == 0:
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        db.execute("PRAGMA journal_mode = WAL")
+        _write_ahead(db)
     try:
         with transaction(db):
             if version_of(db, path) < VERSION:
@@ -37,6 +40,19 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
         if e.sqlite_errorcode == sqlite3.SQLITE_BUSY and 0 < version_of(db, path) < VERSION:
             raise LedgerError(f"{path} is being upgraded by another process; start again when that is done") from e
         raise
+
+
+def _write_ahead(db: sqlite3.Connection) -> None:
+    """Let the file have a write-ahead log. SQLite itself does not wait here for another process that does the same."""
+    deadline = time.monotonic() + db.execute("PRAGMA busy_timeout").fetchone()[0] / 1000
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as e:
+            if e.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(MOMENT_S)
 
 
 def prune(path: str | os.PathLike[str], before: int, told: Callable[[int], None] = lambda rows: None) -> int:

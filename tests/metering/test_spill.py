@@ -271,7 +271,7 @@ class TestFullDisk:
         assert broken_invariants(ledger.path) == []
         assert rejected(ledger.path) == []
         assert len([record for record in caplog.records if "rows wait" in record.message]) <= 2
-        assert "can be written again" in caplog.text
+        until(lambda: "can be written again" in caplog.text)
 
     def test_without_another_call(self, ledger: Ledger, disk: Disk | Limit) -> None:
         one = call()
@@ -475,5 +475,9 @@ def test_processes_that_are_killed_while_they_share_a_ledger(tmp_path: Path) -> 
     assert len(finished) > 20
     # One call of each may have ended without anybody having heard of it, and one is lost.
     assert len(found) - len(finished) <= 2 * 4
-    assert (broken_invariants(path), rejected(path)) == ([], [])
-    assert [file.name for file in tmp_path.iterdir()] == ["usage.db"]
+    assert broken_invariants(path) == []
+    # A process may be killed while it writes a line of its spill file.
+    torn = rejected(path)
+    assert len(torn) <= 4
+    assert all(json.loads(line)["reason"] == "it is not JSON" for line in torn)
+    assert {file.name for file in tmp_path.iterdir()} - {"usage.db.rejected"} == {"usage.db"}

@@ -1,7 +1,10 @@
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from metering.call import Settlement
 from metering.database import open_for_reading
@@ -16,6 +19,7 @@ from tests.ledgers import done
 from tests.ledgers import of_version
 from tests.ledgers import processes
 from tests.ledgers import rows
+from tests.ledgers import write_lock
 
 
 def of_version_3(path: Path) -> str:
@@ -69,6 +73,16 @@ class TestStart:
         with processes("Ledger(sys.argv[1]).close()", tmp_path / "usage.db", 4) as program:
             assert program.stdout.read() == "ended 0 0 0 0\n"
         assert rows(tmp_path / "usage.db") == []
+
+    def test_a_file_that_another_process_begins(self, tmp_path: Path) -> None:
+        path = tmp_path / "usage.db"
+        with ThreadPoolExecutor(1) as pool:
+            with write_lock(path):
+                opened = pool.submit(Ledger, path)
+                with pytest.raises(TimeoutError):
+                    opened.result(0.2)
+            opened.result(60).close()
+        assert rows(path) == []
 
     def test_a_schema_that_is_made_meanwhile(self, tmp_path: Path) -> None:
         """Another process makes it after our first look at the file."""
