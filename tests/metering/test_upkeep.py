@@ -1,10 +1,8 @@
 import sqlite3
-from concurrent.futures import ThreadPoolExecutor
+import threading
 from contextlib import closing
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from metering.call import Settlement
 from metering.database import open_for_reading
@@ -19,7 +17,6 @@ from tests.ledgers import done
 from tests.ledgers import of_version
 from tests.ledgers import processes
 from tests.ledgers import rows
-from tests.ledgers import write_lock
 
 
 def of_version_3(path: Path) -> str:
@@ -75,13 +72,21 @@ class TestStart:
         assert rows(tmp_path / "usage.db") == []
 
     def test_a_file_that_another_process_begins(self, tmp_path: Path) -> None:
+        """SQLite itself does not wait for it."""
         path = tmp_path / "usage.db"
-        with ThreadPoolExecutor(1) as pool:
-            with write_lock(path):
-                opened = pool.submit(Ledger, path)
-                with pytest.raises(TimeoutError):
-                    opened.result(0.2)
-            opened.result(60).close()
+        other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        ends = threading.Timer(0.3, other.execute, ["ROLLBACK"])
+
+        class Late(sqlite3.Connection):
+            def execute(self, sql: str, *args: Any) -> sqlite3.Cursor:
+                if "journal_mode" in sql and not ends.ident:
+                    other.execute("BEGIN IMMEDIATE")
+                    ends.start()
+                return super().execute(sql, *args)
+
+        with closing(other), closing(sqlite3.connect(path, isolation_level=None, factory=Late)) as db:
+            migrate(db, path)
+            assert not other.in_transaction
         assert rows(path) == []
 
     def test_a_schema_that_is_made_meanwhile(self, tmp_path: Path) -> None:
