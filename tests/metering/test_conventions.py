@@ -135,6 +135,7 @@ def test_what_runs_no_model_is_not_measured(fields: dict[str, Any]) -> None:
         ({"upstream_host": "api.openai.com"}, "openai"),
         ({"upstream_host": "127.0.0.1"}, "gcp.vertex_ai"),
         ({"upstream_host": "127.0.0.1", "surface": "vertex-live"}, "gcp.vertex_ai"),
+        ({"upstream_host": "127.0.0.1", "surface": "vertex-openai"}, "gcp.vertex_ai"),
         ({"upstream_host": "127.0.0.1", "surface": "gemini"}, "gcp.gemini"),
         ({"upstream_host": "127.0.0.1", "surface": "anthropic"}, "anthropic"),
         ({"upstream_host": "127.0.0.1", "rewritten": True, "upstream_path": "/v1/chat/completions"}, "openai"),
@@ -149,24 +150,27 @@ def test_who_answers(fields: dict[str, Any], expected: str) -> None:
     assert provider_of(call(**fields)) == expected
 
 
-@pytest.mark.parametrize(
-    ("operation", "name"),
-    [
-        ("generateContent", "generate_content"),
-        ("BidiGenerateContent", "generate_content"),
-        ("chat/completions", "chat"),
-        ("messages", "chat"),
-        ("streamRawPredict", "chat"),
-        ("embedContent", "embeddings"),
-        ("completions", "text_completion"),
-        ("predictLongRunning", "predictLongRunning"),
-    ],
-)
-def test_operations(operation: str, name: str) -> None:
-    assert attributes(call(operation=operation))["gen_ai.operation.name"] == name
+OPERATION_NAMES = {
+    "generate_content": "generateContent streamGenerateContent BidiGenerateContent",
+    "chat": "rawPredict streamRawPredict chat/completions responses messages realtime interactions.create"
+    " interactions.createStream",
+    "embeddings": "embedContent batchEmbedContents embeddings",
+    "text_completion": "completions complete",
+    "predict": "predict",
+    "predictLongRunning": "predictLongRunning",
+    "images/generations": "images/generations",
+    "images/edits": "images/edits",
+    "videos": "videos",
+}
+"""`gen_ai.operation.name` -> the operations that run a model and have this name."""
+
+
+def test_operations() -> None:
+    named = {one: name for name, ours in OPERATION_NAMES.items() for one in ours.split()}
+    assert {one: attributes(call(operation=one))["gen_ai.operation.name"] for one in named} == named
     # They are measured even if nothing came.
-    failed = call(operation=operation, usage_state="not_applicable", status=500)
-    assert ("gen_ai.client.operation.duration", "500") in told(failed)
+    failed = [call(operation=one, usage_state="not_applicable", status=500) for one in named]
+    assert all(("gen_ai.client.operation.duration", "500") in told(one) for one in failed)
 
 
 def test_only_what_is_more() -> None:

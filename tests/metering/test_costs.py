@@ -302,6 +302,8 @@ def test_nothing_is_negative_whatever_is_reported(counts: list[int | None]) -> N
     [
         ("gemini-2.5-pro", "input_tokens", {"output_tokens": 1}),
         ("gemini-2.5-pro", "output_tokens", {"input_tokens": 1}),
+        ("gemini-2.5-flash-image", "input_tokens", {"output_tokens": 1, "images": 1}),
+        ("gemini-2.5-flash-image", "output_tokens", {"input_tokens": 1, "images": 1}),
         ("imagen-4.0-generate-001", "images", {}),
         ("veo-3.1-generate-001", "video_seconds", {"variant": "720p"}),
     ],

@@ -401,6 +401,8 @@ CALLS = [
     "/google.cloud.aiplatform.v1.PredictionService/GenerateContent",
     "/v1/messages",
     "/v1/messages/count_tokens",
+    f"{P}/endpoints/google/science/inference",
+    "/v1/complete",
 ]
 
 
@@ -408,6 +410,23 @@ CALLS = [
 def test_only_a_post_calls_a_model(method: str) -> None:
     assert [path for path in CALLS if operation_of(method, path)] == []
     assert [path for path in CALLS if not operation_of("POST", path)] == []
+
+
+def test_verbs() -> None:
+    """Of a resource, and of all."""
+    verbs = {"GET": ("list", "get"), "DELETE": ("delete", "delete")}
+    verbs |= dict.fromkeys(("PATCH", "PUT"), ("update", "update"))
+    paths = (f"{P}/cachedContents", f"{P}/cachedContents/7")
+    found = {method: tuple(operation_of(method, path) for path in paths) for method in verbs}
+    assert found == {method: tuple(f"cachedContents.{verb}" for verb in both) for method, both in verbs.items()}
+    assert operation_of("POST", paths[0]) == "cachedContents.create"
+
+
+def test_resources_are_words() -> None:
+    assert operation_of("GET", f"{P}/5-things") is None
+    webhooks = parse("GET", "/v1beta1/webhooks")
+    assert webhooks
+    assert (webhooks.api, webhooks.operation) == ("vertex", "webhooks.list")
 
 
 @pytest.mark.parametrize("method", ["OPTIONS", "HEAD", "TRACE"])

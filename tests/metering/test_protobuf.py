@@ -47,6 +47,13 @@ def decoded(data: bytes, size: int = 0, wanted: str = "") -> dict[str, object]:
     return decoder.close()
 
 
+def test_unknown_fields_are_skipped() -> None:
+    """Of each wire type: varint, eight bytes, delimited, four bytes."""
+    unknown = b"\xa0\x06\x05" + b"\xa1\x06" + b"\x0b" * 8 + b"\xa2\x06\x02\x08\x09" + b"\xa5\x06" + b"\x0b" * 4
+    for size in (0, 1):
+        assert decoded(unknown + b"\x08\x07", size) == {"count": 7}
+
+
 CASES: dict[str, tuple[dict[int, Any], dict[str, object]]] = {
     "nothing": ({}, {}),
     "int": ({1: 300}, {"count": 300}),

@@ -26,7 +26,9 @@ def ask(path: str, body: object, content_type: str = "application/json") -> Aske
     return asked(target, content_type, body if isinstance(body, bytes) else json.dumps(body).encode())
 
 
-def test_what_a_body_says() -> None:
+@pytest.mark.parametrize("at_once", [1_000_000, -1], ids=["parsed", "scanned"])
+def test_what_a_body_says(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("metering.request.AT_ONCE", at_once)
     table: list[tuple[str, object, Asked]] = [
         (CHAT, {"model": "gpt-4o"}, Asked(model="gpt-4o")),
         (CHAT, {"model": "vertex_ai/gemini-2.5-pro"}, Asked(model="gemini-2.5-pro")),

@@ -3,6 +3,8 @@ from typing import Any
 
 import pytest
 
+from metering.responses_socket import ENDS
+from metering.responses_socket import NAMES
 from metering.responses_socket import Responses
 from metering.responses_socket import asked_in
 
@@ -41,6 +43,13 @@ def test_none_is_asked_for(message: bytes) -> None:
 
 def created(id: str, stream_id: str | None = None, kind: str = "response.created") -> dict[str, Any]:
     return {"type": kind, "response": {"id": id}} | ({"stream_id": stream_id} if stream_id else {})
+
+
+def test_what_is_read_of_events() -> None:
+    """A response ends with one of these, by the types of OpenAI's SDK (`ResponseStreamEvent`)."""
+    assert {"response.completed", "response.incomplete", "response.failed", "error"} == ENDS
+    # Of responses that are made at the same time, each event names its own.
+    assert {"stream_id"} == NAMES
 
 
 DELTA = {"type": "response.output_text.delta", "delta": "x"}

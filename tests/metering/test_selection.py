@@ -5,6 +5,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from metering.selection import EVER
+from metering.selection import FILTERS
+from metering.selection import KEYS
 from metering.selection import ReportError
 from metering.selection import Selection
 from metering.selection import Span
@@ -16,6 +18,12 @@ from metering.selection import time_zone
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 HOUR = 3_600_000_000
 START = int(NOON.timestamp()) * 1_000_000
+
+
+def test_what_can_be_asked_for() -> None:
+    names = "day hour model model_served publisher location project surface operation service client sdk status state"
+    assert {*KEYS} == {*names.split(), "traffic_type", "tier"}
+    assert {*FILTERS} == {"model", "client", "service", "operation", "status", "state"}
 
 
 class TestAsking:

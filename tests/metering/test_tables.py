@@ -200,6 +200,8 @@ class TestReport:
         assert "The cost of 3 of 5 calls is not known in full" in said
         said = printed(capsys, rows[:1])
         assert "unpriced" not in said
+        said = printed(capsys, [usage("a", 2, cost_usd=None, covered_calls=1, unpriced_calls=2)])
+        assert re.search(r" covered +unpriced$", said, re.MULTILINE)
         tables.print_report("cost", [{"model": "a", "cost_usd": None, "input_usd": 2, "unpriced_calls": 1}])
         said = capsys.readouterr().out
         assert "cost" not in said.partition("\nThe cost of 1 calls")[0]
@@ -252,6 +254,21 @@ def test_all_that_is_shown_of_a_call(capsys: pytest.CaptureFixture[str]) -> None
     assert re.search(r"upstream_status +2000\b", said)
     assert re.search(r"ttft +2\.0 ms\b", said)
     assert re.search(r"\bn +.*\n─+\n.* 2000\n", said)
+
+
+@pytest.mark.parametrize(
+    ("columns", "last"), [(100, ["duration", "ttft", "operation"]), (70, ["duration", "ttft"]), (60, ["duration"])]
+)
+def test_columns_that_are_spared(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int, last: list[str]
+) -> None:
+    monkeypatch.setattr(tables, "WIDTH", columns)
+    numbers = dict.fromkeys("started_at input_tokens output_tokens ttft_us duration_us".split(), 2000)
+    texts = dict.fromkeys(("status", "error_type"), None) | {"state": "done"}
+    names = [dict.fromkeys(("id", "model", "operation"), f"{number}{'x' * 10}") for number in range(2)]
+    tables.print_calls([numbers | texts | named for named in names], UTC)
+    said = capsys.readouterr().out
+    assert [name for name in ("duration", "ttft", "operation") if name in said] == last
 
 
 def test_what_is_the_same_in_all_calls_stands_above(capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,7 +25,6 @@ from addons.translation.validation import undeclared
 from addons.translation.validation import validated
 
 NAMES = {
-    "turns": "messages",
     "stop": "stop_sequences",
     "user": "metadata.user_id",
     "parallel_tool_calls": "tool_choice.disable_parallel_tool_use",

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -107,6 +108,18 @@ def test_the_form_says_what_is_asked(source: pages.Source) -> None:
     assert 'name="model" value="&lt;c&gt;"' in text
     assert 'name="since" value="7d"' in text
     assert 'name="since" value=""' in ask(source, "/-/?until=today").text
+
+
+def test_the_links_of_spans(source: pages.Source) -> None:
+    text = ask(source, "/-/?since=24h&model=a").text
+    found = re.findall(r'<a href="\./\?([^"]*)"( aria-current="true")?>([^<]*)</a>', text)
+    assert found == [
+        ("since=today&amp;model=a", "", "Today"),
+        ("since=yesterday&amp;until=today&amp;model=a", "", "Yesterday"),
+        ("since=24h&amp;model=a", ' aria-current="true"', "24 hours"),
+        ("since=7d&amp;model=a", "", "7 days"),
+        ("since=30d&amp;model=a", "", "30 days"),
+    ]
 
 
 def test_fields_that_are_left_empty_filter_nothing(source: pages.Source) -> None:

@@ -74,7 +74,10 @@ def test_what_is_asked_first_is_first(shown: dict[str, board.Section]) -> None:
         *("totals", "models", "clients", "tag-0", "cost", "errors", "duration", "calls"),
         *("tokens", "calls-and-errors", "cache", "ttft", "overhead"),
     ]
-    assert shown["totals"].columns[:5] == ["calls", "errors", "cost_usd", "duration_p50_us", "duration_p90_us"]
+    assert shown["totals"].columns == [
+        *("calls", "errors", "cost_usd", "duration_p50_us", "duration_p90_us"),
+        *("input_tokens", "input_cached_tokens", "output_tokens", "unpriced_calls"),
+    ]
     (error,) = shown["errors"].rows
     assert error["meaning"] == "the quota is used up, or the model has no capacity now; try again later"
 

@@ -2,6 +2,7 @@ import base64
 import hashlib
 import re
 from datetime import date
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,22 @@ def test_long_spans_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert len(days) > 100
     assert {date.fromisoformat(day).weekday() for day in days} == {0}
     assert "488" in data
+
+
+def test_days_are_folded_step_by_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each time that the data is too large, newer days are folded to weeks too."""
+    ledger = Ledger(new_ledger(tmp_path / "usage.db"))
+    for day in range(200):
+        times = dict.fromkeys(("started_at", "ended_at"), int(NOW.timestamp() * 1e6) - day * DAY_US)
+        ledger.commit(Call(**COMMON | times))
+    ledger.close()
+    report, oldest = made(tmp_path / "usage.db"), []
+    for _ in range(4):
+        data = report[report.index('<main id="board">') : report.index("</main>")]
+        days = [date.fromisoformat(day) for day in re.findall(r">(\d{4}-\d\d-\d\d)<", data)]
+        oldest.append(min((day for day in days if day.weekday()), default=None))
+        monkeypatch.setattr(html_report, "MOST_BYTES", len(data.encode()) - 1000)
+        report = made(tmp_path / "usage.db")
+    tuesdays = [NOW.date() - timedelta(days) for days in (120, 28)]
+    tuesdays = [day - timedelta(day.weekday() - 1) for day in tuesdays]
+    assert oldest == [NOW.date() - timedelta(199), *tuesdays, None]

@@ -95,6 +95,8 @@ PROBLEMS = {
     "prices:\n  - {model: a, per_item: inf}": "prices[0].per_item: write a number such as 0.30, in US dollars",
     "prices:\n  - {model: a, per_item: 1, since: soon}": "prices[0].since: write a date such as 2026-11-28",
     "prices:\n  - {model: a, tokens: {inptu: 1}}": "prices[0].tokens.inptu: there is no such key; did you mean input?",
+    "prices:\n  - {model: a, tokens: {input: 1, abov: {}}}": "tokens.abov: there is no such key; did you mean above?",
+    "prices:\n  - {model: a, tokens: {input: 1, above: {200000: {abov: 1}}}}": "abov: there is no such key; choose",
     "prices:\n  - {model: a, tokens: {input: 1, above: {7: {input: 1}}}}": "know these limits only: 32000, 100000,",
     "prices:\n  - {model: a, tokens: {input: 1, above: {x: {input: 1}}}}": "write a number",
     "prices:\n  - {model: a, per_item: 1, tiers: {slow: 2}}": "tiers.slow: write 'flex', 'priority', 'batch'",

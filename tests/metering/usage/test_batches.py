@@ -153,7 +153,16 @@ def test_gemini_that_was_stopped(state: str) -> None:
     assert counts(BatchReader(), gemini(state))["finish_reason"] == state
 
 
-@pytest.mark.parametrize(("number", "state"), [(2, None), (3, "BATCH_STATE_SUCCEEDED"), (4, "BATCH_STATE_FAILED")])
+@pytest.mark.parametrize(
+    ("number", "state"),
+    [
+        (2, None),
+        (3, "BATCH_STATE_SUCCEEDED"),
+        (4, "BATCH_STATE_FAILED"),
+        (5, "BATCH_STATE_CANCELLED"),
+        (6, "BATCH_STATE_EXPIRED"),
+    ],
+)
 def test_gemini_with_numbers_for_states(number: int, state: str | None) -> None:
     job = {"name": "batches/123", "metadata": {"state": number}}
     assert counts(BatchReader(), job).get("finish_reason") == state

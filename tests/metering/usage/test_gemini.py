@@ -508,6 +508,18 @@ def test_pruning_leaves_all_usage(reader: type[GeminiReader | LiveReader], event
     assert counts(reader(), *pruned(reader(), event)) == counts(reader(), event)
 
 
+def test_a_total_replaces_all_that_came_before() -> None:
+    details = [{"modality": "AUDIO", "tokenCount": 4}]
+    before = usage(promptTokenCount=9, cachedContentTokenCount=4, cacheTokensDetails=details, trafficType="ON_DEMAND")
+    assert told(GeminiReader(), before)["usage_raw"] == before["usageMetadata"]
+    after = usage(promptTokenCount=10, totalTokenCount=12)
+    assert told(GeminiReader(), before, after)["usage_raw"] == {
+        "promptTokenCount": 10,
+        "totalTokenCount": 12,
+        "trafficType": "ON_DEMAND",
+    }
+
+
 @pytest.mark.parametrize("events", [[UNARY], STREAM])
 def test_pruning_leaves_all_that_is_read(events: list[Json]) -> None:
     assert told(GeminiReader(), *pruned(GeminiReader(), *events)) == told(GeminiReader(), *events)

@@ -392,6 +392,11 @@ class TestResponses:
             left = pruned(ResponsesReader(), *done, last)
             assert counts(ResponsesReader(), *left)["search_queries"] == searches
 
+    def test_images_that_the_last_event_leaves_out(self) -> None:
+        done = {"type": "response.output_item.done", "item": {"type": "image_generation_call", "id": "ig_1"}}
+        last = {"type": "response.completed", "response": {**RESPONSE, "output": []}}
+        assert counts(ResponsesReader(), done, last)["images"] == 1
+
     def test_what_tools_have_used(self) -> None:
         generated = {"input_tokens": 5, "input_tokens_details": {"image_tokens": 0, "text_tokens": 5}}
         tools = {"image_gen": generated, "web_search": {"num_requests": 4}}

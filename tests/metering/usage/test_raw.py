@@ -46,6 +46,7 @@ GEMINI = {
     "trafficType": "ON_DEMAND",
     "serviceTier": "flex",
     "billableCharacterCount": 8,
+    "promptTokenDetails": [{"modality": "TEXT", "tokenCount": 1}],
 }
 GEMINI_IN_SNAKE_CASE = {
     "prompt_token_count": 1,
@@ -138,7 +139,7 @@ INTERACTION = {
     "output_tokens_by_modality": [{"modality": "image", "tokens": 9}],
     "cached_tokens_by_modality": [{"modality": "audio", "tokens": 10}],
     "tool_use_tokens_by_modality": [{"modality": "document", "tokens": 11}],
-    "grounding_tool_count": [{"type": "google_search", "count": 12}],
+    "grounding_tool_count": [{"type": "google_search", "count": 12, "search_query_count": 13}],
 }
 INTERACTION_IN_CAMEL_CASE = {
     "totalInputTokens": 1,
@@ -152,7 +153,7 @@ INTERACTION_IN_CAMEL_CASE = {
     "outputTokensByModality": [{"modality": "IMAGE", "tokens": 9}],
     "cachedTokensByModality": [{"modality": "AUDIO", "tokens": 10}],
     "toolUseTokensByModality": [{"modality": "DOCUMENT", "tokens": 11}],
-    "groundingToolCount": [{"type": "GOOGLE_SEARCH", "count": 12}],
+    "groundingToolCount": [{"type": "GOOGLE_SEARCH", "count": 12, "searchQueryCount": 13}],
 }
 VEO = {"sampleCount": 2, "durationSeconds": 8, "videos": 1, "raiMediaFilteredCount": 1}
 

@@ -67,6 +67,8 @@ MAY_SPEND = {
     ("POST", "/google.cloud.aiplatform.v1.JobService/GetBatchPredictionJob"): False,
     ("POST", "/google.cloud.aiplatform.v1.JobService/CancelBatchPredictionJob"): False,
     ("POST", "/google.cloud.aiplatform.v1.ModelService/ListModels"): False,
+    ("POST", "/google.cloud.aiplatform.v1.ModelService/UpdateModel"): False,
+    ("POST", "/google.cloud.aiplatform.v1.ModelService/DeleteModel"): False,
     ("OPTIONS", "/v1/chat/completions"): False,
     ("OPTIONS", "/v1/messages"): False,
     ("GET", "/ws/google.cloud.aiplatform.v1.LlmBidiService/BidiGenerateContent"): True,

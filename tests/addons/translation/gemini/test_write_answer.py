@@ -38,6 +38,21 @@ def test_an_answer_comes_back_the_same(name: str) -> None:
     assert write_answer(answer, "m") == RESPONSES[name]
 
 
+def test_it_is_written_anew() -> None:
+    """Members that are empty, or written in Google's other form, are not copied."""
+    parts = [{"inline_data": {"mime_type": "image/png", "data": "AAAA"}}]
+    candidate = {"content": {"role": "model", "parts": parts}, "index": None, "finishReason": None}
+    (answer,) = read({"candidates": [candidate], "modelVersion": "", "responseId": ""})
+    written = {"role": "model", "parts": [{"inlineData": {"mimeType": "image/png", "data": "AAAA"}}]}
+    assert write_answer(answer, "m") == {"candidates": [{"content": written, "index": 0}], "modelVersion": "m"}
+
+
+def test_a_refused_prompt_has_no_candidates() -> None:
+    refused = {"promptFeedback": {"blockReason": "SAFETY"}, "modelVersion": "m-1"}
+    (answer,) = read(refused | {"candidates": [{"index": 0, "finishReason": "SAFETY"}]})
+    assert write_answer(answer, "m") == refused
+
+
 def pieces(response: Json) -> list[Json]:
     """A stream: one event for each part; why it ended and the usage in the last."""
     head = {name: value for name, value in response.items() if name not in ("candidates", "usageMetadata")}

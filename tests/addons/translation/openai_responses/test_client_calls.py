@@ -62,6 +62,12 @@ WRITTEN: list[tuple[ClientTool, Json, Json, list[Json]]] = [
         ],
     ),
     (
+        ClientTool("shell", "shell"),
+        {"commands": []},
+        {"type": "shell_call", "action": {"commands": [], "timeout_ms": None, "max_output_length": None}},
+        [],
+    ),
+    (
         ClientTool("local_shell", "local_shell"),
         {"command": ["ls"]},
         {"type": "local_shell_call", "action": {"type": "exec", "command": ["ls"], "env": {}}},

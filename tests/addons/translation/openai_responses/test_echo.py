@@ -45,6 +45,7 @@ def test_what_a_response_says_of_its_request() -> None:
             {"type": "allowed_tools", "mode": "auto", "tools": []},
             {"type": "allowed_tools", "mode": "auto", "tools": []},
         ),
+        *(({"type": kind}, {"type": kind}) for kind in ("shell", "local_shell", "apply_patch", "tool_search")),
         # It is not kept.
         ({"type": "web_search"}, "auto"),
     ],

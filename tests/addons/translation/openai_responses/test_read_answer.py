@@ -43,7 +43,7 @@ ITEMS: list[tuple[Json, list[Part]]] = [
     ),
     ({"type": "custom_tool_call", "call_id": "c", "name": "f", "input": "x"}, [ToolCall("c", "f", {"input": "x"})]),
     (
-        {"type": "local_shell_call", "call_id": "c", "action": {"command": ["ls"]}},
+        {"type": "local_shell_call", "id": "lsh", "status": "completed", "call_id": "c", "action": {"command": ["ls"]}},
         [ToolCall("c", "local_shell", {"action": {"command": ["ls"]}})],
     ),
     ({"type": "image_generation_call", "result": "QUJD"}, [Media("image/png", data="QUJD")]),
@@ -82,6 +82,36 @@ def test_a_stream_tells_everything_once() -> None:
     answers.append(reader.read(stream.events[-1]))
     assert [part for answer in answers for choice in answer.choices for part in choice.parts] == parts
     assert reader.finished
+
+
+@pytest.mark.parametrize(
+    ("event", "part"),
+    [
+        ("output_text", Text("a")),
+        ("refusal", Text("a")),
+        ("reasoning_summary_text", Thought("a")),
+        ("reasoning_text", Thought("a")),
+    ],
+)
+def test_pieces_of_text(event: str, part: Part) -> None:
+    answer = AnswerReader().read({"type": f"response.{event}.delta", "output_index": 0, "delta": "a"})
+    assert [choice.parts for choice in answer.choices] == [[part]]
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "finish"),
+    [
+        ("completed", None, Finish.STOP),
+        ("cancelled", None, Finish.STOP),
+        ("failed", None, Finish.STOP),
+        ("incomplete", "max_output_tokens", Finish.LENGTH),
+        ("incomplete", "content_filter", Finish.CONTENT_FILTER),
+        ("in_progress", None, None),
+    ],
+)
+def test_how_it_ended(status: str, reason: str | None, finish: Finish | None) -> None:
+    response = {"object": "response", "status": status, "incomplete_details": reason and {"reason": reason}}
+    assert [choice.finish for choice in AnswerReader().read(response).choices] == [finish]
 
 
 @pytest.mark.parametrize(
