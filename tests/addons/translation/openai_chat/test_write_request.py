@@ -178,10 +178,10 @@ class TestWrittenMessages:
 class TestWrittenParameters:
     def test_a_reasoning_model_may_be_asked_for_what_is_usual(self) -> None:
         """OpenAI refuses the parameters with these values too, but the client loses nothing."""
-        usual = {"temperature": 1, "top_p": 1, "presence_penalty": 0, "frequency_penalty": 0}
+        usual: dict[str, Any] = {"temperature": 1, "top_p": 1, "presence_penalty": 0, "frequency_penalty": 0}
         body, _, notes = write_request(Request("gpt-5", turns=[user(Text("Hi"))], top_logprobs=0, **usual))
         assert (body.keys() & {*usual, "logprobs", "top_logprobs"}, notes.dropped) == (set(), [])
-        other = dict.fromkeys(usual, 0.5)
+        other: dict[str, Any] = dict.fromkeys(usual, 0.5)
         _, _, notes = write_request(Request("gpt-5", turns=[user(Text("Hi"))], top_logprobs=1, **other))
         assert notes.dropped == ["temperature", "top_p", "top_logprobs", "presence_penalty", "frequency_penalty"]
 
