@@ -4,6 +4,7 @@ python openai_sockets.py '{"base_url": ..., "calls": [...]}'
 """
 
 import asyncio
+import faulthandler
 import json
 import sys
 from typing import Any
@@ -73,6 +74,8 @@ def fallback(client: OpenAI) -> Any:
 
 
 def main() -> None:
+    # If no event comes, say what was waited for.
+    faulthandler.dump_traceback_later(80, exit=True)
     asked = json.loads(sys.argv[1])
     with OpenAI(base_url=asked["base_url"], api_key=asked["api_key"], max_retries=0) as client:
         print(json.dumps({name: globals()[name](client) for name in asked["calls"]}))
