@@ -1,6 +1,6 @@
 """Writes all rows of ledgers as CSV, JSON or Parquet: in bounded memory, and fast enough for millions.
 
-SQLite makes the text of thousands of rows at a time; several threads wait for it, while other Python code can run. The
+SQLite makes the text of hundreds of rows at a time; several threads wait for it, while other Python code can run. The
 few rows that need more care than SQL can give (cells that a spreadsheet could take for a formula, control characters,
 bytes that are not UTF-8) are read again and written by `output.py`. Rows are read in slices of time, so a call that
 ends meanwhile is in the export once, as it was when its slice was read.

@@ -23,7 +23,8 @@ from metering.older import VERSION
 from metering.rollup import BUCKET_US
 from metering.transactions import transaction
 
-MOMENT_S = 0.01
+RETRY_S = 0.01
+"""How long to wait before the journal mode is asked for again."""
 
 
 def migrate(db: sqlite3.Connection, path: Path) -> None:
@@ -43,7 +44,8 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
 
 
 def _write_ahead(db: sqlite3.Connection) -> None:
-    """Let the file have a write-ahead log. SQLite itself does not wait here for another process that does the same."""
+    """Give the file a write-ahead log. If another process is just doing that, SQLite fails at once, so this waits, as
+    long as `db` waits for locks. Raises sqlite3.Error."""
     deadline = time.monotonic() + db.execute("PRAGMA busy_timeout").fetchone()[0] / 1000
     while True:
         try:
@@ -52,7 +54,7 @@ def _write_ahead(db: sqlite3.Connection) -> None:
         except sqlite3.OperationalError as e:
             if e.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
-            time.sleep(MOMENT_S)
+            time.sleep(RETRY_S)
 
 
 def prune(path: str | os.PathLike[str], before: int, told: Callable[[int], None] = lambda rows: None) -> int:

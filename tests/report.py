@@ -36,8 +36,8 @@ ROWS, EXPORTED = 10_000_000, 1_000_000
 FEW = 30 * PIECES
 """Calls of a ledger that is read at once, but has all models, whose prices must be loaded."""
 ROUNDS = 3
-REPORT_S, ZONE_S, PAINT_S, EXPORT_S = 1.0, 2.5, 2.0, 10.0
-"""The limits. Reports in other time zones read parts of days too."""
+REPORT_S, PAINT_S, EXPORT_S = 1.0, 2.0, 10.0
+"""The limits."""
 MOST_MEMORY = 300_000_000
 """Of an export, in bytes: much less than what it writes."""
 REPORTS = (
@@ -102,7 +102,7 @@ def reports(ledger: Path, few: Path, out: Path, rounds: int) -> Iterator[bool]:
         arguments = ["report", *command.split()]
         start = quickest(arguments, few, out, rounds)
         one = quickest(arguments, ledger, out, rounds)
-        problems = ["SLOW"] if one.counts > (ZONE_S if "--tz" in arguments else REPORT_S) else []
+        problems = ["SLOW"] if one.counts > REPORT_S else []
         yield told(f"report {command}", one, f"of it the start {start.cpu:.2f} s", problems)
 
 
