@@ -37,7 +37,7 @@ def chain(options: Options) -> list[object]:
     """The addons, in the order in which mitmproxy must call them."""
     classify = Classify(options)
     exchanges = classify.exchanges
-    credentials = Credentials(options, exchanges)
+    credentials = Credentials(exchanges)
     recorder = Recorder(options, exchanges)
     drain = Drain(exchanges, recorder)
     metrics = Metrics(recorder, options.cost_of)

@@ -8,6 +8,8 @@ import time
 import warnings
 from collections.abc import Callable
 from collections.abc import Iterator
+from dataclasses import dataclass
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 from typing import NamedTuple
@@ -24,6 +26,7 @@ from google.oauth2 import service_account
 from google.oauth2.credentials import Credentials as UserCredentials
 
 from addons.configuration.identity import SCOPE
+from addons.configuration.identity import Identity
 from addons.tokens import TokenError
 from addons.tokens import TokenSource
 from addons.tokens import reason_of
@@ -139,6 +142,24 @@ def of_impersonation(endpoint: Endpoint, folder: Path) -> AnyCredentials:
     )
 
 
+@dataclass(frozen=True)
+class Places:
+    """Where credentials are found: those of the list, one after the other, the last for ever."""
+
+    found: list[AnyCredentials] = field(hash=False)
+
+    def read(self) -> Identity:
+        if not self.found:
+            raise ValueError("what is here is no key")
+        first = self.found.pop(0) if len(self.found) > 1 else self.found[0]
+        return Identity(self, str(id(first)), None, first)
+
+
+def source_of(*credentials: AnyCredentials) -> TokenSource:
+    """The first is there at the start, the others at later looks."""
+    return TokenSource(Places([*credentials]).read())
+
+
 KINDS: dict[str, Callable[[Endpoint, Path], AnyCredentials]] = {
     "account": of_account,
     "user": of_user,
@@ -187,7 +208,7 @@ FOR_NOW = [
 def refusal(credentials: AnyCredentials) -> TokenError:
     async def ask() -> TokenError:
         with pytest.raises(TokenError) as told:
-            await TokenSource(credentials).token()
+            await source_of(credentials).token()
         return told.value
 
     return asyncio.run(ask())
@@ -337,7 +358,7 @@ class TestTokenSource:
         made = account()
 
         async def ask() -> list[str]:
-            source = TokenSource(made)
+            source = source_of(made)
             return await asyncio.gather(*[source.token() for _ in range(20)])
 
         assert asyncio.run(ask()) == ["token-1"] * 20
@@ -347,7 +368,7 @@ class TestTokenSource:
         made = account()
 
         async def ask() -> list[str]:
-            source = TokenSource(made)
+            source = source_of(made)
             token = await source.token()
             for _ in range(20):
                 source.reject(token)
@@ -361,7 +382,7 @@ class TestTokenSource:
         made = account()
 
         async def ask() -> str:
-            source = TokenSource(made)
+            source = source_of(made)
             impatient = asyncio.create_task(source.token())
             patient = asyncio.create_task(source.token())
             await asyncio.sleep(0.01)
@@ -381,7 +402,7 @@ class TestTokenSource:
         made = account(mint)
 
         async def ask() -> str:
-            source = TokenSource(made)
+            source = source_of(made)
             with pytest.raises(TokenError, match="no access token now") as told:
                 await source.token()
             assert told.value.status == 503
@@ -394,7 +415,7 @@ class TestTokenSource:
         endpoint.answer = Answer(400, json_of(error="invalid_grant"))
 
         async def ask() -> list[str | BaseException]:
-            source = TokenSource(of_account(endpoint, tmp_path))
+            source = source_of(of_account(endpoint, tmp_path))
             return await asyncio.gather(*[source.token() for _ in range(30)], return_exceptions=True)
 
         assert {type(told) for told in asyncio.run(ask())} == {TokenError}
@@ -402,7 +423,7 @@ class TestTokenSource:
 
     def test_what_is_taken_again_at_once_is_noticed_at_once(self, endpoint: Endpoint, tmp_path: Path) -> None:
         async def ask() -> str:
-            source = TokenSource(of_account(endpoint, tmp_path))
+            source = source_of(of_account(endpoint, tmp_path))
             endpoint.answer = Answer(400, json_of(error="invalid_grant"))
             with pytest.raises(TokenError):
                 await source.token()
@@ -415,7 +436,7 @@ class TestTokenSource:
         endpoint.answer = Answer(200, json_of(access_token="ya29.old", expires_in=40))
 
         async def ask() -> list[str]:
-            source = TokenSource(of_account(endpoint, tmp_path))
+            source = source_of(of_account(endpoint, tmp_path))
             tokens = [await source.token()]
             source._stale_at = 0.0
             endpoint.answer = Answer(400, json_of(error="invalid_grant"))
@@ -425,3 +446,80 @@ class TestTokenSource:
             return [*tokens, await source.token()]
 
         assert asyncio.run(ask()) == ["ya29.old"] * 3
+
+
+REFUSED = Answer(400, json_of(error="invalid_grant"))
+
+
+class TestReplaced:
+    """A credential that Google refuses is read again where it was found."""
+
+    def test_after_a_rejected_token(self) -> None:
+        old, new = account(), account()
+
+        async def ask() -> list[str]:
+            source = source_of(old, new)
+            tokens = [await source.token()]
+            source.reject(tokens[0])
+            tokens += await asyncio.gather(*[source.token() for _ in range(5)])
+            assert source.identity.credentials is new
+            # The new one stays, without another look.
+            source.identity.origin.found.clear()  # type: ignore[attr-defined]
+            return [*tokens, await source.token()]
+
+        assert asyncio.run(ask()) == ["token-1"] * 7
+        assert (old.minted, new.minted) == (1, 1)
+
+    @pytest.mark.parametrize("known", [False, True])
+    def test_when_it_gets_no_token(self, endpoint: Endpoint, tmp_path: Path, known: bool) -> None:
+        """At once, whether the old one ever got a token or not."""
+        new = account()
+
+        async def ask() -> str:
+            source = source_of(of_account(endpoint, tmp_path), new)
+            if known:
+                await source.token()
+                source._dead_at = 0.0
+            endpoint.answer = REFUSED
+            return await source.token()
+
+        assert asyncio.run(ask()) == "token-1"
+        assert len(endpoint.paths) == 1 + known
+
+    def test_not_while_google_is_away(self, endpoint: Endpoint, tmp_path: Path) -> None:
+        endpoint.answer = Answer(503, b"")
+
+        async def ask() -> TokenSource:
+            source = source_of(of_account(endpoint, tmp_path), account())
+            with pytest.raises(TokenError):
+                await source.token()
+            return source
+
+        assert len(asyncio.run(ask()).identity.origin.found) == 1  # type: ignore[attr-defined]
+
+    def test_a_new_one_that_is_refused_too(self, endpoint: Endpoint, tmp_path: Path) -> None:
+        """It is asked for once, and then for each further call, as the old one was."""
+        endpoint.answer = REFUSED
+
+        async def ask() -> str:
+            source = source_of(of_account(endpoint, tmp_path), of_account(endpoint, tmp_path), account())
+            with pytest.raises(TokenError, match="invalid_grant"):
+                await source.token()
+            assert len(endpoint.paths) == 2
+            return await source.token()
+
+        assert asyncio.run(ask()) == "token-1"
+
+    def test_one_that_cannot_be_read_again(self, caplog: pytest.LogCaptureFixture) -> None:
+        """The old one is kept, and its tokens are used as long as Google takes them."""
+        made = account()
+
+        async def ask() -> list[str]:
+            source = source_of(made)
+            tokens = [await source.token()]
+            source.identity.origin.found.clear()  # type: ignore[attr-defined]
+            source.reject(tokens[0])
+            return [*tokens, await source.token()]
+
+        assert asyncio.run(ask()) == ["token-1", "token-2"]
+        assert "could not be read again, and stays as it was: what is here is no key" in caplog.text
