@@ -26,6 +26,7 @@ from addons.options import Options  # noqa: E402
 from addons.pages import Pages  # noqa: E402
 from addons.recorder import Recorder  # noqa: E402
 from addons.redact import Redact  # noqa: E402
+from addons.reload import Reload  # noqa: E402
 from addons.rewrite import Rewrite  # noqa: E402
 from addons.route import Route  # noqa: E402
 from addons.screens import Screens  # noqa: E402
@@ -43,6 +44,7 @@ def chain(options: Options) -> list[object]:
     metrics = Metrics(recorder, options.cost_of)
     return [
         options,
+        Reload(options),
         Layers(exchanges),
         Entrance(options, classify),
         Pages(options, drain, recorder, metrics),

@@ -91,8 +91,12 @@ class TokenSource:
         return self._minting
 
     async def _refresh(self) -> None:
-        began = time.monotonic()
-        self.identity = await in_thread(self._fetch, self.identity, self._is_rejected)
+        while True:
+            began, is_rejected = time.monotonic(), self._is_rejected
+            self.identity = await in_thread(self._fetch, self.identity, is_rejected)
+            if is_rejected == self._is_rejected:
+                break
+            # The last token was rejected meanwhile. So this one may be of the same key that is no longer valid.
         credentials, self._is_rejected = self.identity.credentials, False
         life = LIFETIME_S
         if expiry := credentials.expiry:

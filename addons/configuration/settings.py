@@ -299,7 +299,7 @@ def _is_here(host: str) -> bool:
 
 
 class Configuration(NamedTuple):
-    """The complete configuration. It never changes: if the options are read again, calls under way keep the old one."""
+    """The complete configuration. It never changes: if the files are read again, calls under way keep the old one."""
 
     settings: Settings
     gateway: Gateway
@@ -377,8 +377,8 @@ def contradictions(given: Mapping[str, str], listening: Listening, injects: bool
     if any(mode.scheme == "http" and api_of(mode.address[0]) for mode in named):
         yield "mode: credentials go to Google over TLS only; write reverse:https://..."
     hosts = (mode.listen_host(listening.host) for mode in listening.modes)
-    if host := next((host for host in hosts if not _is_here(host)), None):
-        yield f"listen_host: anyone who reaches {host} could use your credentials; write 127.0.0.1"
+    if (host := next((host for host in hosts if not _is_here(host)), None)) is not None:
+        yield f"listen_host: anyone who reaches {host or 'this machine'} could use your credentials; write 127.0.0.1"
     if listening.insecure:
         yield "ssl_insecure: credentials go to verified hosts only; leave it out"
 

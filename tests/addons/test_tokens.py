@@ -470,6 +470,23 @@ class TestReplaced:
         assert asyncio.run(ask()) == ["token-1"] * 7
         assert (old.minted, new.minted) == (1, 1)
 
+    def test_a_token_that_is_rejected_during_a_renewal(self) -> None:
+        """What the renewal brings may be of the key that has been replaced."""
+        old, new = account(), account()
+
+        async def ask() -> list[str]:
+            source = source_of(old, new)
+            tokens = [await source.token()]
+            source._stale_at = 0.0
+            tokens.append(await source.token())
+            for _ in range(3):
+                await asyncio.sleep(0)
+                source.reject(tokens[0])
+            return [*tokens, *await asyncio.gather(*[source.token() for _ in range(5)])]
+
+        assert asyncio.run(ask()) == ["token-1"] * 7
+        assert (old.minted, new.minted) == (2, 1)
+
     @pytest.mark.parametrize("known", [False, True])
     def test_when_it_gets_no_token(self, endpoint: Endpoint, tmp_path: Path, known: bool) -> None:
         """At once, whether the old one ever got a token or not."""
