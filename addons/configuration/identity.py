@@ -15,6 +15,7 @@ from typing import Protocol
 import google.auth
 from google.auth import _cloud_sdk
 from google.auth import crypt
+from google.auth import exceptions
 from google.auth.credentials import Credentials
 from google.oauth2 import service_account
 
@@ -134,6 +135,12 @@ class DefaultCredentials:
                 # google-auth warns about credentials of a user, which may be what is wanted.
                 warnings.simplefilter("ignore")
                 found, project = google.auth.default(scopes=[SCOPE])
+        except (exceptions.OAuthError, exceptions.RefreshError, exceptions.TransportError):
+            # It asks for the project of a workload that another provider vouches for.
+            raise ValueError(
+                f"{named or 'the machine'}: Google gives no access token now for these application default credentials;"
+                " correct them, or try again"
+            ) from None
         except Exception:
             # google-auth raises many types of errors for a file that it cannot read.
             if named:

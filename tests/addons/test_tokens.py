@@ -26,6 +26,7 @@ from google.oauth2 import service_account
 from google.oauth2.credentials import Credentials as UserCredentials
 
 from addons.configuration.identity import SCOPE
+from addons.configuration.identity import DefaultCredentials
 from addons.configuration.identity import Identity
 from addons.tokens import TokenError
 from addons.tokens import TokenSource
@@ -52,18 +53,21 @@ class Endpoint:
     def __init__(self) -> None:
         endpoint = self
         self.answer = TOKEN
+        self.answers: dict[str, Answer] = {}
+        """Path -> what it answers instead of `answer`."""
         self.paths: list[str] = []
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 endpoint.paths.append(self.path)
                 self.rfile.read(int(self.headers.get("content-length", 0)))
-                self.send_response(endpoint.answer.status)
-                for name, value in endpoint.answer.headers.items():
+                answer = endpoint.answers.get(self.path.partition("?")[0], endpoint.answer)
+                self.send_response(answer.status)
+                for name, value in answer.headers.items():
                     self.send_header(name, value)
-                self.send_header("content-length", str(len(endpoint.answer.body)))
+                self.send_header("content-length", str(len(answer.body)))
                 self.end_headers()
-                self.wfile.write(endpoint.answer.body)
+                self.wfile.write(answer.body)
 
             do_GET = do_POST
 
@@ -540,3 +544,118 @@ class TestReplaced:
 
         assert asyncio.run(ask()) == ["token-1", "token-2"]
         assert "could not be read again, and stays as it was: what is here is no key" in caplog.text
+
+
+WORKLOAD = {
+    "type": "external_account",
+    "audience": "//iam.googleapis.com/projects/123/locations/global/workloadIdentityPools/p/providers/q",
+    "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+}
+IMPERSONATED = Answer(200, json_of(accessToken="ya29.other", expireTime="2099-01-01T00:00:00Z"))
+IMPERSONATION = "/v1/projects/-/serviceAccounts/other@p.iam.gserviceaccount.com:generateAccessToken"
+MACHINE = "/computeMetadata/v1/instance"
+
+
+class TestDefaultCredentials:
+    """Each kind that google-auth finds, from where it is found to its token."""
+
+    @pytest.fixture(autouse=True)
+    def nothing_else(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "gcloud"))
+        # A gcloud of this machine would be asked for its project.
+        monkeypatch.setenv("PATH", str(tmp_path))
+        # Resource Manager is not here.
+        monkeypatch.setattr("google.auth.external_account.Credentials.get_project_id", lambda *_, **__: None)
+
+    def of_file(self, folder: Path, monkeypatch: pytest.MonkeyPatch, **info: object) -> Identity:
+        (folder / "adc.json").write_text(json.dumps(info))
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(folder / "adc.json"))
+        return DefaultCredentials().read()
+
+    def token(self, identity: Identity) -> str:
+        assert identity.origin.read() == identity
+        source = TokenSource(identity)
+        return asyncio.run(source.token())
+
+    def test_a_workload_that_a_file_vouches_for(
+        self, endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "subject").write_text("eyJsubject")
+        source = {"file": str(tmp_path / "subject")}
+        found = self.of_file(tmp_path, monkeypatch, **WORKLOAD, token_url=endpoint.url, credential_source=source)
+        assert self.token(found) == "ya29.good"
+        assert endpoint.paths == ["/token"]
+
+    def test_a_workload_that_acts_as_an_account(
+        self, endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its own token comes from a URL on the machine, as with Azure."""
+        endpoint.answers = {"/subject": Answer(200, b"eyJsubject"), IMPERSONATION: IMPERSONATED}
+        base = endpoint.url.removesuffix("/token")
+        found = self.of_file(
+            tmp_path,
+            monkeypatch,
+            **WORKLOAD,
+            token_url=endpoint.url,
+            credential_source={"url": f"{base}/subject"},
+            service_account_impersonation_url=base + IMPERSONATION,
+        )
+        assert self.token(found) == "ya29.other"
+        assert endpoint.paths == ["/subject", "/token", IMPERSONATION]
+
+    def test_an_account_that_acts_as_another(
+        self, endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        endpoint.answers = {IMPERSONATION: IMPERSONATED}
+        url = endpoint.url.removesuffix("/token") + IMPERSONATION
+        found = self.of_file(
+            tmp_path,
+            monkeypatch,
+            type="impersonated_service_account",
+            service_account_impersonation_url=url,
+            source_credentials=ACCOUNT | {"token_uri": endpoint.url},
+        )
+        # Else google-auth asks Google's own host, whatever the file says.
+        monkeypatch.setattr(found.credentials, "_iam_endpoint_override", url)
+        assert self.token(found) == "ya29.other"
+        assert endpoint.paths == ["/token", IMPERSONATION]
+
+    def test_a_user_of_gcloud(self, endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "gcloud").mkdir()
+        file = tmp_path / "gcloud" / "application_default_credentials.json"
+        file.write_text(json.dumps(USER | {"quota_project_id": "test-project"}))
+        found = DefaultCredentials().read()
+        monkeypatch.setattr(found.credentials, "_token_uri", endpoint.url)
+        assert self.token(found) == "ya29.good"
+        assert endpoint.paths == ["/token"]
+        file.write_text(json.dumps(USER | {"refresh_token": "1//other"}))
+        assert found.origin.read() != found
+
+    def test_the_machine(self, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("google.auth.compute_engine._metadata._GCE_METADATA_HOST", endpoint.host)
+        monkeypatch.setenv("GCE_METADATA_IP", endpoint.host)
+        endpoint.answer = Answer(200, b"googleapis.com", {"metadata-flavor": "Google"})
+        account = {"email": "default", "scopes": [SCOPE], "aliases": ["default"]}
+        as_json, as_text = {"content-type": "application/json"}, {"content-type": "application/text"}
+        endpoint.answers = {
+            "/computeMetadata/v1/project/project-id": Answer(200, b"test-project", as_text),
+            f"{MACHINE}/service-accounts/default/": Answer(200, json_of(**account), as_json),
+            f"{MACHINE}/service-accounts/default/token": Answer(200, TOKEN.body, as_json),
+        }
+        found = DefaultCredentials().read()
+        assert found.project == "test-project"
+        assert self.token(found) == "ya29.good"
+
+    def test_a_workload_that_gets_no_token_at_the_start(
+        self, endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """google-auth asks at once, to find the project."""
+        monkeypatch.undo()
+        endpoint.answer = Answer(400, json_of(error="invalid_target"))
+        (tmp_path / "subject").write_text("eyJsubject")
+        source = {"file": str(tmp_path / "subject")}
+        with pytest.raises(ValueError, match="Google gives no access token now for these application default"):
+            self.of_file(tmp_path, monkeypatch, **WORKLOAD, token_url=endpoint.url, credential_source=source)
+        assert endpoint.paths
