@@ -31,6 +31,9 @@ class Reload:
     Calls under way keep the configuration that they began with. The options themselves are read at start only.
     """
 
+    name = "vertex_tap_reload"
+    """mitmproxy refuses two addons of one name, and a user's script may well have a `Reload`."""
+
     def __init__(self, options: Options) -> None:
         self._options = options
         self._written: Mapping[str, object] = {}

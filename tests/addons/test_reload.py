@@ -309,11 +309,13 @@ def test_the_end_does_not_wait(started: Callable[[str], Reloading], program: str
         until(begun.exists)
         one.proxy.process.send_signal(signal.SIGTERM)
         until(lambda: "finishing 1 call" in one.proxy.output)
+        begun.unlink()
         one.proxy.process.send_signal(signal.SIGHUP)
         for _ in range(10):
             one.google.gates[program].release()
         assert b'"finishReason": "STOP"' in answer.read()
     assert one.proxy.process.wait(30) == 0
+    assert not begun.exists()
     assert one.row()["state"] == "done"
     assert "Traceback" not in one.proxy.output
 
