@@ -86,8 +86,7 @@ class Options:
         return functools.partial(read, _given(), (), _listening())
 
     def adopt(self, configuration: Configuration) -> None:
-        """Use another configuration for the calls that come from now on. Access tokens are kept where the credentials
-        are the same."""
+        """Use another configuration for the calls that come from now on. Access tokens are kept where they may."""
         gateway = configuration.gateway.with_tokens_of(self.configuration.gateway)
         self.configuration = configuration._replace(gateway=gateway)
 

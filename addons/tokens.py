@@ -79,6 +79,18 @@ class TokenSource:
             self._mint()
         return self._token
 
+    def taking_over(self, earlier: "TokenSource") -> "TokenSource":
+        """The source to use from now on in place of an earlier one: that one itself if its credential is the same.
+
+        Another key of the same account gets its token, to be renewed at once: Google may know a new key only a minute
+        later.
+        """
+        if earlier.identity == self.identity:
+            return earlier
+        if self.identity.account and earlier.identity.account == self.identity.account:
+            self._token, self._dead_at = earlier._token, earlier._dead_at
+        return self
+
     def reject(self, token: str) -> None:
         """Drop a token that Google has rejected."""
         if token == self._token:

@@ -44,6 +44,8 @@ class Identity:
     """The project that it belongs to, if that is known."""
     credentials: Credentials = field(repr=False, compare=False)
     """A google-auth object. It stores its latest token in itself, so it changes, but never whose it is."""
+    account: str | None = None
+    """The service account whose key it is."""
 
 
 # Keys of service accounts
@@ -112,7 +114,8 @@ def identity_of(content: bytes, origin: Origin, whence: str, remedy: str) -> Ide
     except Exception as e:
         # A broken PEM raises many types of errors, whose messages may quote it.
         raise ValueError(f"{whence}: its private_key is not usable; {remedy}") from e
-    return Identity(origin, _digest(json.dumps(info, sort_keys=True).encode()), project, credentials)
+    digest = _digest(json.dumps(info, sort_keys=True).encode())
+    return Identity(origin, digest, project, credentials, info["client_email"])
 
 
 def _digest(content: bytes) -> str:

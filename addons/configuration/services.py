@@ -113,13 +113,13 @@ class Gateway:
         return any(all(map(_matches, route[1:3], (base_path, surface))) for route in self.routes)
 
     def with_tokens_of(self, earlier: "Gateway") -> "Gateway":
-        """The same gateway, whose services keep the access tokens that they had before, where their credentials are
-        the same."""
+        """The same gateway, whose services keep the access tokens that they had in an earlier one, if they may."""
         services = {}
         for name, service in self.services.items():
             before = earlier.services.get(name)
-            is_same = service.tokens and before and before.tokens and before.tokens.identity == service.tokens.identity
-            services[name] = replace(service, tokens=before.tokens) if before and is_same else service
+            if service.tokens and before and before.tokens:
+                service = replace(service, tokens=service.tokens.taking_over(before.tokens))
+            services[name] = service
         return replace(self, services=services)
 
     def named(self, model: str) -> str:

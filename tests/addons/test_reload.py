@@ -163,9 +163,16 @@ def test_what_is_adopted(started: Callable[[str], Reloading], program: str) -> N
     assert one.call("/x" + UNARY).status == 200
     # Another key, and so another token; with the same key the token stays.
     assert one.google.credentials.minted == minted
-    one.key("two.json", "other-project")
+    key = one.key("two.json", "other-project")
     assert one.reload() == f"{again}service two changed"
     assert one.call("/x" + UNARY).status == 200
+    assert one.google.credentials.minted == minted + 1
+    # Another key of the same account, which Google does not know yet.
+    account = {"client_email": key["client_email"]}
+    (one.folder / "two.json").write_text(json.dumps(Credentials().service_account(key["token_uri"]) | account))
+    assert one.reload() == f"{again}service two changed"
+    assert one.call("/x" + UNARY).status == 200
+    until(lambda: "invalid_grant: Invalid JWT Signature" in one.proxy.output)
     assert one.google.credentials.minted == minted + 1
 
     # Back to none: the client's own credentials go on, to the right host.

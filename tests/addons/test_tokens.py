@@ -156,7 +156,7 @@ class Places:
         if not self.found:
             raise ValueError("what is here is no key")
         first = self.found.pop(0) if len(self.found) > 1 else self.found[0]
-        return Identity(self, str(id(first)), None, first)
+        return Identity(self, str(id(first)), None, first, getattr(first, "service_account_email", None))
 
 
 def source_of(*credentials: AnyCredentials) -> TokenSource:
@@ -544,6 +544,46 @@ class TestReplaced:
 
         assert asyncio.run(ask()) == ["token-1", "token-2"]
         assert "could not be read again, and stays as it was: what is here is no key" in caplog.text
+
+
+class TestTakenOver:
+    """What a service whose credentials were read again has of the tokens from before."""
+
+    def test_the_same_key(self) -> None:
+        source = source_of(account())
+        assert TokenSource(source.identity.origin.read()).taking_over(source) is source
+
+    def test_another_key_of_the_account(self, endpoint: Endpoint, tmp_path: Path) -> None:
+        """Google does not know it yet: the token is used as long as it is valid. Then it knows it."""
+        endpoint.answer = REFUSED
+
+        async def ask() -> list[str]:
+            old = source_of(account())
+            tokens = [await old.token()]
+            new = source_of(of_account(endpoint, tmp_path)).taking_over(old)
+            tokens.append(await new.token())
+            while len(endpoint.paths) < 1:
+                await asyncio.sleep(0.01)
+            while new._minting:
+                await asyncio.sleep(0.01)
+            endpoint.answer = TOKEN
+            tokens.append(await new.token())
+            new.reject(tokens[0])
+            return [*tokens, await new.token()]
+
+        assert asyncio.run(ask()) == ["token-1"] * 3 + ["ya29.good"]
+
+    def test_a_key_of_another_account(self, endpoint: Endpoint, tmp_path: Path) -> None:
+        async def ask() -> list[str]:
+            tokens = []
+            for other in (of_account(endpoint, tmp_path), of_user(endpoint, tmp_path)):
+                old = source_of(account())
+                await old.token()
+                other._service_account_email = "other@p.iam.gserviceaccount.com"  # type: ignore[attr-defined]
+                tokens.append(await source_of(other).taking_over(old).token())
+            return tokens
+
+        assert asyncio.run(ask()) == ["ya29.good"] * 2
 
 
 WORKLOAD = {

@@ -307,6 +307,12 @@ def test_a_listener_with_a_name(address: str | None, may: bool, monkeypatch: pyt
             read(DEFAULTS | EXPRESS, [], listening)
 
 
+def test_a_listener_at_every_address() -> None:
+    listening = Listening([mode_specs.ProxyMode.parse("reverse:https://aiplatform.googleapis.com")], "", False)
+    with pytest.raises(ConfigurationError, match="listen_host: anyone who reaches this machine could use"):
+        read(DEFAULTS | EXPRESS, [], listening)
+
+
 def test_the_service_of_the_options(tmp_path: Path, info: dict[str, str]) -> None:
     file = write_key(tmp_path, info)
     given = {"usage_db": str(tmp_path / "usage.db"), "vertex_auth": "service_account", "vertex_credentials": str(file)}
