@@ -308,7 +308,7 @@ def test_a_listener_with_a_name(address: str | None, may: bool, monkeypatch: pyt
 
 
 def test_a_listener_at_every_address() -> None:
-    listening = Listening([mode_specs.ProxyMode.parse("reverse:https://aiplatform.googleapis.com")], "", False)
+    listening = Listening([REVERSE], "", False)
     with pytest.raises(ConfigurationError, match="listen_host: anyone who reaches this machine could use"):
         read(DEFAULTS | EXPRESS, [], listening)
 
