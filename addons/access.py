@@ -77,7 +77,7 @@ class Access:
         # With keep_host_header, mitmproxy would use the client's SNI for the upstream too, and verify its certificate
         # by it.
         reverse = isinstance(data.client.proxy_mode, mode_specs.ReverseMode)
-        if reverse and self._options.configuration.gateway.injects and data.server.sni and data.server.address:
+        if reverse and ctx.options.keep_host_header and data.server.sni and data.server.address:
             data.server.sni = data.server.address[0]
 
 

@@ -118,8 +118,9 @@ def _next_signal() -> tuple[int, bool]:
     """The next signal, and whether the terminal has sent it: then the program has got it too."""
     if hasattr(signal, "sigwaitinfo"):
         told = signal.sigwaitinfo(HELD)
-        # Positive codes are the kernel's.
-        return told.si_signo, told.si_code > 0
+        # Positive codes are the kernel's. The SIGHUP of a terminal that closes reaches the first process of a session
+        # only, which may be this one.
+        return told.si_signo, told.si_code > 0 and told.si_signo != signal.SIGHUP
     signum = signal.sigwait(HELD)
     return signum, signum in STOPPING | {signal.SIGINT, signal.SIGQUIT} and os.isatty(0)
 

@@ -15,10 +15,7 @@ from addons.exchange import Attempt
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
 from addons.exchange import fails_closed
-from addons.options import Options
-from addons.options import is_start
 from addons.tokens import TokenError
-from addons.tokens import TokenSource
 from addons.translation import conversions
 from addons.translation.errors import Failure
 from addons.translation.errors import InvalidRequest
@@ -38,17 +35,8 @@ class Credentials:
     them when its body is complete.
     """
 
-    def __init__(self, options: Options, exchanges: Exchanges) -> None:
-        self._options = options
+    def __init__(self, exchanges: Exchanges) -> None:
         self.exchanges = exchanges
-        self._sources: dict[str, TokenSource] = {}
-        """Service name -> the source of its access tokens."""
-
-    def configure(self, updated: set[str]) -> None:
-        # This runs before the listener opens.
-        for service in self._options.configuration.gateway.services.values() if is_start(updated) else ():
-            if service.credentials and service.name not in self._sources:
-                self._sources[service.name] = TokenSource(service.credentials)
 
     @fails_closed
     async def requestheaders(self, flow: http.HTTPFlow) -> None:
@@ -68,7 +56,8 @@ class Credentials:
         if not exchange or not exchange.token or not flow.response or flow.response.status_code != 401:
             return
         assert exchange.service
-        self._sources[exchange.service.name].reject(exchange.token)
+        assert exchange.service.tokens
+        exchange.service.tokens.reject(exchange.token)
         if request.raw_content is None or "upgrade" in request.headers:
             return
         try:
@@ -92,11 +81,10 @@ class Credentials:
     async def renew(self, service: Service, request: http.Request) -> bool:
         """Replace the rejected access token in a request by a new one. Returns False if the service has no token
         source. Raises TokenError."""
-        source = self._sources.get(service.name)
-        if source is None:
+        if service.tokens is None:
             return False
-        source.reject(request.headers.get("authorization", "").removeprefix("Bearer "))
-        request.headers["authorization"] = f"Bearer {await source.token()}"
+        service.tokens.reject(request.headers.get("authorization", "").removeprefix("Bearer "))
+        request.headers["authorization"] = f"Bearer {await service.tokens.token()}"
         return True
 
     async def _put_in(self, flow: http.HTTPFlow, exchange: Exchange, service: Service) -> None:
@@ -116,9 +104,9 @@ class Credentials:
         elif service.api_key:
             name, value = KEY_HEADERS[service.provider]
             request.headers[name] = value.format(service.api_key)
-        elif service.credentials:
+        elif service.tokens:
             try:
-                token = await self._sources[service.name].token()
+                token = await service.tokens.token()
             except TokenError as e:
                 # The client may have disconnected while the token was fetched.
                 if not exchange.is_over:

@@ -26,6 +26,7 @@ from addons.options import Options  # noqa: E402
 from addons.pages import Pages  # noqa: E402
 from addons.recorder import Recorder  # noqa: E402
 from addons.redact import Redact  # noqa: E402
+from addons.reload import Reload  # noqa: E402
 from addons.rewrite import Rewrite  # noqa: E402
 from addons.route import Route  # noqa: E402
 from addons.screens import Screens  # noqa: E402
@@ -37,12 +38,13 @@ def chain(options: Options) -> list[object]:
     """The addons, in the order in which mitmproxy must call them."""
     classify = Classify(options)
     exchanges = classify.exchanges
-    credentials = Credentials(options, exchanges)
+    credentials = Credentials(exchanges)
     recorder = Recorder(options, exchanges)
     drain = Drain(exchanges, recorder)
     metrics = Metrics(recorder, options.cost_of)
     return [
         options,
+        Reload(options),
         Layers(exchanges),
         Entrance(options, classify),
         Pages(options, drain, recorder, metrics),

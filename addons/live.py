@@ -81,7 +81,7 @@ class Live:
             exchange.take_body(asked(exchange.target, "", message.content))
             if call.model:
                 self._recorder.commit(exchange)
-        if exchange.service and exchange.service.credentials and b'"setup"' in message.content[:64]:
+        if exchange.service and exchange.service.tokens and b'"setup"' in message.content[:64]:
             message.content = self._in_project(exchange, exchange.service, message.content)
 
     @harmless

@@ -1,5 +1,7 @@
 """Declares the options to mitmproxy, reads them once at start, and refuses what cannot be used."""
 
+import functools
+from collections.abc import Callable
 from collections.abc import Sequence
 from threading import Thread
 
@@ -24,16 +26,21 @@ LISTENING = {"mode", "listen_host", "ssl_insecure"}
 """mitmproxy's own options from which `Listening` is made."""
 
 
+def _given() -> dict[str, str]:
+    return {name: getattr(ctx.options, name) for name in OPTIONS if name in ctx.options}
+
+
 def _listening() -> Listening:
     modes = [mode_specs.ProxyMode.parse(mode) for mode in ctx.options.mode]
     return Listening(modes, ctx.options.listen_host, ctx.options.ssl_insecure)
 
 
 class Options:
-    """Declares the options, and holds their values as `configuration`. They are read once, at start: a later change is
-    refused."""
+    """Declares the options, and holds the configuration. The options are read once, at start, and a later change is
+    refused. The files that they name may be read again."""
 
     configuration: Configuration
+    """The configuration for calls that come now."""
 
     def __init__(self, prefixes: tuple[str, ...] = PREFIXES, problems: Sequence[str] = ()) -> None:
         """`prefixes` are those of names that only our options have: an unknown option with such a name is a
@@ -58,7 +65,7 @@ class Options:
             loader.add_option(name, str, default, help)
 
     def configure(self, updated: set[str]) -> None:
-        given = {name: getattr(ctx.options, name) for name in OPTIONS if name in ctx.options}
+        given = _given()
         if is_start(updated) and not self._started:
             self.configuration = self._read(given)
             # The end of a call must not wait for that.
@@ -72,6 +79,16 @@ class Options:
             problems = [*contradictions(given, _listening(), self.configuration.gateway.injects)]
             if problems:
                 raise exceptions.OptionsError("; ".join(problems))
+
+    def reader(self) -> Callable[[], Configuration]:
+        """What reads again the files and the credentials that the options name. May run in a thread. Raises
+        ConfigurationError."""
+        return functools.partial(read, _given(), (), _listening())
+
+    def adopt(self, configuration: Configuration) -> None:
+        """Use another configuration for the calls that come from now on. Access tokens are kept where they may."""
+        gateway = configuration.gateway.with_tokens_of(self.configuration.gateway)
+        self.configuration = configuration._replace(gateway=gateway)
 
     def cost_of(self, call: Call) -> float | None:
         """What a call cost, in US dollars; None if it has no known price."""

@@ -243,7 +243,7 @@ def _in_project(path: str, target: Target, service: Service) -> str:
 def _usual_location(service: Service) -> str | None:
     """The location for a path that names none, such as that of a Live connection: the service's own, if it has Google
     credentials."""
-    return service.location if service.credentials else None
+    return service.location if service.tokens else None
 
 
 def _is_catalogue(target: Target) -> bool:

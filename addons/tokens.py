@@ -11,12 +11,12 @@ from datetime import UTC
 from datetime import datetime
 from typing import Any
 
-import google.auth.credentials
 from google.auth import exceptions
 from google.auth.transport import Response
 from google.auth.transport.requests import Request as Transport
 
 from addons import keys
+from addons.configuration.identity import Identity
 from addons.translation.conversation import from_bytes
 from addons.upstream import in_thread
 from metering.json_values import member
@@ -50,14 +50,18 @@ class TokenError(Exception):
 
 
 class TokenSource:
-    """The access tokens of one identity.
+    """The access tokens of one credential.
 
     Only one request for a token is under way at a time, and all calls wait for it. After an error each call asks again,
-    so that a repaired configuration works at once.
+    so that a repaired configuration works at once. A credential that Google refuses may have been replaced by another:
+    it is then read again where it was found.
     """
 
-    def __init__(self, credentials: google.auth.credentials.Credentials) -> None:
-        self._credentials = credentials
+    def __init__(self, identity: Identity) -> None:
+        self.identity = identity
+        """The credential, as it was last read."""
+        self._is_rejected = False
+        """Whether Google has rejected the last token."""
         self._transport = _Transport()
         self._token = ""
         self._stale_at = 0.0
@@ -75,10 +79,22 @@ class TokenSource:
             self._mint()
         return self._token
 
+    def taking_over(self, earlier: "TokenSource") -> "TokenSource":
+        """The source to use from now on in place of an earlier one: that one itself if its credential is the same.
+
+        Another key of the same account gets its token, to be renewed at once: Google may know a new key only a minute
+        later.
+        """
+        if earlier.identity == self.identity:
+            return earlier
+        if self.identity.account and earlier.identity.account == self.identity.account:
+            self._token, self._dead_at = earlier._token, earlier._dead_at
+        return self
+
     def reject(self, token: str) -> None:
         """Drop a token that Google has rejected."""
         if token == self._token:
-            self._dead_at = 0.0
+            self._dead_at, self._is_rejected = 0.0, True
 
     def _mint(self) -> "asyncio.Task[None]":
         if self._minting is None:
@@ -87,25 +103,59 @@ class TokenSource:
         return self._minting
 
     async def _refresh(self) -> None:
-        began = time.monotonic()
-        self._transport.forget()
-        try:
-            await in_thread(self._credentials.refresh, self._transport)
-        except Exception as e:
-            raise _token_error(e, self._transport) from e
+        while True:
+            began, is_rejected = time.monotonic(), self._is_rejected
+            self.identity = await in_thread(self._fetch, self.identity, is_rejected)
+            if is_rejected == self._is_rejected:
+                break
+            # The last token was rejected meanwhile. So this one may be of the same key that is no longer valid.
+        credentials, self._is_rejected = self.identity.credentials, False
         life = LIFETIME_S
-        if expiry := self._credentials.expiry:
+        if expiry := credentials.expiry:
             # `expiry` is UTC without a time zone. The duration of the request is subtracted, to be on the safe side.
             life = (expiry.replace(tzinfo=UTC) - datetime.now(UTC)).total_seconds() - (time.monotonic() - began)
-        self._token = str(self._credentials.token)
+        self._token = str(credentials.token)
         self._dead_at = began + max(life - min(5.0, life / 10), 0.0)
         self._stale_at = began + life - min(AHEAD_S, life / 4)
+
+    def _fetch(self, identity: Identity, is_rejected: bool) -> Identity:
+        """Have a credential fetch a token, or the one that has replaced it. Returns the one that did. Runs in a thread.
+        Raises TokenError."""
+        if is_rejected:
+            identity = _read_again(identity)
+        try:
+            self._refresh_with(identity)
+        except TokenError as e:
+            replaced = _read_again(identity) if e.permanent and not is_rejected else identity
+            if replaced is identity:
+                raise
+            identity = replaced
+            self._refresh_with(identity)
+        return identity
+
+    def _refresh_with(self, identity: Identity) -> None:
+        self._transport.forget()
+        try:
+            identity.credentials.refresh(self._transport)
+        except Exception as e:
+            raise _token_error(e, self._transport) from e
 
     def _minted(self, task: "asyncio.Task[None]") -> None:
         self._minting = None
         if not task.cancelled() and (error := task.exception()):
             logger.warning("vertex-tap: %s", error)
             self._stale_at = time.monotonic() + PAUSE_S
+
+
+def _read_again(identity: Identity) -> Identity:
+    """The credential that is now where this one was found; this one itself if it is still there, or if what is there
+    cannot be used."""
+    try:
+        found = identity.origin.read()
+    except ValueError as e:
+        logger.warning("vertex-tap: a credential could not be read again, and stays as it was: %s", e)
+        return identity
+    return identity if found == identity else found
 
 
 class _Transport(Transport):

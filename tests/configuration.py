@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from addons.configuration.services import Gateway
+from addons.configuration.services import Service
 from addons.configuration.settings import OPTIONS
 from addons.configuration.settings import read
 
@@ -25,3 +26,9 @@ def gateway(folder: Path, content: str, **options: str) -> Gateway:
     file.write_text(content)
     given = {"usage_db": str(folder / "usage.db"), "gateway_config": str(file)}
     return read(DEFAULTS | given | options, []).gateway
+
+
+def email_of(service: Service) -> str:
+    """The service account whose key a service has."""
+    assert service.tokens
+    return str(getattr(service.tokens.identity.credentials, "service_account_email", ""))

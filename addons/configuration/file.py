@@ -22,20 +22,24 @@ from pydantic import BaseModel
 from pydantic import BeforeValidator
 from pydantic import ConfigDict
 from pydantic import Field
+from pydantic import InstanceOf
 from pydantic import ValidationError
 from pydantic import ValidationInfo
 from pydantic_core import ErrorDetails
 
 from addons.configuration import values
-from addons.configuration.identity import DefaultCredentials
-from addons.configuration.identity import Key
-from addons.configuration.identity import read_key
+from addons.configuration.identity import NO_VARIABLE
+from addons.configuration.identity import Identity
+from addons.configuration.identity import KeyFile
+from addons.configuration.identity import KeyVariable
+from addons.configuration.key_command import KeyCommand
 from addons.configuration.services import DEFAULT
 from addons.configuration.services import Auth
 from addons.configuration.services import OpenAiMode
 from addons.configuration.services import Provider
 from addons.configuration.services import Service
 from addons.configuration.values import Endpoint
+from addons.tokens import TokenSource
 from metering import wording
 from metering import yaml_document
 from metering.templates import TEMPLATES
@@ -94,20 +98,36 @@ SURFACES = tuple(dict.fromkeys(template.surface for template in TEMPLATES))
 """The surfaces that a route's `surface` can match, such as `openai`."""
 
 
-def _key_in_folder(value: object, info: ValidationInfo) -> Key:
+def _key_in_file(value: object, info: ValidationInfo) -> Identity:
     """Read a key file. Its path is relative to the folder of the YAML file, which is in the validation context."""
     assert info.context
     try:
-        return read_key(info.context["folder"] / Path(_text(value)).expanduser())
+        return KeyFile(info.context["folder"] / Path(_text(value)).expanduser()).read()
     except RuntimeError:
         raise ValueError("names a home directory that does not exist; write another path") from None
+
+
+def _words(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not value or not value[0] or not all(isinstance(word, str) for word in value):
+        raise ValueError("write a program and its arguments as a list, such as [secret-tool, lookup, name, vertex]")
+    return tuple(value)
+
+
+def _key_of_command(words: tuple[str, ...], info: ValidationInfo) -> Identity:
+    """Run a command that prints a key. It runs in the folder of the YAML file."""
+    assert info.context
+    return KeyCommand(words, info.context["folder"]).read()
+
+
+def _key_in_variable(name: str) -> Identity:
+    return KeyVariable(name).read()
 
 
 def _from_environment(name: str) -> str:
     """The API key in an environment variable. Errors quote neither: the user may have written the key in place of the
     name."""
     if not (value := os.environ.get(name)):
-        raise ValueError("the environment has no such variable, or it is empty; write the name of one that holds a key")
+        raise ValueError(NO_VARIABLE)
     return values.api_key(value)
 
 
@@ -135,7 +155,13 @@ class DescribedService(_Section):
 
     provider: Provider = "vertex"
     auth: Auth = "passthrough"
-    credentials: Annotated[Key, BeforeValidator(_key_in_folder)] | None = None
+    credentials: Annotated[InstanceOf[Identity], BeforeValidator(_key_in_file)] | None = None
+    credentials_command: (
+        Annotated[InstanceOf[Identity], BeforeValidator(_key_of_command), BeforeValidator(_words)] | None
+    ) = None
+    credentials_env: (
+        Annotated[InstanceOf[Identity], BeforeValidator(_key_in_variable), BeforeValidator(_text)] | None
+    ) = None
     api_key: Annotated[str, AfterValidator(_from_environment)] | None = Field(
         default=None, alias="api_key_env", repr=False
     )
@@ -149,27 +175,27 @@ class DescribedService(_Section):
         """Whether calls get credentials that the client does not have."""
         return self.api_key is not None or self.auth != "passthrough"
 
-    def service(self, name: str, default_credentials: DefaultCredentials) -> Service:
+    def service(self, name: str, default_tokens: Callable[[], TokenSource]) -> Service:
         """Make the service. Raises ValueError if it needs application default credentials and there are none."""
         if self.provider == "openai":
             return Service(name, "openai", api_key=self.api_key, base_url=self.base_url)
-        project, credentials = self.project, None
-        if self.auth == "service_account" and self.credentials:
-            project = project or self.credentials.project
-            credentials = self.credentials.credentials()
+        tokens = None
+        if self.auth == "service_account" and (
+            key := self.credentials or self.credentials_command or self.credentials_env
+        ):
+            tokens = TokenSource(key)
         elif self.auth == "adc":
-            credentials, theirs = default_credentials()
-            project = project or theirs
+            tokens = default_tokens()
         return Service(
             name,
             "vertex",
             self.auth,
             self.openai,
             self.location,
-            project,
+            self.project or (tokens.identity.project if tokens else None),
             self.api_key if self.auth == "express" else None,
-            getattr(credentials, "quota_project_id", None),
-            credentials,
+            getattr(tokens.identity.credentials, "quota_project_id", None) if tokens else None,
+            tokens,
         )
 
 
@@ -194,14 +220,16 @@ class DescribedGateway(_Section):
 
 _SECTIONS: dict[object, type[_Section]] = {"services": DescribedService, "routes": DescribedRoute}
 _VERTEX = frozenset({"passthrough", "service_account", "adc", "express"})
-_NEEDS = {"openai": "base_url", "service_account": "credentials", "express": "api_key_env"}
-"""`auth`, or `openai` for that provider -> the key that such a service requires."""
+_KEYS = ("credentials", "credentials_command", "credentials_env")
+"""Where the key of a service account can be; a service says one of them."""
+_NEEDS = {"openai": ("base_url",), "service_account": _KEYS, "express": ("api_key_env",)}
+"""`auth`, or `openai` for that provider -> the keys of which such a service requires one."""
 _ONLY = {
     "auth": (_VERTEX, "provider: vertex"),
     "project": (_VERTEX - {"express"}, "auth: passthrough, service_account and adc"),
     "location": (_VERTEX, "provider: vertex"),
     "openai": (_VERTEX, "provider: vertex"),
-    "credentials": ({"service_account"}, "auth: service_account"),
+    **dict.fromkeys(_KEYS, ({"service_account"}, "auth: service_account")),
     "api_key_env": ({"express", "openai"}, "auth: express and provider: openai"),
     "base_url": ({"openai"}, "provider: openai"),
 }
@@ -302,8 +330,12 @@ def _contradictions_of_service(described: dict[str, Data]) -> Iterator[tuple[Mem
         kind = described["provider"]
     if not isinstance(kind, str) or kind not in _VERTEX | {"openai"}:
         return
-    if (needed := _NEEDS.get(kind)) and needed not in described:
-        yield (), f"{needed} is missing, which {'provider' if kind == 'openai' else 'auth'}: {kind} needs"
+    if (needed := _NEEDS.get(kind)) and not described.keys() & set(needed):
+        others = f" (or {' or '.join(needed[1:])})" if needed[1:] else ""
+        yield (), f"{needed[0]} is missing, which {'provider' if kind == 'openai' else 'auth'}: {kind} needs{others}"
+    first, *more = [name for name in described if name in _KEYS] or [""]
+    for name in more:
+        yield (name,), f"says where the key is, and so does {first}; leave one out"
     for name in described.keys() & _ONLY.keys():
         kinds, whose = _ONLY[name]
         if kind not in kinds:

@@ -4,14 +4,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Literal
 from typing import NamedTuple
 
-from google.auth.credentials import Credentials
-
 from addons.configuration.values import Endpoint
+from addons.tokens import TokenSource
 
 Provider = Literal["vertex", "openai"]
 Auth = Literal["passthrough", "service_account", "adc", "express"]
@@ -41,8 +41,8 @@ class Service:
     """For a service of the provider `openai`, None means that no key is sent, not even the client's own."""
     quota_project: str | None = None
     """The project that is billed, if it is not the one that owns the credentials."""
-    credentials: Credentials | None = field(default=None, repr=False)
-    """A google-auth object. It stores its latest token in itself, so it changes, but never its identity."""
+    tokens: TokenSource | None = field(default=None, repr=False)
+    """Where its access tokens come from, if it has Google credentials. It has the latest token, and so it changes."""
     base_url: Endpoint | None = None
     """The URL of an OpenAI service; None for Vertex AI."""
 
@@ -111,6 +111,16 @@ class Gateway:
     def may_serve(self, *, base_path: str, surface: str) -> bool:
         """Whether any route could match once the publisher and the model are known."""
         return any(all(map(_matches, route[1:3], (base_path, surface))) for route in self.routes)
+
+    def with_tokens_of(self, earlier: "Gateway") -> "Gateway":
+        """The same gateway, whose services keep the access tokens that they had in an earlier one, if they may."""
+        services = {}
+        for name, service in self.services.items():
+            before = earlier.services.get(name)
+            if service.tokens and before and before.tokens:
+                service = replace(service, tokens=service.tokens.taking_over(before.tokens))
+            services[name] = service
+        return replace(self, services=services)
 
     def named(self, model: str) -> str:
         """The model that an alias stands for; any other name is returned unchanged."""

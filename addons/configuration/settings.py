@@ -42,6 +42,7 @@ from addons.configuration.services import Service
 from addons.configuration.services import ServiceRoute
 from addons.configuration.values import Endpoint
 from addons.keys import holds_credential
+from addons.tokens import TokenSource
 from metering import database
 from metering import wording
 from metering.hosts import api_of
@@ -205,9 +206,9 @@ def _prices(text: str) -> Catalog:
         raise ValueError(str(e)) from e
 
 
-def _key(text: str) -> identity.Key | None:
+def _key(text: str) -> identity.Identity | None:
     try:
-        return identity.read_key(Path(text).expanduser()) if text else None
+        return identity.KeyFile(Path(text).expanduser()).read() if text else None
     except RuntimeError:
         raise ValueError(f"{text} names a home directory that does not exist; write another path") from None
 
@@ -235,7 +236,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
     vertex_auth: Auth
-    vertex_credentials: Annotated[identity.Key | None, BeforeValidator(_key)]
+    vertex_credentials: Annotated[InstanceOf[identity.Identity] | None, BeforeValidator(_key)]
     vertex_api_key: Annotated[str, AfterValidator(values.api_key), Field(repr=False)]
     vertex_project: Annotated[str | None, BeforeValidator(_project)]
     vertex_location: Annotated[str, AfterValidator(values.location)]
@@ -298,7 +299,7 @@ def _is_here(host: str) -> bool:
 
 
 class Configuration(NamedTuple):
-    """The complete configuration. It never changes: if the options are read again, calls under way keep the old one."""
+    """The complete configuration. It never changes: if the files are read again, calls under way keep the old one."""
 
     settings: Settings
     gateway: Gateway
@@ -376,8 +377,8 @@ def contradictions(given: Mapping[str, str], listening: Listening, injects: bool
     if any(mode.scheme == "http" and api_of(mode.address[0]) for mode in named):
         yield "mode: credentials go to Google over TLS only; write reverse:https://..."
     hosts = (mode.listen_host(listening.host) for mode in listening.modes)
-    if host := next((host for host in hosts if not _is_here(host)), None):
-        yield f"listen_host: anyone who reaches {host} could use your credentials; write 127.0.0.1"
+    if (host := next((host for host in hosts if not _is_here(host)), None)) is not None:
+        yield f"listen_host: anyone who reaches {host or 'this machine'} could use your credentials; write 127.0.0.1"
     if listening.insecure:
         yield "ssl_insecure: credentials go to verified hosts only; leave it out"
 
@@ -399,7 +400,7 @@ def _gateway(settings: Settings, file: GatewayFile | None) -> Gateway:
     """The services, routes, aliases and models that the options and the file describe. Raises ValueError if application
     default credentials are needed and there are none."""
     by_file = file.described if file else DescribedGateway()
-    default_credentials = functools.cache(identity.default_credentials)
+    default_tokens = functools.cache(lambda: TokenSource(identity.DefaultCredentials().read()))
     by_options = DescribedService.model_construct(
         auth=settings.vertex_auth,
         openai=settings.openai_mode,
@@ -411,7 +412,7 @@ def _gateway(settings: Settings, file: GatewayFile | None) -> Gateway:
     services = {}
     for name, described in ({DEFAULT: by_options} | by_file.services).items():
         try:
-            services[name] = described.service(name, default_credentials)
+            services[name] = described.service(name, default_tokens)
         except ValueError as e:
             if file and name in by_file.services:
                 raise ValueError(file.message(("services", name, "auth"), str(e))) from e

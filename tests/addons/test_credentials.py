@@ -14,6 +14,10 @@ import pytest
 import wsproto
 from wsproto.events import RejectConnection
 
+from tests.addons.test_tokens import WORKLOAD
+from tests.addons.test_tokens import Answer
+from tests.addons.test_tokens import Endpoint
+from tests.addons.test_tokens import json_of
 from tests.conftest import StartProxy
 from tests.http import API_KEY
 from tests.http import HELLO
@@ -548,3 +552,31 @@ def test_what_is_put_in_is_shown_nowhere(injecting: Proxy, own: Simulator) -> No
     until(lambda: injecting.rows("state = 'done'"))
     for file in injecting.folder.iterdir():
         assert token.encode() not in file.read_bytes() or file.name == "key.json"
+
+
+def test_a_workload_that_another_provider_vouches_for(start_proxy: StartProxy, own: Simulator, tmp_path: Path) -> None:
+    """Its token comes from STS, and a new one when that is rejected."""
+    with Endpoint() as sts:
+        sts.answer = token_of(own)
+        (tmp_path / "subject").write_text("eyJsubject")
+        file = tmp_path / "workload.json"
+        source = {"file": str(tmp_path / "subject")}
+        audience = "//iam.googleapis.com/locations/global/workforcePools/p/providers/q"
+        file.write_text(
+            json.dumps(WORKLOAD | {"audience": audience, "token_url": sts.url, "credential_source": source})
+        )
+        env = {"GOOGLE_APPLICATION_CREDENTIALS": str(file)}
+        given = ("vertex_auth=adc", "vertex_project=test-project")
+        proxy = start_proxy(*given, mode=f"reverse:{own.url}", serve=True, env=env)
+        for _ in "12":
+            assert call(proxy.url, UNARY, HELLO, headers=NOBODY).status == 200
+        assert len(sts.paths) == 1
+        own.credentials.revoke()
+        sts.answer = token_of(own)
+        assert call(proxy.url, UNARY, HELLO, headers=NOBODY).status == 200
+        assert len(sts.paths) == 2
+
+
+def token_of(simulator: Simulator) -> Answer:
+    """A new token, as STS answers it."""
+    return Answer(200, json_of(access_token=simulator.credentials.token(), expires_in=3600, token_type="Bearer"))

@@ -10,6 +10,7 @@ def test_the_chain_in_the_order_of_a_call() -> None:
     names = [type(addon).__name__ for addon in addons]
     assert names == [
         "Options",
+        "Reload",
         "Layers",
         "Entrance",
         "Pages",

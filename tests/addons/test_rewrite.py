@@ -84,7 +84,7 @@ def test_a_client_that_has_gone_while_its_body_was_read(
     options = Options()
     options.configuration = read(DEFAULTS | {"usage_db": str(tmp_path / "usage.db")}, [])
     exchanges: Exchanges = {}
-    rewrite = Rewrite(exchanges, Credentials(options, exchanges), Recorder(options, exchanges))
+    rewrite = Rewrite(exchanges, Credentials(exchanges), Recorder(options, exchanges))
     messages = [{"role": "user", "content": "x" * LARGE}]
     flow = tflow.tflow(req=posting(json.dumps(body | {"messages": messages}).encode()))
     path = "/v1/chat/completions"

@@ -8,6 +8,8 @@ import time
 import warnings
 from collections.abc import Callable
 from collections.abc import Iterator
+from dataclasses import dataclass
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 from typing import NamedTuple
@@ -24,6 +26,8 @@ from google.oauth2 import service_account
 from google.oauth2.credentials import Credentials as UserCredentials
 
 from addons.configuration.identity import SCOPE
+from addons.configuration.identity import DefaultCredentials
+from addons.configuration.identity import Identity
 from addons.tokens import TokenError
 from addons.tokens import TokenSource
 from addons.tokens import reason_of
@@ -49,18 +53,21 @@ class Endpoint:
     def __init__(self) -> None:
         endpoint = self
         self.answer = TOKEN
+        self.answers: dict[str, Answer] = {}
+        """Path -> what it answers instead of `answer`."""
         self.paths: list[str] = []
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 endpoint.paths.append(self.path)
                 self.rfile.read(int(self.headers.get("content-length", 0)))
-                self.send_response(endpoint.answer.status)
-                for name, value in endpoint.answer.headers.items():
+                answer = endpoint.answers.get(self.path.partition("?")[0], endpoint.answer)
+                self.send_response(answer.status)
+                for name, value in answer.headers.items():
                     self.send_header(name, value)
-                self.send_header("content-length", str(len(endpoint.answer.body)))
+                self.send_header("content-length", str(len(answer.body)))
                 self.end_headers()
-                self.wfile.write(endpoint.answer.body)
+                self.wfile.write(answer.body)
 
             do_GET = do_POST
 
@@ -139,6 +146,24 @@ def of_impersonation(endpoint: Endpoint, folder: Path) -> AnyCredentials:
     )
 
 
+@dataclass(frozen=True)
+class Places:
+    """Where credentials are found: those of the list, one after the other, the last for ever."""
+
+    found: list[AnyCredentials] = field(hash=False)
+
+    def read(self) -> Identity:
+        if not self.found:
+            raise ValueError("what is here is no key")
+        first = self.found.pop(0) if len(self.found) > 1 else self.found[0]
+        return Identity(self, str(id(first)), None, first, getattr(first, "service_account_email", None))
+
+
+def source_of(*credentials: AnyCredentials) -> TokenSource:
+    """The first is there at the start, the others at later looks."""
+    return TokenSource(Places([*credentials]).read())
+
+
 KINDS: dict[str, Callable[[Endpoint, Path], AnyCredentials]] = {
     "account": of_account,
     "user": of_user,
@@ -187,7 +212,7 @@ FOR_NOW = [
 def refusal(credentials: AnyCredentials) -> TokenError:
     async def ask() -> TokenError:
         with pytest.raises(TokenError) as told:
-            await TokenSource(credentials).token()
+            await source_of(credentials).token()
         return told.value
 
     return asyncio.run(ask())
@@ -337,7 +362,7 @@ class TestTokenSource:
         made = account()
 
         async def ask() -> list[str]:
-            source = TokenSource(made)
+            source = source_of(made)
             return await asyncio.gather(*[source.token() for _ in range(20)])
 
         assert asyncio.run(ask()) == ["token-1"] * 20
@@ -347,7 +372,7 @@ class TestTokenSource:
         made = account()
 
         async def ask() -> list[str]:
-            source = TokenSource(made)
+            source = source_of(made)
             token = await source.token()
             for _ in range(20):
                 source.reject(token)
@@ -361,7 +386,7 @@ class TestTokenSource:
         made = account()
 
         async def ask() -> str:
-            source = TokenSource(made)
+            source = source_of(made)
             impatient = asyncio.create_task(source.token())
             patient = asyncio.create_task(source.token())
             await asyncio.sleep(0.01)
@@ -381,7 +406,7 @@ class TestTokenSource:
         made = account(mint)
 
         async def ask() -> str:
-            source = TokenSource(made)
+            source = source_of(made)
             with pytest.raises(TokenError, match="no access token now") as told:
                 await source.token()
             assert told.value.status == 503
@@ -394,7 +419,7 @@ class TestTokenSource:
         endpoint.answer = Answer(400, json_of(error="invalid_grant"))
 
         async def ask() -> list[str | BaseException]:
-            source = TokenSource(of_account(endpoint, tmp_path))
+            source = source_of(of_account(endpoint, tmp_path))
             return await asyncio.gather(*[source.token() for _ in range(30)], return_exceptions=True)
 
         assert {type(told) for told in asyncio.run(ask())} == {TokenError}
@@ -402,7 +427,7 @@ class TestTokenSource:
 
     def test_what_is_taken_again_at_once_is_noticed_at_once(self, endpoint: Endpoint, tmp_path: Path) -> None:
         async def ask() -> str:
-            source = TokenSource(of_account(endpoint, tmp_path))
+            source = source_of(of_account(endpoint, tmp_path))
             endpoint.answer = Answer(400, json_of(error="invalid_grant"))
             with pytest.raises(TokenError):
                 await source.token()
@@ -415,7 +440,7 @@ class TestTokenSource:
         endpoint.answer = Answer(200, json_of(access_token="ya29.old", expires_in=40))
 
         async def ask() -> list[str]:
-            source = TokenSource(of_account(endpoint, tmp_path))
+            source = source_of(of_account(endpoint, tmp_path))
             tokens = [await source.token()]
             source._stale_at = 0.0
             endpoint.answer = Answer(400, json_of(error="invalid_grant"))
@@ -425,3 +450,252 @@ class TestTokenSource:
             return [*tokens, await source.token()]
 
         assert asyncio.run(ask()) == ["ya29.old"] * 3
+
+
+REFUSED = Answer(400, json_of(error="invalid_grant"))
+
+
+class TestReplaced:
+    """A credential that Google refuses is read again where it was found."""
+
+    def test_after_a_rejected_token(self) -> None:
+        old, new = account(), account()
+
+        async def ask() -> list[str]:
+            source = source_of(old, new)
+            tokens = [await source.token()]
+            source.reject(tokens[0])
+            tokens += await asyncio.gather(*[source.token() for _ in range(5)])
+            assert source.identity.credentials is new
+            # The new one stays, without another look.
+            source.identity.origin.found.clear()  # type: ignore[attr-defined]
+            return [*tokens, await source.token()]
+
+        assert asyncio.run(ask()) == ["token-1"] * 7
+        assert (old.minted, new.minted) == (1, 1)
+
+    def test_a_token_that_is_rejected_during_a_renewal(self) -> None:
+        """What the renewal brings may be of the key that has been replaced."""
+        old, new = account(), account()
+
+        async def ask() -> list[str]:
+            source = source_of(old, new)
+            tokens = [await source.token()]
+            source._stale_at = 0.0
+            tokens.append(await source.token())
+            for _ in range(3):
+                await asyncio.sleep(0)
+                source.reject(tokens[0])
+            return [*tokens, *await asyncio.gather(*[source.token() for _ in range(5)])]
+
+        assert asyncio.run(ask()) == ["token-1"] * 7
+        assert (old.minted, new.minted) == (2, 1)
+
+    @pytest.mark.parametrize("known", [False, True])
+    def test_when_it_gets_no_token(self, endpoint: Endpoint, tmp_path: Path, known: bool) -> None:
+        """At once, whether the old one ever got a token or not."""
+        new = account()
+
+        async def ask() -> str:
+            source = source_of(of_account(endpoint, tmp_path), new)
+            if known:
+                await source.token()
+                source._dead_at = 0.0
+            endpoint.answer = REFUSED
+            return await source.token()
+
+        assert asyncio.run(ask()) == "token-1"
+        assert len(endpoint.paths) == 1 + known
+
+    def test_not_while_google_is_away(self, endpoint: Endpoint, tmp_path: Path) -> None:
+        endpoint.answer = Answer(503, b"")
+
+        async def ask() -> TokenSource:
+            source = source_of(of_account(endpoint, tmp_path), account())
+            with pytest.raises(TokenError):
+                await source.token()
+            return source
+
+        assert len(asyncio.run(ask()).identity.origin.found) == 1  # type: ignore[attr-defined]
+
+    def test_a_new_one_that_is_refused_too(self, endpoint: Endpoint, tmp_path: Path) -> None:
+        """It is asked for once, and then for each further call, as the old one was."""
+        endpoint.answer = REFUSED
+
+        async def ask() -> str:
+            source = source_of(of_account(endpoint, tmp_path), of_account(endpoint, tmp_path), account())
+            with pytest.raises(TokenError, match="invalid_grant"):
+                await source.token()
+            assert len(endpoint.paths) == 2
+            return await source.token()
+
+        assert asyncio.run(ask()) == "token-1"
+
+    def test_one_that_cannot_be_read_again(self, caplog: pytest.LogCaptureFixture) -> None:
+        """The old one is kept, and its tokens are used as long as Google takes them."""
+        made = account()
+
+        async def ask() -> list[str]:
+            source = source_of(made)
+            tokens = [await source.token()]
+            source.identity.origin.found.clear()  # type: ignore[attr-defined]
+            source.reject(tokens[0])
+            return [*tokens, await source.token()]
+
+        assert asyncio.run(ask()) == ["token-1", "token-2"]
+        assert "could not be read again, and stays as it was: what is here is no key" in caplog.text
+
+
+class TestTakenOver:
+    """What a service whose credentials were read again has of the tokens from before."""
+
+    def test_the_same_key(self) -> None:
+        source = source_of(account())
+        assert TokenSource(source.identity.origin.read()).taking_over(source) is source
+
+    def test_another_key_of_the_account(self, endpoint: Endpoint, tmp_path: Path) -> None:
+        """Google does not know it yet: the token is used as long as it is valid. Then it knows it."""
+        endpoint.answer = REFUSED
+
+        async def ask() -> list[str]:
+            old = source_of(account())
+            tokens = [await old.token()]
+            new = source_of(of_account(endpoint, tmp_path)).taking_over(old)
+            tokens.append(await new.token())
+            while len(endpoint.paths) < 1:
+                await asyncio.sleep(0.01)
+            while new._minting:
+                await asyncio.sleep(0.01)
+            endpoint.answer = TOKEN
+            tokens.append(await new.token())
+            new.reject(tokens[0])
+            return [*tokens, await new.token()]
+
+        assert asyncio.run(ask()) == ["token-1"] * 3 + ["ya29.good"]
+
+    def test_a_key_of_another_account(self, endpoint: Endpoint, tmp_path: Path) -> None:
+        async def ask() -> list[str]:
+            tokens = []
+            for other in (of_account(endpoint, tmp_path), of_user(endpoint, tmp_path)):
+                old = source_of(account())
+                await old.token()
+                other._service_account_email = "other@p.iam.gserviceaccount.com"  # type: ignore[attr-defined]
+                tokens.append(await source_of(other).taking_over(old).token())
+            return tokens
+
+        assert asyncio.run(ask()) == ["ya29.good"] * 2
+
+
+WORKLOAD = {
+    "type": "external_account",
+    "audience": "//iam.googleapis.com/projects/123/locations/global/workloadIdentityPools/p/providers/q",
+    "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+}
+IMPERSONATED = Answer(200, json_of(accessToken="ya29.other", expireTime="2099-01-01T00:00:00Z"))
+IMPERSONATION = "/v1/projects/-/serviceAccounts/other@p.iam.gserviceaccount.com:generateAccessToken"
+MACHINE = "/computeMetadata/v1/instance"
+
+
+class TestDefaultCredentials:
+    """Each kind that google-auth finds, from where it is found to its token."""
+
+    @pytest.fixture(autouse=True)
+    def nothing_else(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "gcloud"))
+        # A gcloud of this machine would be asked for its project.
+        monkeypatch.setenv("PATH", str(tmp_path))
+        # Resource Manager is not here.
+        monkeypatch.setattr("google.auth.external_account.Credentials.get_project_id", lambda *_, **__: None)
+
+    def of_file(self, folder: Path, monkeypatch: pytest.MonkeyPatch, **info: object) -> Identity:
+        (folder / "adc.json").write_text(json.dumps(info))
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(folder / "adc.json"))
+        return DefaultCredentials().read()
+
+    def token(self, identity: Identity) -> str:
+        assert identity.origin.read() == identity
+        source = TokenSource(identity)
+        return asyncio.run(source.token())
+
+    def test_a_workload_that_a_file_vouches_for(
+        self, endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "subject").write_text("eyJsubject")
+        source = {"file": str(tmp_path / "subject")}
+        found = self.of_file(tmp_path, monkeypatch, **WORKLOAD, token_url=endpoint.url, credential_source=source)
+        assert self.token(found) == "ya29.good"
+        assert endpoint.paths == ["/token"]
+
+    def test_a_workload_that_acts_as_an_account(
+        self, endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its own token comes from a URL on the machine, as with Azure."""
+        endpoint.answers = {"/subject": Answer(200, b"eyJsubject"), IMPERSONATION: IMPERSONATED}
+        base = endpoint.url.removesuffix("/token")
+        found = self.of_file(
+            tmp_path,
+            monkeypatch,
+            **WORKLOAD,
+            token_url=endpoint.url,
+            credential_source={"url": f"{base}/subject"},
+            service_account_impersonation_url=base + IMPERSONATION,
+        )
+        assert self.token(found) == "ya29.other"
+        assert endpoint.paths == ["/subject", "/token", IMPERSONATION]
+
+    def test_an_account_that_acts_as_another(
+        self, endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        endpoint.answers = {IMPERSONATION: IMPERSONATED}
+        url = endpoint.url.removesuffix("/token") + IMPERSONATION
+        found = self.of_file(
+            tmp_path,
+            monkeypatch,
+            type="impersonated_service_account",
+            service_account_impersonation_url=url,
+            source_credentials=ACCOUNT | {"token_uri": endpoint.url},
+        )
+        # Else google-auth asks Google's own host, whatever the file says.
+        monkeypatch.setattr(found.credentials, "_iam_endpoint_override", url)
+        assert self.token(found) == "ya29.other"
+        assert endpoint.paths == ["/token", IMPERSONATION]
+
+    def test_a_user_of_gcloud(self, endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "gcloud").mkdir()
+        file = tmp_path / "gcloud" / "application_default_credentials.json"
+        file.write_text(json.dumps(USER | {"quota_project_id": "test-project"}))
+        found = DefaultCredentials().read()
+        monkeypatch.setattr(found.credentials, "_token_uri", endpoint.url)
+        assert self.token(found) == "ya29.good"
+        assert endpoint.paths == ["/token"]
+        file.write_text(json.dumps(USER | {"refresh_token": "1//other"}))
+        assert found.origin.read() != found
+
+    def test_the_machine(self, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("google.auth.compute_engine._metadata._GCE_METADATA_HOST", endpoint.host)
+        monkeypatch.setenv("GCE_METADATA_IP", endpoint.host)
+        endpoint.answer = Answer(200, b"googleapis.com", {"metadata-flavor": "Google"})
+        account = {"email": "default", "scopes": [SCOPE], "aliases": ["default"]}
+        as_json, as_text = {"content-type": "application/json"}, {"content-type": "application/text"}
+        endpoint.answers = {
+            "/computeMetadata/v1/project/project-id": Answer(200, b"test-project", as_text),
+            f"{MACHINE}/service-accounts/default/": Answer(200, json_of(**account), as_json),
+            f"{MACHINE}/service-accounts/default/token": Answer(200, TOKEN.body, as_json),
+        }
+        found = DefaultCredentials().read()
+        assert found.project == "test-project"
+        assert self.token(found) == "ya29.good"
+
+    def test_a_workload_that_gets_no_token_at_the_start(
+        self, endpoint: Endpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """google-auth asks at once, to find the project."""
+        monkeypatch.undo()
+        endpoint.answer = Answer(400, json_of(error="invalid_target"))
+        (tmp_path / "subject").write_text("eyJsubject")
+        source = {"file": str(tmp_path / "subject")}
+        with pytest.raises(ValueError, match="Google gives no access token now for these application default"):
+            self.of_file(tmp_path, monkeypatch, **WORKLOAD, token_url=endpoint.url, credential_source=source)
+        assert endpoint.paths

@@ -82,6 +82,10 @@ class Credentials:
         self._tokens[token] = time.time() + self.expires_in
         return token
 
+    def forget(self, email: str) -> None:
+        """This account's key gets no token any longer. Those that it has got hold."""
+        del self._accounts[email]
+
     def revoke(self) -> None:
         """No token that was minted holds any longer."""
         self._tokens.clear()

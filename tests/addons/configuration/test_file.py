@@ -1,11 +1,15 @@
+import json
 from pathlib import Path
 
 import pytest
 
 from addons.configuration.file import ConfigurationError
 from addons.configuration.file import read_file
+from tests.configuration import email_of
+from tests.configuration import gateway
 from tests.configuration import write_key
 
+ACCOUNT = "services:\n  a: {auth: service_account,\n    "
 OPENAI = "services:\n  q: {provider: openai, base_url: https://x.example/v1"
 
 
@@ -26,13 +30,65 @@ OPENAI = "services:\n  q: {provider: openai, base_url: https://x.example/v1"
         ("services:\n  a:\n    project: p/../q", "3: services.a.project: write the id of a Google Cloud project"),
         ("services:\n  a:\n    location: evil.com#", "3: services.a.location: write a location of Vertex AI"),
         ("services:\n  a:\n    location: [us]", "3: services.a.location: write text"),
-        ("services:\n  a: {auth: service_account}", "2: services.a: credentials is missing, which auth: service_acc"),
+        (
+            "services:\n  a: {auth: service_account}",
+            "2: services.a: credentials is missing, which auth: "
+            "service_account needs (or credentials_command or credentials_env)",
+        ),
         ("services:\n  a: {auth: express}", "2: services.a: api_key_env is missing, which auth: express needs"),
         ("services:\n  a: {auth: service_account,\n    credentials: no.json}", "3: services.a.credentials: "),
         ("services:\n  a: {auth: service_account,\n    credentials: {}}", "3: services.a.credentials: write text"),
         (
             "services:\n  a: {auth: service_account,\n    credentials: ~nosuchuser/x}",
             "3: services.a.credentials: ",
+        ),
+        (
+            f"{ACCOUNT}credentials_command: cat key}}",
+            "3: services.a.credentials_command: wr",
+        ),
+        (
+            f"{ACCOUNT}credentials_command: []}}",
+            "3: services.a.credentials_command: write a",
+        ),
+        (
+            f"{ACCOUNT}credentials_command: ['']}}",
+            "3: services.a.credentials_command: write",
+        ),
+        (
+            f"{ACCOUNT}credentials_command: [[]]}}",
+            "3: services.a.credentials_command: writ",
+        ),
+        (
+            f"{ACCOUNT}credentials_command: [sh, -c, echo Secret; exit 2]}}",
+            "3: services.a.credentials_command: sh ended with exit status 2; run it by hand to see why",
+        ),
+        (
+            f"{ACCOUNT}credentials_command: [echo, Secret]}}",
+            "3: services.a.credentials_command: what echo prints is not JSON (line 1, column 1); let it print",
+        ),
+        (
+            f"{ACCOUNT}credentials_env: Secret}}",
+            "3: services.a.credentials_env: the env",
+        ),
+        (
+            f"{ACCOUNT}credentials_env: GOOD}}",
+            "3: services.a.credentials_env: the variable's value is not JSON (line 1, column 1); put the JSON key",
+        ),
+        (
+            f"{ACCOUNT}credentials_env: []}}",
+            "3: services.a.credentials_env: write text",
+        ),
+        (
+            "services:\n  a: {auth: adc,\n    credentials_env: KEY}",
+            "3: services.a.credentials_env: is only for auth: ser",
+        ),
+        (
+            "services:\n  a: {auth: adc,\n    credentials_command: [cat, key.json]}",
+            "3: services.a.credentials_command: is only for auth: service_account; leave it out",
+        ),
+        (
+            "services:\n  a: {auth: service_account, credentials: key.json,\n    credentials_env: KEY}",
+            "3: services.a.credentials_env: says where the key is, and so does credentials; leave one out",
         ),
         ("services:\n  a: {auth: express,\n    api_key_env: AIzaSecret}", "3: services.a.api_key_env: the environm"),
         ("services:\n  a: {auth: express,\n    api_key_env: EMPTY}", "3: services.a.api_key_env: the environment has"),
@@ -106,6 +162,7 @@ def test_what_a_file_cannot_say(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, info: dict[str, str], content: str, problem: str
 ) -> None:
     write_key(tmp_path, info)
+    monkeypatch.setenv("KEY", json.dumps(info))
     monkeypatch.setenv("EMPTY", "")
     monkeypatch.setenv("GOOD", "AIzaSecret")
     monkeypatch.setenv("BROKEN", "AIzaSecret\n")
@@ -135,3 +192,19 @@ def test_no_file(tmp_path: Path, name: str, told: str) -> None:
     with pytest.raises(ConfigurationError) as ended:
         read_file(Path(name) if name.startswith("~") else tmp_path / name)
     assert told in str(ended.value)
+
+
+def test_keys_that_are_not_in_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, info: dict[str, str]) -> None:
+    """A command runs in the folder of the file."""
+    write_key(tmp_path, info)
+    monkeypatch.setenv("KEY", json.dumps(info | {"project_id": "other-project"}))
+    described = gateway(
+        tmp_path,
+        "services:\n  vault: {auth: service_account, credentials_command: [cat, key.json]}\n"
+        "  held: {auth: service_account, credentials_env: KEY}\n",
+    )
+    vault, held = described.services["vault"], described.services["held"]
+    assert (vault.project, email_of(vault)) == ("test-project", info["client_email"])
+    assert (held.project, email_of(held)) == ("other-project", info["client_email"])
+    assert described.injects
+    assert "PRIVATE" not in repr(described)

@@ -7,6 +7,7 @@ from addons.configuration.services import OpenAiMode
 from addons.configuration.services import Service
 from addons.configuration.services import ServiceRoute
 from addons.configuration.values import Endpoint
+from tests.configuration import email_of
 from tests.configuration import gateway
 from tests.configuration import write_key
 
@@ -42,9 +43,9 @@ def test_services_of_a_file(described: Gateway, info: dict[str, str]) -> None:
         "us-central1",
         "test-project",
     )
-    assert getattr(prod.credentials, "service_account_email", None) == info["client_email"]
+    assert email_of(prod) == info["client_email"]
     assert (express.auth, express.openai, express.location) == ("express", "convert", "global")
-    assert (express.api_key, express.credentials) == ("key-Secret", None)
+    assert (express.api_key, express.tokens) == ("key-Secret", None)
     assert qwen.base_url == Endpoint("https", "qwen.example", 443, "/compatible/v1")
     assert (unkeyed.base_url, unkeyed.api_key) == (Endpoint("http", "127.0.0.1", 9000, ""), None)
     assert [one.injects for one in (prod, express, qwen, unkeyed)] == [True, True, True, False]

@@ -9,7 +9,8 @@ from mitmproxy.proxy import mode_specs
 from pydantic import ValidationError
 
 from addons.configuration.file import ConfigurationError
-from addons.configuration.identity import Key
+from addons.configuration.identity import Identity
+from addons.configuration.identity import KeyFile
 from addons.configuration.services import Gateway
 from addons.configuration.services import Service
 from addons.configuration.settings import ENVIRONMENT
@@ -19,8 +20,10 @@ from addons.configuration.settings import Listening
 from addons.configuration.settings import Settings
 from addons.configuration.settings import read
 from addons.configuration.values import Endpoint
+from addons.tokens import TokenSource
 from metering.prices.catalog import Catalog
 from tests.configuration import DEFAULTS
+from tests.configuration import email_of
 from tests.configuration import gateway
 from tests.configuration import write_key
 
@@ -304,6 +307,12 @@ def test_a_listener_with_a_name(address: str | None, may: bool, monkeypatch: pyt
             read(DEFAULTS | EXPRESS, [], listening)
 
 
+def test_a_listener_at_every_address() -> None:
+    listening = Listening([REVERSE], "", False)
+    with pytest.raises(ConfigurationError, match="listen_host: anyone who reaches this machine could use"):
+        read(DEFAULTS | EXPRESS, [], listening)
+
+
 def test_the_service_of_the_options(tmp_path: Path, info: dict[str, str]) -> None:
     file = write_key(tmp_path, info)
     given = {"usage_db": str(tmp_path / "usage.db"), "vertex_auth": "service_account", "vertex_credentials": str(file)}
@@ -314,7 +323,7 @@ def test_the_service_of_the_options(tmp_path: Path, info: dict[str, str]) -> Non
         True,
         False,
     )
-    assert getattr(service.credentials, "service_account_email", None) == info["client_email"]
+    assert email_of(service) == info["client_email"]
     named = read(DEFAULTS | given | {"vertex_project": "other-project"}, []).gateway.default
     assert named.project == "other-project"
 
@@ -350,7 +359,7 @@ def test_services_share_application_default_credentials(
 ) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(write_key(tmp_path, info)))
     described = gateway(tmp_path, "services:\n  a: {auth: adc}\n  b: {auth: adc, project: other}\n", vertex_auth="adc")
-    assert len({id(service.credentials) for service in described.services.values()}) == 1
+    assert len({id(service.tokens) for service in described.services.values()}) == 1
     assert [service.project for service in described.services.values()] == ["test-project", "test-project", "other"]
 
 
@@ -411,7 +420,8 @@ models: [gemini-2.5-flash]
 
 
 def assert_immutable(value: object, where: str) -> None:
-    """Nothing in a value can be assigned. Google-auth's credentials are left out: they hold the last token."""
+    """Nothing in a value can be assigned. Left out is what holds the last token: google-auth's credentials,
+    and the source of tokens."""
     inside: dict[str, object] = {}
     if isinstance(value, MappingProxyType):
         with pytest.raises(TypeError):
@@ -419,13 +429,13 @@ def assert_immutable(value: object, where: str) -> None:
         inside = {str(key): member for key, member in value.items()}
     elif isinstance(value, tuple) and not hasattr(value, "_fields"):
         inside = {str(place): member for place, member in enumerate(value)}
-    elif isinstance(value, tuple | Service | Gateway | Key | Settings | Catalog):
+    elif isinstance(value, tuple | Service | Gateway | Identity | KeyFile | Settings | Catalog):
         inside = {name: getattr(value, name) for name in type(value).__annotations__ if hasattr(value, name)}
         for name in inside:
             with pytest.raises((AttributeError, ValidationError)):
                 setattr(value, name, None)
     else:
-        assert isinstance(value, str | int | Path | Credentials | None), where
+        assert isinstance(value, str | int | Path | Credentials | TokenSource | None), where
     for name, member in inside.items():
         assert_immutable(member, f"{where}.{name}")
 

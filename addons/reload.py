@@ -1,0 +1,148 @@
+"""Reads the configuration again on SIGHUP, while calls go on."""
+
+import asyncio
+import functools
+import logging
+import os
+import signal
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+
+from mitmproxy import ctx
+from mitmproxy import optmanager
+
+from addons.configuration.file import ConfigurationError
+from addons.configuration.services import Gateway
+from addons.configuration.settings import Configuration
+from addons.options import Options
+from addons.options import is_start
+from addons.upstream import in_thread
+
+logger = logging.getLogger(__name__)
+
+
+class Reload:
+    """Reads the YAML file, the price file and the credentials again on SIGHUP. If anything is wrong, all problems are
+    logged in one message, and everything stays as it was.
+
+    Calls under way keep the configuration that they began with. The options themselves are read at start only.
+    """
+
+    name = "vertex_tap_reload"
+    """mitmproxy refuses two addons of one name, and a user's script may well have a `Reload`."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._written: Mapping[str, object] = {}
+        """What mitmproxy's configuration files said at the start."""
+        self._is_asked = False
+        """Whether a SIGHUP has come that no reading has begun for."""
+        self._task: asyncio.Task[None] | None = None
+        self._ends_with_terminal = False
+
+    def configure(self, updated: set[str]) -> None:
+        if is_start(updated):
+            self._written = _written(ctx.options.confdir)
+
+    def running(self) -> None:
+        if signal.SIGHUP in signal.pthread_sigmask(signal.SIG_BLOCK, ()):
+            # `vertex-tap run` passes it on to its program.
+            return
+        # Under `nohup` it is ignored at the start: then the process outlives the terminal.
+        self._ends_with_terminal = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN and _has_terminal()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hang_up)
+
+    def done(self) -> None:
+        if self._task:
+            self._task.cancel()
+
+    def _hang_up(self) -> None:
+        if ctx.master.should_exit.is_set():
+            return
+        if self._ends_with_terminal and not _has_terminal():
+            ctx.master.shutdown()
+            return
+        self._is_asked = True
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._answer())
+
+    async def _answer(self) -> None:
+        """Read once after the last signal, and never twice at the same time."""
+        while self._is_asked:
+            self._is_asked = False
+            read = functools.partial(_read, self._options.reader(), self._written, ctx.options.confdir)
+            try:
+                await self._adopt(await in_thread(read))
+            except ConfigurationError as e:
+                logger.error("\n  ".join((KEPT, *e.problems)))
+            except Exception as e:
+                logger.error(f"{KEPT} {type(e).__name__}")
+
+    async def _adopt(self, configuration: Configuration) -> None:
+        if configuration.gateway.injects and not ctx.options.keep_host_header:
+            # `access` compares Host, which mitmproxy has replaced in requests that are on their way to it. These still
+            # get the configuration that was.
+            ctx.options.update(keep_host_header=True)
+            await asyncio.sleep(0)
+        before = self._options.configuration
+        self._options.adopt(configuration)
+        changes = [*_changes(before, self._options.configuration)]
+        logger.info("vertex-tap: read the configuration again: %s", ", ".join(changes) or "nothing has changed")
+
+
+KEPT = "vertex-tap: the configuration stays as it was, as it cannot be read again:"
+
+
+def _read(read: Callable[[], Configuration], written: Mapping[str, object], confdir: str) -> Configuration:
+    """The configuration as it is now. Raises ConfigurationError with all problems; one is an option that differs from
+    what was `written` at the start."""
+    problems = []
+    now = _written(confdir)
+    for name in sorted(now.keys() | written.keys()):
+        if now.get(name) != written.get(name):
+            problems.append(f"{name}: config.yaml has another value than at the start; restart to change it")
+    try:
+        configuration = read()
+    except ConfigurationError as e:
+        problems += e.problems
+    if problems:
+        raise ConfigurationError(problems)
+    return configuration
+
+
+def _written(confdir: str) -> Mapping[str, object]:
+    """What mitmproxy's configuration files say. Raises ConfigurationError."""
+    written: dict[str, object] = {}
+    for path in (Path(confdir).expanduser() / name for name in ("config.yaml", "config.yml")):
+        if path.is_file():
+            try:
+                written |= optmanager.parse(path.read_text("utf-8"))
+            except Exception:
+                # The message may quote a key.
+                raise ConfigurationError([f"{path}: cannot be read as YAML; correct it"]) from None
+    return written
+
+
+def _changes(before: Configuration, now: Configuration) -> Iterator[str]:
+    """What differs between two configurations, in words."""
+    old, new = before.gateway.services, now.gateway.services
+    for name in sorted(old.keys() | new.keys()):
+        if old.get(name) != new.get(name):
+            yield f"service {name} {'added' if name not in old else 'removed' if name not in new else 'changed'}"
+    for part in fields(Gateway):
+        if part.name != "services" and getattr(before.gateway, part.name) != getattr(now.gateway, part.name):
+            yield f"{part.name} changed"
+    if before.settings.usage_prices != now.settings.usage_prices:
+        yield "prices changed"
+
+
+def _has_terminal() -> bool:
+    """Whether this process has a terminal, which has not hung up."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK))
+    except OSError:
+        return False
+    return True
