@@ -1,0 +1,50 @@
+"""Options that cannot be used, or contradict each other; and the file of services."""
+
+import re
+from collections.abc import Iterator
+
+from addons.configuration.settings import OPTIONS
+from addons.doctor.finding import Finding
+from addons.doctor.finding import of_problem
+from addons.doctor.setup import Setup
+
+OPTIONS_CHECK = "options"
+WHOSE = {
+    "vertex_credentials": "key file",
+    "credentials": "key file",
+    "vertex_api_key": "credentials",
+    "openai_api_key": "credentials",
+    "api_key_env": "credentials",
+    "vertex_project": "project",
+    "project": "project",
+    "vertex_location": "location",
+    "location": "location",
+    "listen_host": "listen address",
+}
+"""Option, or last member of a path in the file of services -> the check that tells its problems, if that is not
+`options`."""
+_MEMBER = re.compile(r"gateway_config: .*?:\d+: services\.[^:]*?\.(\w+): ")
+
+
+def options(setup: Setup) -> Iterator[Finding]:
+    """Whatever keeps the proxy from starting and is of no other check."""
+    problems = [*problems_of(setup, OPTIONS_CHECK)]
+    yield from problems
+    if not problems:
+        named = [name for name, (default, _) in OPTIONS.items() if setup.given[name] != default]
+        yield Finding(
+            OPTIONS_CHECK, True, f"set and usable: {', '.join(named)}" if named else "all have their defaults"
+        )
+
+
+def problems_of(setup: Setup, check: str) -> Iterator[Finding]:
+    """The problems of the configuration that a check tells."""
+    yield from (of_problem(check, problem) for problem in setup.problems if check_of(problem) == check)
+
+
+def check_of(problem: str) -> str:
+    """The name of the check that tells a problem."""
+    match = _MEMBER.match(problem)
+    if "application default credentials" in problem and "; run " in problem:
+        return "credentials"
+    return WHOSE.get(match[1] if match else problem.partition(":")[0], OPTIONS_CHECK)

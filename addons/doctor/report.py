@@ -1,0 +1,61 @@
+"""What `vertex-tap doctor` prints: lines for people, or JSON."""
+
+import sys
+from collections.abc import Iterable
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+from addons.doctor.checks import examine
+from addons.doctor.finding import Finding
+from metering import output
+from metering import tables
+
+WIDEST = 100
+"""Lines that are longer are hard to read."""
+OFFLINE = "Checks this set-up. Of the network it asks for names, connections and TLS only."
+ONLINE = "Checks this set-up, gets access tokens, and has each service count the tokens of one word."
+SIGNS = {"ok": "green", "advice": "yellow", "FAILED": "bold red"}
+"""What stands before a finding, and its style."""
+SIGN = 8
+INDENT = 25
+"""The columns before the name of a check, and those before what it has found."""
+
+
+def doctor(set_options: Sequence[str], form: str, *, is_online: bool) -> int:
+    """Make all checks, and print what they find. Returns the exit status: 1 if one has failed."""
+    findings = examine(set_options, is_online=is_online)
+    if form == "json":
+        found = [*findings]
+        output.write_json([finding._asdict() for finding in found], sys.stdout)
+    else:
+        found = print_lines(findings, ONLINE if is_online else OFFLINE)
+    return 0 if all(finding.ok for finding in found) else 1
+
+
+def print_lines(findings: Iterable[Finding], what: str) -> list[Finding]:
+    """Print findings for people, each as it comes. Returns them."""
+    console = tables.console()
+    width = min(console.width, WIDEST)
+    console.print(Text(what + "\n"), width=width)
+    found = []
+    for finding in findings:
+        found.append(finding)
+        _print(console, finding, width)
+    failed = sum(not finding.ok for finding in found)
+    end = f"Faults: {failed}." if failed else "No fault was found."
+    console.print(Text("\n" + end, "bold"), width=width)
+    return found
+
+
+def _print(console: Console, finding: Finding, width: int) -> None:
+    sign = "FAILED" if not finding.ok else "advice" if finding.remedy else "ok"
+    room = width - INDENT
+    lines = [*Text(finding.message).wrap(console, room)]
+    if finding.remedy:
+        lines += Text(f"-> {finding.remedy}", "bold").wrap(console, room)
+    start = Text(f"{sign:{SIGN}}", SIGNS[sign]).append(f"{finding.check:{INDENT - SIGN}}", "not bold default")
+    for number, line in enumerate(lines):
+        line.rstrip()
+        console.print((Text(" " * INDENT) if number else start).append_text(line), width=width)
