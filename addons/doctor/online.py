@@ -83,7 +83,7 @@ def _ask(setup: Setup, service: Service) -> list[Finding]:
     if service.credentials and not service.project:
         return [*found, Finding(ROLE, True, f"{service.name}: not asked, as its project is not known")]
     for model in models_of(setup, service):
-        found += _count(setup, service, at, headers, model)
+        found += [one for one in _count(setup, service, at, headers, model) if one not in found]
         if not found[-1].ok and found[-1].check == ROLE:
             # It is the same for all models.
             break

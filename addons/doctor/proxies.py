@@ -26,7 +26,7 @@ def proxy_variables(setup: Setup) -> Iterator[Finding]:
         return
     url = os.environ[named]
     if problems := upstream_proxy(os.environ).problems:
-        yield from (of_problem(PROXY_VARIABLES, _with_remedy(problem)) for problem in problems)
+        yield from (of_problem(PROXY_VARIABLES, problem) for problem in problems)
         return
     if _is_this_proxy(setup, url):
         told = f"{named} names this proxy itself, so that its own requests for tokens would come back to it"
@@ -54,10 +54,6 @@ def _of_calls(setup: Setup, named: str, url: str, tokens_go_through: bool) -> It
         yield Finding(PROXY_VARIABLES, False, told, f"allow this machine to connect directly; {remedy}")
     else:
         yield Finding(PROXY_VARIABLES, True, told, remedy)
-
-
-def _with_remedy(problem: str) -> str:
-    return problem.replace("; unset one", "; unset one of them")
 
 
 def _is_this_proxy(setup: Setup, url: str) -> bool:

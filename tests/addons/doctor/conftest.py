@@ -1,6 +1,7 @@
 import os
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from addons.doctor.setup import read_setup
 from addons.entrance import CERTIFICATE_VARIABLES
 from addons.environment import OTHER_PROXIES
 from addons.environment import PROXIES
+from tests.addons.doctor.answering import Answering
+from tests.addons.doctor.answering import answering
 
 SetupOf = Callable[..., Setup]
 _VARIABLES = (
@@ -61,3 +64,10 @@ def fault(findings: Iterable[Finding]) -> Finding:
 def files_in(folder: Path) -> dict[str, int]:
     """All files below a folder, with when they were written."""
     return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*") if os.path.isfile(path)}
+
+
+@pytest.fixture
+def host() -> Iterator[Answering]:
+    """A host that answers as a test says."""
+    with answering() as running:
+        yield running

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -120,16 +121,19 @@ def as_nobody() -> Iterator[None]:
         os.setresgid(0, 0, 0)
 
 
-def test_one_that_this_user_cannot_write(setup_of: SetupOf, home: Path) -> None:
-    folder, own = home / "closed", home / "closed.db"
-    new_ledger(own)
-    own.chmod(0o400)
-    for above in (home, *home.parents[:2]):
-        above.chmod(0o777)
-    folder.mkdir(mode=0o555)
-    of_folder, of_file = setup_of(usage_db=folder / "usage.db"), setup_of(usage_db=own)
-    with as_nobody():
-        found = [fault(ledger(of_folder)), fault(ledger(of_file))]
+def test_one_that_this_user_cannot_write(setup_of: SetupOf) -> None:
+    # Pytest's own folders are closed to others.
+    with TemporaryDirectory() as above:
+        Path(above).chmod(0o755)
+        folder, own = Path(above) / "closed", Path(above) / "own" / "usage.db"
+        own.parent.mkdir()
+        new_ledger(own)
+        own.chmod(0o400)
+        own.parent.chmod(0o777)
+        folder.mkdir(mode=0o555)
+        of_folder, of_file = setup_of(usage_db=folder / "usage.db"), setup_of(usage_db=own)
+        with as_nobody():
+            found = [fault(ledger(of_folder)), fault(ledger(of_file))]
     assert [(one.message, one.remedy) for one in found] == [
         (f"usage_db: no files can be created in {folder}", "change its permissions or name another file"),
         (f"usage_db: {own} cannot be read and written", "change its permissions or name another file"),

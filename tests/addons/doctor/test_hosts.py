@@ -1,0 +1,211 @@
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from addons.doctor import hosts as subject
+from addons.doctor.finding import Finding
+from addons.doctor.hosts import hosts
+from addons.doctor.hosts import places
+from tests.addons.doctor.conftest import SetupOf
+from tests.addons.doctor.conftest import fault
+from tests.addons.doctor.conftest import faults
+from tests.addons.doctor.tls_servers import servers
+from tests.configuration import write_key
+from tests.vertex_simulator import Simulator
+
+ADD = "add that CA to the file, or correct ssl_verify_upstream_trusted_ca"
+
+
+@pytest.fixture(scope="module")
+def ports(ca: trustme.CA) -> Iterator[dict[str, int]]:
+    with servers(ca) as running:
+        yield running
+
+
+@pytest.fixture
+def stranger(tmp_path: Path) -> Path:
+    """The certificate of a CA that has signed nothing here."""
+    file = tmp_path / "stranger.pem"
+    trustme.CA().cert_pem.write_to_path(file)
+    return file
+
+
+class TestWhich:
+    """The hosts in use."""
+
+    def of(self, setup_of: SetupOf, *texts: str, **options: Any) -> dict[str, str]:
+        found = places(setup_of(*texts, **options))
+        return {f"{place.at.scheme}://{place.host}:{place.at.port}": place.named_in for place in found}
+
+    def test_by_default(self, setup_of: SetupOf) -> None:
+        assert self.of(setup_of) == {"https://aiplatform.googleapis.com:443": "vertex_location"}
+
+    def test_of_a_location(self, setup_of: SetupOf) -> None:
+        location = {"openai_mode": "convert", "vertex_project": "my-project", "vertex_location": "europe-west4"}
+        assert self.of(setup_of, **location) == {
+            "https://europe-west4-aiplatform.googleapis.com:443": "vertex_location"
+        }
+
+    def test_of_a_target_and_endpoints(self, setup_of: SetupOf) -> None:
+        found = self.of(setup_of, mode="reverse:https://own.example", openai_endpoint="https://llm.example/v1")
+        assert found == {"https://own.example:443": "mode", "https://llm.example:443": "openai_endpoint"}
+        found = self.of(setup_of, vertex_endpoint="http://127.0.0.1:8090")
+        assert found == {"http://127.0.0.1:8090": "vertex_endpoint"}
+
+    def test_of_services(self, setup_of: SetupOf, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("Q_KEY", "sk-1234567890")
+        found = self.of(
+            setup_of,
+            yaml="services:\n"
+            "  eu: {location: eu}\n"
+            "  q: {provider: openai, base_url: 'https://llm.example:8443/v1', api_key_env: Q_KEY}\n",
+        )
+        assert found == {
+            "https://aiplatform.googleapis.com:443": "vertex_location",
+            "https://aiplatform.eu.rep.googleapis.com:443": "location of the service eu",
+            "https://llm.example:8443": "base_url of the service q",
+        }
+
+    def test_where_tokens_come_from(
+        self, setup_of: SetupOf, simulator: Simulator, home: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It is asked for as google-auth does, through the proxy that variables name."""
+        write_key(home, simulator.credentials.service_account("https://oauth2.googleapis.com/token"))
+        injecting = {"vertex_auth": "service_account", "vertex_credentials": "key.json"}
+        named = "token_uri of the key of the service default"
+        assert self.of(setup_of, **injecting)["https://oauth2.googleapis.com:443"] == named
+        monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+        assert self.of(setup_of, **injecting)["http://proxy.example:3128"] == "HTTPS_PROXY"
+        assert "https://oauth2.googleapis.com:443" not in self.of(setup_of, **injecting)
+
+    def test_behind_another_proxy(self, setup_of: SetupOf) -> None:
+        found = self.of(setup_of, mode="upstream:http://proxy.example:3128")
+        assert found == {"http://proxy.example:3128": "mode"}
+        assert self.of(setup_of, mode="regular") == {"https://aiplatform.googleapis.com:443": "vertex_location"}
+
+
+def test_a_name_that_is_not_known(setup_of: SetupOf) -> None:
+    found = fault(hosts(setup_of(vertex_endpoint="https://nowhere.invalid")))
+    assert found.check == "DNS"
+    assert found.message.startswith("DNS does not know nowhere.invalid (")
+    assert found.remedy == "check the name in vertex_endpoint, and the DNS of this machine"
+
+
+def test_no_name_server_answers(setup_of: SetupOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+    monkeypatch.setattr(subject, "LOOKUP_S", 0.05)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: ended.wait(60))
+    found = fault(hosts(setup_of(vertex_endpoint="https://slow.example")))
+    ended.set()
+    assert (found.check, "no name server answers" in found.message) == ("DNS", True)
+
+
+def test_a_port_that_nobody_listens_at(setup_of: SetupOf) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        found = fault(hosts(setup_of(vertex_endpoint=f"http://127.0.0.1:{port}")))
+    assert (found.check, found.message) == ("TCP", f"127.0.0.1, port {port}, refuses connections")
+    assert found.remedy == "start what is to listen there, or correct vertex_endpoint"
+
+
+def test_a_host_that_does_not_answer(setup_of: SetupOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its queue of connections is full, and it takes none out."""
+    monkeypatch.setattr(subject, "CONNECT_S", 0.2)
+    with socket.socket() as full, socket.socket() as first, socket.socket() as second:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for one in (first, second):
+            one.setblocking(False)
+            one.connect_ex(full.getsockname())
+        found = fault(hosts(setup_of(vertex_endpoint=f"http://127.0.0.1:{full.getsockname()[1]}")))
+    assert (found.check, "cannot be connected to (no answer)" in found.message) == ("TCP", True)
+    assert found.remedy == "allow connections to it in the firewall, or correct vertex_endpoint"
+
+
+def test_a_host_that_is_well(setup_of: SetupOf, ports: dict[str, int], ca_file: Path) -> None:
+    at = f"https://localhost:{ports['good']}"
+    found = [*hosts(setup_of(vertex_endpoint=at, ssl_verify_upstream_trusted_ca=ca_file))]
+    assert [(one.check, one.ok) for one in found] == [("DNS", True), ("TCP", True), ("TLS", True)]
+    assert found[2].message == "localhost: TLSv1.3, and its certificate is trusted"
+    # Without TLS there is none to look at.
+    found = [*hosts(setup_of(vertex_endpoint=f"http://127.0.0.1:{ports['plain']}"))]
+    assert [one.check for one in found] == ["DNS", "TCP"]
+
+
+def of_tls(setup_of: SetupOf, port: int, trusted: Path | None = None) -> Finding:
+    named = {"ssl_verify_upstream_trusted_ca": trusted} if trusted else {}
+    found = fault(hosts(setup_of(vertex_endpoint=f"https://localhost:{port}", **named)))
+    assert found.check == "TLS"
+    return found
+
+
+def test_a_certificate_that_is_not_accepted(
+    setup_of: SetupOf, ports: dict[str, int], ca_file: Path, stranger: Path
+) -> None:
+    expired = of_tls(setup_of, ports["expired"], ca_file)
+    assert expired.message == "localhost: its certificate has expired on 2020-02-03"
+    assert expired.remedy.startswith("renew the certificate of localhost, or check the clock of this machine")
+    early = of_tls(setup_of, ports["early"], ca_file)
+    assert early.message == "localhost: its certificate is not valid before 2090-01-02"
+    assert early.remedy.startswith("check the clock of this machine, which says 20")
+    other = of_tls(setup_of, ports["other"], ca_file)
+    assert other.message == "localhost: its certificate is not for this name, but for other.example"
+    assert other.remedy.startswith("write a name that the certificate has in vertex_endpoint")
+    unknown = of_tls(setup_of, ports["good"])
+    assert "is not trusted" in unknown.message
+    assert unknown.remedy.endswith("name a file with that CA in ssl_verify_upstream_trusted_ca")
+    wrong = of_tls(setup_of, ports["good"], stranger)
+    assert wrong.message.endswith(f"that is not trusted, as {stranger} does not have it")
+    assert wrong.remedy == ADD
+
+
+def test_no_tls_where_it_is_asked_for(setup_of: SetupOf, ports: dict[str, int]) -> None:
+    found = of_tls(setup_of, ports["plain"])
+    assert "does not speak TLS as it should (wrong version number)" in found.message or "record" in found.message
+    assert found.remedy.startswith("write http:// in vertex_endpoint if it has no TLS")
+
+
+def test_no_certificates_to_verify_by(setup_of: SetupOf, ports: dict[str, int]) -> None:
+    found = of_tls(setup_of, ports["good"], Path("none.pem"))
+    assert found.message.endswith("as none.pem holds no certificates")
+    assert found.remedy == "name a PEM file with the CAs in ssl_verify_upstream_trusted_ca, or leave it out"
+
+
+def test_certificates_are_not_verified(setup_of: SetupOf, ports: dict[str, int]) -> None:
+    found = [*hosts(setup_of(vertex_endpoint=f"https://localhost:{ports['expired']}", ssl_insecure="true"))]
+    assert (found[2].ok, found[2].remedy) == (True, "leave ssl_insecure out")
+
+
+def test_google_auth_has_other_cas(
+    setup_of: SetupOf,
+    ports: dict[str, int],
+    ca_file: Path,
+    home: Path,
+    simulator: Simulator,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """mitmproxy's options do not say whom google-auth trusts."""
+    write_key(home, simulator.credentials.service_account(f"https://localhost:{ports['good']}/token"))
+    setup = {
+        "vertex_auth": "service_account",
+        "vertex_credentials": "key.json",
+        "vertex_endpoint": simulator.url,
+        "ssl_verify_upstream_trusted_ca": ca_file,
+    }
+    found = fault(hosts(setup_of(**setup)))
+    assert found.remedy.endswith("name a file with that CA in REQUESTS_CA_BUNDLE")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(ca_file))
+    assert faults(hosts(setup_of(**setup))) == []
+
+
+def test_hosts_are_asked_once(setup_of: SetupOf, simulator: Simulator) -> None:
+    setup = setup_of(vertex_endpoint=simulator.url)
+    before = simulator.connections
+    assert [*hosts(setup)] == [*hosts(setup)]
+    assert simulator.connections <= before + 1
