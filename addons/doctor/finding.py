@@ -15,10 +15,14 @@ class Finding(NamedTuple):
     """What to do. Beside `ok` it is advice."""
 
 
-def of_problem(check: str, problem: str) -> Finding:
+OTHERWISE = "correct it there; docs/configuration.md describes the file of services"
+
+
+def of_problem(check: str, problem: str, otherwise: str = OTHERWISE) -> Finding:
     """The finding for a message of a configuration that cannot be used.
 
     Such messages have one of three forms: `what is wrong; what to do`, `where: write ...`, and `where: what is wrong`.
+    `otherwise` is the remedy for the last of these.
     """
     message, _, remedy = problem.partition("; ")
     if remedy:
@@ -26,4 +30,4 @@ def of_problem(check: str, problem: str) -> Finding:
     where, colon, told = problem.rpartition(": ")
     if colon and told.startswith("write "):
         return Finding(check, False, f"{where}: this value cannot be used", told)
-    return Finding(check, False, problem, "correct it there; docs/configuration.md describes the file of services")
+    return Finding(check, False, problem, otherwise)

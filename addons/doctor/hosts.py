@@ -30,10 +30,9 @@ from metering.hosts import is_by_location
 
 DNS = "DNS"
 TCP = "TCP"
-TLS = "TLS"
+TLS = certificates.TLS
 LOOKUP_S = 5.0
 CONNECT_S = 5.0
-HANDSHAKE_S = 5.0
 ALL_S = 20.0
 """The most time for all hosts together, which are asked at the same time."""
 SCHEMES = {"http": False, "https": True}
@@ -154,7 +153,7 @@ def _of_tokens(token_uri: str, service: Service) -> Iterator[Place]:
             # `proxies.py` tells it.
             return
     else:
-        yield Place(at, f"token_uri of the key of the service {service.name}", True)
+        yield Place(at, f"token_uri of the credentials of {service.name}", True)
 
 
 def proxy_for(url: str) -> str | None:
@@ -204,7 +203,7 @@ def _connected(addresses: Sequence[tuple[Any, ...]]) -> socket.socket:
             made.close()
             error = e
         else:
-            made.settimeout(HANDSHAKE_S)
+            made.settimeout(certificates.HANDSHAKE_S)
             return made
     raise error
 

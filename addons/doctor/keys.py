@@ -19,6 +19,7 @@ NEW_KEY = (
     " --iam-account=NAME@PROJECT.iam.gserviceaccount.com"
 )
 ADC = "set vertex_auth=adc (in the file of services: auth: adc), or name the key of a service account"
+LOG_IN = "log in again (gcloud auth application-default login), or name another file in that variable"
 TYPES = {
     "authorized_user": ("has the credentials of a user, not those of a service account", ADC),
     "external_account": ("describes workload identity, and is no key of a service account", ADC),
@@ -26,6 +27,7 @@ TYPES = {
     "impersonated_service_account": ("describes impersonation, and is no key of a service account", ADC),
 }
 """`type` of a file that Google's tools write -> what it is, and what to do."""
+THERE_ARE_NONE = "there are no application default credentials"
 OAUTH_CLIENT = "is an OAuth client, with which users sign in, and no key of a service account"
 
 
@@ -64,9 +66,9 @@ def _of_another_type(name: str, file: Path) -> Finding | None:
 
 def credentials(setup: Setup) -> Iterator[Finding]:
     """Whether there are the API keys and the application default credentials that are asked for."""
-    problems = [*problems_of(setup, CREDENTIALS)]
+    problems = [*problems_of(setup, CREDENTIALS, LOG_IN)]
     for problem in problems:
-        if "application default" in problem.message and not setup.is_online and _is_googles_machine():
+        if THERE_ARE_NONE in problem.message and not setup.is_online and _is_googles_machine():
             told = "application default credentials come from Google's metadata server, which was not asked"
             yield Finding(CREDENTIALS, True, told, "ask it with --online")
         else:

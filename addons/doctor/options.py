@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from addons.configuration.settings import OPTIONS
+from addons.doctor.finding import OTHERWISE
 from addons.doctor.finding import Finding
 from addons.doctor.finding import of_problem
 from addons.doctor.setup import Setup
@@ -37,14 +38,14 @@ def options(setup: Setup) -> Iterator[Finding]:
         )
 
 
-def problems_of(setup: Setup, check: str) -> Iterator[Finding]:
-    """The problems of the configuration that a check tells."""
-    yield from (of_problem(check, problem) for problem in setup.problems if check_of(problem) == check)
+def problems_of(setup: Setup, check: str, otherwise: str = OTHERWISE) -> Iterator[Finding]:
+    """The problems of the configuration that a check tells. `otherwise` is the remedy for those that name none."""
+    yield from (of_problem(check, problem, otherwise) for problem in setup.problems if check_of(problem) == check)
 
 
 def check_of(problem: str) -> str:
     """The name of the check that tells a problem."""
     match = _MEMBER.match(problem)
-    if "application default credentials" in problem and "; run " in problem:
+    if "application default credentials" in problem:
         return "credentials"
     return WHOSE.get(match[1] if match else problem.partition(":")[0], OPTIONS_CHECK)

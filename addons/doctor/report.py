@@ -1,5 +1,6 @@
 """What `vertex-tap doctor` prints: lines for people, or JSON."""
 
+import logging
 import sys
 from collections.abc import Iterable
 from collections.abc import Sequence
@@ -10,7 +11,6 @@ from rich.text import Text
 from addons.doctor.checks import examine
 from addons.doctor.finding import Finding
 from metering import output
-from metering import tables
 
 WIDEST = 100
 """Lines that are longer are hard to read."""
@@ -25,6 +25,8 @@ INDENT = 25
 
 def doctor(set_options: Sequence[str], form: str, *, is_online: bool) -> int:
     """Make all checks, and print what they find. Returns the exit status: 1 if one has failed."""
+    # Findings tell what libraries log. Otherwise Python would print it.
+    logging.getLogger().addHandler(logging.NullHandler())
     findings = examine(set_options, is_online=is_online)
     if form == "json":
         found = [*findings]
@@ -36,26 +38,24 @@ def doctor(set_options: Sequence[str], form: str, *, is_online: bool) -> int:
 
 def print_lines(findings: Iterable[Finding], what: str) -> list[Finding]:
     """Print findings for people, each as it comes. Returns them."""
-    console = tables.console()
-    width = min(console.width, WIDEST)
-    console.print(Text(what + "\n"), width=width)
+    console = Console(highlight=False, soft_wrap=True)
+    # What goes to a file or to another program is searched: lines are not broken there.
+    room = min(console.width, WIDEST) - INDENT if console.is_terminal else None
+    console.print(Text(what + "\n"))
     found = []
     for finding in findings:
         found.append(finding)
-        _print(console, finding, width)
+        _print(console, finding, room)
     failed = sum(not finding.ok for finding in found)
-    end = f"Faults: {failed}." if failed else "No fault was found."
-    console.print(Text("\n" + end, "bold"), width=width)
+    console.print(Text(f"\nFaults: {failed}." if failed else "\nNo fault was found.", "bold"))
     return found
 
 
-def _print(console: Console, finding: Finding, width: int) -> None:
+def _print(console: Console, finding: Finding, room: int | None) -> None:
     sign = "FAILED" if not finding.ok else "advice" if finding.remedy else "ok"
-    room = width - INDENT
-    lines = [*Text(finding.message).wrap(console, room)]
-    if finding.remedy:
-        lines += Text(f"-> {finding.remedy}", "bold").wrap(console, room)
+    texts = [Text(finding.message)] + ([Text(f"-> {finding.remedy}", "bold")] if finding.remedy else [])
+    lines = [line for text in texts for line in (text.wrap(console, room) if room else [text])]
     start = Text(f"{sign:{SIGN}}", SIGNS[sign]).append(f"{finding.check:{INDENT - SIGN}}", "not bold default")
     for number, line in enumerate(lines):
         line.rstrip()
-        console.print((Text(" " * INDENT) if number else start).append_text(line), width=width)
+        console.print((Text(" " * INDENT) if number else start).append_text(line))

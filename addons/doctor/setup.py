@@ -15,6 +15,7 @@ from tempfile import gettempdir
 from types import SimpleNamespace
 from typing import Any
 
+from google.auth import external_account
 from google.auth.compute_engine import _metadata
 from mitmproxy import exceptions
 from mitmproxy import options
@@ -105,7 +106,7 @@ def read_setup(set_options: Sequence[str], *, is_online: bool = False) -> Setup:
     modes, of_modes = _parsed(opts.mode)
     problems += of_modes
     listening = Listening(modes, opts.listen_host or LOOPBACK, opts.ssl_insecure)
-    with _metadata_server(is_asked=is_online):
+    with _requests(are_sent=is_online):
         configuration, found = _configuration(given, unknown, listening)
         services, routes, models = _described(given, configuration)
     return Setup(
@@ -166,7 +167,8 @@ def _set(opts: options.Options, told: Mapping[str, list[str]]) -> list[str]:
             try:
                 opts.set(*(f"{name}={value}" for value in values) if values else (name,))
             except exceptions.OptionsError as e:
-                problems.append(f"{name}: {_first_line(e)}; set it to another value")
+                why = _first_line(e).removeprefix(f"Failed to parse option {name}: ")
+                problems.append(f"{name}: {why}; set it to another value")
     return problems
 
 
@@ -227,14 +229,21 @@ def _configuration(
 
 
 @contextmanager
-def _metadata_server(*, is_asked: bool) -> Iterator[None]:
-    """Whether google-auth may look for the metadata server of Google's machines, which takes requests over HTTP."""
-    before = _metadata._NO_GCE_CHECK
-    _metadata._NO_GCE_CHECK = before or not is_asked
+def _requests(*, are_sent: bool) -> Iterator[None]:
+    """Whether google-auth may ask servers for what no file says: the credentials of a machine of Google's, and the
+    project of workload identity."""
+    owners = (
+        (_metadata, "_NO_GCE_CHECK", True),
+        (external_account.Credentials, "get_project_id", lambda *_, **__: None),
+    )
+    before = [(owner, name, getattr(owner, name)) for owner, name, _ in owners]
+    for owner, name, value in () if are_sent else owners:
+        setattr(owner, name, value)
     try:
         yield
     finally:
-        _metadata._NO_GCE_CHECK = before
+        for owner, name, value in before:
+            setattr(owner, name, value)
 
 
 def _described(

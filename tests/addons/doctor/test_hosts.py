@@ -77,7 +77,7 @@ class TestWhich:
         """It is asked for as google-auth does, through the proxy that variables name."""
         write_key(home, simulator.credentials.service_account("https://oauth2.googleapis.com/token"))
         injecting = {"vertex_auth": "service_account", "vertex_credentials": "key.json"}
-        named = "token_uri of the key of the service default"
+        named = "token_uri of the credentials of default"
         assert self.of(setup_of, **injecting)["https://oauth2.googleapis.com:443"] == named
         monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
         assert self.of(setup_of, **injecting)["http://proxy.example:3128"] == "HTTPS_PROXY"

@@ -3,13 +3,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from google.auth.compute_engine import _metadata
+from requests import PreparedRequest
+from requests import Response
 
 from addons.configuration.identity import KEY_FIELDS
 from addons.doctor.keys import ADC
+from addons.doctor.keys import LOG_IN
 from addons.doctor.keys import NEW_KEY
 from addons.doctor.keys import credentials
 from addons.doctor.keys import key_file
+from addons.doctor.projects import project
 from tests.addons.doctor.conftest import SetupOf
 from tests.addons.doctor.conftest import fault
 from tests.addons.doctor.conftest import faults
@@ -132,18 +137,39 @@ def test_application_default_credentials(setup_of: SetupOf, home: Path, monkeypa
     assert (told.ok, told.remedy) == (True, "ask it with --online")
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(write_key(home, OF_A_USER)))
     (right,) = credentials(setup_of(vertex_auth="adc"))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(write_key(home, "{}")))
+    assert fault(credentials(setup_of(vertex_auth="adc"))).remedy == LOG_IN
     assert right.message == "services with credentials of the proxy: default (adc)"
 
 
-def test_the_metadata_server_is_not_asked(setup_of: SetupOf, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would be asked over HTTP."""
-    asked = []
-    monkeypatch.setattr(_metadata, "ping", lambda *_, **__: asked.append(1))
+WORKLOAD = {
+    "type": "external_account",
+    "audience": "//iam.googleapis.com/projects/123/locations/global/workloadIdentityPools/a/providers/b",
+    "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+    "token_url": "https://sts.googleapis.com/v1/token",
+    "credential_source": {"file": "subject-token"},
+}
+
+
+def test_google_is_not_asked(setup_of: SetupOf, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """google-auth would ask the metadata server for credentials, and others for the project of workload identity."""
+    asked: list[str] = []
+
+    def send(_: object, request: PreparedRequest, **__: object) -> Response:
+        asked.append(str(request.url).partition("?")[0])
+        raise ConnectionError
+
+    monkeypatch.setattr(requests.Session, "send", send)
     monkeypatch.setattr(_metadata, "detect_gce_residency_linux", lambda: False)
     setup_of(vertex_auth="adc")
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(write_key(home, WORKLOAD)))
+    (home / "subject-token").write_text("jwt")
+    setup = setup_of(vertex_auth="adc")
+    (told,) = project(setup)
+    assert (told.ok, told.remedy) == (True, "ask with --online, or set vertex_project")
     assert asked == []
-    setup_of(vertex_auth="adc", is_online=True)
-    assert asked == [1]
+    assert setup_of(vertex_auth="adc", is_online=True).services
+    assert asked[:1] == ["https://sts.googleapis.com/v1/token"]
 
 
 def test_without_those_of_the_options(setup_of: SetupOf) -> None:

@@ -22,6 +22,8 @@ def test_each_problem_is_a_finding(setup_of: SetupOf, home: Path) -> None:
         yaml="services: {prod: {provider: vertx, api_key: sk-abc}}\nroutes: [{service: prd}]",
     )
     found = [(one.message.replace("gateway.yaml:1", "G"), one.remedy) for one in faults(options(setup))]
+    # mitmproxy 11 and 12 say it in other words.
+    found = [("key_size" if message.startswith("key_size: ") else message, remedy) for message, remedy in found]
     told = "this value cannot be used"
     assert sorted(found) == sorted(
         [
@@ -29,7 +31,7 @@ def test_each_problem_is_a_finding(setup_of: SetupOf, home: Path) -> None:
             ("flow_detail: there is no such option", f"choose from {', '.join(OPTIONS)}"),
             (f"usage_tags: {told}", "write it as text"),
             ("usage_db: it is set several times", "set it once"),
-            ("key_size: Not an integer: abc", "set it to another value"),
+            ("key_size", "set it to another value"),
             ("mode: unknown mode", "write one such as reverse:https://aiplatform.googleapis.com"),
             (f"gateway_keep_content: {told}", "write true or false"),
             (f"openai_endpoint: {told}", "write a URL such as https://example.com/v1"),

@@ -30,9 +30,8 @@ def test_lines(capsys: pytest.CaptureFixture[str]) -> None:
     ]
     assert lines[5].startswith("FAILED  proxy variables  a sentence")
     assert lines[-2:] == ["", "Faults: 1."]
-    assert max(map(len, lines)) <= 100
     assert not any(line.endswith(" ") for line in lines)
-    assert "and [red]its[/red] end" in " ".join(line.strip() for line in lines)
+    assert lines[5].endswith("and [red]its[/red] end")
     # No colours where there is no terminal.
     assert "\x1b" not in "".join(lines)
 
