@@ -11,11 +11,11 @@ from pathlib import Path
 import requests
 
 from addons.doctor.finding import Finding
-from addons.doctor.hosts import Place
 from addons.doctor.hosts import reached
 from addons.doctor.hosts import trusted
 from addons.doctor.in_time import all_in_time
 from addons.doctor.ledger import path_of
+from addons.doctor.places import Place
 from addons.doctor.setup import Setup
 
 CLOCK = "clock"

@@ -9,24 +9,16 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 import certifi
-from mitmproxy.proxy import mode_specs
-from requests.utils import get_environ_proxies
-from requests.utils import select_proxy
 
-from addons.addressing import vertex_endpoint
-from addons.configuration.services import Service
-from addons.configuration.values import Endpoint
-from addons.configuration.values import endpoint
 from addons.doctor import certificates
 from addons.doctor.finding import Finding
 from addons.doctor.in_time import all_in_time
 from addons.doctor.in_time import in_time
-from addons.doctor.projects import of_vertex
+from addons.doctor.places import Place
+from addons.doctor.places import places
 from addons.doctor.setup import Setup
-from metering.hosts import is_by_location
 
 DNS = "DNS"
 TCP = "TCP"
@@ -35,22 +27,6 @@ LOOKUP_S = 5.0
 CONNECT_S = 5.0
 ALL_S = 20.0
 """The most time for all hosts together, which are asked at the same time."""
-SCHEMES = {"http": False, "https": True}
-"""Scheme of a `reverse:` target that is examined -> whether it has TLS."""
-
-
-class Place(NamedTuple):
-    """A host in use."""
-
-    at: Endpoint
-    named_in: str
-    """Where a user changes it, such as `openai_endpoint`."""
-    of_google_auth: bool = False
-    """Whether google-auth connects to it, which follows other variables than mitmproxy does."""
-
-    @property
-    def host(self) -> str:
-        return self.at.host
 
 
 class Reached(NamedTuple):
@@ -87,82 +63,6 @@ def reached(setup: Setup) -> list[Reached]:
 def _hanging(place: Place, error: Exception) -> Finding:
     told = f"{place.host}: nothing came of connecting within {ALL_S:.0f} seconds ({type(error).__name__})"
     return Finding(TCP, False, told, f"check {place.named_in}, and the network of this machine")
-
-
-# Which
-
-
-def places(setup: Setup) -> Iterator[Place]:
-    """Each host in use once."""
-    seen = set()
-    for place in _all_places(setup):
-        if place.at[:3] not in seen:
-            seen.add(place.at[:3])
-            yield place
-
-
-def _all_places(setup: Setup) -> Iterator[Place]:
-    settings = setup.settings
-    for mode in setup.modes:
-        if isinstance(mode, mode_specs.UpstreamMode):
-            yield Place(Endpoint(mode.scheme, *mode.address, ""), "mode")
-    for service in of_vertex(setup):
-        if at := upstream_of(setup, service):
-            named = setup.reverse and not is_by_location(setup.reverse[0].address[0])
-            name = "vertex_endpoint" if settings.vertex_endpoint else "mode" if named else "vertex_location"
-            if service.name in setup.in_file and name == "vertex_location":
-                name = f"location of the service {service.name}"
-            yield Place(at, name)
-    for mode in setup.reverse:
-        if mode.scheme in SCHEMES and not is_by_location(mode.address[0]) and not settings.vertex_endpoint:
-            yield Place(Endpoint(mode.scheme, *mode.address, ""), "mode")
-    if settings.names_openai_endpoint and setup.reverse:
-        yield Place(settings.openai_endpoint, "openai_endpoint")
-    for service in setup.services.values():
-        if service.base_url:
-            where = f"base_url of the service {service.name}" if service.name in setup.in_file else "openai_endpoint"
-            yield Place(service.base_url, where)
-        if token_uri := getattr(service.credentials, "_token_uri", None):
-            yield from _of_tokens(token_uri, service)
-
-
-def upstream_of(setup: Setup, service: Service) -> Endpoint | None:
-    """Where calls of a service of Vertex AI go; None if another proxy connects to it."""
-    if setup.settings.vertex_endpoint:
-        return setup.settings.vertex_endpoint
-    if any(isinstance(mode, mode_specs.UpstreamMode) for mode in setup.modes):
-        return None
-    mode = next((mode for mode in setup.reverse if mode.scheme in SCHEMES), None)
-    named = (
-        Endpoint(mode.scheme, *mode.address, "") if mode else Endpoint("https", "aiplatform.googleapis.com", 443, "")
-    )
-    return vertex_endpoint(service.location, named)
-
-
-def _of_tokens(token_uri: str, service: Service) -> Iterator[Place]:
-    """The host that mints access tokens, or the HTTP proxy through which google-auth asks it."""
-    try:
-        at = endpoint(token_uri)._replace(path="")
-    except ValueError:
-        return
-    if proxy := proxy_for(token_uri):
-        url = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-        try:
-            yield Place(Endpoint("http", url.hostname or "", url.port or 80, ""), "HTTPS_PROXY", True)
-        except ValueError:
-            # `proxies.py` tells it.
-            return
-    else:
-        yield Place(at, f"token_uri of the credentials of {service.name}", True)
-
-
-def proxy_for(url: str) -> str | None:
-    """The HTTP proxy through which google-auth sends a request, as the variables have it."""
-    found: str | None = select_proxy(url, get_environ_proxies(url))
-    return found
-
-
-# How
 
 
 def reach(setup: Setup, place: Place) -> Reached:

@@ -17,10 +17,10 @@ from addons.addressing import parent
 from addons.configuration.services import Service
 from addons.configuration.values import Endpoint
 from addons.doctor.finding import Finding
-from addons.doctor.hosts import Place
 from addons.doctor.hosts import trusted
-from addons.doctor.hosts import upstream_of
 from addons.doctor.in_time import all_in_time
+from addons.doctor.places import Place
+from addons.doctor.places import upstream_of
 from addons.doctor.projects import LOCATION
 from addons.doctor.projects import PROJECT
 from addons.doctor.projects import option_of

@@ -6,9 +6,10 @@ from urllib.parse import urlsplit
 
 from addons.doctor.finding import Finding
 from addons.doctor.finding import of_problem
-from addons.doctor.hosts import proxy_for
 from addons.doctor.hosts import reached
 from addons.doctor.listening import addresses
+from addons.doctor.places import proxy_for
+from addons.doctor.places import token_uri_of
 from addons.doctor.setup import Setup
 from addons.environment import PROXIES
 from addons.environment import upstream_proxy
@@ -25,14 +26,18 @@ def proxy_variables(setup: Setup) -> Iterator[Finding]:
         yield Finding(PROXY_VARIABLES, True, "none is set")
         return
     url = os.environ[named]
+    # Only requests for tokens follow the variables, so others may have their reasons for what they say.
+    is_followed = any(service.credentials for service in setup.services.values())
     if problems := upstream_proxy(os.environ).problems:
-        yield from (of_problem(PROXY_VARIABLES, problem) for problem in problems)
+        found = (of_problem(PROXY_VARIABLES, problem) for problem in problems)
+        yield from (one._replace(ok=not is_followed) for one in found)
         return
     if _is_this_proxy(setup, url):
-        told = f"{named} names this proxy itself, so that its own requests for tokens would come back to it"
-        yield Finding(PROXY_VARIABLES, False, told, f"unset {named} for vertex-tap; set it for its clients only")
+        told = f"{named} names this proxy itself, to which its own requests for tokens would come back"
+        remedy = f"unset {named} for vertex-tap; set it for its clients only"
+        yield Finding(PROXY_VARIABLES, not is_followed, told, remedy)
         return
-    tokens = [uri for service in setup.services.values() if (uri := getattr(service.credentials, "_token_uri", None))]
+    tokens = [uri for service in setup.services.values() if (uri := token_uri_of(service))]
     through = [uri for uri in tokens if proxy_for(uri)]
     yield from _of_calls(setup, named, without_secrets(url), bool(through))
     if tokens and not through:

@@ -59,18 +59,28 @@ def test_tokens_are_asked_for_through_it(
         ),
         (
             {"ALL_PROXY": "http://localhost:8080"},
-            "ALL_PROXY names this proxy itself, so that its own requests for tokens would come back to it",
+            "ALL_PROXY names this proxy itself, to which its own requests for tokens would come back",
             "unset ALL_PROXY for vertex-tap; set it for its clients only",
         ),
     ],
 )
-def test_variables_that_cannot_be(
-    setup_of: SetupOf, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], message: str, remedy: str
+def test_variables_that_cannot_be_followed(
+    setup_of: SetupOf,
+    simulator: Simulator,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    message: str,
+    remedy: str,
 ) -> None:
+    """Only requests for tokens follow them."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    found = fault(proxy_variables(setup_of()))
+    write_key(home, simulator.credentials.service_account("https://oauth2.googleapis.com/token"))
+    found = fault(proxy_variables(setup_of(vertex_auth="service_account", vertex_credentials="key.json")))
     assert (found.check, found.message, found.remedy) == ("proxy variables", message, remedy)
+    (told,) = proxy_variables(setup_of())
+    assert told == found._replace(ok=True)
 
 
 def test_calls_go_through_another(setup_of: SetupOf, monkeypatch: pytest.MonkeyPatch) -> None:
