@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import certifi
 
-from addons.doctor import certificates
+from addons.doctor import refused
 from addons.doctor.finding import Finding
 from addons.doctor.in_time import all_in_time
 from addons.doctor.in_time import in_time
@@ -22,7 +22,7 @@ from addons.doctor.setup import Setup
 
 DNS = "DNS"
 TCP = "TCP"
-TLS = certificates.TLS
+TLS = refused.TLS
 LOOKUP_S = 5.0
 CONNECT_S = 5.0
 ALL_S = 20.0
@@ -103,7 +103,7 @@ def _connected(addresses: Sequence[tuple[Any, ...]]) -> socket.socket:
             made.close()
             error = e
         else:
-            made.settimeout(certificates.HANDSHAKE_S)
+            made.settimeout(refused.HANDSHAKE_S)
             return made
     raise error
 
@@ -140,7 +140,7 @@ def _tls(setup: Setup, place: Place, connection: socket.socket) -> Finding:
             return Finding(TLS, True, f"{place.host}: {secured.version()}, and its certificate is trusted")
     except ssl.SSLCertVerificationError as e:
         is_named = (file, folder) != (certifi.where(), None)
-        return certificates.of_refused(place.at, place.named_in, e, f"{file or folder}" if is_named else None, name)
+        return refused.of_refused(place.at, place.named_in, e, f"{file or folder}" if is_named else None, name)
     except (OSError, ValueError) as e:
         told = f"{place.host}, port {place.at.port}, does not speak TLS as it should ({_reason(e)})"
         remedy = f"write http:// in {place.named_in} if it has no TLS; else see what is between it and this machine"

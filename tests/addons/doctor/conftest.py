@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 
 from addons.doctor.finding import Finding
 from addons.doctor.setup import Setup
@@ -14,6 +15,7 @@ from addons.environment import OTHER_PROXIES
 from addons.environment import PROXIES
 from tests.addons.doctor.answering import Answering
 from tests.addons.doctor.answering import answering
+from tests.addons.doctor.tls_servers import servers
 
 SetupOf = Callable[..., Setup]
 _VARIABLES = (
@@ -70,4 +72,11 @@ def files_in(folder: Path) -> dict[str, int]:
 def host() -> Iterator[Answering]:
     """A host that answers as a test says."""
     with answering() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def ports(ca: trustme.CA) -> Iterator[dict[str, int]]:
+    """Hosts with certificates of several kinds: the kind -> the port."""
+    with servers(ca) as running:
         yield running

@@ -1,5 +1,3 @@
-"""What `of_refused` says is tested with hosts, in test_hosts.py."""
-
 from datetime import UTC
 from datetime import datetime
 from pathlib import Path

@@ -1,10 +1,8 @@
 import socket
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import trustme
 
 from addons.doctor import hosts as subject
 from addons.doctor.finding import Finding
@@ -12,25 +10,8 @@ from addons.doctor.hosts import hosts
 from tests.addons.doctor.conftest import SetupOf
 from tests.addons.doctor.conftest import fault
 from tests.addons.doctor.conftest import faults
-from tests.addons.doctor.tls_servers import servers
 from tests.configuration import write_key
 from tests.vertex_simulator import Simulator
-
-ADD = "add that CA to the file, or correct ssl_verify_upstream_trusted_ca"
-
-
-@pytest.fixture(scope="module")
-def ports(ca: trustme.CA) -> Iterator[dict[str, int]]:
-    with servers(ca) as running:
-        yield running
-
-
-@pytest.fixture
-def stranger(tmp_path: Path) -> Path:
-    """The certificate of a CA that has signed nothing here."""
-    file = tmp_path / "stranger.pem"
-    trustme.CA().cert_pem.write_to_path(file)
-    return file
 
 
 def test_a_name_that_is_not_known(setup_of: SetupOf) -> None:
@@ -87,26 +68,6 @@ def of_tls(setup_of: SetupOf, port: int, trusted: Path | None = None) -> Finding
     found = fault(hosts(setup_of(vertex_endpoint=f"https://localhost:{port}", **named)))
     assert found.check == "TLS"
     return found
-
-
-def test_a_certificate_that_is_not_accepted(
-    setup_of: SetupOf, ports: dict[str, int], ca_file: Path, stranger: Path
-) -> None:
-    expired = of_tls(setup_of, ports["expired"], ca_file)
-    assert expired.message == "localhost: its certificate has expired on 2020-02-03"
-    assert expired.remedy.startswith("renew the certificate of localhost, or check the clock of this machine")
-    early = of_tls(setup_of, ports["early"], ca_file)
-    assert early.message == "localhost: its certificate is not valid before 2090-01-02"
-    assert early.remedy.startswith("check the clock of this machine, which says 20")
-    other = of_tls(setup_of, ports["other"], ca_file)
-    assert other.message == "localhost: its certificate is not for this name, but for other.example"
-    assert other.remedy.startswith("write a name that the certificate has in vertex_endpoint")
-    unknown = of_tls(setup_of, ports["good"])
-    assert "is not trusted" in unknown.message
-    assert unknown.remedy.endswith("name a file with that CA in ssl_verify_upstream_trusted_ca")
-    wrong = of_tls(setup_of, ports["good"], stranger)
-    assert wrong.message.endswith(f"that is not trusted, as {stranger} does not have it")
-    assert wrong.remedy == ADD
 
 
 def test_no_tls_where_it_is_asked_for(setup_of: SetupOf, ports: dict[str, int]) -> None:
