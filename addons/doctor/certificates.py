@@ -1,4 +1,4 @@
-"""The files with CAs: whom upstreams must have theirs of, and mitmproxy's own CA, which clients trust in forward mode."""
+"""The files with CAs: those of upstreams, and in forward mode mitmproxy's own, which clients must trust."""
 
 import os
 from collections.abc import Iterator

@@ -2,9 +2,11 @@ from pathlib import Path
 
 import pytest
 
+from addons.doctor.hosts import hosts
 from addons.doctor.proxies import proxy_variables
 from tests.addons.doctor.conftest import SetupOf
 from tests.addons.doctor.conftest import fault
+from tests.addons.doctor.conftest import faults
 from tests.configuration import write_key
 from tests.vertex_simulator import Simulator
 
@@ -42,6 +44,21 @@ def test_tokens_are_asked_for_through_it(
     found, other = proxy_variables(setup_of(**options))
     assert "tokens" not in found.message
     assert other.message == "tokens are asked for directly, as NO_PROXY excepts their host from https_proxy"
+
+
+def test_the_proxy_for_tokens_is_not_there(
+    setup_of: SetupOf, simulator: Simulator, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That does not keep calls from their hosts."""
+    write_key(home, simulator.credentials.service_account("https://oauth2.googleapis.com/token"))
+    monkeypatch.setenv(NAME, "http://127.0.0.1:1")
+    setup = setup_of(
+        vertex_auth="service_account", vertex_credentials="key.json", vertex_endpoint=simulator.url, listen_port=0
+    )
+    assert faults(proxy_variables(setup)) == []
+    found = fault(hosts(setup))
+    assert (found.check, found.message) == ("TCP", "127.0.0.1, port 1, refuses connections")
+    assert found.remedy == "start what is to listen there, or correct HTTPS_PROXY"
 
 
 @pytest.mark.parametrize(
