@@ -7,6 +7,7 @@ from pathlib import Path
 from google.auth.compute_engine import _metadata
 
 from addons.configuration import identity
+from addons.doctor.accounts import gets_tokens
 from addons.doctor.finding import Finding
 from addons.doctor.finding import of_problem
 from addons.doctor.options import problems_of
@@ -78,7 +79,7 @@ def credentials(setup: Setup) -> Iterator[Finding]:
         yield Finding(CREDENTIALS, True, told)
     elif not problems:
         used = [service for service in setup.services.values() if service.injects]
-        told = ", ".join(f"{service.name} ({service.auth if service.credentials else 'API key'})" for service in used)
+        told = ", ".join(f"{service.name} ({service.auth if gets_tokens(service) else 'API key'})" for service in used)
         yield Finding(CREDENTIALS, True, f"services with credentials of the proxy: {told}" if told else "none are used")
 
 

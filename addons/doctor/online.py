@@ -4,7 +4,6 @@ That shows whether Google takes the credentials, whether they have a role in the
 the location.
 """
 
-import asyncio
 import re
 from collections.abc import Iterator
 from functools import partial
@@ -16,6 +15,9 @@ from addons.addressing import VERSION
 from addons.addressing import parent
 from addons.configuration.services import Service
 from addons.configuration.values import Endpoint
+from addons.doctor.accounts import account_of
+from addons.doctor.accounts import gets_tokens
+from addons.doctor.accounts import token_of
 from addons.doctor.finding import Finding
 from addons.doctor.hosts import trusted
 from addons.doctor.in_time import all_in_time
@@ -26,7 +28,6 @@ from addons.doctor.projects import PROJECT
 from addons.doctor.projects import option_of
 from addons.doctor.setup import Setup
 from addons.tokens import TokenError
-from addons.tokens import TokenSource
 from addons.tokens import reason_of
 from addons.translation.errors import InvalidRequest
 from addons.translation.publishers import model_of
@@ -68,9 +69,9 @@ def _ask(setup: Setup, service: Service) -> list[Finding]:
         return [_list_models(setup, service)]
     found: list[Finding] = []
     headers = {"x-goog-api-key": service.api_key or ""}
-    if service.credentials:
+    if gets_tokens(service):
         try:
-            token = asyncio.run(TokenSource(service.credentials).token())
+            token = token_of(service)
         except TokenError as e:
             return [Finding(TOKEN, False, f"{service.name}: {str(e).rstrip('.')}", _remedy_of_token(str(e)))]
         found.append(Finding(TOKEN, True, f"{service.name}: Google gives an access token"))
@@ -80,7 +81,7 @@ def _ask(setup: Setup, service: Service) -> list[Finding]:
     at = upstream_of(setup, service)
     if at is None or not _may_have_credentials(setup, at):
         return [*found, Finding(ROLE, True, f"{service.name}: not asked, as its host may not have the credentials")]
-    if service.credentials and not service.project:
+    if gets_tokens(service) and not service.project:
         return [*found, Finding(ROLE, True, f"{service.name}: not asked, as its project is not known")]
     for model in models_of(setup, service):
         found += [one for one in _count(setup, service, at, headers, model) if one not in found]
@@ -101,14 +102,14 @@ def models_of(setup: Setup, service: Service) -> list[str]:
             model = model_of(name)
         except InvalidRequest:
             continue
-        if model.publisher in (None, "google") and (service.credentials or not model.is_endpoint):
+        if model.publisher in (None, "google") and (gets_tokens(service) or not model.is_endpoint):
             found.append(name)
     return found[:MOST_MODELS] or [USUAL_MODEL]
 
 
 def _count(setup: Setup, service: Service, at: Endpoint, headers: dict[str, str], model: str) -> list[Finding]:
     """Count the tokens of one word."""
-    above = parent(service) if service.credentials else ""
+    above = parent(service) if gets_tokens(service) else ""
     path = f"{at.path}/{VERSION}{above}/{model_of(model).resource('countTokens')}"
     try:
         answer = _send(setup, "POST", at, path, headers, WORD)
@@ -148,7 +149,7 @@ def _remedy_of_403(setup: Setup, service: Service, reason: str) -> str:
         return f"enable billing for the project {project}"
     if service.api_key:
         return "allow this API key to use the Vertex AI API, in its restrictions"
-    account = getattr(service.credentials, "service_account_email", None)
+    account = account_of(service)
     member = f"serviceAccount:{account}" if account else "user:YOU"
     return (
         f"give the role Vertex AI User, or correct {option_of(setup, service, PROJECT)}: gcloud projects"

@@ -12,6 +12,7 @@ from addons.addressing import vertex_endpoint
 from addons.configuration.services import Service
 from addons.configuration.values import Endpoint
 from addons.configuration.values import endpoint
+from addons.doctor.accounts import token_uri_of
 from addons.doctor.projects import LOCATION
 from addons.doctor.projects import of_vertex
 from addons.doctor.projects import option_of
@@ -77,12 +78,6 @@ def _named_in(setup: Setup, service: Service, at: Endpoint) -> str:
     if setup.settings.vertex_endpoint:
         return "vertex_endpoint"
     return option_of(setup, service, LOCATION) if is_by_location(at.host) else "mode"
-
-
-def token_uri_of(service: Service) -> str | None:
-    """Where google-auth asks for access tokens of a service, if its credentials say so."""
-    found: str | None = getattr(service.credentials, "_token_uri", None)
-    return found
 
 
 def _of_tokens(token_uri: str, service: Service) -> Iterator[Place]:

@@ -3,9 +3,9 @@
 import difflib
 from collections.abc import Iterator
 
-from google.auth import external_account
-
 from addons.configuration.services import Service
+from addons.doctor.accounts import gets_tokens
+from addons.doctor.accounts import is_workload
 from addons.doctor.finding import Finding
 from addons.doctor.options import problems_of
 from addons.doctor.setup import Setup
@@ -43,10 +43,10 @@ def project(setup: Setup) -> Iterator[Finding]:
     for service in of_vertex(setup):
         if service.project:
             yield Finding(PROJECT, True, f"{service.name}: {service.project}")
-        elif isinstance(service.credentials, external_account.Credentials) and not setup.is_online:
+        elif is_workload(service) and not setup.is_online:
             told = f"{service.name}: none is set, and Google was not asked for that of workload identity"
             yield Finding(PROJECT, True, told, f"ask with --online, or set {option_of(setup, service, PROJECT)}")
-        elif service.credentials:
+        elif gets_tokens(service):
             told = f"{service.name}: its credentials name no project, and none is set"
             yield Finding(PROJECT, False, told, f"set {option_of(setup, service, PROJECT)}")
         elif service.auth == "passthrough" and service.openai != "observe" and not problems:

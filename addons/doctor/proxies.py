@@ -4,12 +4,13 @@ import os
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from addons.doctor.accounts import gets_tokens
+from addons.doctor.accounts import token_uri_of
 from addons.doctor.finding import Finding
 from addons.doctor.finding import of_problem
 from addons.doctor.hosts import reached
 from addons.doctor.listening import addresses
 from addons.doctor.places import proxy_for
-from addons.doctor.places import token_uri_of
 from addons.doctor.setup import Setup
 from addons.environment import PROXIES
 from addons.environment import upstream_proxy
@@ -27,7 +28,7 @@ def proxy_variables(setup: Setup) -> Iterator[Finding]:
         return
     url = os.environ[named]
     # Only requests for tokens follow the variables, so others may have their reasons for what they say.
-    is_followed = any(service.credentials for service in setup.services.values())
+    is_followed = any(map(gets_tokens, setup.services.values()))
     if problems := upstream_proxy(os.environ).problems:
         found = (of_problem(PROXY_VARIABLES, problem) for problem in problems)
         yield from (one._replace(ok=not is_followed) for one in found)

@@ -34,7 +34,7 @@ CASES: dict[str, tuple[object, str, str]] = {
     "workload": ({"type": "external_account", "audience": "a"}, "describes workload identity", ADC),
     "workforce": ({"type": "external_account_authorized_user"}, "describes workforce identity", ADC),
     "impersonation": ({"type": "impersonated_service_account"}, "describes impersonation", ADC),
-    "other": ({"type": "gdch_service_account"}, "is not the key of a service account", "vertex_auth=adc"),
+    "other": ({"type": "gdch_service_account"}, "is not the key of a service account", "adc"),
 }
 
 

@@ -74,7 +74,8 @@ def test_a_port_of_administrators(setup_of: SetupOf) -> None:
 
 def test_others_could_use_our_credentials(setup_of: SetupOf) -> None:
     found = fault(listen_address(setup_of(listen_host="0.0.0.0", **KEY)))
-    assert (found.check, found.remedy) == ("listen address", "write 127.0.0.1")
+    assert found.check == "listen address"
+    assert found.remedy.startswith("write 127.0.0.1")
     assert found.message == "listen_host: anyone who reaches 0.0.0.0 could use your credentials"
     assert faults(listen_address(setup_of(**KEY))) == []
 
