@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from addons.doctor.answers import MODEL
+from addons.doctor.answers import ROLE
+from addons.doctor.answers import TOKEN
 from addons.doctor.certificates import CA_TRUST
 from addons.doctor.certificates import ca_trust
 from addons.doctor.clock import CLOCK
@@ -29,9 +32,6 @@ from addons.doctor.listening import LISTEN_ADDRESS
 from addons.doctor.listening import PORT
 from addons.doctor.listening import listen_address
 from addons.doctor.listening import port
-from addons.doctor.online import MODEL
-from addons.doctor.online import ROLE
-from addons.doctor.online import TOKEN
 from addons.doctor.online import online
 from addons.doctor.options import OPTIONS_CHECK
 from addons.doctor.options import options

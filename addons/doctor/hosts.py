@@ -140,7 +140,7 @@ def _tls(setup: Setup, place: Place, connection: socket.socket) -> Finding:
             return Finding(TLS, True, f"{place.host}: {secured.version()}, and its certificate is trusted")
     except ssl.SSLCertVerificationError as e:
         is_named = (file, folder) != (certifi.where(), None)
-        return refused.of_refused(place.at, place.named_in, e, f"{file or folder}" if is_named else None, name)
+        return refused.why_refused(place.at, place.named_in, e, f"{file or folder}" if is_named else None, name)
     except (OSError, ValueError) as e:
         told = f"{place.host}, port {place.at.port}, does not speak TLS as it should ({_reason(e)})"
         remedy = f"write http:// in {place.named_in} if it has no TLS; else see what is between it and this machine"

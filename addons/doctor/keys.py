@@ -44,7 +44,7 @@ def key_file(setup: Setup) -> Iterator[Finding]:
     others = [
         found
         for found in problems_of(setup, KEY_FILE)
-        if not any(str(file) in found.message for file in setup.key_files.values())
+        if not any(f": {file}{end}" in found.message for file in setup.key_files.values() for end in (" ", ": "))
     ]
     yield from others
     if not setup.key_files and not others:

@@ -48,8 +48,9 @@ def port(setup: Setup) -> Iterator[Finding]:
     seen: set[tuple[str, int]] = set()
     for mode, host, number in addresses(setup):
         if (host, number) in seen and number:
+            spec = mode.full_spec if mode.custom_listen_port is None else mode.full_spec.rpartition("@")[0]
             told = f"two modes listen at {host}, port {number}"
-            yield Finding(PORT, False, told, f"name another port in mode, such as {mode.full_spec}@{number + 1}")
+            yield Finding(PORT, False, told, f"name another port in mode, such as {spec}@{number + 1}")
             continue
         seen.add((host, number))
         try:

@@ -18,7 +18,7 @@ EXPIRED, NOT_YET_VALID, OTHER_NAME = 10, 9, 62
 """`verify_code` of OpenSSL; `OTHER_NAME` and the two after it are of names and addresses."""
 
 
-def of_refused(
+def why_refused(
     at: Endpoint, named_in: str, error: ssl.SSLCertVerificationError, bundle: str | None, name: str
 ) -> Finding:
     """Why the certificate of a host is not accepted. `bundle` is the file of CAs that the user has named, and `name`

@@ -112,6 +112,7 @@ def document_of(given: Mapping[str, str]) -> yaml_document.Data:
 
 
 def members(document: yaml_document.Data, name: str) -> list[tuple[object, Any]]:
+    """The members of a section of the file, each with its key or its place; none if there is no such section."""
     section = document.get(name) if isinstance(document, dict) else None
     if isinstance(section, dict):
         return [*section.items()]
