@@ -17,6 +17,11 @@ def gets_tokens(service: Service) -> bool:
     return service.auth in WITH_TOKENS
 
 
+def has_credentials(service: Service) -> bool:
+    """Whether a service has an API key or Google credentials of the proxy's own."""
+    return bool(service.api_key or _credentials_of(service))
+
+
 def token_of(service: Service) -> str:
     """A new access token. Raises TokenError."""
     credentials = _credentials_of(service)

@@ -74,8 +74,8 @@ def credentials(setup: Setup) -> Iterator[Finding]:
             yield Finding(CREDENTIALS, True, told, "ask it with --online")
         else:
             yield problem
-    if setup.lacks_credentials and not problems:
-        told = f"those of vertex_auth={setup.given['vertex_auth']} cannot be used, as another check says"
+    if setup.incomplete and not problems:
+        told = f"those of {', '.join(sorted(setup.incomplete))} cannot be used, as another check says"
         yield Finding(CREDENTIALS, True, told)
     elif not problems:
         used = [service for service in setup.services.values() if service.injects]

@@ -49,13 +49,15 @@ def project(setup: Setup) -> Iterator[Finding]:
         elif gets_tokens(service):
             told = f"{service.name}: its credentials name no project, and none is set"
             yield Finding(PROJECT, False, told, f"set {option_of(setup, service, PROJECT)}")
+        elif service.name in setup.incomplete:
+            if not problems:
+                yield Finding(PROJECT, True, f"{service.name}: not known without its credentials")
         elif service.auth == "passthrough" and service.openai != "observe" and not problems:
             told = f"{service.name}: calls of OpenAI's clients cannot be answered, as no project is set"
             is_asked_for = setup.given["openai_mode"] != "observe"
             yield Finding(PROJECT, not is_asked_for, told, f"set {option_of(setup, service, PROJECT)}")
         elif not problems:
-            told = "not known without its credentials" if setup.lacks_credentials else "none is needed"
-            yield Finding(PROJECT, True, f"{service.name}: {told}")
+            yield Finding(PROJECT, True, f"{service.name}: none is needed")
 
 
 def location(setup: Setup) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from metering import output
 WIDEST = 100
 """Lines that are longer are hard to read."""
 OFFLINE = "Checks this set-up. Of the network it asks for names, connections and TLS only."
-ONLINE = "Checks this set-up, gets access tokens, and has each service count the tokens of one word."
+ONLINE = "Checks this set-up. Each service is asked to count the tokens of one word."
 SIGNS = {"ok": "green", "advice": "yellow", "FAILED": "bold red"}
 """What stands before a finding, and its style."""
 SIGN = 8
@@ -55,7 +55,7 @@ def _print(console: Console, finding: Finding, room: int | None) -> None:
     sign = "FAILED" if not finding.ok else "advice" if finding.remedy else "ok"
     texts = [Text(finding.message)] + ([Text(f"-> {finding.remedy}", "bold")] if finding.remedy else [])
     lines = [line for text in texts for line in (text.wrap(console, room) if room else [text])]
-    start = Text(f"{sign:{SIGN}}", SIGNS[sign]).append(f"{finding.check:{INDENT - SIGN}}", "not bold default")
+    start = Text.assemble((f"{sign:{SIGN}}", SIGNS[sign]), f"{finding.check:{INDENT - SIGN}}")
     for number, line in enumerate(lines):
         line.rstrip()
         console.print((Text(" " * INDENT) if number else start).append_text(line))

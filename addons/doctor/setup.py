@@ -35,7 +35,7 @@ class Setup:
     settings: Settings
     """Our options, parsed. Those with problems have their defaults. `usage_db` is not that of the set-up."""
     services: Mapping[str, Service]
-    """Services that can be used, by name."""
+    """Services by name, as far as they can be used."""
     routes: Sequence[ServiceRoute]
     models: Sequence[str] = ()
     """Models that the configuration names."""
@@ -44,14 +44,11 @@ class Setup:
     """Where a key file is named, such as `vertex_credentials` -> the file."""
     in_file: frozenset[str] = frozenset()
     """The names of services that the file of services describes, and not the options."""
+    incomplete: frozenset[str] = frozenset()
+    """The names of services of which a problem is known. They have no credentials."""
     is_online: bool = False
     made: dict[str, Any] = field(default_factory=dict)
     """What one check has found out for others."""
-
-    @property
-    def lacks_credentials(self) -> bool:
-        """Whether `vertex_auth` asks for credentials of which a problem is known."""
-        return self.given["vertex_auth"] != self.settings.vertex_auth
 
     @property
     def injects(self) -> bool:
@@ -79,15 +76,16 @@ def read_setup(set_options: Sequence[str], *, is_online: bool = False) -> Setup:
     listening = Listening(modes, opts.listen_host or LOOPBACK, opts.ssl_insecure)
     with usable.requests(are_sent=is_online):
         configuration, found = usable.configuration_of(given, unknown, listening)
-        services, routes, models = usable.parts_of(given, configuration)
+        parts = usable.parts_of(given, configuration)
     return Setup(
         options=opts,
         given=given,
         problems=[*problems, *found],
         settings=configuration.settings,
-        services=services,
-        routes=routes,
-        models=models,
+        services=parts.services,
+        routes=parts.routes,
+        models=parts.models,
+        incomplete=parts.incomplete,
         modes=modes,
         key_files=usable.key_files(given),
         in_file=frozenset(str(name) for name, _ in usable.members(usable.document_of(given), "services")),

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from contextlib import contextmanager
-from functools import cache
+from dataclasses import replace
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
+from typing import NamedTuple
+from typing import NoReturn
 
 from google.auth import external_account
 from google.auth.compute_engine import _metadata
@@ -19,6 +21,7 @@ from addons.configuration import identity
 from addons.configuration.file import ConfigurationError
 from addons.configuration.file import DescribedRoute
 from addons.configuration.file import DescribedService
+from addons.configuration.services import DEFAULT
 from addons.configuration.services import Service
 from addons.configuration.services import ServiceRoute
 from addons.configuration.settings import ENVIRONMENT
@@ -28,6 +31,7 @@ from addons.configuration.settings import Configuration
 from addons.configuration.settings import Listening
 from addons.configuration.settings import asks_for
 from addons.configuration.settings import read
+from addons.doctor.accounts import has_credentials
 from metering import yaml_document
 
 RESETS = 6
@@ -76,30 +80,60 @@ def requests(*, are_sent: bool) -> Iterator[None]:
         _metadata._NO_GCE_CHECK, workload.get_project_id = before
 
 
-def parts_of(
-    given: Mapping[str, str], configuration: Configuration
-) -> tuple[dict[str, Service], list[ServiceRoute], list[str]]:
-    """The services, the routes and the models of a configuration. If the file of services has problems, those that are
-    valid in it."""
-    gateway = configuration.gateway
+class Parts(NamedTuple):
+    """What a configuration describes."""
+
+    services: dict[str, Service]
+    routes: list[ServiceRoute]
+    models: list[str]
+    incomplete: frozenset[str]
+    """The names of services that something is wrong with. What is wrong is left out of them, and their credentials."""
+
+
+def parts_of(given: Mapping[str, str], configuration: Configuration) -> Parts:
+    """The services, the routes and the models. If the file of services has problems, those that can be used in it."""
+    gateway, incomplete = configuration.gateway, set()
     services, routes = dict(gateway.services), [*gateway.routes]
-    models = [*gateway.models, *gateway.aliases.values()]
+    models: list[Any] = [*gateway.models, *gateway.aliases.values()]
+    if given["vertex_auth"] != configuration.settings.vertex_auth:
+        incomplete.add(DEFAULT)
     if given["gateway_config"] and configuration.settings.gateway_config is None:
-        file = Path(given["gateway_config"])
+        folder = _expanded(Path(given["gateway_config"])).parent
         document = document_of(given)
-        default_credentials = cache(identity.default_credentials)
         for name, told in members(document, "services"):
-            if described := _valid(DescribedService, told, file):
-                try:
-                    services[str(name)] = described.service(str(name), default_credentials)
-                except ValueError:
-                    # This is among the problems.
-                    continue
+            service, is_whole = _service(str(name), told, folder)
+            services |= {str(name): service} if service else {}
+            incomplete |= set() if is_whole else {str(name)}
         for _, told in members(document, "routes"):
-            if described := _valid(DescribedRoute, told, file):
+            if described := _valid(DescribedRoute, told, folder):
                 routes.append(ServiceRoute(**dict(described)))
         models += [told for section in ("models", "aliases") for _, told in members(document, section)]
-    return services, routes, [model for model in models if isinstance(model, str)]
+    return Parts(services, routes, [model for model in models if isinstance(model, str)], frozenset(incomplete))
+
+
+def _service(name: str, told: Any, folder: Path) -> tuple[Service | None, bool]:
+    """A service of the file, if any of it can be used, and whether all of it can."""
+    described = _valid(DescribedService, told, folder)
+    is_whole = described is not None
+    if described is None and isinstance(told, dict):
+        left = {key: value for key, value in told.items() if _valid(DescribedService, {key: value}, folder)}
+        described = _valid(DescribedService, left | {"auth": "passthrough"}, folder)
+    if described is None:
+        return None, False
+    try:
+        service = described.service(name, identity.default_credentials)
+    except ValueError:
+        # There are no application default credentials.
+        service, is_whole = described.model_copy(update={"auth": "passthrough"}).service(name, _none), False
+    if service.provider == "openai" and not service.base_url:
+        return None, False
+    if service.injects and not has_credentials(service):
+        return replace(service, auth="passthrough"), False
+    return service, is_whole
+
+
+def _none() -> NoReturn:
+    raise ValueError("there are no application default credentials")
 
 
 def document_of(given: Mapping[str, str]) -> yaml_document.Data:
@@ -119,10 +153,10 @@ def members(document: yaml_document.Data, name: str) -> list[tuple[object, Any]]
     return [*enumerate(section)] if isinstance(section, list) else []
 
 
-def _valid(kind: type[BaseModel], told: object, file: Path) -> Any:
+def _valid(kind: type[BaseModel], told: object, folder: Path) -> Any:
     """A section of the file, parsed; None if it has problems."""
     try:
-        return kind.model_validate(told, context={"folder": file.expanduser().parent})
+        return kind.model_validate(told, context={"folder": folder})
     except ValidationError:
         return None
 

@@ -174,7 +174,7 @@ def test_google_is_not_asked(setup_of: SetupOf, home: Path, monkeypatch: pytest.
 
 def test_without_those_of_the_options(setup_of: SetupOf) -> None:
     (told,) = credentials(setup_of(vertex_auth="service_account", vertex_credentials="none.json"))
-    assert told.message == "those of vertex_auth=service_account cannot be used, as another check says"
+    assert told.message == "those of default cannot be used, as another check says"
     assert [one.message for one in (*key_file(setup_of()), *credentials(setup_of()))] == [
         "none is used",
         "none are used",

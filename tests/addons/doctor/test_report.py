@@ -7,8 +7,10 @@ import pytest
 
 from addons.doctor.finding import Finding
 from addons.doctor.report import OFFLINE
+from addons.doctor.report import ONLINE
 from addons.doctor.report import doctor
 from addons.doctor.report import print_lines
+from tests.terminal import in_terminal
 from tests.vertex_simulator import Simulator
 
 FINDINGS = [
@@ -34,6 +36,16 @@ def test_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[5].endswith("and [red]its[/red] end")
     # No colours where there is no terminal.
     assert "\x1b" not in "".join(lines)
+
+
+def test_in_a_terminal(tmp_path: Path) -> None:
+    """Whole words, within its width."""
+    said, status = in_terminal(
+        80, tmp_path, "doctor", "--set", f"confdir={tmp_path}", "--set", "usage_db=a/b", "--online"
+    )
+    assert status == 1
+    assert max(map(len, said.splitlines())) <= 80
+    assert said.splitlines()[0] == ONLINE
 
 
 def test_json(capsys: pytest.CaptureFixture[str], simulator: Simulator, tmp_path: Path) -> None:
