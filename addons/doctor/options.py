@@ -32,10 +32,11 @@ def options(setup: Setup) -> Iterator[Finding]:
     problems = [*problems_of(setup, OPTIONS_CHECK)]
     yield from problems
     if not problems:
-        named = [name for name, (default, _) in OPTIONS.items() if setup.given[name] != default]
-        yield Finding(
-            OPTIONS_CHECK, True, f"set and usable: {', '.join(named)}" if named else "all have their defaults"
-        )
+        # Problems of these are told by other checks.
+        wrong = {problem.partition(":")[0] for problem in setup.problems}
+        is_set = [name for name, (default, _) in OPTIONS.items() if setup.given[name] != default and name not in wrong]
+        told = f"set and usable: {', '.join(is_set)}" if is_set else "they do not contradict each other"
+        yield Finding(OPTIONS_CHECK, True, told)
 
 
 def problems_of(setup: Setup, check: str, otherwise: str = OTHERWISE) -> Iterator[Finding]:

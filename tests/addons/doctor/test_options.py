@@ -90,5 +90,7 @@ def test_a_configuration_of_mitmproxy_that_cannot_be_read(setup_of: SetupOf, hom
 def test_what_is_set(setup_of: SetupOf) -> None:
     (found,) = options(setup_of(usage_tags="x-team", openai_endpoint="https://llm.example/v1"))
     assert (found.ok, found.message) == (True, "set and usable: openai_endpoint, usage_tags")
+    (found,) = options(setup_of(openai_mode="convert", vertex_project="A", usage_tags="x-team"))
+    assert found.message == "set and usable: openai_mode, usage_tags"
     (found,) = options(setup_of())
-    assert (found.ok, found.message) == (True, "all have their defaults")
+    assert (found.ok, found.message) == (True, "they do not contradict each other")
