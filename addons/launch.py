@@ -30,7 +30,6 @@ from mitmproxy.addons import tlsconfig
 from mitmproxy.addons import upstream_auth
 from mitmproxy.master import Master
 from mitmproxy.proxy import mode_specs
-from mitmproxy.proxy.mode_servers import ServerInstance
 
 from addons.call_lines import CallLines
 from addons.configuration.settings import OPTIONS
@@ -42,6 +41,9 @@ MODE = "reverse:https://aiplatform.googleapis.com"
 HOST = "127.0.0.1"
 PORT = 8080
 CANNOT_START = "vertex-tap cannot start:\n  "
+BEFORE_OURS = (core.Core, block.Block, disable_h2c.DisableH2C, proxyauth.ProxyAuth, proxyserver.Proxyserver)
+AFTER_OURS = (next_layer.NextLayer, tlsconfig.TlsConfig, upstream_auth.UpstreamAuth)
+"""mitmproxy's own addons that are used, those that come before our addons, and those that come after them."""
 
 
 def serve(host: str | None, port: int | None, set_options: tuple[str, ...], *, quiet: bool = False) -> None:
@@ -94,15 +96,9 @@ def new_master(
     opts.set(*set_options, defer=True)
     arrange(opts)
     master.addons.add(
-        core.Core(),
-        block.Block(),
-        disable_h2c.DisableH2C(),
-        proxyauth.ProxyAuth(),
-        proxyserver.Proxyserver(),
+        *(addon() for addon in BEFORE_OURS),
         *chain(Options(prefixes=("",), problems=problems)),
-        next_layer.NextLayer(),
-        tlsconfig.TlsConfig(),
-        upstream_auth.UpstreamAuth(),
+        *(addon() for addon in AFTER_OURS),
         check,
         *more,
     )
@@ -149,12 +145,13 @@ def _listen_problems() -> Iterator[str]:
     """Why listeners could not be opened, and what to do."""
     for server in ctx.master.addons.get("proxyserver").servers:
         if isinstance(server.last_exception, OSError):
-            yield _listen_problem(server, server.last_exception)
+            mode, opts = server.mode, ctx.options
+            host, port = mode.listen_host(opts.listen_host), mode.listen_port(opts.listen_port)
+            yield listen_problem(mode, host, port, server.last_exception)
 
 
-def _listen_problem(server: ServerInstance[mode_specs.ProxyMode], problem: OSError) -> str:
-    mode = server.mode
-    host, port = mode.listen_host(ctx.options.listen_host), mode.listen_port(ctx.options.listen_port)
+def listen_problem(mode: mode_specs.ProxyMode, host: str, port: int | None, problem: OSError) -> str:
+    """Why a listener of a mode cannot be opened, and what to do: `what is wrong; what to do`."""
     is_named = mode.custom_listen_port is not None
     remedy = f"name another one in mode={mode.full_spec}" if is_named else "choose another one with --port"
     if problem.errno == errno.EADDRINUSE:

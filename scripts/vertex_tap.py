@@ -137,6 +137,18 @@ def list_options() -> None:
             click.echo(f"{output.visible(name)}: there is no such option; the proxy does not start with it", err=True)
 
 
+@main.command()
+@click.option("--online", is_flag=True, help="Get access tokens too, and count the tokens of one word at each service.")
+@set_option
+@click.option("--format", "form", type=click.Choice(("table", "json")), default="table", show_default=True)
+def doctor(online: bool, options: tuple[str, ...], form: str) -> None:
+    """Check this set-up, and say what to do. Exits with 1 if something is wrong."""
+    from addons.doctor.report import doctor
+
+    with problems():
+        sys.exit(doctor(options, form, is_online=online))
+
+
 @main.command("script-path", short_help="Print where the script for mitmproxy is.")
 def script_path() -> None:
     """Print where the script for mitmproxy is: mitmdump -s "$(vertex-tap script-path)"."""

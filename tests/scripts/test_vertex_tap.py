@@ -36,6 +36,7 @@ from tests.ledgers import of_version
 from tests.process import BIN
 from tests.process import ROOT
 from tests.terminal import in_terminal
+from tests.vertex_simulator import Simulator
 from vertex_tap import FORMATS
 from vertex_tap import main
 
@@ -512,6 +513,61 @@ class TestDatasette:
 
     def test_no_ledger(self, folder: Path) -> None:
         assert "Error: there is no ledger none.db" in run(folder, "datasette", "none.db", status=1)
+
+
+class TestDoctor:
+    """Through the eyes of someone who has just set it up."""
+
+    @pytest.fixture
+    def sets(self, tmp_path: Path, simulator: Simulator) -> list[str]:
+        """A set-up in which nothing is wrong."""
+        options = {"confdir": tmp_path / "confdir", "vertex_endpoint": simulator.url, "listen_port": 0}
+        return [part for name, value in options.items() for part in ("--set", f"{name}={value}")]
+
+    def test_nothing_is_wrong(self, tmp_path: Path, sets: list[str]) -> None:
+        told = run(tmp_path, "doctor", *sets)
+        assert told.splitlines()[0] == "Checks this set-up. Of the network it asks for names, connections and TLS only."
+        assert f"ok      ledger           {tmp_path / 'usage.db'} can be made" in told
+        assert told.splitlines()[-1] == "No fault was found."
+        assert [*tmp_path.iterdir()] == []
+
+    def test_json(self, tmp_path: Path, sets: list[str], key_file: Path) -> None:
+        sets += ["--set", "vertex_auth=service_account", "--set", f"vertex_credentials={key_file}"]
+        found = rows(tmp_path, "doctor", "--online", *sets)
+        assert all(one["ok"] for one in found)
+        assert {"key file", "clock", "token", "role", "model"} <= {one["check"] for one in found}
+        assert all([*one] == ["check", "ok", "message", "remedy"] for one in found)
+        told = run(tmp_path, "doctor", *sets, "--set", "vertex_project=A", "--format", "json", status=1)
+        (wrong,) = (one for one in json.loads(told) if not one["ok"])
+        assert (wrong["check"], wrong["remedy"]) == (
+            "project",
+            "write the id of a Google Cloud project, such as my-project-123",
+        )
+
+    def test_three_faults_at_once(self, tmp_path: Path, sets: list[str]) -> None:
+        """The file of an OAuth client, a folder that is not there, and a name with a letter too many."""
+        (tmp_path / "key.json").write_text(json.dumps({"installed": {"client_id": "c", "client_secret": "s"}}))
+        options = {
+            "vertex_auth": "service_account",
+            "vertex_credentials": "key.json",
+            "vertex_location": "us-centrall1",
+            "usage_db": "data/usage.db",
+        }
+        sets += [part for name, value in options.items() for part in ("--set", f"{name}={value}")]
+        said, status = in_terminal(80, tmp_path, "doctor", *sets)
+        lines = said.splitlines()
+        assert status == 1
+        assert max(map(len, lines)) <= 80
+        assert lines[-1] == "Faults: 3."
+        failed = [" ".join(part.split()) for part in re.split(r"\n(?=\S)", said) if part.startswith("FAILED")]
+        assert failed == [
+            "FAILED key file vertex_credentials: key.json is an OAuth client, with which users sign in, and no key of a"
+            " service account -> make a key of a service account: gcloud iam service-accounts keys create key.json"
+            " --iam-account=NAME@PROJECT.iam.gserviceaccount.com",
+            "FAILED location default: Vertex AI is not known to have a location us-centrall1"
+            " -> write us-central1 in vertex_location",
+            "FAILED ledger usage_db: there is no directory data -> create it or name another file",
+        ]
 
 
 class TestReadme:

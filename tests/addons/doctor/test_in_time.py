@@ -1,0 +1,32 @@
+import threading
+
+import pytest
+
+from addons.doctor.in_time import all_in_time
+from addons.doctor.in_time import in_time
+
+
+def test_results_errors_and_what_hangs() -> None:
+    ended = threading.Event()
+    try:
+        value, error, late = all_in_time([lambda: 1, lambda: int("x"), lambda: ended.wait(60) and 2], 0.2)
+    finally:
+        ended.set()
+    assert value == 1
+    assert isinstance(error, ValueError)
+    assert isinstance(late, TimeoutError)
+
+
+def test_they_run_at_the_same_time() -> None:
+    meeting = threading.Barrier(3)
+    assert {*all_in_time([meeting.wait] * 3, 30)} == {0, 1, 2}
+
+
+def test_one() -> None:
+    assert in_time(lambda: 1, 30) == 1
+    with pytest.raises(ValueError, match="x"):
+        in_time(lambda: int("x"), 30)
+    ended = threading.Event()
+    with pytest.raises(TimeoutError):
+        in_time(lambda: ended.wait(60), 0.01)
+    ended.set()
