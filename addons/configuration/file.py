@@ -4,7 +4,6 @@
 refused with all of its problems, each with its line.
 """
 
-import os
 import re
 from collections.abc import Callable
 from collections.abc import Iterable
@@ -18,18 +17,21 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator
-from pydantic import BaseModel
 from pydantic import BeforeValidator
-from pydantic import ConfigDict
 from pydantic import Field
 from pydantic import ValidationError
 from pydantic import ValidationInfo
 from pydantic_core import ErrorDetails
 
+from addons.configuration import clients
 from addons.configuration import values
+from addons.configuration.clients import Callers
+from addons.configuration.clients import DescribedClient
+from addons.configuration.clients import Networks
 from addons.configuration.identity import DefaultCredentials
 from addons.configuration.identity import Key
 from addons.configuration.identity import read_key
+from addons.configuration.section import Section
 from addons.configuration.services import DEFAULT
 from addons.configuration.services import Auth
 from addons.configuration.services import OpenAiMode
@@ -55,12 +57,6 @@ class ConfigurationError(ValueError):
 
 
 # Single values
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError("write text")
-    return value
 
 
 def _service_name(text: str) -> str:
@@ -98,17 +94,9 @@ def _key_in_folder(value: object, info: ValidationInfo) -> Key:
     """Read a key file. Its path is relative to the folder of the YAML file, which is in the validation context."""
     assert info.context
     try:
-        return read_key(info.context["folder"] / Path(_text(value)).expanduser())
+        return read_key(info.context["folder"] / Path(values.text(value)).expanduser())
     except RuntimeError:
         raise ValueError("names a home directory that does not exist; write another path") from None
-
-
-def _from_environment(name: str) -> str:
-    """The API key in an environment variable. Errors quote neither: the user may have written the key in place of the
-    name."""
-    if not (value := os.environ.get(name)):
-        raise ValueError("the environment has no such variable, or it is empty; write the name of one that holds a key")
-    return values.api_key(value)
 
 
 _ServiceName = Annotated[str, AfterValidator(_service_name)]
@@ -121,28 +109,19 @@ _Location = Annotated[str, AfterValidator(values.location)]
 # Schema
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-    @classmethod
-    def names(cls) -> list[str]:
-        """The keys that this section may have."""
-        return [field.alias or name for name, field in cls.model_fields.items()]
-
-
-class DescribedService(_Section):
+class DescribedService(Section):
     """An entry of `services`, or the service `default` as the options describe it."""
 
     provider: Provider = "vertex"
     auth: Auth = "passthrough"
     credentials: Annotated[Key, BeforeValidator(_key_in_folder)] | None = None
-    api_key: Annotated[str, AfterValidator(_from_environment)] | None = Field(
+    api_key: Annotated[str, AfterValidator(values.environment_key)] | None = Field(
         default=None, alias="api_key_env", repr=False
     )
     project: _Project | None = None
     location: _Location = "global"
     openai: OpenAiMode = "convert"
-    base_url: Annotated[Endpoint, BeforeValidator(values.endpoint), BeforeValidator(_text)] | None = None
+    base_url: Annotated[Endpoint, BeforeValidator(values.endpoint), BeforeValidator(values.text)] | None = None
 
     @property
     def injects(self) -> bool:
@@ -173,7 +152,7 @@ class DescribedService(_Section):
         )
 
 
-class DescribedRoute(_Section):
+class DescribedRoute(Section):
     """An entry of `routes`."""
 
     service: str
@@ -183,16 +162,29 @@ class DescribedRoute(_Section):
     model: _Glob | None = None
 
 
-class DescribedGateway(_Section):
+class DescribedGateway(Section):
     """The whole file."""
 
-    services: dict[_ServiceName, DescribedService] = {}
+    services: dict[_ServiceName, DescribedService] = Field(default_factory=dict)
     routes: tuple[DescribedRoute, ...] = ()
-    aliases: dict[_ModelName, _ModelName] = {}
+    aliases: dict[_ModelName, _ModelName] = Field(default_factory=dict)
     models: tuple[_ModelName, ...] = ()
+    allow_from: Networks | None = None
+    trusted_proxies: Networks = ()
+    clients: tuple[DescribedClient, ...] = ()
+
+    @property
+    def callers(self) -> Callers:
+        """Who may call."""
+        described = tuple(described.client() for described in self.clients)
+        return Callers(described, self.allow_from, self.trusted_proxies)
 
 
-_SECTIONS: dict[object, type[_Section]] = {"services": DescribedService, "routes": DescribedRoute}
+_SECTIONS: dict[object, type[Section]] = {
+    "services": DescribedService,
+    "routes": DescribedRoute,
+    "clients": DescribedClient,
+}
 _VERTEX = frozenset({"passthrough", "service_account", "adc", "express"})
 _NEEDS = {"openai": "base_url", "service_account": "credentials", "express": "api_key_env"}
 """`auth`, or `openai` for that provider -> the key that such a service requires."""
@@ -209,8 +201,9 @@ _ONLY = {
 _LATER = "is not supported yet; leave it out"
 _REFUSED = {
     "fallback": _LATER,
-    "clients": _LATER,
     "limits": _LATER,
+    "key": "keys cannot be in the file; write key_env (in services: api_key_env) and the name of the environment"
+    " variable that holds it",
     "api_key": "keys cannot be in the file; write api_key_env and the name of the environment variable that holds it",
 }
 """Keys that users may try -> why they are not allowed."""
@@ -255,11 +248,20 @@ def read_file(path: Path, known: Iterable[str] = (DEFAULT,)) -> GatewayFile:
         try:
             described = DescribedGateway.model_validate(document.data, context={"folder": path.expanduser().parent})
         except ValidationError as e:
-            problems += [Problem(document.line(error["loc"]), error["loc"], _explain(error)) for error in e.errors()]
+            problems += [
+                Problem(document.line(error["loc"]), _place(document, error["loc"]), _explain(error))
+                for error in e.errors()
+            ]
         problems += [Problem(document.line(at), at, text) for at, text in _contradictions(document.data, known)]
     if problems:
         raise ConfigurationError([problem.message(path) for problem in sorted(problems, key=itemgetter(0))])
     return GatewayFile(path, described, document.line)
+
+
+def _place(document: yaml_document.Document, member: MemberPath) -> MemberPath:
+    """Where a problem is. A single text that is read as a list of one has no index."""
+    is_index = bool(member) and isinstance(member[-1], int)
+    return member[:-1] if is_index and member not in document.lines else member
 
 
 def _explain(error: ErrorDetails) -> str:
@@ -284,6 +286,9 @@ def _contradictions(data: Data, known: Iterable[str]) -> Iterator[tuple[MemberPa
         service = route.get("service") if isinstance(route, dict) else None
         if isinstance(service, str) and service not in names:
             yield ("routes", place, "service"), f"there is no such service{suggestion(service, names)}"
+    if isinstance(data, dict) and "clients" in data:
+        for inside, text in clients.contradictions(data["clients"], names):
+            yield ("clients", *inside), text
     aliases = _mapping(data, "aliases")
     for name, model in aliases.items():
         if isinstance(model, str) and aliases.get(model, model) != model:

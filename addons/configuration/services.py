@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from google.auth.credentials import Credentials
 
+from addons.configuration.clients import Callers
 from addons.configuration.values import Endpoint
 
 Provider = Literal["vertex", "openai"]
@@ -79,6 +80,8 @@ class Gateway:
     """Alias -> the model that it stands for."""
     models: tuple[str, ...] = ()
     """Model names that are added to the upstream's own list of models."""
+    callers: Callers = field(default_factory=Callers)
+    """Who may call."""
 
     def __post_init__(self) -> None:
         for name in ("services", "aliases"):

@@ -220,12 +220,6 @@ def _project(text: str) -> str | None:
     return values.project(text) if text else None
 
 
-def _switch(text: str) -> bool:
-    if text.lower() not in ("true", "false"):
-        raise ValueError("write true or false")
-    return text.lower() == "true"
-
-
 _CommaList = Annotated[tuple[str, ...], BeforeValidator(_comma_list)]
 
 
@@ -246,7 +240,7 @@ class Settings(BaseModel):
     gateway_base_path: Annotated[_CommaList, AfterValidator(_base_paths)]
     """Longest first. In a `Configuration` this includes the base paths of the file's routes."""
     gateway_config: Annotated[Path | None, BeforeValidator(_file)]
-    gateway_keep_content: Annotated[bool, BeforeValidator(_switch)]
+    gateway_keep_content: Annotated[bool, BeforeValidator(values.switch)]
     usage_db: Annotated[Path, BeforeValidator(_ledger)]
     usage_prices: Annotated[InstanceOf[Catalog], BeforeValidator(_prices)]
     """All prices: those of the file, then those that everyone has."""
@@ -420,4 +414,4 @@ def _gateway(settings: Settings, file: GatewayFile | None) -> Gateway:
     if settings.openai_key and OPENAI not in services:
         services[OPENAI] = Service(OPENAI, "openai", api_key=settings.openai_key, base_url=settings.openai_endpoint)
         routes += OPENAI_ROUTES
-    return Gateway(services, routes, by_file.aliases, by_file.models)
+    return Gateway(services, routes, by_file.aliases, by_file.models, by_file.callers)

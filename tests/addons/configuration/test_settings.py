@@ -1,5 +1,6 @@
 import socket
 from collections.abc import Sequence
+from ipaddress import IPv4Network
 from pathlib import Path
 from types import MappingProxyType
 
@@ -8,6 +9,8 @@ from google.auth.credentials import Credentials
 from mitmproxy.proxy import mode_specs
 from pydantic import ValidationError
 
+from addons.configuration.clients import Callers
+from addons.configuration.clients import Client
 from addons.configuration.file import ConfigurationError
 from addons.configuration.identity import Key
 from addons.configuration.services import Gateway
@@ -249,13 +252,13 @@ def test_default_is_described_once(tmp_path: Path, option: str) -> None:
 
 
 def test_problems_of_the_file_beside_others(tmp_path: Path) -> None:
-    (tmp_path / "gateway.yaml").write_text("models: a b\nclients: []\n")
+    (tmp_path / "gateway.yaml").write_text("models: a b\nlimits: {}\n")
     with pytest.raises(ConfigurationError) as ended:
         read(DEFAULTS | {"gateway_config": "gateway.yaml", "usage_tags": "a b"}, ["gateway_conf"])
     assert ended.value.problems == [
         "gateway_conf: there is no such option; did you mean gateway_config?",
         "gateway_config: gateway.yaml:1: models: write a list, such as [first, second]",
-        "gateway_config: gateway.yaml:2: clients: is not supported yet; leave it out",
+        "gateway_config: gateway.yaml:2: limits: is not supported yet; leave it out",
         "usage_tags: write names of request headers, such as x-team,x-app",
     ]
 
@@ -407,6 +410,8 @@ services:
 routes: [{base_path: /mine, model: "qwen*", service: qwen}]
 aliases: {gpt-4o: gemini-2.5-pro}
 models: [gemini-2.5-flash]
+allow_from: [127.0.0.1]
+clients: [{name: a, key_env: SOME_KEY, models: [gemini-*], services: [qwen]}]
 """
 
 
@@ -419,19 +424,19 @@ def assert_immutable(value: object, where: str) -> None:
         inside = {str(key): member for key, member in value.items()}
     elif isinstance(value, tuple) and not hasattr(value, "_fields"):
         inside = {str(place): member for place, member in enumerate(value)}
-    elif isinstance(value, tuple | Service | Gateway | Key | Settings | Catalog):
+    elif isinstance(value, tuple | Service | Gateway | Callers | Client | Key | Settings | Catalog):
         inside = {name: getattr(value, name) for name in type(value).__annotations__ if hasattr(value, name)}
         for name in inside:
             with pytest.raises((AttributeError, ValidationError)):
                 setattr(value, name, None)
     else:
-        assert isinstance(value, str | int | Path | Credentials | None), where
+        assert isinstance(value, str | bytes | int | Path | Credentials | IPv4Network | None), where
     for name, member in inside.items():
         assert_immutable(member, f"{where}.{name}")
 
 
 def test_nothing_can_be_assigned(tmp_path: Path, info: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SOME_KEY", "sk-Secret")
+    monkeypatch.setenv("SOME_KEY", "sk-Secret-of-somebody")
     (tmp_path / "gateway.yaml").write_text(EVERYTHING)
     given = {
         "vertex_auth": "service_account",
