@@ -150,6 +150,8 @@ class Exchange:
     one."""
     traceparent: str | None = None
     """The client's header of that name: the trace that the call is part of (W3C Trace Context)."""
+    left: dict[str, str] = field(default_factory=dict)
+    """Headers of the answer that tell what is left of the client's limits."""
     last_words: bytes = b""
     """The bytes that end the client's stream if the upstream breaks off."""
     metered: Metered = field(init=False)

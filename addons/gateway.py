@@ -12,6 +12,7 @@ _here = Path(__file__).resolve().parent
 sys.path[:] = [str(_here.parent), *(entry for entry in sys.path if Path(entry or ".").resolve() != _here)]
 
 from addons.access import Access  # noqa: E402
+from addons.admit import Admit  # noqa: E402
 from addons.choose import Choose  # noqa: E402
 from addons.classify import Classify  # noqa: E402
 from addons.credentials import Credentials  # noqa: E402
@@ -53,6 +54,7 @@ def chain(options: Options) -> list[object]:
         Choose(exchanges),
         credentials,
         Meter(exchanges, recorder),
+        Admit(options, exchanges, recorder),
         Rewrite(exchanges, credentials, recorder),
         Live(exchanges, recorder),
         Keep(options, exchanges),

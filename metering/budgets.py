@@ -28,6 +28,7 @@ from metering.selection import Selection
 from metering.selection import Span
 from metering.sliding_sum import Need
 from metering.sliding_sum import Over
+from metering.sliding_sum import Reserved
 from metering.sliding_sum import Room
 from metering.sliding_sum import judge
 
@@ -47,9 +48,7 @@ class Charge(NamedTuple):
     """In microseconds since the epoch: when the call was admitted, for what was reserved then."""
 
 
-def reserve(
-    db: sqlite3.Connection, client: str, needs: Sequence[Need], now: int, catalog: Catalog
-) -> list[Room] | Over:
+def reserve(db: sqlite3.Connection, client: str, needs: Sequence[Need], now: int, catalog: Catalog) -> Reserved | Over:
     """Reserve what a call needs, if all of its allowances suffice. `db` is in a transaction. Raises sqlite3.Error."""
     rooms: list[Room] = []
     for need in needs:
@@ -60,7 +59,7 @@ def reserve(
     for need in needs:
         if need.amount:
             sliding_sum.add(db, client, need.allowance, now, need.amount)
-    return rooms
+    return Reserved(rooms, now)
 
 
 def settle(db: sqlite3.Connection, client: str, charges: Iterable[Charge]) -> None:

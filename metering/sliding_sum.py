@@ -83,6 +83,14 @@ class Room(NamedTuple):
     """The time until all of it is left."""
 
 
+class Reserved(NamedTuple):
+    """What is left of several allowances after a reservation, and when it was made, by the clock of whatever keeps the
+    sums, in microseconds since the epoch."""
+
+    rooms: list[Room]
+    at: int
+
+
 class Over(NamedTuple):
     """An allowance that does not suffice for a call."""
 

@@ -21,7 +21,9 @@ from pydantic import BeforeValidator
 from pydantic import Field
 
 from addons.configuration import values
+from addons.configuration.limits import DescribedLimits
 from addons.configuration.section import Section
+from metering.allowance import Allowance
 from metering.wording import suggestion
 from metering.yaml_document import Data
 from metering.yaml_document import MemberPath
@@ -47,6 +49,8 @@ class Client:
     """The names of the services that may answer it; None for all."""
     pages: bool = False
     """Whether it may see the pages at `/-/`."""
+    limits: tuple[Allowance, ...] = ()
+    """What it may use; nothing is counted if there are none."""
 
     def may_use_model(self, *names: str | None) -> bool:
         """Whether it may use a model with these names: the one that it asks for, and the one that is meant by it."""
@@ -140,11 +144,12 @@ class DescribedClient(Section):
     models: tuple[Annotated[str, Field(min_length=1)], ...] | None = None
     services: tuple[str, ...] | None = None
     pages: Annotated[bool, BeforeValidator(values.switch)] = False
+    limits: DescribedLimits = Field(default_factory=DescribedLimits)
 
     def client(self) -> Client:
         """Make the client."""
         keys = self.key_env + self.key_sha256
-        return Client(self.name, keys, self.allow_from, self.models, self.services, self.pages)
+        return Client(self.name, keys, self.allow_from, self.models, self.services, self.pages, self.limits.allowances)
 
 
 def contradictions(described: Data, services: Iterable[str]) -> Iterator[tuple[MemberPath, str]]:

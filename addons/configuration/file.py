@@ -31,6 +31,8 @@ from addons.configuration.clients import Networks
 from addons.configuration.identity import DefaultCredentials
 from addons.configuration.identity import Key
 from addons.configuration.identity import read_key
+from addons.configuration.limits import DescribedLimits
+from addons.configuration.limits import DescribedStorage
 from addons.configuration.section import Section
 from addons.configuration.services import DEFAULT
 from addons.configuration.services import Auth
@@ -172,6 +174,7 @@ class DescribedGateway(Section):
     allow_from: Networks | None = None
     trusted_proxies: Networks = ()
     clients: tuple[DescribedClient, ...] = ()
+    limits: DescribedStorage = Field(default_factory=DescribedStorage)
 
     @property
     def callers(self) -> Callers:
@@ -184,6 +187,7 @@ _SECTIONS: dict[object, type[Section]] = {
     "services": DescribedService,
     "routes": DescribedRoute,
     "clients": DescribedClient,
+    "limits": DescribedStorage,
 }
 _VERTEX = frozenset({"passthrough", "service_account", "adc", "express"})
 _NEEDS = {"openai": "base_url", "service_account": "credentials", "express": "api_key_env"}
@@ -201,7 +205,6 @@ _ONLY = {
 _LATER = "is not supported yet; leave it out"
 _REFUSED = {
     "fallback": _LATER,
-    "limits": _LATER,
     "key": "keys cannot be in the file; write key_env (in services: api_key_env) and the name of the environment"
     " variable that holds it",
     "api_key": "keys cannot be in the file; write api_key_env and the name of the environment variable that holds it",
@@ -269,7 +272,8 @@ def _explain(error: ErrorDetails) -> str:
     if error["type"] != "extra_forbidden":
         return wording.explain(error)
     *above, name = error["loc"]
-    section = _SECTIONS[above[0]] if above else DescribedGateway
+    is_of_client = above[:1] == ["clients"] and above[-1] == "limits"
+    section = DescribedLimits if is_of_client else _SECTIONS[above[0]] if above else DescribedGateway
     return _REFUSED.get(str(name)) or f"there is no such key{suggestion(str(name), section.names())}"
 
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from google.auth.credentials import Credentials
 
 from addons.configuration.clients import Callers
+from addons.configuration.limits import Storage
 from addons.configuration.values import Endpoint
 
 Provider = Literal["vertex", "openai"]
@@ -82,6 +83,8 @@ class Gateway:
     """Model names that are added to the upstream's own list of models."""
     callers: Callers = field(default_factory=Callers)
     """Who may call."""
+    limits: Storage = field(default_factory=Storage)
+    """Where it is counted what they use."""
 
     def __post_init__(self) -> None:
         for name in ("services", "aliases"):

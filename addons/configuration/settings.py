@@ -414,4 +414,4 @@ def _gateway(settings: Settings, file: GatewayFile | None) -> Gateway:
     if settings.openai_key and OPENAI not in services:
         services[OPENAI] = Service(OPENAI, "openai", api_key=settings.openai_key, base_url=settings.openai_endpoint)
         routes += OPENAI_ROUTES
-    return Gateway(services, routes, by_file.aliases, by_file.models, by_file.callers)
+    return Gateway(services, routes, by_file.aliases, by_file.models, by_file.callers, by_file.limits.made())

@@ -17,7 +17,7 @@ from metering.prices.catalog import EVERYONES
 from metering.prices.catalog import Catalog
 from metering.sliding_sum import Need
 from metering.sliding_sum import Over
-from metering.sliding_sum import Room
+from metering.sliding_sum import Reserved
 from tests.ledgers import call
 from tests.ledgers import empty
 from tests.ledgers import rows
@@ -37,12 +37,12 @@ def db() -> Iterator[sqlite3.Connection]:
         yield opened
 
 
-def reserve(db: sqlite3.Connection, *needs: Need, now: int = NOW, catalog: Catalog = EVERYONES) -> list[Room] | Over:
+def reserve(db: sqlite3.Connection, *needs: Need, now: int = NOW, catalog: Catalog = EVERYONES) -> Reserved | Over:
     return budgets.reserve(db, "a", needs, now, catalog)
 
 
-def left(reserved: list[Room] | Over) -> list[int] | Over:
-    return reserved if isinstance(reserved, Over) else [room.left for room in reserved]
+def left(reserved: Reserved | Over) -> list[int] | Over:
+    return reserved if isinstance(reserved, Over) else [room.left for room in reserved.rooms]
 
 
 def test_what_is_reserved_is_gone(db: sqlite3.Connection) -> None:
@@ -148,7 +148,7 @@ def test_check_reservation_and_row_are_one(ledger: Ledger) -> None:
         def step(db: sqlite3.Connection) -> Call | None:
             return (
                 call(client="a")
-                if isinstance(budgets.reserve(db, "a", [Need(TOKENS, 9)], NOW, EVERYONES), list)
+                if isinstance(budgets.reserve(db, "a", [Need(TOKENS, 9)], NOW, EVERYONES), Reserved)
                 else None
             )
 

@@ -252,13 +252,13 @@ def test_default_is_described_once(tmp_path: Path, option: str) -> None:
 
 
 def test_problems_of_the_file_beside_others(tmp_path: Path) -> None:
-    (tmp_path / "gateway.yaml").write_text("models: a b\nlimits: {}\n")
+    (tmp_path / "gateway.yaml").write_text("models: a b\nlimits: 5\n")
     with pytest.raises(ConfigurationError) as ended:
         read(DEFAULTS | {"gateway_config": "gateway.yaml", "usage_tags": "a b"}, ["gateway_conf"])
     assert ended.value.problems == [
         "gateway_conf: there is no such option; did you mean gateway_config?",
         "gateway_config: gateway.yaml:1: models: write a list, such as [first, second]",
-        "gateway_config: gateway.yaml:2: limits: is not supported yet; leave it out",
+        "gateway_config: gateway.yaml:2: limits: write names and values, such as {name: value}",
         "usage_tags: write names of request headers, such as x-team,x-app",
     ]
 
@@ -424,7 +424,7 @@ def assert_immutable(value: object, where: str) -> None:
         inside = {str(key): member for key, member in value.items()}
     elif isinstance(value, tuple) and not hasattr(value, "_fields"):
         inside = {str(place): member for place, member in enumerate(value)}
-    elif isinstance(value, tuple | Service | Gateway | Callers | Client | Key | Settings | Catalog):
+    elif isinstance(value, tuple | Service | Gateway | Callers | Client | Storage | Allowance | Key | Settings | Catalog):
         inside = {name: getattr(value, name) for name in type(value).__annotations__ if hasattr(value, name)}
         for name in inside:
             with pytest.raises((AttributeError, ValidationError)):
