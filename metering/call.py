@@ -47,7 +47,10 @@ class ErrorType(StrEnum):
     UPSTREAM_CUT = "upstream_cut"
     BAD_REQUEST = "bad_request"
     NO_CREDENTIALS = "no_credentials"
+    UNAUTHORIZED = "unauthorized"
+    """No key of a client, or a wrong one."""
     FORBIDDEN = "forbidden"
+    NO_ROUTE = "no_route"
 
 
 @dataclass(slots=True)

@@ -13,12 +13,12 @@ from addons.configuration.clients import Callers
 from addons.configuration.clients import Client
 from addons.configuration.file import ConfigurationError
 from addons.configuration.identity import Key
+from addons.configuration.listening import Listening
 from addons.configuration.services import Gateway
 from addons.configuration.services import Service
 from addons.configuration.settings import ENVIRONMENT
 from addons.configuration.settings import OPTIONS
 from addons.configuration.settings import SINGLE
-from addons.configuration.settings import Listening
 from addons.configuration.settings import Settings
 from addons.configuration.settings import read
 from addons.configuration.values import Endpoint
