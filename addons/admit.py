@@ -56,7 +56,6 @@ if TYPE_CHECKING:
     from addons.redis_budgets import RedisBudgets
 
 AWAY_S = 1.0
-"""How long a store is not asked again after it could not be reached."""
 SAY_AWAY_S = 60.0
 NOT_CHECKED = refusal(503, "The limits of this proxy cannot be checked at the moment. Nothing was sent.")
 
@@ -72,7 +71,11 @@ class Store:
     errors: tuple[type[Exception], ...]
     """What is raised if it cannot be reached."""
     away_until: float = 0.0
-    """By the monotonic clock."""
+    """By the monotonic clock: until when it is not asked again after it could not be reached."""
+
+    @property
+    def is_away(self) -> bool:
+        return time.monotonic() < self.away_until
 
 
 class Held(NamedTuple):
@@ -153,7 +156,7 @@ class Admit(Listener):
         storage = exchange.configuration.gateway.limits
         store = self._store_of(storage)
         try:
-            if time.monotonic() < store.away_until:
+            if store.is_away:
                 raise LedgerAway
             await self._count(flow, exchange, client, store)
         except Unpriced as e:
@@ -163,7 +166,8 @@ class Admit(Listener):
             _note_reserved(exchange.call, {})
             if exchange.is_over:
                 return
-            store.away_until = max(store.away_until, time.monotonic() + AWAY_S)
+            if not store.is_away:
+                store.away_until = time.monotonic() + AWAY_S
             self._say_away(storage, type(e).__name__)
             if not storage.is_open_when_away:
                 _refuse(flow, exchange, NOT_CHECKED)

@@ -47,8 +47,11 @@ class ErrorType(StrEnum):
     UPSTREAM_CUT = "upstream_cut"
     BAD_REQUEST = "bad_request"
     NO_CREDENTIALS = "no_credentials"
+    UNAUTHORIZED = "unauthorized"
+    """No key of a client, or a wrong one."""
     FORBIDDEN = "forbidden"
     OVER_LIMIT = "over_limit"
+    NO_ROUTE = "no_route"
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
 from fnmatch import fnmatchcase
@@ -28,6 +29,7 @@ from metering.wording import suggestion
 from metering.yaml_document import Data
 from metering.yaml_document import MemberPath
 
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 SHORTEST_KEY = 16
@@ -63,7 +65,7 @@ class Client:
 
 @dataclass(frozen=True, slots=True)
 class Callers:
-    """Who may call at all."""
+    """Who may call."""
 
     clients: tuple[Client, ...] = ()
     """If there are any, every call needs the key of one."""
@@ -71,6 +73,13 @@ class Callers:
     """The networks from which anybody may call; None for all."""
     trusted_proxies: tuple[Network, ...] = ()
     """The networks of proxies before this one, whose `X-Forwarded-For` is believed."""
+    is_private: bool = False
+    """Whether the proxy serves one program of its user only, which needs no key (`vertex-tap run`)."""
+
+    @property
+    def need_key(self) -> bool:
+        """Whether every call needs the key of a client."""
+        return bool(self.clients) and not self.is_private
 
     def client_of(self, key: str) -> Client | None:
         """The client with this key. All configured keys are compared, whichever matches, so that the time tells
@@ -81,6 +90,42 @@ class Callers:
                 if hmac.compare_digest(known, digest):
                     found = client
         return found
+
+    def address_of(self, peer: str, forwarded: Sequence[str]) -> Address | None:
+        """Where a call comes from: the last address that no trusted proxy has. None if that is unknown.
+
+        `peer` is the address of the connection; `forwarded` are the values of `X-Forwarded-For`, to which each proxy
+        appends the address that it was called from.
+        """
+        address = _address(peer)
+        steps = [step for value in forwarded for step in value.split(",")]
+        while steps and address and _is_in(address, self.trusted_proxies):
+            address = _address(steps.pop())
+        return address
+
+    def let_in(self, address: Address | None, client: Client | None = None) -> bool:
+        """Whether a call from this address, of this client, comes from networks that are allowed."""
+        allowed = (self.allow_from, client.allow_from if client else None)
+        return all(networks is None or _is_in(address, networks) for networks in allowed)
+
+
+_WITH_PORT = re.compile(r"\[(.+)\](?::\d+)?|([\d.]+):\d+")
+
+
+def _address(text: str) -> Address | None:
+    """An address, which may have a port, as some proxies write it. None if it is none."""
+    text = text.strip()
+    if match := _WITH_PORT.fullmatch(text):
+        text = match[1] or match[2]
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _is_in(address: Address | None, networks: Iterable[Network]) -> bool:
+    return address is not None and any(address in network for network in networks)
 
 
 def digest_of(key: str) -> bytes:

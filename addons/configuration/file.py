@@ -35,6 +35,7 @@ from addons.configuration.limits import DescribedLimits
 from addons.configuration.limits import DescribedStorage
 from addons.configuration.section import Section
 from addons.configuration.services import DEFAULT
+from addons.configuration.services import OPENAI
 from addons.configuration.services import Auth
 from addons.configuration.services import OpenAiMode
 from addons.configuration.services import Provider
@@ -162,6 +163,7 @@ class DescribedRoute(Section):
     surface: Annotated[str, AfterValidator(_surface_glob)] | None = None
     publisher: _Glob | None = None
     model: _Glob | None = None
+    client: _Glob | None = None
 
 
 class DescribedGateway(Section):
@@ -229,6 +231,13 @@ class GatewayFile:
         """Whether any of its services adds credentials that the client does not have."""
         return any(described.injects for described in self.described.services.values())
 
+    @property
+    def only_names_callers(self) -> bool:
+        """Whether it says who may call, and nothing about what answers."""
+        said = self.described
+        answers = said.services or said.routes or said.aliases or said.models
+        return not answers and (bool(said.clients) or said.allow_from is not None)
+
     def message(self, member: MemberPath, text: str) -> str:
         """The error message for a problem that is found only after the file was validated."""
         return Problem(self.line(member), member, text).message(self.path)
@@ -291,7 +300,8 @@ def _contradictions(data: Data, known: Iterable[str]) -> Iterator[tuple[MemberPa
         if isinstance(service, str) and service not in names:
             yield ("routes", place, "service"), f"there is no such service{suggestion(service, names)}"
     if isinstance(data, dict) and "clients" in data:
-        for inside, text in clients.contradictions(data["clients"], names):
+        # `openai` is also the service of calls that go to `openai_endpoint` as they are.
+        for inside, text in clients.contradictions(data["clients"], dict.fromkeys((*names, OPENAI))):
             yield ("clients", *inside), text
     aliases = _mapping(data, "aliases")
     for name, model in aliases.items():

@@ -3,8 +3,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.addons.guarded import KEYS
+from tests.addons.guarded import UPSTREAM
+from tests.addons.guarded import options
 from tests.configuration import INJECTING_FILE
+from tests.process import Proxy
 from tests.redis_server import RedisServer
+from tests.vertex_simulator import Simulator
 
 
 @pytest.fixture
@@ -19,3 +24,15 @@ def injecting_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     with RedisServer(tmp_path_factory.mktemp("redis")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def guarded(
+    simulator: Simulator, key_file: Path, confdir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Proxy]:
+    """A proxy with clients, whose service `default` passes calls on."""
+    folder = tmp_path_factory.mktemp("guarded")
+    sets = options(simulator, key_file, folder, "  default: {openai: observe}\n")
+    mode = f"reverse:{simulator.url}"
+    with Proxy(*sets, mode=mode, folder=folder, confdir=confdir, serve=True, env=KEYS | UPSTREAM) as proxy:
+        yield proxy

@@ -58,16 +58,19 @@ def test_so_many_and_no_more(run: Callable[..., None]) -> None:
 def test_the_window_slides(run: Callable[..., None]) -> None:
     async def step(make: Callable[[], Counters]) -> None:
         one, limit = client(), allowance(Unit.REQUESTS, "2/second")
-        admitted: list[float] = []
-        while len(admitted) < 6:
+        clock = asyncio.get_running_loop().time
+        admitted: list[tuple[float, float]] = []
+        while len(admitted) < 4:
+            before = clock()
             told = await make().hit(one, limit)
             if isinstance(told, Room):
-                admitted.append(asyncio.get_running_loop().time())
+                admitted.append((before, clock()))
             else:
                 assert told.retry_s <= 1
                 await asyncio.sleep(told.retry_s)
-        # The clocks of both sides are read at slightly different times.
-        assert all(later - earlier > 0.9 for earlier, later in zip(admitted, admitted[2:], strict=False))
+        # Redis and this process have clocks of their own.
+        spans = [end - begin for (begin, _), (_, end) in zip(admitted, admitted[2:], strict=False)]
+        assert min(spans) > 0.95
 
     run(step)
 

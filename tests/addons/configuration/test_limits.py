@@ -55,7 +55,7 @@ def test_where_use_is_counted(tmp_path: Path) -> None:
         (CLIENT.format(limits="{requests: 60/minutes}"), "did you mean minute?"),
         (
             CLIENT.format(limits="{token: 60/minute}"),
-            "clients[0].limits.token: there is no such key; did you mean tokens?",
+            "limits.token: there is no such key; did you mean tokens?",
         ),
         (CLIENT.format(limits="60/minute"), "clients[0].limits: write names and values"),
     ],

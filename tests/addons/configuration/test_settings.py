@@ -13,15 +13,17 @@ from addons.configuration.clients import Callers
 from addons.configuration.clients import Client
 from addons.configuration.file import ConfigurationError
 from addons.configuration.identity import Key
+from addons.configuration.limits import Storage
+from addons.configuration.listening import Listening
 from addons.configuration.services import Gateway
 from addons.configuration.services import Service
 from addons.configuration.settings import ENVIRONMENT
 from addons.configuration.settings import OPTIONS
 from addons.configuration.settings import SINGLE
-from addons.configuration.settings import Listening
 from addons.configuration.settings import Settings
 from addons.configuration.settings import read
 from addons.configuration.values import Endpoint
+from metering.allowance import Allowance
 from metering.prices.catalog import Catalog
 from tests.configuration import DEFAULTS
 from tests.configuration import gateway
@@ -411,7 +413,8 @@ routes: [{base_path: /mine, model: "qwen*", service: qwen}]
 aliases: {gpt-4o: gemini-2.5-pro}
 models: [gemini-2.5-flash]
 allow_from: [127.0.0.1]
-clients: [{name: a, key_env: SOME_KEY, models: [gemini-*], services: [qwen]}]
+clients: [{name: a, key_env: SOME_KEY, models: [gemini-*], services: [qwen], limits: {tokens: 9/day}}]
+limits: {storage: "redis://127.0.0.1"}
 """
 
 
@@ -424,7 +427,9 @@ def assert_immutable(value: object, where: str) -> None:
         inside = {str(key): member for key, member in value.items()}
     elif isinstance(value, tuple) and not hasattr(value, "_fields"):
         inside = {str(place): member for place, member in enumerate(value)}
-    elif isinstance(value, tuple | Service | Gateway | Callers | Client | Storage | Allowance | Key | Settings | Catalog):
+    elif isinstance(
+        value, tuple | Service | Gateway | Callers | Client | Storage | Allowance | Key | Settings | Catalog
+    ):
         inside = {name: getattr(value, name) for name in type(value).__annotations__ if hasattr(value, name)}
         for name in inside:
             with pytest.raises((AttributeError, ValidationError)):
