@@ -19,7 +19,6 @@ from mitmproxy import http
 
 from addons.configuration.clients import Client
 from addons.configuration.limits import Storage
-from addons.counters import Counters
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
 from addons.exchange import fails_closed
@@ -29,6 +28,7 @@ from addons.ledger_budgets import LedgerBudgets
 from addons.needs import Unpriced
 from addons.needs import needs_of
 from addons.options import Options
+from addons.options import is_start
 from addons.recorder import Listener
 from addons.recorder import Recorder
 from addons.translation.errors import Failure
@@ -53,6 +53,7 @@ from metering.usual_answers import UsualAnswers
 from metering.written import Kept
 
 if TYPE_CHECKING:
+    from addons.counters import Counters
     from addons.redis_budgets import RedisBudgets
 
 AWAY_S = 1.0
@@ -66,7 +67,7 @@ logger = logging.getLogger(__name__)
 class Store:
     """Where use is counted: in memory and the ledger, or in Redis."""
 
-    counters: Counters
+    counters: "Counters"
     budgets: "LedgerBudgets | RedisBudgets"
     errors: tuple[type[Exception], ...]
     """What is raised if it cannot be reached."""
@@ -101,6 +102,12 @@ class Admit(Listener):
         self._off_loop = OffLoop()
         self._said_at = -SAY_AWAY_S
         recorder.listeners.append(self)
+
+    def configure(self, updated: set[str]) -> None:
+        gateway = self._options.configuration.gateway
+        if is_start(updated) and any(client.limits for client in gateway.callers.clients):
+            # The first call would have to wait for the imports.
+            self._store_of(gateway.limits)
 
     @fails_closed
     async def requestheaders(self, flow: http.HTTPFlow) -> None:
@@ -226,9 +233,11 @@ class Admit(Listener):
 
 
 def _store(url: str | None, recorder: Recorder) -> Store:
+    # Proxies without limits need not import what takes long.
+    from addons.counters import Counters
+
     if url is None:
         return Store(Counters(), LedgerBudgets(recorder), (LedgerAway,))
-    # The package is optional.
     from redis.exceptions import RedisError
 
     from addons.redis_budgets import RedisBudgets

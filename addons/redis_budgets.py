@@ -99,6 +99,7 @@ class RedisBudgets:
     """Reserves and charges what calls use."""
 
     def __init__(self, pool: ConnectionPool) -> None:
+        self._pool = pool
         redis: Redis = Redis(connection_pool=pool)
         self._reserve = redis.register_script(RESERVE)
         self._charge = redis.register_script(CHARGE)
@@ -129,9 +130,10 @@ class RedisBudgets:
         self._pay()
 
     async def close(self) -> None:
-        """Wait until everything is charged."""
+        """Wait until everything is charged, and end the connections."""
         if self._paying:
             await self._paying
+        await self._pool.aclose()
 
     def _pay(self) -> None:
         if self._owed and (self._paying is None or self._paying.done()):

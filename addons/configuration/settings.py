@@ -85,7 +85,7 @@ OPTIONS = {
         "Prefixes that clients put before every path, such as /vertex,/gemini,/api/vertex-ai; the longest that"
         " matches is removed.",
     ),
-    "gateway_config": ("", "YAML file with services, routes, aliases and models."),
+    "gateway_config": ("", "YAML file with services, routes, aliases, models and clients."),
     "gateway_keep_content": (
         "false",
         "true keeps the bodies of AI calls in memory, for mitmproxy's screens and saved flows (-w).",

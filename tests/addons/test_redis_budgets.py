@@ -37,12 +37,10 @@ def run(url: str, step: Step) -> None:
     """Runs a step with the budgets of two proxies, and a new client."""
 
     async def within() -> None:
-        pools = [pool_of(url) for _ in range(2)]
-        budgets = [RedisBudgets(pool) for pool in pools]
+        budgets = [RedisBudgets(pool_of(url)) for _ in range(2)]
         await step(budgets, uuid.uuid4().hex)
-        for one, pool in zip(budgets, pools, strict=True):
+        for one in budgets:
             await one.close()
-            await pool.aclose()
 
     asyncio.run(within())
 

@@ -26,6 +26,7 @@ from addons.configuration.values import Endpoint
 from metering.allowance import Allowance
 from metering.prices.catalog import Catalog
 from tests.configuration import DEFAULTS
+from tests.configuration import INJECTING_FILE
 from tests.configuration import gateway
 from tests.configuration import write_key
 
@@ -243,6 +244,48 @@ def test_contradictions_of_a_file(injecting_file: Path, listening: Listening, pr
         read(DEFAULTS | {"gateway_config": str(injecting_file)}, [], listening)
     (told,) = ended.value.problems
     assert told.startswith(problem)
+
+
+CALLERS = "clients: [{name: a, key_env: SOME_KEY}]\n"
+SOCKS = mode_specs.ProxyMode.parse("socks5")
+EVERYONE = Listening([REVERSE], "0.0.0.0", False)
+CALLER_PROBLEMS: list[tuple[str, Listening, str]] = [
+    # With clients it may be reached from anywhere.
+    (INJECTING_FILE + CALLERS, EVERYONE, ""),
+    (INJECTING_FILE + "allow_from: [127.0.0.0/8]\n", EVERYONE, "listen_host: anyone who reaches 0.0.0.0"),
+    (CALLERS, Listening([FORWARD], "", False), ""),
+    ("allow_from: [127.0.0.0/8]", Listening([FORWARD], "", False), ""),
+    ("trusted_proxies: [127.0.0.0/8]", Listening([FORWARD], "", False), "gateway_config: calls are routed in reverse"),
+    (CALLERS + "models: [a]", Listening([FORWARD], "", False), "gateway_config: calls are routed in reverse mode only"),
+    (CALLERS, Listening([REVERSE, SOCKS], "", False), "mode: clients cannot send their keys to socks5; write reverse"),
+]
+
+
+@pytest.mark.parametrize(("content", "listening", "problem"), CALLER_PROBLEMS)
+def test_who_may_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, listening: Listening, problem: str
+) -> None:
+    monkeypatch.setenv("SOME_KEY", "sk-Secret-of-somebody")
+    (tmp_path / "gateway.yaml").write_text(content)
+    told: Sequence[str] = []
+    try:
+        read(DEFAULTS | {"gateway_config": "gateway.yaml"}, [], listening)
+    except ConfigurationError as e:
+        told = e.problems
+    assert [line[: len(problem)] for line in told] == [problem] * bool(problem)
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "has_default"),
+    [
+        ("models: [a]", {}, True),
+        ("services: {a: {}}\nroutes: [{service: a}]", {}, False),
+        ("services: {a: {}}\nroutes: [{service: a}]", {"openai_mode": "convert"}, True),
+        ("services: {a: {}, default: {}}\nroutes: [{service: a}]", {}, True),
+    ],
+)
+def test_what_no_route_takes(tmp_path: Path, content: str, options: dict[str, str], has_default: bool) -> None:
+    assert gateway(tmp_path, content, **options).has_default == has_default
 
 
 @pytest.mark.parametrize("option", SINGLE)
