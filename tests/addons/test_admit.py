@@ -49,6 +49,7 @@ LIMITS = {
     "little": "{tokens: 1/day, cost: 1/day}",
     "cent": "{cost: 0.01/day}",
     "cheap": "{cost: 0.0001/day}",
+    "films": "{cost: 1/day}",
 }
 
 
@@ -232,6 +233,19 @@ class TestUsed:
         )
         with connected(limited.port, LIVE, {"x-goog-api-key": key("cent")}) as (_, upgrade):
             assert upgrade.status_code == 429
+
+    def test_a_job_counts_when_a_poll_tells_that_it_is_done(self, limited: Proxy) -> None:
+        headers = bearer(key("films"))
+        film = NATIVE.replace("gemini-2.5-flash:generateContent", "veo-3.0-generate-001:predictLongRunning")
+        parameters = {"sampleCount": 1, "durationSeconds": 8, "generateAudio": True}
+        body = {"instances": [{"prompt": "a cat"}], "parameters": parameters}
+        submitted = call(limited.url, film, body, headers=headers)
+        poll = {"operationName": submitted.json()["name"]}
+        assert call(limited.url, IMAGEN, PICTURE, headers=headers).status == 200
+        polling = film.replace("predictLongRunning", "fetchPredictOperation")
+        until(lambda: call(limited.url, polling, poll, headers=headers).json().get("done"))
+        answer = call(limited.url, IMAGEN, PICTURE, headers=headers)
+        assert (answer.status, "limit cost: 1/day" in message_of(answer)) == (429, True)
 
     def test_what_uses_nothing(self, limited: Proxy) -> None:
         headers = bearer(key("little"))
