@@ -41,13 +41,13 @@ from metering.allowance import Allowance
 from metering.allowance import Unit
 from metering.call import Call
 from metering.call import ErrorType
+from metering.call import UsageState
 from metering.call_cost import call_cost
 from metering.estimate import estimate
 from metering.prices.catalog import Catalog
 from metering.sliding_sum import Need
 from metering.sliding_sum import Over
 from metering.sliding_sum import Room
-from metering.usage.spending import may_spend
 from metering.usual_answers import UNKNOWN
 from metering.usual_answers import UsualAnswers
 from metering.written import Kept
@@ -189,7 +189,7 @@ class Admit(Listener):
                     return
                 rooms.append(judged)
         allowances = _budgets_of(client)
-        if allowances and (may_spend(exchange.target, flow.request.method) or _is_socket(flow)):
+        if allowances and (exchange.metered.usage.state is not UsageState.NOT_APPLICABLE or _is_socket(flow)):
             needs = await self._needs(flow, exchange, allowances)
             amounts = {need.allowance.unit: need.amount for need in needs if need.amount is not None}
             # It is written with the open row.
