@@ -1,4 +1,4 @@
-"""Refuses requests that must not be sent with the proxy's own credentials."""
+"""Refuses callers that are not let in, and requests that must not be sent with the proxy's own credentials."""
 
 import re
 from unicodedata import normalize
@@ -11,11 +11,16 @@ from mitmproxy import http
 from mitmproxy.proxy import mode_specs
 from mitmproxy.proxy import server_hooks
 
+from addons.classify import is_of_pages
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
+from addons.exchange import error_response
 from addons.exchange import fails_closed
+from addons.identify import Identify
+from addons.identify import Refusal
 from addons.options import Options
 from addons.options import is_start
+from addons.translation.conversation import to_bytes
 from addons.translation.errors import Failure
 from addons.translation.errors import refusal
 from metering.call import ErrorType
@@ -30,16 +35,20 @@ ECHOED = "TRACE is refused: its answer would show the credentials that this prox
 
 
 class Access:
-    """Refuses calls that must not get the proxy's own credentials: those that a web page makes behind the user's back,
-    and requests that an upstream may read differently than this proxy does. (`options` sees to it that only this
-    machine can connect.)
+    """Refuses calls without the key of a client, where there are clients, and from other networks than are allowed.
+
+    It also refuses calls that must not get the proxy's own credentials: those that a web page makes behind the user's
+    back, and requests that an upstream may read differently than this proxy does. (`options` sees to it that only this
+    machine can connect, unless there are clients.)
 
     A browser names the site that a request comes from. DNS rebinding defeats this: the page's own host name then
-    resolves to this machine, and its requests count as same-site. But the browser still sends that name in Host.
+    resolves to this machine, and its requests count as same-site. But the browser still sends that name in Host. Where
+    calls need a key, which such a page does not have, the proxy may have any name.
     """
 
-    def __init__(self, options: Options, exchanges: Exchanges) -> None:
+    def __init__(self, options: Options, exchanges: Exchanges, identify: Identify) -> None:
         self._options = options
+        self._identify = identify
         self.exchanges = exchanges
 
     def configure(self, updated: set[str]) -> None:
@@ -56,12 +65,18 @@ class Access:
     @fails_closed
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         exchange, mode = self.exchanges.get(flow), flow.client_conn.proxy_mode
-        if not exchange or flow.response or flow.error or not isinstance(mode, mode_specs.ReverseMode):
+        if is_of_pages(flow) or flow.response or flow.error:
             return
-        if not exchange.configuration.gateway.injects:
+        if refused := self._identify.refusal(flow):
+            _turn_away(flow, exchange, refused)
             return
-        request = flow.request
-        if not _names_us(request, mode.listen_host(ctx.options.listen_host)):
+        if not exchange or not isinstance(mode, mode_specs.ReverseMode):
+            return
+        gateway, request = exchange.configuration.gateway, flow.request
+        if not gateway.injects:
+            return
+        has_any_name = gateway.callers.need_key
+        if not has_any_name and not _names_us(request, mode.listen_host(ctx.options.listen_host)):
             exchange.refuse(flow, refusal(403, OTHER_NAME), ErrorType.FORBIDDEN)
         elif _is_foreign(request.headers):
             exchange.refuse(flow, refusal(403, FOREIGN), ErrorType.FORBIDDEN)
@@ -79,6 +94,22 @@ class Access:
         reverse = isinstance(data.client.proxy_mode, mode_specs.ReverseMode)
         if reverse and ctx.options.keep_host_header and data.server.sni and data.server.address:
             data.server.sni = data.server.address[0]
+
+
+def _turn_away(flow: http.HTTPFlow, exchange: Exchange | None, refused: Refusal) -> None:
+    """Refuse a caller. Whatever is wrong with its key, the answer is the same, and so has no id of the call."""
+    failure, error_type, headers = refused
+    if exchange:
+        exchange.refuse(flow, failure, error_type)
+    else:
+        flow.response = error_response(failure.status, failure.message)
+        flow.request.stream = False
+    assert flow.response
+    flow.response.headers.update(headers)
+    if exchange and error_type is ErrorType.UNAUTHORIZED:
+        flow.response.headers.pop(exchange.errors.id_header, None)
+        if flow.response.content and exchange.errors.id_member:
+            flow.response.content = to_bytes(exchange.errors.write(failure, None))
 
 
 # Names

@@ -7,6 +7,7 @@ from addons.exchange import Exchange
 from addons.exchange import Exchanges
 from addons.exchange import Progress
 from addons.exchange import fails_closed
+from addons.offer import answer_without_service
 from addons.route import check_recipient
 from addons.route import pass_on
 from addons.translation import conversions
@@ -32,7 +33,12 @@ class Choose:
         if exchange.service:
             return
         assert exchange.target
-        service = exchange.service_for(_model_in(request, exchange)) or exchange.configuration.gateway.default
+        gateway = exchange.configuration.gateway
+        found = exchange.service_for(_model_in(request, exchange))
+        if not found and not gateway.has_default:
+            answer_without_service(flow, exchange)
+            return
+        service = found or gateway.default
         if service.provider == "openai" or service.rewrites(exchange.target.surface):
             exchange.choose(service.name, service)
             return

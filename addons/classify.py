@@ -13,6 +13,7 @@ from addons.configuration.settings import Settings
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
 from addons.exchange import fails_closed
+from addons.identify import Identify
 from addons.options import Options
 from metering.call import Call
 from metering.call import word
@@ -37,6 +38,7 @@ class Classify:
 
     def __init__(self, options: Options) -> None:
         self._options = options
+        self.identify = Identify(options)
         self.exchanges: Exchanges = WeakKeyDictionary()
 
     def is_ai_host(self, host: str) -> bool:
@@ -51,6 +53,8 @@ class Classify:
         if is_of_pages(flow):
             return
         request, configuration = flow.request, self._options.configuration
+        # First, as the keys of clients are removed, and what else the request has is judged.
+        client = self.identify.client_of(flow)
         path = request.path.partition("?")[0]
         api: Api | None = None
         base = ""
@@ -69,6 +73,7 @@ class Classify:
             started_at=int(request.timestamp_start * 1_000_000),
             method=word(request.method, 16),
             path=path.removeprefix(target.base if target else "")[:LONGEST_PATH],
+            client=client.name if client else None,
             sdk=sdk_of(request.headers),
             tags=_tags(request.headers, configuration.settings),
             surface=target.surface if target else None,
@@ -78,7 +83,9 @@ class Classify:
             publisher=word(target.publisher) if target else None,
             model=word(fields.get("model") or _endpoint_id(fields) or _queried_model(request, target), 256),
         )
-        exchange = Exchange(call, target, base, path, keys.client_of(request), configuration)
+        # Where clients have names, no fingerprint stands for them.
+        credential = None if configuration.gateway.callers.need_key else keys.client_of(request)
+        exchange = Exchange(call, target, base, path, credential, configuration, client=client)
         exchange.note_trace(request.headers.get("traceparent"))
         self.exchanges[flow] = exchange
         if flow.error:

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from urllib.parse import urlsplit
 
 from addons.configuration import values
-from addons.configuration.settings import LOOPBACK
+from addons.configuration.listening import LOOPBACK
 from addons.configuration.values import Endpoint
 from addons.entrance import CERTIFICATE_VARIABLES
 from metering.hosts import api_of

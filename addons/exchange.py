@@ -22,6 +22,7 @@ from typing import TypeVar
 
 from mitmproxy import http
 
+from addons.configuration.clients import Client
 from addons.configuration.services import Service
 from addons.configuration.settings import Configuration
 from addons.metered import Metered
@@ -133,6 +134,8 @@ class Exchange:
     configuration: Configuration
     """The configuration when the call came. It holds until the call ends, even if another one is read meanwhile."""
     state: Progress = Progress.ASKED
+    client: Client | None = None
+    """The configured client that calls, if its key is valid."""
     service: Service | None = None
     """The configured service that answers; None until it is chosen, and for OpenAI calls that only pass through."""
     token: str | None = None
@@ -150,6 +153,8 @@ class Exchange:
     one."""
     traceparent: str | None = None
     """The client's header of that name: the trace that the call is part of (W3C Trace Context)."""
+    left: dict[str, str] = field(default_factory=dict)
+    """Headers of the answer that tell what is left of the client's limits."""
     last_words: bytes = b""
     """The bytes that end the client's stream if the upstream breaks off."""
     metered: Metered = field(init=False)
@@ -199,7 +204,11 @@ class Exchange:
         """The service of the first route that matches this call for `model`; None if no route does."""
         call, gateway = self.call, self.configuration.gateway
         return gateway.service_for(
-            base_path=self.base, surface=call.surface or "", publisher=call.publisher, model=model
+            base_path=self.base,
+            surface=call.surface or "",
+            publisher=call.publisher,
+            model=model,
+            client=self.client.name if self.client else None,
         )
 
     def choose(self, name: str, service: Service | None = None) -> None:
@@ -301,7 +310,9 @@ class Exchange:
         """A copy for another response on the same connection: with a new row that begins now, and what is known of the
         connection."""
         call = replace(self.call, id=uuid7(), started_at=time.time_ns() // 1000, tries=[])
-        copy = Exchange(call, self.target, self.base, self.path, self.credential, self.configuration)
+        copy = Exchange(
+            call, self.target, self.base, self.path, self.credential, self.configuration, client=self.client
+        )
         copy.note_trace(self.traceparent)
         copy.attempts = [Attempt(self.target, call.method or "")]
         return copy

@@ -12,6 +12,7 @@ _here = Path(__file__).resolve().parent
 sys.path[:] = [str(_here.parent), *(entry for entry in sys.path if Path(entry or ".").resolve() != _here)]
 
 from addons.access import Access  # noqa: E402
+from addons.admit import Admit  # noqa: E402
 from addons.choose import Choose  # noqa: E402
 from addons.classify import Classify  # noqa: E402
 from addons.credentials import Credentials  # noqa: E402
@@ -22,8 +23,10 @@ from addons.layers import Layers  # noqa: E402
 from addons.live import Live  # noqa: E402
 from addons.meter import Meter  # noqa: E402
 from addons.metrics import Metrics  # noqa: E402
+from addons.offer import Offer  # noqa: E402
 from addons.options import Options  # noqa: E402
 from addons.pages import Pages  # noqa: E402
+from addons.permit import Permit  # noqa: E402
 from addons.recorder import Recorder  # noqa: E402
 from addons.redact import Redact  # noqa: E402
 from addons.reload import Reload  # noqa: E402
@@ -48,14 +51,18 @@ def chain(options: Options) -> list[object]:
         Layers(exchanges),
         Entrance(options, classify),
         Pages(options, drain, recorder, metrics),
+        classify.identify,
         classify,
         drain,
-        Access(options, exchanges),
+        Access(options, exchanges, classify.identify),
         Route(exchanges),
         Choose(exchanges),
         credentials,
         Meter(exchanges, recorder),
+        Permit(exchanges),
+        Admit(options, exchanges, recorder),
         Rewrite(exchanges, credentials, recorder),
+        Offer(exchanges),
         Live(exchanges, recorder),
         Keep(options, exchanges),
         recorder,

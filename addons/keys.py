@@ -100,7 +100,7 @@ def issuers_of(value: str) -> set[Issuer]:
     """The issuers of the credentials in one value, such as that of an `authorization` header."""
     scheme, _, rest = value.partition(" ")
     if scheme.lower() == "basic":
-        value = ", ".join(_basic(rest))
+        value = ", ".join(basic(rest))
     found = (_issuer(match.group()) for match in _CREDENTIAL.finditer(value))
     return {issuer for issuer in found if issuer}
 
@@ -125,7 +125,7 @@ def claims_of(token: str) -> dict[str, object]:
     return claims if isinstance(claims, dict) else {}
 
 
-def _basic(encoded: str) -> list[str]:
+def basic(encoded: str) -> list[str]:
     """The user and password of `authorization: Basic ...` (RFC 7617); empty if they cannot be decoded."""
     try:
         return base64.b64decode(encoded.strip(), validate=True).decode("utf-8", "replace").split(":", 1)

@@ -74,12 +74,14 @@ def new_master(
     *more: object,
     shows_log: bool,
     problems: Sequence[str] = (),
+    is_private: bool = False,
 ) -> Master:
     """A Master that is ready to run.
 
     `arrange` changes the options after config.yaml and `set_options` are read; options of addons are still in
     `deferred` then. `more` are addons that come last. `shows_log` is whether the log goes to standard output.
-    `problems` are those found before, which are reported with all others. Raises SystemExit, OptionsError.
+    `problems` are those found before, which are reported with all others. `is_private`: the proxy serves one program
+    of its user only. Raises SystemExit, OptionsError.
     """
     opts = options.Options(mode=[MODE], listen_host=HOST, listen_port=PORT)
     master = Master(opts, with_termlog=shows_log)
@@ -97,7 +99,7 @@ def new_master(
     arrange(opts)
     master.addons.add(
         *(addon() for addon in BEFORE_OURS),
-        *chain(Options(prefixes=("",), problems=problems)),
+        *chain(Options(prefixes=("",), problems=problems, is_private=is_private)),
         *(addon() for addon in AFTER_OURS),
         check,
         *more,

@@ -42,6 +42,8 @@ from metering.usage.grpc import usage_of_grpc
 LARGEST_HELD = 64 * 1024 * 1024
 """Size in bytes above which a request body is streamed, and nothing is read from it."""
 
+WITH_MODEL = (ErrorType.NO_CREDENTIALS, ErrorType.NO_ROUTE)
+"""The `error_type` of refused calls whose rows name the model that they ask for."""
 
 IN_ARRAYS = (
     *("streamGenerateContent", "interactions.createStream", "interactions.stream"),
@@ -74,7 +76,7 @@ class Meter:
             return
         body = request.raw_content
         exchange.metered.take_request(request.timestamp_end or time.time(), None if body is None else len(body))
-        is_wanted = not exchange.is_refused or exchange.refused_as == ErrorType.NO_CREDENTIALS
+        is_wanted = not exchange.is_refused or exchange.refused_as in WITH_MODEL
         if body and exchange.target and exchange.needs_body and is_wanted:
             exchange.take_body(await self._off_loop(len(body), _asked, exchange.target, request))
 

@@ -184,6 +184,7 @@ class Metered:
             call.forget_counts()
         call.state, call.usage_state = ended.state, ended.usage_state
         call.error_type = ended.error_type or call.error_type or refused_as
+        call.release()
         if self.tap:
             call.response_bytes = length
         self.take_times(is_refused=ending is Ending.REFUSED)

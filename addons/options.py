@@ -11,10 +11,10 @@ from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy import mode_specs
 
 from addons.configuration.file import ConfigurationError
-from addons.configuration.settings import LOOPBACK
+from addons.configuration.listening import LOOPBACK
+from addons.configuration.listening import Listening
 from addons.configuration.settings import OPTIONS
 from addons.configuration.settings import Configuration
-from addons.configuration.settings import Listening
 from addons.configuration.settings import contradictions
 from addons.configuration.settings import read
 from metering.call import Call
@@ -42,10 +42,14 @@ class Options:
     configuration: Configuration
     """The configuration for calls that come now."""
 
-    def __init__(self, prefixes: tuple[str, ...] = PREFIXES, problems: Sequence[str] = ()) -> None:
+    def __init__(
+        self, prefixes: tuple[str, ...] = PREFIXES, problems: Sequence[str] = (), *, is_private: bool = False
+    ) -> None:
         """`prefixes` are those of names that only our options have: an unknown option with such a name is a
-        misspelling. `problems` were found before, and are reported with those of the options."""
+        misspelling. `problems` were found before, and are reported with those of the options. `is_private`: the proxy
+        serves one program only."""
         self._prefixes = prefixes
+        self._is_private = is_private
         self._started = False
         self._unusable = [*problems]
         """Those problems, and messages about option values that are not a single text, such as a number or a list."""
@@ -76,7 +80,16 @@ class Options:
         elif self._started and (changed := sorted(updated & OPTIONS.keys())):
             raise exceptions.OptionsError(f"{', '.join(changed)}: read at start only; restart to change it")
         elif self._started and updated & LISTENING:
-            problems = [*contradictions(given, _listening(), self.configuration.gateway.injects)]
+            gateway = self.configuration.gateway
+            has_clients = bool(gateway.callers.clients)
+            against = contradictions(
+                given,
+                _listening(),
+                gateway.injects,
+                has_clients=has_clients,
+                only_names_callers=gateway.only_names_callers,
+            )
+            problems = [*against]
             if problems:
                 raise exceptions.OptionsError("; ".join(problems))
 
@@ -100,7 +113,8 @@ class Options:
         unknown = [name for name in ctx.options.deferred if name.startswith(self._prefixes)]
         listening = _listening()
         try:
-            return read(given, unknown, listening._replace(host=listening.host or LOOPBACK), self._unusable)
+            listening = listening._replace(host=listening.host or LOOPBACK)
+            return read(given, unknown, listening, self._unusable, is_private=self._is_private)
         except ConfigurationError as e:
             raise SystemExit("\n  ".join(["vertex-tap cannot start:", *e.problems])) from e
 

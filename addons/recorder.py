@@ -6,6 +6,7 @@ mitmproxy's layers, the end of the process.
 """
 
 import logging
+import sqlite3
 import time
 from collections.abc import Callable
 from collections.abc import MutableMapping
@@ -218,6 +219,10 @@ class Recorder:
         """Note that a response on a WebSocket connection has ended, whose row may be that of the connection."""
         flows = (flow for flow, one in self._under_way.items() if one is exchange)
         self._tell_ended(exchange, next(flows, None))
+
+    def change(self, step: Callable[[sqlite3.Connection], Call | None]) -> bool:
+        """Run a step in a transaction of the ledger's; `Ledger.change` describes it."""
+        return self._ledger is not None and self._ledger.change(step)
 
     def interrupt(self) -> None:
         """Settle all calls under way, as the process ends."""

@@ -251,6 +251,7 @@ def take_notes(response: http.Response, exchange: Exchange, plan: Plan) -> None:
         response.headers[header] = exchange.call.id
     else:
         response.headers.setdefault(header, exchange.call.id)
+    response.headers.update(exchange.left)
     for header, name in NOTES.items():
         if noted := getattr(plan.notes, name):
             response.headers[header] = ", ".join(_UNSAFE.sub("_", one)[:128] for one in _folded(noted)[:MOST_NOTES])

@@ -24,6 +24,7 @@ from addons.exchange import Exchange
 from addons.exchange import Exchanges
 from addons.exchange import Progress
 from addons.exchange import fails_closed
+from addons.offer import no_route
 from addons.translation.errors import Failure
 from addons.translation.errors import InvalidRequest
 from addons.translation.errors import refusal
@@ -83,6 +84,9 @@ class Route:
             if _must_use_http(flow.request, exchange):
                 _refuse_upgrade(flow, exchange)
                 return
+            if _is_taken_by_none(exchange):
+                exchange.refuse(flow, no_route(exchange), ErrorType.NO_ROUTE)
+                return
             try:
                 self._send_on(flow.request, exchange, named)
             except InvalidRequest as e:
@@ -108,7 +112,7 @@ class Route:
         self._check_path(request, exchange, named)
         gateway, target = exchange.configuration.gateway, exchange.target
         if target and target.api in BY_BODY:
-            if _may_be_converted(exchange):
+            if _may_be_converted(exchange) or not gateway.has_default:
                 self._wait_for_body(request, exchange)
             else:
                 pass_on(request, exchange, named)
@@ -169,6 +173,14 @@ def _may_be_converted(exchange: Exchange) -> bool:
     assert target
     surface = target.surface
     return gateway.default.rewrites(surface) or gateway.may_serve(base_path=exchange.base, surface=surface)
+
+
+def _is_taken_by_none(exchange: Exchange) -> bool:
+    """Whether no service takes a call whose model is known already. (Those that wait for their body are not meant.)"""
+    gateway, target = exchange.configuration.gateway, exchange.target
+    if gateway.has_default or (target and target.api in BY_BODY):
+        return False
+    return exchange.service_for(exchange.call.model) is None
 
 
 def _must_use_http(request: http.Request, exchange: Exchange) -> bool:

@@ -26,7 +26,7 @@ from addons.child import Child
 from addons.child import Usual
 from addons.child import held
 from addons.child import hold_signals
-from addons.configuration.settings import LOOPBACK
+from addons.configuration.listening import LOOPBACK
 from addons.configuration.settings import OPTIONS
 from addons.configuration.values import Endpoint
 from addons.entrance import BUNDLE
@@ -74,6 +74,7 @@ def run(command: tuple[str, ...], via: Via, set_options: tuple[str, ...]) -> int
             program,
             shows_log=False,
             problems=problems,
+            is_private=True,
         )
         await run_to_end(master)
 

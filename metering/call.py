@@ -47,7 +47,11 @@ class ErrorType(StrEnum):
     UPSTREAM_CUT = "upstream_cut"
     BAD_REQUEST = "bad_request"
     NO_CREDENTIALS = "no_credentials"
+    UNAUTHORIZED = "unauthorized"
+    """No key of a client, or a wrong one."""
     FORBIDDEN = "forbidden"
+    OVER_LIMIT = "over_limit"
+    NO_ROUTE = "no_route"
 
 
 @dataclass(slots=True)
@@ -285,6 +289,23 @@ class Call:
     reserved_usd: float | None = None
     tries: list[AttemptRow] = field(default_factory=list)
     """Not a column: the rows of the table `attempts`, whose counts add up to the call's. Empty if it was tried once."""
+
+    @property
+    def has_counts(self) -> bool:
+        """Whether it is known what the call has used."""
+        return self.usage_state == UsageState.FINAL or any(getattr(self, name) is not None for name in BILLED)
+
+    @property
+    def keeps_reservation(self) -> bool:
+        """Whether what limits reserved counts as used, now that the call has ended: it was sent, and nobody knows what
+        it has used."""
+        is_sent = self.error_type not in (ErrorType.CONNECT_FAILED, ErrorType.TLS_FAILED)
+        return is_sent and not self.has_counts and self.usage_state not in (None, UsageState.NOT_APPLICABLE)
+
+    def release(self) -> None:
+        """Clear what limits reserved, unless it counts as used."""
+        if not self.keeps_reservation:
+            self.reserved_tokens = self.reserved_usd = None
 
     def forget_counts(self) -> None:
         """Clear all counts, as they are not reliable."""

@@ -18,6 +18,7 @@ import os
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import closing
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ from metering.call import Settlement
 from metering.call import State
 from metering.call import UsageState
 from metering.call import uuid7
+from metering.complaints import Complaints
 from metering.database import START_PATIENCE_S
 from metering.database import LedgerError
 from metering.database import check
@@ -64,7 +66,6 @@ SUM_AFTER_S = 5.0
 """When to look for days that are over for the first time. What else is wrong with the files is found before."""
 SUM_DAYS_S = 600.0
 """How often to look for them later."""
-SAY_LOST_S = 60.0
 
 logger = logging.getLogger(__name__)
 
@@ -86,9 +87,7 @@ class Ledger:
         """Records that were written to a ledger that is gone, and must be written again."""
         self._trouble: str | None = None
         """Why rows cannot be written to the ledger; None if they can."""
-        self._said: tuple[str | None, bool] = (None, False)
-        """What was last logged: the trouble, and whether rows waited in memory."""
-        self._lost_said, self._lost_said_at = 0, -SAY_LOST_S
+        self._complaints = Complaints(self.path, self._spill)
         self._sums_at = time.monotonic() + SUM_AFTER_S
         """When to look for days to sum up, by the monotonic clock."""
         self._db: sqlite3.Connection | None = None
@@ -164,6 +163,25 @@ class Ledger:
         self._wake.set()
         return Written(kept)
 
+    def change(self, step: Callable[[sqlite3.Connection], Call | None]) -> bool:
+        """Run a step in a transaction, together with writing the row of the call that it returns, if any. Returns False
+        if the ledger cannot be written now; nothing has changed then."""
+        with self._turn:
+            if self._db is None or not self._spill.is_empty or not self._identity.is_there():
+                return False
+            try:
+                with transaction(self._db):
+                    if call := step(self._db):
+                        call.instance = self.instance
+                        record = record_of(call)
+                        write(self._db, record)
+            except sqlite3.Error:
+                return False
+            if call:
+                self._open[record.id] = record
+                self._recent.append(record)
+            return True
+
     def _commit(self, record: Record) -> Written | None:
         """Write a record to the ledger. Returns None if that must be tried again."""
         if self._db is None or not self._identity.is_there():
@@ -204,7 +222,7 @@ class Ledger:
         self._tend()
         with self._turn:
             is_folded = self._spill.give_up()
-            self._say_lost(pause_s=0)
+            self._complaints.say_lost(pause_s=0)
             if self._db and is_folded:
                 with suppress(sqlite3.Error, OSError), transaction(self._db):
                     _mark_lost(self._db, self.path, self.instance)
@@ -247,8 +265,8 @@ class Ledger:
                 self._trouble = str(e)
             return False
         finally:
-            self._say_trouble()
-            self._say_lost(SAY_LOST_S)
+            self._complaints.say_trouble(self._trouble)
+            self._complaints.say_lost()
 
     def _sum_days(self) -> None:
         """Sum up one of the days that are over, if it is time."""
@@ -300,23 +318,6 @@ class Ledger:
             raise
         with self._turn:
             self._db, self._missing = db, []
-
-    def _say_trouble(self) -> None:
-        waiting = len(self._spill.waiting)
-        said, self._said = self._said, (self._trouble, bool(waiting))
-        if self._said == said:
-            return
-        if self._trouble is None and not waiting:
-            logger.warning("vertex-tap: %s can be written again", self.path)
-            return
-        where = f"in memory ({waiting}): {self._spill.trouble}" if waiting else f"in {self._spill.path}"
-        logger.warning("vertex-tap: %s cannot be written (%s); rows wait %s", self.path, self._trouble or "busy", where)
-
-    def _say_lost(self, pause_s: float) -> None:
-        lost, now = self._spill.lost, time.monotonic()
-        if lost > self._lost_said and now - self._lost_said_at >= pause_s:
-            logger.error("vertex-tap: %d rows are lost so far, as no file can be written", lost)
-            self._lost_said, self._lost_said_at = lost, now
 
 
 FOUND = {
@@ -381,6 +382,8 @@ def _mark_lost(db: sqlite3.Connection, path: Path, instance: str) -> None:
     for row in db.execute(select, (instance,)).fetchall():
         named = dict(zip(COLUMNS, row, strict=True))
         known = any(named[name] is not None for name in BILLED)
+        if known:
+            named |= {"reserved_tokens": None, "reserved_usd": None}
         named |= {"state": State.LOST, "usage_state": UsageState.PARTIAL if known else UsageState.ABSENT}
         if reason := put(db, Record(tuple(named.values()))):
             rejected.append(Rejected(reason, named))

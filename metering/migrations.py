@@ -7,6 +7,7 @@ from sqlite_utils import Migrations
 
 from metering import days
 from metering import rollup
+from metering import sliding_sum
 from metering import views
 from metering.older import pruned
 
@@ -232,6 +233,12 @@ def m006_days(db: Database) -> None:
 def m007_views(db: Database) -> None:
     """The views `v_calls`, `v_usage_daily` and `v_errors_daily`."""
     views.create(db.conn)
+
+
+@migrations()
+def m008_spent(db: Database) -> None:
+    """What clients with limits have used."""
+    sliding_sum.create(db.conn)
 
 
 NEXT_CHANGED = (

@@ -8,7 +8,7 @@ from metering.call import ATTEMPT_COLUMNS
 from metering.call import COLUMNS
 from metering.call import COUNTS
 
-VERSION = 7
+VERSION = 8
 """The version of the schema: the number of migrations. It is stored in `PRAGMA user_version`."""
 WITH_META = 3
 """The first version of the schema with a table `meta`, so that its ledgers can be pruned."""

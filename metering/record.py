@@ -415,6 +415,8 @@ WHERE id = :id
 _SETTLE_ANSWER = (
     "UPDATE calls SET usage_state = :usage_state, error_type = ifnull(:error_type, error_type), "
     + ", ".join(f"{name} = ifnull(:{name}, {name})" for name in ANSWERED)
+    + ", reserved_tokens = iif(:usage_state = 'final', NULL, reserved_tokens)"
+    + ", reserved_usd = iif(:usage_state = 'final', NULL, reserved_usd)"
     + " WHERE id = :id"
 )
 

@@ -4,7 +4,6 @@
 refused with all of its problems, each with its line.
 """
 
-import os
 import re
 from collections.abc import Callable
 from collections.abc import Iterable
@@ -18,22 +17,27 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator
-from pydantic import BaseModel
 from pydantic import BeforeValidator
-from pydantic import ConfigDict
 from pydantic import Field
 from pydantic import InstanceOf
 from pydantic import ValidationError
 from pydantic import ValidationInfo
 from pydantic_core import ErrorDetails
 
+from addons.configuration import clients
 from addons.configuration import values
-from addons.configuration.identity import NO_VARIABLE
+from addons.configuration.clients import Callers
+from addons.configuration.clients import DescribedClient
+from addons.configuration.clients import Networks
 from addons.configuration.identity import Identity
 from addons.configuration.identity import KeyFile
 from addons.configuration.identity import KeyVariable
 from addons.configuration.key_command import KeyCommand
+from addons.configuration.limits import DescribedLimits
+from addons.configuration.limits import DescribedStorage
+from addons.configuration.section import Section
 from addons.configuration.services import DEFAULT
+from addons.configuration.services import OPENAI
 from addons.configuration.services import Auth
 from addons.configuration.services import OpenAiMode
 from addons.configuration.services import Provider
@@ -59,12 +63,6 @@ class ConfigurationError(ValueError):
 
 
 # Single values
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError("write text")
-    return value
 
 
 def _service_name(text: str) -> str:
@@ -102,7 +100,7 @@ def _key_in_file(value: object, info: ValidationInfo) -> Identity:
     """Read a key file. Its path is relative to the folder of the YAML file, which is in the validation context."""
     assert info.context
     try:
-        return KeyFile(info.context["folder"] / Path(_text(value)).expanduser()).read()
+        return KeyFile(info.context["folder"] / Path(values.text(value)).expanduser()).read()
     except RuntimeError:
         raise ValueError("names a home directory that does not exist; write another path") from None
 
@@ -123,14 +121,6 @@ def _key_in_variable(name: str) -> Identity:
     return KeyVariable(name).read()
 
 
-def _from_environment(name: str) -> str:
-    """The API key in an environment variable. Errors quote neither: the user may have written the key in place of the
-    name."""
-    if not (value := os.environ.get(name)):
-        raise ValueError(NO_VARIABLE)
-    return values.api_key(value)
-
-
 _ServiceName = Annotated[str, AfterValidator(_service_name)]
 _ModelName = Annotated[str, AfterValidator(_model_name)]
 _Glob = Annotated[str, Field(min_length=1)]
@@ -141,16 +131,7 @@ _Location = Annotated[str, AfterValidator(values.location)]
 # Schema
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-    @classmethod
-    def names(cls) -> list[str]:
-        """The keys that this section may have."""
-        return [field.alias or name for name, field in cls.model_fields.items()]
-
-
-class DescribedService(_Section):
+class DescribedService(Section):
     """An entry of `services`, or the service `default` as the options describe it."""
 
     provider: Provider = "vertex"
@@ -160,15 +141,15 @@ class DescribedService(_Section):
         Annotated[InstanceOf[Identity], BeforeValidator(_key_of_command), BeforeValidator(_words)] | None
     ) = None
     credentials_env: (
-        Annotated[InstanceOf[Identity], BeforeValidator(_key_in_variable), BeforeValidator(_text)] | None
+        Annotated[InstanceOf[Identity], BeforeValidator(_key_in_variable), BeforeValidator(values.text)] | None
     ) = None
-    api_key: Annotated[str, AfterValidator(_from_environment)] | None = Field(
+    api_key: Annotated[str, AfterValidator(values.environment_key)] | None = Field(
         default=None, alias="api_key_env", repr=False
     )
     project: _Project | None = None
     location: _Location = "global"
     openai: OpenAiMode = "convert"
-    base_url: Annotated[Endpoint, BeforeValidator(values.endpoint), BeforeValidator(_text)] | None = None
+    base_url: Annotated[Endpoint, BeforeValidator(values.endpoint), BeforeValidator(values.text)] | None = None
 
     @property
     def injects(self) -> bool:
@@ -199,7 +180,7 @@ class DescribedService(_Section):
         )
 
 
-class DescribedRoute(_Section):
+class DescribedRoute(Section):
     """An entry of `routes`."""
 
     service: str
@@ -207,18 +188,34 @@ class DescribedRoute(_Section):
     surface: Annotated[str, AfterValidator(_surface_glob)] | None = None
     publisher: _Glob | None = None
     model: _Glob | None = None
+    client: _Glob | None = None
 
 
-class DescribedGateway(_Section):
+class DescribedGateway(Section):
     """The whole file."""
 
-    services: dict[_ServiceName, DescribedService] = {}
+    services: dict[_ServiceName, DescribedService] = Field(default_factory=dict)
     routes: tuple[DescribedRoute, ...] = ()
-    aliases: dict[_ModelName, _ModelName] = {}
+    aliases: dict[_ModelName, _ModelName] = Field(default_factory=dict)
     models: tuple[_ModelName, ...] = ()
+    allow_from: Networks | None = None
+    trusted_proxies: Networks = ()
+    clients: tuple[DescribedClient, ...] = ()
+    limits: DescribedStorage = Field(default_factory=DescribedStorage)
+
+    @property
+    def callers(self) -> Callers:
+        """Who may call."""
+        described = tuple(described.client() for described in self.clients)
+        return Callers(described, self.allow_from, self.trusted_proxies)
 
 
-_SECTIONS: dict[object, type[_Section]] = {"services": DescribedService, "routes": DescribedRoute}
+_SECTIONS: dict[object, type[Section]] = {
+    "services": DescribedService,
+    "routes": DescribedRoute,
+    "clients": DescribedClient,
+    "limits": DescribedStorage,
+}
 _VERTEX = frozenset({"passthrough", "service_account", "adc", "express"})
 _KEYS = ("credentials", "credentials_command", "credentials_env")
 """Where the key of a service account can be; a service says one of them."""
@@ -237,8 +234,8 @@ _ONLY = {
 _LATER = "is not supported yet; leave it out"
 _REFUSED = {
     "fallback": _LATER,
-    "clients": _LATER,
-    "limits": _LATER,
+    "key": "keys cannot be in the file; write key_env (in services: api_key_env) and the name of the environment"
+    " variable that holds it",
     "api_key": "keys cannot be in the file; write api_key_env and the name of the environment variable that holds it",
 }
 """Keys that users may try -> why they are not allowed."""
@@ -260,6 +257,13 @@ class GatewayFile:
     def injects(self) -> bool:
         """Whether any of its services adds credentials that the client does not have."""
         return any(described.injects for described in self.described.services.values())
+
+    @property
+    def only_names_callers(self) -> bool:
+        """Whether it says who may call, and nothing about what answers."""
+        said = self.described
+        answers = said.services or said.routes or said.aliases or said.models
+        return not answers and (bool(said.clients) or said.allow_from is not None)
 
     def message(self, member: MemberPath, text: str) -> str:
         """The error message for a problem that is found only after the file was validated."""
@@ -283,11 +287,20 @@ def read_file(path: Path, known: Iterable[str] = (DEFAULT,)) -> GatewayFile:
         try:
             described = DescribedGateway.model_validate(document.data, context={"folder": path.expanduser().parent})
         except ValidationError as e:
-            problems += [Problem(document.line(error["loc"]), error["loc"], _explain(error)) for error in e.errors()]
+            problems += [
+                Problem(document.line(error["loc"]), _place(document, error["loc"]), _explain(error))
+                for error in e.errors()
+            ]
         problems += [Problem(document.line(at), at, text) for at, text in _contradictions(document.data, known)]
     if problems:
         raise ConfigurationError([problem.message(path) for problem in sorted(problems, key=itemgetter(0))])
     return GatewayFile(path, described, document.line)
+
+
+def _place(document: yaml_document.Document, member: MemberPath) -> MemberPath:
+    """Where a problem is. A single text that is read as a list of one has no index."""
+    is_index = bool(member) and isinstance(member[-1], int)
+    return member[:-1] if is_index and member not in document.lines else member
 
 
 def _explain(error: ErrorDetails) -> str:
@@ -295,7 +308,8 @@ def _explain(error: ErrorDetails) -> str:
     if error["type"] != "extra_forbidden":
         return wording.explain(error)
     *above, name = error["loc"]
-    section = _SECTIONS[above[0]] if above else DescribedGateway
+    is_of_client = above[:1] == ["clients"] and above[-1] == "limits"
+    section = DescribedLimits if is_of_client else _SECTIONS[above[0]] if above else DescribedGateway
     return _REFUSED.get(str(name)) or f"there is no such key{suggestion(str(name), section.names())}"
 
 
@@ -312,6 +326,10 @@ def _contradictions(data: Data, known: Iterable[str]) -> Iterator[tuple[MemberPa
         service = route.get("service") if isinstance(route, dict) else None
         if isinstance(service, str) and service not in names:
             yield ("routes", place, "service"), f"there is no such service{suggestion(service, names)}"
+    if isinstance(data, dict) and "clients" in data:
+        # `openai` is also the service of calls that go to `openai_endpoint` as they are.
+        for inside, text in clients.contradictions(data["clients"], dict.fromkeys((*names, OPENAI))):
+            yield ("clients", *inside), text
     aliases = _mapping(data, "aliases")
     for name, model in aliases.items():
         if isinstance(model, str) and aliases.get(model, model) != model:

@@ -78,11 +78,8 @@ class KeyVariable:
     def read(self) -> Identity:
         """The key in the variable. Raises ValueError."""
         if not (value := os.environ.get(self.name)):
-            raise ValueError(NO_VARIABLE)
+            raise ValueError(values.NO_VARIABLE)
         return identity_of(os.fsencode(value), self, "the variable's value", "put the JSON key of an account there")
-
-
-NO_VARIABLE = "the environment has no such variable, or it is empty; write the name of one that holds a key"
 
 
 def identity_of(content: bytes, origin: Origin, whence: str, remedy: str) -> Identity:

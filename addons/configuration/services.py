@@ -10,6 +10,8 @@ from types import MappingProxyType
 from typing import Literal
 from typing import NamedTuple
 
+from addons.configuration.clients import Callers
+from addons.configuration.limits import Storage
 from addons.configuration.values import Endpoint
 from addons.tokens import TokenSource
 
@@ -65,6 +67,7 @@ class ServiceRoute(NamedTuple):
     surface: str | None = None
     publisher: str | None = None
     model: str | None = None
+    client: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,12 @@ class Gateway:
     """Alias -> the model that it stands for."""
     models: tuple[str, ...] = ()
     """Model names that are added to the upstream's own list of models."""
+    callers: Callers = field(default_factory=Callers)
+    """Who may call."""
+    has_default: bool = True
+    """Whether the service `default` answers calls that no route matches. If not, they are refused."""
+    limits: Storage = field(default_factory=Storage)
+    """Where it is counted what clients use."""
 
     def __post_init__(self) -> None:
         for name in ("services", "aliases"):
@@ -96,15 +105,23 @@ class Gateway:
         return any(service.injects for service in self.services.values())
 
     @property
+    def only_names_callers(self) -> bool:
+        """Whether the file says who may call, and nothing about what answers."""
+        answers = self.routes or self.aliases or self.models or self.services.keys() - {DEFAULT, OPENAI}
+        return not answers and (bool(self.callers.clients) or self.callers.allow_from is not None)
+
+    @property
     def base_paths(self) -> tuple[str, ...]:
         """The base paths of all routes, except those with wildcards."""
         paths = (route.base_path for route in self.routes if route.base_path and not _WILDCARD.search(route.base_path))
         return tuple(dict.fromkeys(paths))
 
-    def service_for(self, *, base_path: str, surface: str, publisher: str | None, model: str | None) -> Service | None:
+    def service_for(
+        self, *, base_path: str, surface: str, publisher: str | None, model: str | None, client: str | None = None
+    ) -> Service | None:
         """The service of the first route that matches; None if there is none. A publisher or model that is not known
-        yet (None) matches no glob."""
-        call = (base_path, surface, publisher, model)
+        yet (None) matches no glob, and neither does a call that is of no client."""
+        call = (base_path, surface, publisher, model, client)
         route = next((route for route in self.routes if all(map(_matches, route[1:], call))), None)
         return self.services[route.service] if route else None
 

@@ -6,12 +6,12 @@
 import functools
 import os
 import re
-import socket
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 from typing import NamedTuple
@@ -32,6 +32,10 @@ from addons.configuration.file import DescribedGateway
 from addons.configuration.file import DescribedService
 from addons.configuration.file import GatewayFile
 from addons.configuration.file import read_file
+from addons.configuration.listening import NOBODY
+from addons.configuration.listening import WITH_KEYS
+from addons.configuration.listening import Listening
+from addons.configuration.listening import is_here
 from addons.configuration.services import DEFAULT
 from addons.configuration.services import OPENAI
 from addons.configuration.services import OPENAI_ROUTES
@@ -46,7 +50,6 @@ from addons.tokens import TokenSource
 from metering import database
 from metering import wording
 from metering.hosts import api_of
-from metering.local import is_loopback
 from metering.prices.catalog import Catalog
 from metering.prices.file import PriceError
 
@@ -83,7 +86,7 @@ OPTIONS = {
         "Prefixes that clients put before every path, such as /vertex,/gemini,/api/vertex-ai; the longest that"
         " matches is removed.",
     ),
-    "gateway_config": ("", "YAML file with services, routes, aliases and models."),
+    "gateway_config": ("", "YAML file with services, routes, aliases, models and clients."),
     "gateway_keep_content": (
         "false",
         "true keeps the bodies of AI calls in memory, for mitmproxy's screens and saved flows (-w).",
@@ -221,12 +224,6 @@ def _project(text: str) -> str | None:
     return values.project(text) if text else None
 
 
-def _switch(text: str) -> bool:
-    if text.lower() not in ("true", "false"):
-        raise ValueError("write true or false")
-    return text.lower() == "true"
-
-
 _CommaList = Annotated[tuple[str, ...], BeforeValidator(_comma_list)]
 
 
@@ -247,7 +244,7 @@ class Settings(BaseModel):
     gateway_base_path: Annotated[_CommaList, AfterValidator(_base_paths)]
     """Longest first. In a `Configuration` this includes the base paths of the file's routes."""
     gateway_config: Annotated[Path | None, BeforeValidator(_file)]
-    gateway_keep_content: Annotated[bool, BeforeValidator(_switch)]
+    gateway_keep_content: Annotated[bool, BeforeValidator(values.switch)]
     usage_db: Annotated[Path, BeforeValidator(_ledger)]
     usage_prices: Annotated[InstanceOf[Catalog], BeforeValidator(_prices)]
     """All prices: those of the file, then those that everyone has."""
@@ -264,37 +261,6 @@ class Settings(BaseModel):
         return self.openai_api_key or None if self.openai_mode != "observe" else None
 
 
-# Who can connect
-
-
-LOOPBACK = "127.0.0.1"
-
-
-class Listening(NamedTuple):
-    """What mitmproxy's own options say about who can connect, and which upstreams are trusted."""
-
-    modes: Sequence[mode_specs.ProxyMode]
-    host: str
-    """The address for modes that name none of their own."""
-    insecure: bool
-    """Whether certificates of upstreams are left unverified."""
-
-
-NOBODY = Listening((), "", False)
-
-
-def _is_here(host: str) -> bool:
-    """Whether a listener at `host` can only be reached from this machine. Host names are looked up, such as in
-    /etc/hosts."""
-    if is_loopback(host):
-        return True
-    try:
-        found = socket.getaddrinfo(host, None)
-    except (OSError, UnicodeError):
-        return False
-    return all(is_loopback(str(address[0])) for *_, address in found)
-
-
 # Reading
 
 
@@ -306,12 +272,17 @@ class Configuration(NamedTuple):
 
 
 def read(
-    given: Mapping[str, str], unknown: Sequence[str], listening: Listening = NOBODY, unusable: Sequence[str] = ()
+    given: Mapping[str, str],
+    unknown: Sequence[str],
+    listening: Listening = NOBODY,
+    unusable: Sequence[str] = (),
+    *,
+    is_private: bool = False,
 ) -> Configuration:
     """Parse the options (name -> text), and the file that they name.
 
-    `unknown` are names of options that do not exist; `unusable` are messages about problems found before. Raises
-    ConfigurationError.
+    `unknown` are names of options that do not exist; `unusable` are messages about problems found before; `is_private`
+    is whether the proxy serves one program only. Raises ConfigurationError.
     """
     for name, variable in ENVIRONMENT.items():
         if not given[name] and asks_for(given, name):
@@ -332,7 +303,13 @@ def read(
     injects = given["vertex_auth"] in INJECTING or has_openai_key or (file is not None and file.injects)
     # An option that has a problem of its own already is not reported twice.
     named = {problem.partition(":")[0] for problem in problems}
-    against = contradictions(given, listening, injects)
+    against = contradictions(
+        given,
+        listening,
+        injects,
+        has_clients=bool(file and file.described.clients),
+        only_names_callers=bool(file and file.only_names_callers),
+    )
     problems += [problem for problem in against if problem.partition(":")[0] not in named]
     if file and DEFAULT in file.described.services:
         set_twice = (name for name in SINGLE if given[name] != OPTIONS[name][0])
@@ -340,7 +317,8 @@ def read(
     if problems:
         raise ConfigurationError(problems)
     try:
-        gateway = _gateway(settings, file)
+        is_described = any(given[name] != OPTIONS[name][0] for name in SINGLE)
+        gateway = _gateway(settings, file, is_described=is_described, is_private=is_private)
     except ValueError as e:
         whose = "vertex_auth" if settings.vertex_auth == "adc" else "gateway_config"
         raise ConfigurationError([f"{whose}: {e}"]) from e
@@ -355,9 +333,14 @@ def asks_for(given: Mapping[str, str], name: str) -> bool:
     return NEEDS.get(given["vertex_auth"]) == name
 
 
-def contradictions(given: Mapping[str, str], listening: Listening, injects: bool) -> Iterator[str]:
-    """Problems with options that are valid alone but not together. `injects` is whether any service adds the proxy's
-    own credentials."""
+def contradictions(
+    given: Mapping[str, str], listening: Listening, injects: bool, *, has_clients: bool, only_names_callers: bool
+) -> Iterator[str]:
+    """Problems with options that are valid alone but not together.
+
+    `injects` is whether any service adds the proxy's own credentials, `has_clients` whether calls need the key of a
+    client, `only_names_callers` whether the file says nothing but who may call.
+    """
     auth = given["vertex_auth"]
     if (needed := NEEDS.get(auth)) and not (given[needed] or os.environ.get(ENVIRONMENT[needed])):
         yield f"{needed}: vertex_auth={auth} needs it; set it, or {ENVIRONMENT[needed]} in the environment"
@@ -366,8 +349,13 @@ def contradictions(given: Mapping[str, str], listening: Listening, injects: bool
     named = [mode for mode in listening.modes if isinstance(mode, mode_specs.ReverseMode)]
     if listening.modes and not named and given["openai_mode"] in ("convert", "compatible"):
         yield "openai_mode: OpenAI calls are converted in reverse mode only; write observe, or --mode reverse:..."
-    if listening.modes and not named and given["gateway_config"]:
-        yield "gateway_config: calls are routed in reverse mode only; leave it out, or write --mode reverse:..."
+    if listening.modes and not named and given["gateway_config"] and not only_names_callers:
+        yield (
+            "gateway_config: calls are routed in reverse mode only, and in forward mode the file can only say who may"
+            " call (clients, allow_from, trusted_proxies); leave the rest out, or write --mode reverse:..."
+        )
+    if has_clients and (other := next((mode for mode in listening.modes if not isinstance(mode, WITH_KEYS)), None)):
+        yield f"mode: clients cannot send their keys to {other.type_name}; write reverse:..., regular or upstream:..."
     if listening.modes:
         yield from _useless(given, forward_only=not named)
     if not injects:
@@ -377,8 +365,11 @@ def contradictions(given: Mapping[str, str], listening: Listening, injects: bool
     if any(mode.scheme == "http" and api_of(mode.address[0]) for mode in named):
         yield "mode: credentials go to Google over TLS only; write reverse:https://..."
     hosts = (mode.listen_host(listening.host) for mode in listening.modes)
-    if (host := next((host for host in hosts if not _is_here(host)), None)) is not None:
-        yield f"listen_host: anyone who reaches {host or 'this machine'} could use your credentials; write 127.0.0.1"
+    if not has_clients and (host := next((host for host in hosts if not is_here(host)), None)) is not None:
+        yield (
+            f"listen_host: anyone who reaches {host or 'this machine'} could use your credentials; write 127.0.0.1, or"
+            " name who may call under clients in gateway_config"
+        )
     if listening.insecure:
         yield "ssl_insecure: credentials go to verified hosts only; leave it out"
 
@@ -396,9 +387,12 @@ def _useless(given: Mapping[str, str], *, forward_only: bool) -> Iterator[str]:
             yield f"{name}: does nothing here, as it is used with {used_with} only; leave it out"
 
 
-def _gateway(settings: Settings, file: GatewayFile | None) -> Gateway:
-    """The services, routes, aliases and models that the options and the file describe. Raises ValueError if application
-    default credentials are needed and there are none."""
+def _gateway(settings: Settings, file: GatewayFile | None, *, is_described: bool, is_private: bool) -> Gateway:
+    """What the options and the file describe.
+
+    `is_described` is whether any option describes the service `default`. Raises ValueError if application default
+    credentials are needed and there are none.
+    """
     by_file = file.described if file else DescribedGateway()
     default_tokens = functools.cache(lambda: TokenSource(identity.DefaultCredentials().read()))
     by_options = DescribedService.model_construct(
@@ -421,4 +415,7 @@ def _gateway(settings: Settings, file: GatewayFile | None) -> Gateway:
     if settings.openai_key and OPENAI not in services:
         services[OPENAI] = Service(OPENAI, "openai", api_key=settings.openai_key, base_url=settings.openai_endpoint)
         routes += OPENAI_ROUTES
-    return Gateway(services, routes, by_file.aliases, by_file.models)
+    callers = replace(by_file.callers, is_private=is_private)
+    has_default = is_described or DEFAULT in by_file.services or not by_file.routes
+    limits = by_file.limits.made()
+    return Gateway(services, routes, by_file.aliases, by_file.models, callers, has_default, limits)

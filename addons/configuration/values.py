@@ -4,11 +4,26 @@ Each function takes text and returns the parsed value. For an invalid one it rai
 what to write instead, such as `write a URL such as https://example.com/v1`.
 """
 
+import os
 import re
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from metering.hosts import vertex_host
+
+
+def text(value: object) -> str:
+    """Check that a value of the YAML file is a text, and no list or mapping. Raises ValueError."""
+    if not isinstance(value, str):
+        raise ValueError("write text")
+    return value
+
+
+def switch(text: str) -> bool:
+    """Parse `true` or `false`. Raises ValueError."""
+    if not isinstance(text, str) or text.lower() not in ("true", "false"):
+        raise ValueError("write true or false")
+    return text.lower() == "true"
 
 
 class Endpoint(NamedTuple):
@@ -61,3 +76,14 @@ def api_key(text: str) -> str:
     if not re.fullmatch(r"[!-~]*", text):
         raise ValueError("contains a character that no API key has, such as a space or a line break; copy it again")
     return text
+
+
+NO_VARIABLE = "the environment has no such variable, or it is empty; write the name of one that holds a key"
+
+
+def environment_key(name: str) -> str:
+    """The API key in an environment variable. Raises ValueError, which quotes neither: the user may have written the
+    key in place of the name."""
+    if not (value := os.environ.get(name)):
+        raise ValueError(NO_VARIABLE)
+    return api_key(value)

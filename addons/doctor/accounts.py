@@ -6,7 +6,6 @@ from google.auth import external_account
 from google.auth.credentials import Credentials
 
 from addons.configuration.services import Service
-from addons.tokens import TokenSource
 
 WITH_TOKENS = ("service_account", "adc")
 """Values of `auth` with which the proxy gets access tokens."""
@@ -24,9 +23,8 @@ def has_credentials(service: Service) -> bool:
 
 def token_of(service: Service) -> str:
     """A new access token. Raises TokenError."""
-    credentials = _credentials_of(service)
-    assert credentials
-    return asyncio.run(TokenSource(credentials).token())
+    assert service.tokens
+    return asyncio.run(service.tokens.token())
 
 
 def token_uri_of(service: Service) -> str | None:
@@ -47,4 +45,4 @@ def is_workload(service: Service) -> bool:
 
 
 def _credentials_of(service: Service) -> Credentials | None:
-    return service.credentials
+    return service.tokens.identity.credentials if service.tokens else None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from google.auth.compute_engine import _metadata
 
-from addons.configuration import identity
+from addons.configuration.identity import KeyFile
 from addons.doctor.accounts import gets_tokens
 from addons.doctor.finding import Finding
 from addons.doctor.finding import of_problem
@@ -36,11 +36,11 @@ def key_file(setup: Setup) -> Iterator[Finding]:
     """Whether each key file that is named is the key of a service account, and can sign."""
     for name, file in setup.key_files.items():
         try:
-            key = identity.read_key(file)
+            key = KeyFile(file).read()
         except ValueError as e:
             yield _of_another_type(name, file) or of_problem(KEY_FILE, f"{name}: {e}")
         else:
-            yield Finding(KEY_FILE, True, f"{name}: {file} can sign for {key.info['client_email']}")
+            yield Finding(KEY_FILE, True, f"{name}: {file} can sign for {key.account}")
     others = [
         found
         for found in problems_of(setup, KEY_FILE)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from mitmproxy.proxy import mode_specs
 
-from addons.configuration.settings import LOOPBACK
+from addons.configuration.listening import LOOPBACK
 from addons.doctor.finding import Finding
 from addons.doctor.finding import of_problem
 from addons.doctor.ledger import is_in_use

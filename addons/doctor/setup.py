@@ -12,10 +12,10 @@ from typing import Any
 from mitmproxy import options
 from mitmproxy.proxy import mode_specs
 
+from addons.configuration.listening import LOOPBACK
+from addons.configuration.listening import Listening
 from addons.configuration.services import Service
 from addons.configuration.services import ServiceRoute
-from addons.configuration.settings import LOOPBACK
-from addons.configuration.settings import Listening
 from addons.configuration.settings import Settings
 from addons.doctor import usable
 from addons.doctor.option_texts import parsed_modes

@@ -17,21 +17,22 @@ from google.auth.compute_engine import _metadata
 from pydantic import BaseModel
 from pydantic import ValidationError
 
-from addons.configuration import identity
 from addons.configuration.file import ConfigurationError
 from addons.configuration.file import DescribedRoute
 from addons.configuration.file import DescribedService
+from addons.configuration.identity import DefaultCredentials
+from addons.configuration.listening import NOBODY
+from addons.configuration.listening import Listening
 from addons.configuration.services import DEFAULT
 from addons.configuration.services import Service
 from addons.configuration.services import ServiceRoute
 from addons.configuration.settings import ENVIRONMENT
-from addons.configuration.settings import NOBODY
 from addons.configuration.settings import OPTIONS
 from addons.configuration.settings import Configuration
-from addons.configuration.settings import Listening
 from addons.configuration.settings import asks_for
 from addons.configuration.settings import read
 from addons.doctor.accounts import has_credentials
+from addons.tokens import TokenSource
 from metering import yaml_document
 
 RESETS = 6
@@ -121,7 +122,7 @@ def _service(name: str, told: Any, folder: Path) -> tuple[Service | None, bool]:
     if described is None:
         return None, False
     try:
-        service = described.service(name, identity.default_credentials)
+        service = described.service(name, _default_tokens)
     except ValueError:
         # There are no application default credentials.
         service, is_whole = described.model_copy(update={"auth": "passthrough"}).service(name, _none), False
@@ -130,6 +131,10 @@ def _service(name: str, told: Any, folder: Path) -> tuple[Service | None, bool]:
     if service.injects and not has_credentials(service):
         return replace(service, auth="passthrough"), False
     return service, is_whole
+
+
+def _default_tokens() -> TokenSource:
+    return TokenSource(DefaultCredentials().read())
 
 
 def _none() -> NoReturn:

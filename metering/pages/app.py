@@ -41,6 +41,7 @@ from metering.pages import board
 from metering.pages import questions
 from metering.pages import rendering
 from metering.pages import visitors
+from metering.pages.visitors import Refusal
 from metering.pages.visitors import Visit
 from metering.postgresql import TookTooLong
 from metering.selection import FILTERS
@@ -93,7 +94,7 @@ class Source:
     """Kind of report -> what makes it."""
     is_ready: Callable[[], bool]
     """Whether calls are taken and recorded."""
-    refusal: Callable[[Visit], str | None] = visitors.refusal
+    refusal: Callable[[Visit], Refusal | None] = visitors.refusal
     """Why a visitor may not see a page; None if it may."""
     metrics: Callable[[str], tuple[bytes, str]] | None = None
     """Prometheus' text for a header Accept, and its content type."""
@@ -127,6 +128,14 @@ def problem(status: int, message: str) -> Response:
     return JSONResponse({"error": {"code": status, "message": message}}, status)
 
 
+def _refused(refusal: Refusal) -> Response:
+    answer = problem(refusal.status, refusal.message)
+    if refusal.status == 401:
+        # A browser then asks for a password.
+        answer.headers["www-authenticate"] = 'Basic realm="vertex-tap", charset="UTF-8"'
+    return answer
+
+
 async def _say_http(request: Request, e: Exception) -> Response:
     assert isinstance(e, HTTPException)
     messages = {404: f"there is no page {request.url.path}; look at /-/", 405: "pages can only be read, with GET"}
@@ -143,7 +152,7 @@ def _guarded(source: Source, endpoint: Endpoint) -> Endpoint:
     async def answer(request: Request) -> Response:
         try:
             refused = None if request.url.path in OPEN_TO_ALL else source.refusal(visit_of(request))
-            found = problem(403, refused) if refused else await endpoint(request)
+            found = _refused(refused) if refused else await endpoint(request)
         except ReportError as e:
             found = problem(400, str(e))
         except (LedgerError, sqlite3.Error) as e:

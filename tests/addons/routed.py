@@ -30,6 +30,8 @@ routes:
   - {model: "veo*", service: prod}
   - {publisher: openai, model: "gpt*", service: qwen}
 """
+DEFAULT = "services:\n  default: {openai: observe}\n"
+"""A service for what no route takes, which passes it on."""
 JSON = "application/json"
 OPENAI = "https://api.openai.com"
 JOB = videos.id_of("projects/p/locations/l/publishers/google/models/veo-3.0-generate-001/operations/1")
@@ -38,9 +40,10 @@ JOB = videos.id_of("projects/p/locations/l/publishers/google/models/veo-3.0-gene
 class Routed:
     """A call whose head, and then body, has met the route."""
 
-    def __init__(self, folder: Path, method: str, path: str, **options: str) -> None:
+    def __init__(self, folder: Path, method: str, path: str, *, has_default: bool = True, **options: str) -> None:
         file = folder / "gateway.yaml"
-        file.write_text(FILE)
+        is_described = not has_default or "openai_mode" in options
+        file.write_text(FILE if is_described else FILE.replace("services:\n", DEFAULT))
         given = {"usage_db": str(folder / "usage.db"), "gateway_config": str(file), **options}
         settings = Options()
         settings.configuration = read(DEFAULTS | given, [])

@@ -229,7 +229,8 @@ def test_host_stays_as_it_comes(simulator: Simulator, key_file: Path) -> None:
             context.options.update(mode=[f"reverse:{simulator.url}"])
             own = {"vertex_auth": "service_account", "vertex_credentials": str(key_file)}
             context.configure(options, **DEFAULTS | own)
-            access = Access(options, Classify(options).exchanges)
+            classify = Classify(options)
+            access = Access(options, classify.exchanges, classify.identify)
             context.master.addons.add(access)
             access.configure(set(OPTIONS))
             assert context.options.keep_host_header

@@ -1,5 +1,6 @@
 """The pages in a real proxy. What they show is tested beside `metering/pages`."""
 
+import base64
 import json
 import re
 import socket
@@ -10,7 +11,9 @@ import httpx
 import pytest
 
 from metering.call_line import dollars
+from tests.addons import guarded as g
 from tests.conftest import StartProxy
+from tests.forked import run
 from tests.http import HELLO
 from tests.http import MODEL
 from tests.http import call
@@ -125,3 +128,75 @@ def test_through_a_forward_proxy(start_proxy: StartProxy) -> None:
         capitals.sendall(b"GET http://VERTEX-TAP.local/-/health HTTP/1.1\r\nhost: VERTEX-TAP.local\r\n\r\n")
         assert b" 200 OK" in capitals.recv(1000)
     assert tap.rows() == []
+
+
+def basic(key: str) -> dict[str, str]:
+    return {"authorization": "Basic " + base64.b64encode(f"anybody:{key}".encode()).decode()}
+
+
+class TestClients:
+    """With clients only the keys of those that may see the pages open them, also at this machine."""
+
+    @pytest.mark.parametrize(
+        "path", ["/-/", "/-/board", "/-/metrics", "/-/api/usage", "/-/calls/x", "/-/static/pages.css"]
+    )
+    def test_without_a_key(self, guarded: Proxy, path: str) -> None:
+        for headers in ({}, g.bearer("vt-nobody-0123456789"), {"x-vertex-tap-key": g.A}):
+            answer = httpx.get(f"{guarded.url}/-/{path}", headers=headers)
+            assert answer.status_code == 401
+            assert answer.headers["www-authenticate"].startswith("Basic ")
+
+    @pytest.mark.parametrize("path", ["/-/health", "/-/ready"])
+    def test_probes_need_none(self, guarded: Proxy, path: str) -> None:
+        assert httpx.get(guarded.url + path, headers={"x-forwarded-for": "192.168.1.1"}).status_code == 200
+
+    @pytest.mark.parametrize(
+        ("headers", "status"),
+        [
+            ({"authorization": f"Bearer {g.A}"}, 200),
+            (basic(g.A), 200),
+            (basic(g.KEYS["OLD_KEY"]), 200),
+            (basic(g.FLASH), 403),
+            (basic(g.A) | {"host": "llm.example"}, 200),
+            (basic(g.A) | {"host": "llm.example", "origin": "https://llm.example"}, 200),
+            (basic(g.A) | {"origin": "https://evil.example"}, 403),
+            (basic(g.A) | {"sec-fetch-site": "cross-site"}, 403),
+            (basic(g.A) | {"x-forwarded-for": "192.168.1.1"}, 403),
+            (basic(g.FAR), 403),
+            (basic(g.FAR) | {"x-forwarded-for": "10.1.2.3"}, 200),
+        ],
+    )
+    def test_with_a_key(self, guarded: Proxy, headers: dict[str, str], status: int) -> None:
+        assert httpx.get(f"{guarded.url}/-/api/usage", headers=headers).status_code == status
+
+    def test_reports_have_the_names_of_clients(self, guarded: Proxy) -> None:
+        for key in (g.A, g.FLASH, "vt-nobody-0123456789"):
+            call(guarded.url, g.NATIVE, HELLO, headers=g.bearer(key))
+        query = f"{guarded.url}/-/api/usage?by=client"
+        rows = httpx.get(query, headers=basic(g.A)).json()
+        assert {row["client"] for row in rows} >= {"team-a", "flash", None}
+        command = ["vertex-tap", "report", "--by", "client", "--format", "json", str(guarded.ledger)]
+        assert json.loads(run(command, guarded.folder).stdout) == rows
+
+    def test_through_a_forward_proxy(self, start_proxy: StartProxy, tmp_path: Path) -> None:
+        """The browser has given the key to the proxy; another program may give it to the page."""
+        (tmp_path / "gateway.yaml").write_text(g.CLIENTS.replace("services: [qwen]", "services: [openai]"))
+        tap = start_proxy("gateway_config=gateway.yaml", mode="regular", env=g.KEYS, serve=True)
+        page = "http://vertex-tap.local/-/api/usage"
+        for user, status in ((f"user:{g.A}@", 200), (f"user:{g.FLASH}@", 403), ("", 401)):
+            with httpx.Client(proxy=tap.url.replace("://", f"://{user}"), trust_env=False) as client:
+                assert client.get(page).status_code == status
+                assert client.get("http://vertex-tap.local/-/health").status_code == 200
+        with httpx.Client(proxy=tap.url, trust_env=False) as client:
+            assert client.get(page, headers=basic(g.A)).status_code == 200
+
+
+def test_a_trusted_proxy_is_not_the_visitor(start_proxy: StartProxy, simulator: Simulator, tmp_path: Path) -> None:
+    """Without clients pages are for this machine, and not for all that come through a proxy on it."""
+    (tmp_path / "gateway.yaml").write_text("trusted_proxies: [127.0.0.1]\n")
+    tap = start_proxy("gateway_config=gateway.yaml", mode=f"reverse:{simulator.url}", serve=True)
+    statuses = [
+        httpx.get(f"{tap.url}/-/", headers={"x-forwarded-for": address} if address else {}).status_code
+        for address in ("", "127.0.0.1", "192.168.1.1", "x")
+    ]
+    assert statuses == [200, 200, 403, 403]

@@ -288,3 +288,16 @@ class TestProxy:
     def test_no_call(self, run_program: RunProgram) -> None:
         ended = run_program("true", via="proxy")
         assert "No call to an AI API came through" in ended.stderr
+
+
+def test_clients_of_the_file(run_program: RunProgram, simulator: Simulator, tmp_path: Path) -> None:
+    """The program needs no key, as the proxy is its own. If it sends one, that is not sent on."""
+    (tmp_path / "gateway.yaml").write_text("clients: [{name: team-a, key_env: TEAM_A_KEY}]\n")
+    key = "vt-team-a-0123456789"
+    named = (VERTEX[0], ("x-vertex-tap-key", key), HELLO)
+    sets = (f"gateway_config={tmp_path / 'gateway.yaml'}", f"mode=reverse:{simulator.url}")
+    ended = run_program(*calling(VERTEX, named), sets=sets, TEAM_A_KEY=key)
+    assert (ended.returncode, ended.stdout.split()[:1]) == (0, ["200"])
+    first, second = rows_of(tmp_path / "usage.db")
+    assert (second["client"], first["client"] == "team-a") == ("team-a", False)
+    assert key not in str(simulator.seen[-1].request.raw_headers)

@@ -50,6 +50,7 @@ def test_secrets_differ() -> None:
         (5, "7b8671775aeaeb26"),
         (6, "9192790c94b43f86"),
         (7, "7ca01c514eb665a8"),
+        (8, "d40c393a95355ef2"),
     ],
 )
 def test_a_step_that_was_released_does_not_change(tmp_path: Path, version: int, digest: str) -> None:

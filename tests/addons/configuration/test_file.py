@@ -145,10 +145,9 @@ OPENAI = "services:\n  q: {provider: openai, base_url: https://x.example/v1"
         ),
         (
             "routes:\n  - {service: default}\n  - {service: default,\n    limits: 5}",
-            "4: routes[1].limits: is not supported",
+            "4: routes[1].limits: there is no such key",
         ),
-        ("models: [a]\nclients:\n  - {name: a}", "2: clients: is not supported yet; leave it out"),
-        ("models: [a]\nlimits: {}", "2: limits: is not supported yet; leave it out"),
+        ("models: [a]\nlimits: 5", "2: limits: write names and values"),
         ("models: [a]\nmodel: [a]", "2: model: there is no such key; did you mean models?"),
         ("models: [a,\n  ../b]", "2: models[1]: write a model such as"),
         ("models: a", "1: models: write a list"),
@@ -177,9 +176,7 @@ def test_what_a_file_cannot_say(
 
 def test_all_problems_of_a_file_in_its_order(tmp_path: Path) -> None:
     file = tmp_path / "gateway.yaml"
-    file.write_text(
-        "models: [a b]\nservices:\n  a: {auth: express}\nroutes: [{service: b}]\nmodels: [c]\nclients: []\n"
-    )
+    file.write_text("models: [a b]\nservices:\n  a: {auth: express}\nroutes: [{service: b}]\nmodels: [c]\nlimits: 5\n")
     with pytest.raises(ConfigurationError) as told:
         read_file(file)
     assert [problem.removeprefix(f"{file}:")[:2] for problem in told.value.problems] == ["1:", "3:", "4:", "5:", "6:"]

@@ -1,5 +1,6 @@
 import socket
 from collections.abc import Sequence
+from ipaddress import IPv4Network
 from pathlib import Path
 from types import MappingProxyType
 
@@ -8,21 +9,26 @@ from google.auth.credentials import Credentials
 from mitmproxy.proxy import mode_specs
 from pydantic import ValidationError
 
+from addons.configuration.clients import Callers
+from addons.configuration.clients import Client
 from addons.configuration.file import ConfigurationError
 from addons.configuration.identity import Identity
 from addons.configuration.identity import KeyFile
+from addons.configuration.limits import Storage
+from addons.configuration.listening import Listening
 from addons.configuration.services import Gateway
 from addons.configuration.services import Service
 from addons.configuration.settings import ENVIRONMENT
 from addons.configuration.settings import OPTIONS
 from addons.configuration.settings import SINGLE
-from addons.configuration.settings import Listening
 from addons.configuration.settings import Settings
 from addons.configuration.settings import read
 from addons.configuration.values import Endpoint
 from addons.tokens import TokenSource
+from metering.allowance import Allowance
 from metering.prices.catalog import Catalog
 from tests.configuration import DEFAULTS
+from tests.configuration import INJECTING_FILE
 from tests.configuration import email_of
 from tests.configuration import gateway
 from tests.configuration import write_key
@@ -243,6 +249,48 @@ def test_contradictions_of_a_file(injecting_file: Path, listening: Listening, pr
     assert told.startswith(problem)
 
 
+CALLERS = "clients: [{name: a, key_env: SOME_KEY}]\n"
+SOCKS = mode_specs.ProxyMode.parse("socks5")
+EVERYONE = Listening([REVERSE], "0.0.0.0", False)
+CALLER_PROBLEMS: list[tuple[str, Listening, str]] = [
+    # With clients it may be reached from anywhere.
+    (INJECTING_FILE + CALLERS, EVERYONE, ""),
+    (INJECTING_FILE + "allow_from: [127.0.0.0/8]\n", EVERYONE, "listen_host: anyone who reaches 0.0.0.0"),
+    (CALLERS, Listening([FORWARD], "", False), ""),
+    ("allow_from: [127.0.0.0/8]", Listening([FORWARD], "", False), ""),
+    ("trusted_proxies: [127.0.0.0/8]", Listening([FORWARD], "", False), "gateway_config: calls are routed in reverse"),
+    (CALLERS + "models: [a]", Listening([FORWARD], "", False), "gateway_config: calls are routed in reverse mode only"),
+    (CALLERS, Listening([REVERSE, SOCKS], "", False), "mode: clients cannot send their keys to socks5; write reverse"),
+]
+
+
+@pytest.mark.parametrize(("content", "listening", "problem"), CALLER_PROBLEMS)
+def test_who_may_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, listening: Listening, problem: str
+) -> None:
+    monkeypatch.setenv("SOME_KEY", "sk-Secret-of-somebody")
+    (tmp_path / "gateway.yaml").write_text(content)
+    told: Sequence[str] = []
+    try:
+        read(DEFAULTS | {"gateway_config": "gateway.yaml"}, [], listening)
+    except ConfigurationError as e:
+        told = e.problems
+    assert [line[: len(problem)] for line in told] == [problem] * bool(problem)
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "has_default"),
+    [
+        ("models: [a]", {}, True),
+        ("services: {a: {}}\nroutes: [{service: a}]", {}, False),
+        ("services: {a: {}}\nroutes: [{service: a}]", {"openai_mode": "convert"}, True),
+        ("services: {a: {}, default: {}}\nroutes: [{service: a}]", {}, True),
+    ],
+)
+def test_what_no_route_takes(tmp_path: Path, content: str, options: dict[str, str], has_default: bool) -> None:
+    assert gateway(tmp_path, content, **options).has_default == has_default
+
+
 @pytest.mark.parametrize("option", SINGLE)
 def test_default_is_described_once(tmp_path: Path, option: str) -> None:
     (tmp_path / "gateway.yaml").write_text("services: {default: {auth: passthrough}}")
@@ -252,13 +300,13 @@ def test_default_is_described_once(tmp_path: Path, option: str) -> None:
 
 
 def test_problems_of_the_file_beside_others(tmp_path: Path) -> None:
-    (tmp_path / "gateway.yaml").write_text("models: a b\nclients: []\n")
+    (tmp_path / "gateway.yaml").write_text("models: a b\nlimits: 5\n")
     with pytest.raises(ConfigurationError) as ended:
         read(DEFAULTS | {"gateway_config": "gateway.yaml", "usage_tags": "a b"}, ["gateway_conf"])
     assert ended.value.problems == [
         "gateway_conf: there is no such option; did you mean gateway_config?",
         "gateway_config: gateway.yaml:1: models: write a list, such as [first, second]",
-        "gateway_config: gateway.yaml:2: clients: is not supported yet; leave it out",
+        "gateway_config: gateway.yaml:2: limits: write names and values, such as {name: value}",
         "usage_tags: write names of request headers, such as x-team,x-app",
     ]
 
@@ -416,6 +464,9 @@ services:
 routes: [{base_path: /mine, model: "qwen*", service: qwen}]
 aliases: {gpt-4o: gemini-2.5-pro}
 models: [gemini-2.5-flash]
+allow_from: [127.0.0.1]
+clients: [{name: a, key_env: SOME_KEY, models: [gemini-*], services: [qwen], limits: {tokens: 9/day}}]
+limits: {storage: "redis://127.0.0.1"}
 """
 
 
@@ -429,19 +480,22 @@ def assert_immutable(value: object, where: str) -> None:
         inside = {str(key): member for key, member in value.items()}
     elif isinstance(value, tuple) and not hasattr(value, "_fields"):
         inside = {str(place): member for place, member in enumerate(value)}
-    elif isinstance(value, tuple | Service | Gateway | Identity | KeyFile | Settings | Catalog):
+    elif isinstance(
+        value,
+        tuple | Service | Gateway | Identity | KeyFile | Callers | Client | Storage | Allowance | Settings | Catalog,
+    ):
         inside = {name: getattr(value, name) for name in type(value).__annotations__ if hasattr(value, name)}
         for name in inside:
             with pytest.raises((AttributeError, ValidationError)):
                 setattr(value, name, None)
     else:
-        assert isinstance(value, str | int | Path | Credentials | TokenSource | None), where
+        assert isinstance(value, str | bytes | int | Path | Credentials | TokenSource | IPv4Network | None), where
     for name, member in inside.items():
         assert_immutable(member, f"{where}.{name}")
 
 
 def test_nothing_can_be_assigned(tmp_path: Path, info: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SOME_KEY", "sk-Secret")
+    monkeypatch.setenv("SOME_KEY", "sk-Secret-of-somebody")
     (tmp_path / "gateway.yaml").write_text(EVERYTHING)
     given = {
         "vertex_auth": "service_account",

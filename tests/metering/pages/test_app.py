@@ -19,6 +19,8 @@ from metering import reports
 from metering.database import LedgerError
 from metering.kinds import makers
 from metering.pages import app as pages
+from metering.pages.visitors import Refusal
+from metering.pages.visitors import Visit
 from metering.prices.catalog import EVERYONES
 from metering.selection import Grouping
 from metering.selection import Selection
@@ -192,9 +194,16 @@ def test_metrics(source: pages.Source) -> None:
 
 
 def test_another_says_who_may_see(source: pages.Source) -> None:
-    closed = pages.Source(source.opened, made, source.is_ready, refusal=lambda visit: visit.headers.get("x-why"))
+    def refusal(visit: Visit) -> Refusal | None:
+        status = visit.headers.get("x-status")
+        return Refusal("closed", int(status)) if status else None
+
+    closed = pages.Source(source.opened, made, source.is_ready, refusal)
     assert ask(closed, "/-/", client="192.168.1.5").status_code == 200
-    assert ask(closed, "/-/", x_why="closed").status_code == 403
+    answers = [ask(closed, "/-/", x_status=status) for status in ("403", "401")]
+    assert [answer.status_code for answer in answers] == [403, 401]
+    assert ["basic" in answer.headers.get("www-authenticate", "").lower() for answer in answers] == [False, True]
+    assert ask(closed, "/-/health", x_status="401").status_code == 200
 
 
 def test_a_ledger_that_cannot_be_read(source: pages.Source) -> None:
