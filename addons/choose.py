@@ -5,8 +5,8 @@ from mitmproxy import http
 from addons.addressing import reverse_target
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
-from addons.exchange import Progress
 from addons.exchange import fails_closed
+from addons.progress import Progress
 from addons.route import check_recipient
 from addons.route import pass_on
 from addons.translation import conversions
@@ -32,7 +32,11 @@ class Choose:
         if exchange.service:
             return
         assert exchange.target
-        service = exchange.service_for(_model_in(request, exchange)) or exchange.configuration.gateway.default
+        service = exchange.find_service(_model_in(request, exchange)) or exchange.configuration.gateway.default
+        if exchange.has_fallback:
+            exchange.choose(service.name)
+            exchange.move(Progress.AWAITS_SERVICE)
+            return
         if service.provider == "openai" or service.rewrites(exchange.target.surface):
             exchange.choose(service.name, service)
             return

@@ -17,6 +17,7 @@ from addons.classify import Classify  # noqa: E402
 from addons.credentials import Credentials  # noqa: E402
 from addons.drain import Drain  # noqa: E402
 from addons.entrance import Entrance  # noqa: E402
+from addons.fallback import Fallback  # noqa: E402
 from addons.keep import Keep  # noqa: E402
 from addons.layers import Layers  # noqa: E402
 from addons.live import Live  # noqa: E402
@@ -39,6 +40,7 @@ def chain(options: Options) -> list[object]:
     exchanges = classify.exchanges
     credentials = Credentials(options, exchanges)
     recorder = Recorder(options, exchanges)
+    rewrite = Rewrite(exchanges, credentials, recorder)
     drain = Drain(exchanges, recorder)
     metrics = Metrics(recorder, options.cost_of)
     return [
@@ -53,7 +55,8 @@ def chain(options: Options) -> list[object]:
         Choose(exchanges),
         credentials,
         Meter(exchanges, recorder),
-        Rewrite(exchanges, credentials, recorder),
+        rewrite,
+        Fallback(exchanges, credentials, rewrite, recorder),
         Live(exchanges, recorder),
         Keep(options, exchanges),
         recorder,

@@ -32,9 +32,11 @@ from addons.configuration.identity import Key
 from addons.configuration.identity import read_key
 from addons.configuration.services import DEFAULT
 from addons.configuration.services import Auth
+from addons.configuration.services import Candidate
 from addons.configuration.services import OpenAiMode
 from addons.configuration.services import Provider
 from addons.configuration.services import Service
+from addons.configuration.services import ServiceRoute
 from addons.configuration.values import Endpoint
 from metering import wording
 from metering import yaml_document
@@ -111,11 +113,17 @@ def _from_environment(name: str) -> str:
     return values.api_key(value)
 
 
+def _named_alone(value: object) -> object:
+    return {"service": value} if isinstance(value, str) else value
+
+
+LONGEST_TIMEOUT_S = 86400
 _ServiceName = Annotated[str, AfterValidator(_service_name)]
 _ModelName = Annotated[str, AfterValidator(_model_name)]
 _Glob = Annotated[str, Field(min_length=1)]
 _Project = Annotated[str, AfterValidator(values.project)]
 _Location = Annotated[str, AfterValidator(values.location)]
+_Seconds = Annotated[float, Field(gt=0, le=LONGEST_TIMEOUT_S, allow_inf_nan=False)]
 
 
 # Schema
@@ -143,6 +151,7 @@ class DescribedService(_Section):
     location: _Location = "global"
     openai: OpenAiMode = "convert"
     base_url: Annotated[Endpoint, BeforeValidator(values.endpoint), BeforeValidator(_text)] | None = None
+    timeout: _Seconds | None = None
 
     @property
     def injects(self) -> bool:
@@ -152,7 +161,7 @@ class DescribedService(_Section):
     def service(self, name: str, default_credentials: DefaultCredentials) -> Service:
         """Make the service. Raises ValueError if it needs application default credentials and there are none."""
         if self.provider == "openai":
-            return Service(name, "openai", api_key=self.api_key, base_url=self.base_url)
+            return Service(name, "openai", api_key=self.api_key, base_url=self.base_url, timeout=self.timeout)
         project, credentials = self.project, None
         if self.auth == "service_account" and self.credentials:
             project = project or self.credentials.project
@@ -170,17 +179,36 @@ class DescribedService(_Section):
             self.api_key if self.auth == "express" else None,
             getattr(credentials, "quota_project_id", None),
             credentials,
+            timeout=self.timeout,
         )
+
+
+class DescribedFallback(_Section):
+    """An entry of a route's `fallback`, which may also be the name of a service alone."""
+
+    service: str
+    served_as: _ModelName | None = Field(default=None, alias="as")
+
+    @property
+    def candidate(self) -> Candidate:
+        return Candidate(self.service, self.served_as)
 
 
 class DescribedRoute(_Section):
     """An entry of `routes`."""
 
     service: str
+    served_as: _ModelName | None = Field(default=None, alias="as")
+    fallback: tuple[Annotated[DescribedFallback, BeforeValidator(_named_alone)], ...] = ()
     base_path: Annotated[str, AfterValidator(_base_path_glob)] | None = None
     surface: Annotated[str, AfterValidator(_surface_glob)] | None = None
     publisher: _Glob | None = None
     model: _Glob | None = None
+
+    @property
+    def route(self) -> ServiceRoute:
+        fallback = tuple(described.candidate for described in self.fallback)
+        return ServiceRoute(**dict(self) | {"fallback": fallback})
 
 
 class DescribedGateway(_Section):
@@ -208,7 +236,6 @@ _ONLY = {
 """Key of a service -> the kinds of services that may have it, and how error messages name them."""
 _LATER = "is not supported yet; leave it out"
 _REFUSED = {
-    "fallback": _LATER,
     "clients": _LATER,
     "limits": _LATER,
     "api_key": "keys cannot be in the file; write api_key_env and the name of the environment variable that holds it",
@@ -268,6 +295,8 @@ def _explain(error: ErrorDetails) -> str:
         return wording.explain(error)
     *above, name = error["loc"]
     section = _SECTIONS[above[0]] if above else DescribedGateway
+    if "fallback" in above:
+        section = DescribedFallback
     return _REFUSED.get(str(name)) or f"there is no such key{suggestion(str(name), section.names())}"
 
 
@@ -281,13 +310,26 @@ def _contradictions(data: Data, known: Iterable[str]) -> Iterator[tuple[MemberPa
     routes = data.get("routes") if isinstance(data, dict) else None
     names = dict.fromkeys((*services, *known))
     for place, route in enumerate(routes if isinstance(routes, list) else ()):
-        service = route.get("service") if isinstance(route, dict) else None
-        if isinstance(service, str) and service not in names:
-            yield ("routes", place, "service"), f"there is no such service{suggestion(service, names)}"
+        for at, service in _services_of(route):
+            if isinstance(service, str) and service not in names:
+                yield ("routes", place, *at), f"there is no such service{suggestion(service, names)}"
     aliases = _mapping(data, "aliases")
     for name, model in aliases.items():
         if isinstance(model, str) and aliases.get(model, model) != model:
             yield ("aliases", name), "is an alias of an alias; name the model itself"
+
+
+def _services_of(route: Data) -> Iterator[tuple[MemberPath, object]]:
+    """The services that a route names, each with where it does."""
+    if not isinstance(route, dict):
+        return
+    yield ("service",), route.get("service")
+    fallback = route.get("fallback")
+    for place, described in enumerate(fallback if isinstance(fallback, list) else ()):
+        if isinstance(described, dict):
+            yield ("fallback", place, "service"), described.get("service")
+        else:
+            yield ("fallback", place), described
 
 
 def _mapping(data: Data, name: str) -> dict[str, Data]:

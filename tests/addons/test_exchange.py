@@ -6,14 +6,14 @@ import pytest
 from mitmproxy import http
 from mitmproxy.test import tflow
 
+from addons.attempts import Attempt
 from addons.configuration.settings import read
-from addons.exchange import MOVES
-from addons.exchange import Attempt
 from addons.exchange import Exchange
-from addons.exchange import Progress
 from addons.exchange import error_response
 from addons.exchange import fails_closed
 from addons.exchange import harmless
+from addons.progress import MOVES
+from addons.progress import Progress
 from addons.translation.errors import Failure
 from metering.call import Call
 from metering.paths import parse

@@ -18,16 +18,16 @@ from mitmproxy.hooks import all_hooks
 from mitmproxy.proxy import mode_specs
 from mitmproxy.test import tflow
 
+from addons.attempts import Attempt
 from addons.classify import Classify
 from addons.configuration.settings import OPTIONS
 from addons.configuration.settings import read
-from addons.exchange import Attempt
 from addons.exchange import Exchange
-from addons.exchange import Progress
 from addons.meter import Meter
 from addons.metered import Told
 from addons.metered import read_answer
 from addons.options import Options
+from addons.progress import Progress
 from addons.recorder import Listener
 from addons.recorder import Recorder
 from metering.database import open_for_reading
