@@ -77,7 +77,7 @@ def attempt_rows(call: Call, attempts: Sequence[Attempt], reading: Reading) -> l
         if attempt.answer is None and not attempt.row:
             row.status, row.duration_us = call.upstream_status, row.duration_us or call.upstream_us
             _take(attempt.reading or reading, row, iterations, call)
-            told = call.error_type if attempt.reading else None
+            told = call.error_type if attempt.reading or call.upstream_status is None else None
         else:
             row.status = attempt.answer.status_code if attempt.answer else row.status
             _take(attempt.reading or Reading(), row, iterations, call)

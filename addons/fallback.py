@@ -34,15 +34,13 @@ from addons.repeatable import is_kept
 from addons.repeatable import is_safe_after
 from addons.repeatable import may_go_elsewhere
 from addons.rewrite import Rewrite
+from addons.rewritten import SERVICE_HEADER
 from addons.route import aim
 from addons.tokens import TokenError
 from metering.call import ErrorType
 from metering.request import Asked
 
 logger = logging.getLogger(__name__)
-
-HEADER = "x-vertex-tap-service"
-"""The header of an answer that names the service that it comes from, on routes with a `fallback`."""
 
 
 class Fallback:
@@ -78,6 +76,9 @@ class Fallback:
         if not exchange or not one or exchange.is_over:
             return
         answer = flow.response
+        if answer and one.failure is not Failed.ANSWERED:
+            # Its head is all that has come.
+            exchange.metered.take_upstream_status(answer.status_code)
         try:
             one.again = await self._goes_on(flow, exchange, one)
         except Exception as e:
@@ -88,12 +89,9 @@ class Fallback:
 
     @harmless
     def responseheaders(self, flow: http.HTTPFlow) -> None:
-        self._name_service(flow)
-
-    @harmless
-    def response(self, flow: http.HTTPFlow) -> None:
-        # A converted answer has got other headers.
-        self._name_service(flow)
+        exchange = self.exchanges.get(flow)
+        if exchange and exchange.has_fallback and exchange.attempts and exchange.call.service and flow.response:
+            flow.response.headers[SERVICE_HEADER] = exchange.call.service
 
     @harmless
     def error(self, flow: http.HTTPFlow) -> None:
@@ -102,16 +100,11 @@ class Fallback:
             one.note_reading()
             self._cooldown.ended(one)
 
-    def _name_service(self, flow: http.HTTPFlow) -> None:
-        exchange = self.exchanges.get(flow)
-        if exchange and exchange.has_fallback and exchange.attempts and exchange.call.service and flow.response:
-            flow.response.headers[HEADER] = exchange.call.service
-
     async def _goes_on(self, flow: http.HTTPFlow, exchange: Exchange, one: "Try") -> bool:
         """Put the next request of a call on the flow, as an attempt has failed. Returns whether there is one."""
         request, answer = flow.request, flow.response
-        status, error = answer.status_code if answer else None, self._error_of(flow, one)
-        one.note_reading()
+        told = one.note_reading()
+        status, error = answer.status_code if answer else None, self._error_of(flow, one, told)
         if one.is_rejected(answer) and await self._renew(flow, exchange, one):
             current = exchange.current
             assert current
@@ -188,15 +181,15 @@ class Fallback:
         if exchange.goes_on:
             exchange.note_sent(flow.request.method)
 
-    def _error_of(self, flow: http.HTTPFlow, one: "Try") -> str | None:
-        """The `error_type` of an attempt that has failed."""
+    def _error_of(self, flow: http.HTTPFlow, one: "Try", told: str | None) -> str | None:
+        """The `error_type` of an attempt that has failed. `told` is that of an error within an answer."""
         if one.failure is Failed.UNCONNECTED:
             return self._recorder.why_unconnected(flow, one.message)
         if one.failure is Failed.TIMED_OUT:
             return ErrorType.TIMED_OUT
         if one.failure is Failed.ANSWERED and flow.response and flow.response.status_code >= 400:
             return gate.error_in(flow.response)
-        return ErrorType.UPSTREAM_CUT
+        return told or ErrorType.UPSTREAM_CUT
 
 
 class Try(Watch):
@@ -251,11 +244,12 @@ class Try(Watch):
     def renewed(self) -> None:
         self._renewed = self._exchange.token
 
-    def note_reading(self) -> None:
-        """Note what was read of an answer that the client does not get."""
+    def note_reading(self) -> str | None:
+        """Note what was used for an answer that the client does not get. Returns the code of the error in it."""
         read, self._gate = self._gate and self._gate.reading, None
         if read and read.counted and (current := self._exchange.current):
             current.read(read)
+        return read.error_type if read else None
 
     def note_failure(self, answer: http.Response | None) -> None:
         """Let the service rest after an attempt that has failed."""

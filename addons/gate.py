@@ -72,12 +72,13 @@ class Gate:
     def _judged(self) -> Verdict:
         assert self._tap
         reader = self._tap.usage.reader
-        if reader is None or self._tap.gave_up or reader.content or reader.terminal:
+        if reader is None or self._tap.gave_up or reader.content:
             return Verdict.PASS
         told = reader.reading
         if told.failed:
             return Verdict.PASS if told.error_type in PERMANENT else Verdict.FAILED
-        return Verdict.PASS if told.finish_reason else Verdict.WAIT
+        # An answer without content may be whole, such as a refusal.
+        return Verdict.PASS if told.terminal or told.finish_reason else Verdict.WAIT
 
     @property
     def reading(self) -> Reading | None:

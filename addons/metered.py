@@ -88,6 +88,7 @@ class Metered:
         """Note that another attempt goes upstream now."""
         if self.released:
             self.failed_ns += time.perf_counter_ns() - self.released
+        self.take_upstream_status(None)
         self.mark_released()
 
     def take_request(self, received: float, size: int | None) -> None:
@@ -108,6 +109,10 @@ class Metered:
         self.call.status = self.call.upstream_status = status
         if self.released:
             self.connecting = max(0, int((connected - self.released_at) * 1e9))
+
+    def take_upstream_status(self, status: int | None) -> None:
+        """Note the status of a response of which the client gets nothing; None: another request takes its place."""
+        self.call.upstream_status = status
 
     def read_with(self, usage: Usage) -> None:
         """Read the response with the reader in `usage` from now on."""

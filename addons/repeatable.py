@@ -22,11 +22,10 @@ REPEATABLE = frozenset(
     " chat/completions completions responses embeddings moderations images/generations images/edits images/variations"
     " audio/speech audio/transcriptions audio/translations"
     # Anthropic's
-    " messages messages/count_tokens"
-    # Lists of models
-    " models models.list models.get".split()
+    " messages messages/count_tokens".split()
 )
-"""Operations that may be tried at another service after any failure."""
+"""Operations that may be tried at another service after any failure. Those that begin with other methods than POST, such
+as polls, ask for what one service has."""
 JOBS = frozenset({"predictLongRunning", "videos"})
 """Operations that begin a job: tried at another service only if it is certain that none has begun."""
 NAMED = re.compile(
@@ -58,13 +57,13 @@ def is_kept(request: http.Request) -> bool:
 
 def may_go_elsewhere(request: http.Request, target: Target | None, model: str | None) -> bool:
     """Whether a complete request may be tried at another service. `model` is the one that it asks for."""
-    if not target or target.operation not in REPEATABLE | JOBS or not is_kept(request):
+    is_one = target is not None and target.operation in REPEATABLE | JOBS and request.method == "POST"
+    if not target or not is_one or not is_kept(request):
         return False
     if target.fields.get("endpoint", "openapi") != "openapi" or (model or "").isdecimal():
         # An endpoint of one project
         return False
-    is_poll = target.operation in JOBS and request.method != "POST"
-    return not is_poll and not NAMED.search(content_of(request))
+    return not NAMED.search(content_of(request))
 
 
 def is_safe_after(target: Target | None, failed: Failed, status: int | None) -> bool:
