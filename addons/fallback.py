@@ -305,6 +305,7 @@ class Try(Watch):
         if (candidate := self._exchange.candidate) and self.has_others and self.failure is None:
             self._cooldown.answered(candidate.service, self._model(candidate), self)
 
-    def _model(self, candidate: Candidate) -> str | None:
+    def _model(self, candidate: Candidate) -> str:
+        """The model that a service is asked for; empty if it is not known."""
         named = self._exchange.configuration.gateway.named
-        return candidate.model or (named(self.said.model) if self.said.model else None)
+        return candidate.model or (named(self.said.model) if self.said.model else "")

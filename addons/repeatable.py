@@ -24,8 +24,8 @@ REPEATABLE = frozenset(
     # Anthropic's
     " messages messages/count_tokens".split()
 )
-"""Operations that may be tried at another service after any failure. Those that begin with other methods than POST, such
-as polls, ask for what one service has."""
+"""Operations that may be tried at another service after any failure, if the method is POST. With others, such as polls,
+clients ask for what one service has."""
 JOBS = frozenset({"predictLongRunning", "videos"})
 """Operations that begin a job: tried at another service only if it is certain that none has begun."""
 NAMED = re.compile(

@@ -37,7 +37,7 @@ ELSEWHERE = {
 
 
 def request(body: bytes = b"{}", method: str = "POST", **headers: str) -> http.Request:
-    return http.Request.make(method, "http://127.0.0.1/", body, headers)
+    return http.Request.make(method, "http://127.0.0.1/", body, http.Headers(**headers))
 
 
 def test_operations() -> None:
