@@ -266,7 +266,7 @@ def pass_on(request: http.Request, exchange: Exchange, named: Endpoint) -> None:
 
 def check_recipient(flow: http.HTTPFlow, exchange: Exchange, named: Endpoint) -> None:
     """Refuse the call if its upstream may not see the client's own credentials."""
-    if exchange.awaits_body or (exchange.service and exchange.service.injects):
+    if exchange.awaits_service or exchange.awaits_body or (exchange.service and exchange.service.injects):
         # The client's credentials are removed before anything is sent.
         return
     settings, request = exchange.configuration.settings, flow.request

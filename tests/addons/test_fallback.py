@@ -166,10 +166,10 @@ def test_what_falls_back(tap: Proxy, client: str, streamed: bool) -> None:
             answered = order[failing]
             expected[case] = (200, answered, failing + 1, [*failed, (answered, 200)], answered, "done", "final")
         else:
-            ended = ()
+            ended = None, None, None
             # A stream that was cut before its first content has got no status yet.
             status = 502 if name == "cut" else failed[-1][1]
-            expected[case] = (status, order[2], 3, failed)
+            expected[case] = (status, order[2], 3, failed, None, None, None)
         found[case] = (answer.status, row["service"], row["attempts"], tries, *ended)
     wrong = {case: (found[case], expected[case]) for case in found if found[case] != expected[case]}
     assert not wrong, "\n".join(f"{case}\n  {one}\n  {other}" for case, (one, other) in wrong.items())

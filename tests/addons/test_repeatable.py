@@ -37,7 +37,12 @@ ELSEWHERE = {
 
 
 def request(body: bytes = b"{}", method: str = "POST", **headers: str) -> http.Request:
-    return http.Request.make(method, "http://127.0.0.1/", body, http.Headers(**headers))
+    return http.Request.make(
+        method,
+        "http://127.0.0.1/",
+        body,
+        http.Headers([(name.encode(), value.encode()) for name, value in headers.items()]),
+    )
 
 
 def test_operations() -> None:
