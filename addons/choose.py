@@ -3,9 +3,11 @@
 from mitmproxy import http
 
 from addons.addressing import reverse_target
+from addons.configuration.services import Service
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
 from addons.exchange import fails_closed
+from addons.jobs import Jobs
 from addons.progress import Progress
 from addons.route import check_recipient
 from addons.route import pass_on
@@ -21,8 +23,9 @@ from metering.call import ErrorType
 class Choose:
     """Chooses as soon as the request body is complete. A call that no service rewrites goes on unchanged."""
 
-    def __init__(self, exchanges: Exchanges) -> None:
+    def __init__(self, exchanges: Exchanges, jobs: Jobs) -> None:
         self.exchanges = exchanges
+        self._jobs = jobs
 
     @fails_closed
     def request(self, flow: http.HTTPFlow) -> None:
@@ -32,7 +35,7 @@ class Choose:
         if exchange.service:
             return
         assert exchange.target
-        service = exchange.find_service(_model_in(request, exchange)) or exchange.configuration.gateway.default
+        service = self._find(exchange, request)
         if exchange.has_fallback:
             exchange.choose(service.name)
             exchange.move(Progress.AWAITS_SERVICE)
@@ -49,6 +52,12 @@ class Choose:
         check_recipient(flow, exchange, named)
         if exchange.goes_on:
             exchange.note_upstream(request.host, request.path)
+
+    def _find(self, exchange: Exchange, request: http.Request) -> Service:
+        gateway = exchange.configuration.gateway
+        if self._jobs.pin(exchange, request) and exchange.candidate:
+            return gateway.services[exchange.candidate.service]
+        return exchange.find_service(_model_in(request, exchange)) or gateway.default
 
 
 def _model_in(request: http.Request, exchange: Exchange) -> str | None:

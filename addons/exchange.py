@@ -325,6 +325,12 @@ def try_candidate(exchange: Exchange, candidate: Candidate, said: Asked) -> None
     exchange.move(Progress.AWAITS_SERVICE)
 
 
+def pin(exchange: Exchange, service: str) -> None:
+    """Note that only this service can answer."""
+    exchange.candidate = Candidate(service)
+    exchange.candidates = (exchange.candidate,)
+
+
 def checkpoint(exchange: Exchange) -> Callable[[], None]:
     """A function that puts everything back as it is now, except for the attempts, unless the row was settled."""
     kept = {name: getattr(exchange, name) for name in _OF_AN_ATTEMPT}

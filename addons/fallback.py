@@ -27,6 +27,7 @@ from addons.exchange import checkpoint
 from addons.exchange import fails_closed
 from addons.exchange import harmless
 from addons.exchange import try_candidate
+from addons.jobs import Jobs
 from addons.meter import IN_ARRAYS
 from addons.progress import Progress
 from addons.recorder import Recorder
@@ -47,8 +48,11 @@ class Fallback:
     """Tries services in turn. It comes after the addons that prepare a request, which it calls for each service, and
     before those that record it."""
 
-    def __init__(self, exchanges: Exchanges, credentials: Credentials, rewrite: Rewrite, recorder: Recorder) -> None:
+    def __init__(
+        self, exchanges: Exchanges, credentials: Credentials, rewrite: Rewrite, recorder: Recorder, jobs: Jobs
+    ) -> None:
         self.exchanges = exchanges
+        self._jobs = jobs
         self._credentials = credentials
         self._rewrite = rewrite
         self._recorder = recorder
@@ -62,6 +66,7 @@ class Fallback:
             return
         one = Try(exchange, self._cooldown)
         if exchange.awaits_service:
+            self._jobs.pin(exchange, flow.request)
             one.choose(flow.request)
             if not await self._next(flow, exchange, one):
                 return

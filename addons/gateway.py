@@ -18,6 +18,7 @@ from addons.credentials import Credentials  # noqa: E402
 from addons.drain import Drain  # noqa: E402
 from addons.entrance import Entrance  # noqa: E402
 from addons.fallback import Fallback  # noqa: E402
+from addons.jobs import Jobs  # noqa: E402
 from addons.keep import Keep  # noqa: E402
 from addons.layers import Layers  # noqa: E402
 from addons.live import Live  # noqa: E402
@@ -40,6 +41,7 @@ def chain(options: Options) -> list[object]:
     exchanges = classify.exchanges
     credentials = Credentials(options, exchanges)
     recorder = Recorder(options, exchanges)
+    jobs = Jobs(recorder.service_of)
     rewrite = Rewrite(exchanges, credentials, recorder)
     drain = Drain(exchanges, recorder)
     metrics = Metrics(recorder, options.cost_of)
@@ -52,11 +54,11 @@ def chain(options: Options) -> list[object]:
         drain,
         Access(options, exchanges),
         Route(exchanges),
-        Choose(exchanges),
+        Choose(exchanges, jobs),
         credentials,
         Meter(exchanges, recorder),
         rewrite,
-        Fallback(exchanges, credentials, rewrite, recorder),
+        Fallback(exchanges, credentials, rewrite, recorder, jobs),
         Live(exchanges, recorder),
         Keep(options, exchanges),
         recorder,

@@ -11,6 +11,7 @@ from itertools import count
 from itertools import product
 from pathlib import Path
 from typing import Any
+from typing import ClassVar
 from typing import NamedTuple
 
 import pytest
@@ -439,8 +440,26 @@ class TestNotElsewhere:
         row = tap.new_row()
         assert (answer.status, row["attempts"], row["service"]) == (500, 1, order.partition("-")[0])
 
-    def test_a_job_that_was_not_taken(self, tap: Proxy) -> None:
-        path = "/one-two/v1beta1/publishers/google/models/veo-3.0-generate-001:predictLongRunning"
-        plan = {"at": {"one-project": {"status": 429, "retry_after": "0"}}}
-        answer = call(tap.url, path, {"instances": [{"prompt": "a cat"}]}, headers=NOBODY, plan=plan)
+    VEO = "/one-two/v1beta1/publishers/google/models/veo-3.0-generate-001"
+    BUSY: ClassVar = {"at": {"one-project": {"status": 429, "retry_after": "0"}}}
+
+    def test_a_job_that_was_not_taken(self, tap: Proxy, upstreams: Upstreams) -> None:
+        """The next service may have it. Polls go there too, although the first would answer now."""
+        body = {"instances": [{"prompt": "a cat"}]}
+        answer = call(tap.url, f"{self.VEO}:predictLongRunning", body, headers=NOBODY, plan=self.BUSY)
         assert (answer.status, tap.new_row()["service"]) == (200, "two")
+        name = answer.json()["name"]
+        assert name.startswith("projects/two-project/")
+        for _ in range(3):
+            poll = call(tap.url, f"{self.VEO}:fetchPredictOperation", {"operationName": name}, headers=NOBODY)
+            assert (poll.status, tap.new_row()["service"]) == (200, "two")
+            call(tap.url, f"/one-two/v1beta1/{name}", headers=NOBODY)
+            assert tap.new_row()["service"] == "two"
+
+    def test_a_video_of_an_openai_client(self, tap: Proxy) -> None:
+        body = {"model": "veo-3.0-fast-generate-001", "prompt": "a cat"}
+        answer = call(tap.url, "/one-two/v1/videos", body, headers=NOBODY, plan=self.BUSY)
+        assert (answer.status, tap.new_row()["service"]) == (200, "two")
+        for _ in range(3):
+            poll = call(tap.url, f"/one-two/v1/videos/{answer.json()['id']}", headers=NOBODY)
+            assert (poll.status, tap.new_row()["service"]) == (200, "two")
