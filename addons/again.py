@@ -73,8 +73,6 @@ class Watch:
     message = ""
     again = False
     """Whether `flow.request` is to be sent now."""
-    is_over = False
-    """Whether the answer has passed, or the call has ended."""
 
     def head(self, response: http.Response) -> Verdict:
         """Judge an answer by its status and headers."""
@@ -151,8 +149,7 @@ class Stream(layers.HttpStream):
     @property
     def _watch(self) -> Watch | None:
         flow = getattr(self, "flow", None)
-        found = _watched.get(flow) if flow else None
-        return found if found and not found.is_over else None
+        return _watched.get(flow) if flow else None
 
     def make_server_connection(self) -> Generator[Any, Any, bool]:
         while by := self._watch:
@@ -168,7 +165,7 @@ class Stream(layers.HttpStream):
                 return True
             again = yield from self._ask(by, Failed.UNCONNECTED, error)
             if not again:
-                by.is_over = True
+                self._unwatch()
                 if again is not None:
                     yield from self.handle_protocol_error(_unconnected(self.stream_id, error))
                 return False
@@ -220,14 +217,16 @@ class Stream(layers.HttpStream):
         else:
             # The client has gone.
             self._stop_timer()
-            self._held, by.is_over = [], True
+            self._held = []
+            self._unwatch()
             yield from super().handle_protocol_error(event)
 
     # The end of an attempt
 
     def _pass(self, by: Watch) -> Commands:
         """Hand what was held to mitmproxy's own states."""
-        held, self._held, by.is_over = self._held, [], True
+        held, self._held = self._held, []
+        self._unwatch()
         self._stop_timer()
         by.passed()
         if self._upstream_id == self.stream_id:
@@ -252,7 +251,8 @@ class Stream(layers.HttpStream):
             yield from self._send_again()
             return
         if again is None:
-            by.is_over, self._held = True, []
+            self._held = []
+            self._unwatch()
             yield from self._cancel(is_open)
             return
         self.flow.response = None
@@ -263,7 +263,8 @@ class Stream(layers.HttpStream):
                 # The answer broke off.
                 yield from super().handle_protocol_error(error)
             return
-        by.is_over, self._held = True, []
+        self._held = []
+        self._unwatch()
         yield from self._cancel(is_open)
         # Nothing has gone out, so the client can still get a status.
         self.server_state = super().state_wait_for_response_headers
@@ -279,6 +280,9 @@ class Stream(layers.HttpStream):
         if by.again:
             by.failure = None
         return by.again
+
+    def _unwatch(self) -> None:
+        _watched.pop(self.flow, None)
 
     def _send_again(self) -> Commands:
         self.server_state = self.state_wait_for_response_headers

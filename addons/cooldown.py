@@ -65,22 +65,23 @@ class Cooldown:
         *,
         retry_after: float | None = None,
         unconnected: bool = False,
-    ) -> None:
-        """Note that a call has failed there. `model` None: the service can answer for none of its models."""
+    ) -> float:
+        """Note that a call has failed there. `model` None: the service can answer for none of its models. Returns for
+        how many seconds it rests now; 0.0 if it has rested already."""
         now, rest = self._clock(), self._rests.get((service, model))
+        seconds = FIRST_UNCONNECTED_S if unconnected else FIRST_S
         if rest and rest.until > now and not _is_probe(rest, call):
             # It rests already: this call was under way then.
-            seconds = 0.0
-        elif rest:
-            seconds = min(2 * rest.seconds, LONGEST_S)
-        else:
-            seconds = FIRST_UNCONNECTED_S if unconnected else FIRST_S
-        length = seconds * random.uniform(1 - JITTER, 1 + JITTER) if retry_after is None else retry_after
-        until = now + min(max(length, SHORTEST_S), LONGEST_S)
+            if retry_after is not None:
+                rest.until = max(rest.until, now + min(retry_after, LONGEST_S))
+            return 0.0
         if rest:
-            until = max(until, rest.until)
+            seconds = min(2 * rest.seconds, LONGEST_S)
+        length = seconds * random.uniform(1 - JITTER, 1 + JITTER) if retry_after is None else retry_after
+        length = min(max(length, SHORTEST_S), LONGEST_S)
         self._forget(now)
-        self._rests[service, model] = Rest(until, seconds or (rest.seconds if rest else FIRST_S))
+        self._rests[service, model] = Rest(now + length, seconds)
+        return length
 
     def ended(self, call: object) -> None:
         """Note that a call has ended without an answer or a failure. Another one may be the probe."""

@@ -64,14 +64,17 @@ class Fallback:
         exchange = self.exchanges.get(flow)
         if not exchange or flow.error or flow.response or exchange.is_over:
             return
+        service = exchange.service
+        if not exchange.awaits_service and not exchange.token and not (service and service.timeout):
+            return
         one = Try(exchange, self._cooldown)
         if exchange.awaits_service:
             self._jobs.pin(exchange, flow.request)
             one.choose(flow.request)
             if not await self._next(flow, exchange, one):
                 return
-        elif exchange.service:
-            one.timeout = exchange.service.timeout
+        else:
+            one.timeout = service.timeout if service else None
         if (one.has_others or exchange.token or one.timeout) and is_kept(flow.request):
             self._tries[flow] = one
             watch(flow, one)
@@ -99,6 +102,11 @@ class Fallback:
             flow.response.headers[SERVICE_HEADER] = exchange.call.service
 
     @harmless
+    def response(self, flow: http.HTTPFlow) -> None:
+        # Consoles keep flows, and the request must not be kept with them.
+        self._tries.pop(flow, None)
+
+    @harmless
     def error(self, flow: http.HTTPFlow) -> None:
         exchange, one = self.exchanges.get(flow), self._tries.pop(flow, None)
         if exchange and one:
@@ -118,7 +126,7 @@ class Fallback:
             flow.response = None
             self._sends(exchange)
             return True
-        one.note_failure(answer)
+        one.note_failure(answer, error)
         if not one.may_go_on(status):
             return False
         if exchange.together:
@@ -127,15 +135,18 @@ class Fallback:
         restore, failed = checkpoint(exchange), [attempt for attempt in exchange.attempts if not attempt.row]
         for attempt in failed:
             attempt.replaced(exchange.call, status, error)
-        flow.response = None
-        if await self._next(flow, exchange, one):
+        flow.response, is_ready = None, False
+        try:
+            is_ready = await self._next(flow, exchange, one)
+        finally:
+            if not is_ready:
+                for attempt in failed:
+                    attempt.stays()
+                restore()
+                flow.request, flow.response = request, answer
+        if is_ready:
             self._sends(exchange)
-            return True
-        for attempt in failed:
-            attempt.stays()
-        restore()
-        flow.request, flow.response = request, answer
-        return False
+        return is_ready
 
     def _sends(self, exchange: Exchange) -> None:
         exchange.metered.mark_tried_again()
@@ -155,7 +166,7 @@ class Fallback:
         any, the call is refused as it was for the first."""
         refused = None
         while candidate := one.take():
-            if refused or exchange.attempts:
+            if one.template and (refused or exchange.attempts):
                 flow.request = one.template.copy()
             try_candidate(exchange, candidate, one.said)
             await self._prepare(flow, exchange, one)
@@ -201,8 +212,8 @@ class Try(Watch):
     """A call that may be sent again: what is left to try, and the answer that has come."""
 
     def __init__(self, exchange: Exchange, cooldown: Cooldown) -> None:
-        self.template = http.Request.make("GET", "http://127.0.0.1")
-        """The client's request, and in `said` what the row says of it."""
+        self.template: http.Request | None = None
+        """The client's request, if more than one service may be tried, and in `said` what the row says of it."""
         self.said = Asked()
         self.has_others = False
         """Whether more than one service may be tried."""
@@ -243,8 +254,8 @@ class Try(Watch):
     def is_rejected(self, answer: http.Response | None) -> bool:
         """Whether Google has rejected an access token that may have been revoked. A new one can be had once."""
         token = self._exchange.token
-        is_answer = self.failure is Failed.ANSWERED and answer is not None
-        return is_answer and answer is not None and answer.status_code == 401 and token not in (None, self._renewed)
+        is_401 = self.failure is Failed.ANSWERED and answer is not None and answer.status_code == 401
+        return is_401 and token not in (None, self._renewed)
 
     def renewed(self) -> None:
         self._renewed = self._exchange.token
@@ -256,8 +267,8 @@ class Try(Watch):
             current.read(read)
         return read.error_type if read else None
 
-    def note_failure(self, answer: http.Response | None) -> None:
-        """Let the service rest after an attempt that has failed."""
+    def note_failure(self, answer: http.Response | None, error: str | None) -> None:
+        """Let the service rest after an attempt that has failed with an `error_type`."""
         candidate = self._exchange.candidate
         if not self.has_others or not candidate:
             return
@@ -267,14 +278,16 @@ class Try(Watch):
         unconnected = self.failure is Failed.UNCONNECTED
         is_all = unconnected or (answer is not None and answer.status_code == 401)
         model = None if is_all else self._model(candidate)
-        self._cooldown.failed(candidate.service, model, self, retry_after=told, unconnected=unconnected)
+        seconds = self._cooldown.failed(candidate.service, model, self, retry_after=told, unconnected=unconnected)
+        _tell_rest(candidate.service, model, error, seconds)
 
     def note_refusal(self) -> None:
         """Let the service rest if the call was refused as it has no usable credentials."""
         exchange, candidate = self._exchange, self._exchange.candidate
         has_none = exchange.refused_as == ErrorType.NO_CREDENTIALS and exchange.service and exchange.service.injects
         if candidate and has_none and self.has_others:
-            self._cooldown.failed(candidate.service, None, self)
+            seconds = self._cooldown.failed(candidate.service, None, self)
+            _tell_rest(candidate.service, None, exchange.refused_as, seconds)
         else:
             self._cooldown.ended(self)
 
@@ -314,3 +327,9 @@ class Try(Watch):
         """The model that a service is asked for; empty if it is not known."""
         named = self._exchange.configuration.gateway.named
         return candidate.model or (named(self.said.model) if self.said.model else "")
+
+
+def _tell_rest(service: str, model: str | None, error: str | None, seconds: float) -> None:
+    if seconds:
+        whom = f"{service} ({model})" if model else service
+        logger.warning("vertex-tap: %s has failed (%s), and is not tried for %.1f s", whom, error or "error", seconds)
