@@ -119,7 +119,9 @@ class Admit(Listener):
     @fails_closed
     async def request(self, flow: http.HTTPFlow) -> None:
         exchange = self.exchanges.get(flow)
-        if exchange and (exchange.goes_on or exchange.awaits_body) and not flow.response and not flow.error:
+        if not exchange or flow.response or flow.error:
+            return
+        if exchange.goes_on or exchange.awaits_body or exchange.awaits_service:
             await self._admit(flow, exchange)
 
     async def done(self) -> None:

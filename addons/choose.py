@@ -3,11 +3,13 @@
 from mitmproxy import http
 
 from addons.addressing import reverse_target
+from addons.configuration.services import Service
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
-from addons.exchange import Progress
 from addons.exchange import fails_closed
+from addons.jobs import Jobs
 from addons.offer import answer_without_service
+from addons.progress import Progress
 from addons.route import check_recipient
 from addons.route import pass_on
 from addons.translation import conversions
@@ -22,8 +24,9 @@ from metering.call import ErrorType
 class Choose:
     """Chooses as soon as the request body is complete. A call that no service rewrites goes on unchanged."""
 
-    def __init__(self, exchanges: Exchanges) -> None:
+    def __init__(self, exchanges: Exchanges, jobs: Jobs) -> None:
         self.exchanges = exchanges
+        self._jobs = jobs
 
     @fails_closed
     def request(self, flow: http.HTTPFlow) -> None:
@@ -33,12 +36,14 @@ class Choose:
         if exchange.service:
             return
         assert exchange.target
-        gateway = exchange.configuration.gateway
-        found = exchange.service_for(_model_in(request, exchange))
-        if not found and not gateway.has_default:
+        service = self._find(exchange, request)
+        if service is None:
             answer_without_service(flow, exchange)
             return
-        service = found or gateway.default
+        if exchange.has_fallback:
+            exchange.choose(service.name)
+            exchange.move(Progress.AWAITS_SERVICE)
+            return
         if service.provider == "openai" or service.rewrites(exchange.target.surface):
             exchange.choose(service.name, service)
             return
@@ -51,6 +56,14 @@ class Choose:
         check_recipient(flow, exchange, named)
         if exchange.goes_on:
             exchange.note_upstream(request.host, request.path)
+
+    def _find(self, exchange: Exchange, request: http.Request) -> Service | None:
+        """The service of the job that a poll asks about, of a route, or the default; None if there is none."""
+        gateway = exchange.configuration.gateway
+        if self._jobs.pin(exchange, request) and exchange.candidate:
+            return gateway.services[exchange.candidate.service]
+        found = exchange.find_service(_model_in(request, exchange))
+        return found or (gateway.default if gateway.has_default else None)
 
 
 def _model_in(request: http.Request, exchange: Exchange) -> str | None:

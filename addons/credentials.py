@@ -11,7 +11,6 @@ from addons import keys
 from addons.addressing import NOT_TRUSTED
 from addons.addressing import may_have_credentials
 from addons.configuration.services import Service
-from addons.exchange import Attempt
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
 from addons.exchange import fails_closed
@@ -22,7 +21,6 @@ from addons.translation.errors import InvalidRequest
 from addons.translation.errors import refusal
 from addons.translation.publishers import model_of
 from addons.upstream import content_of
-from addons.upstream import send
 from metering.call import ErrorType
 
 logger = logging.getLogger(__name__)
@@ -50,33 +48,12 @@ class Credentials:
         if exchange and exchange.service and exchange.awaits_body:
             await self._put_in(flow, exchange, exchange.service)
 
-    async def responseheaders(self, flow: http.HTTPFlow) -> None:
-        """If Google rejects the token, get a new one and repeat the call once."""
-        exchange, request = self.exchanges.get(flow), flow.request
-        if not exchange or not exchange.token or not flow.response or flow.response.status_code != 401:
-            return
-        assert exchange.service
-        assert exchange.service.tokens
-        exchange.service.tokens.reject(exchange.token)
-        if request.raw_content is None or "upgrade" in request.headers:
-            return
-        try:
-            await self.renew(exchange.service, request)
-            first = exchange.attempts[0]
-            again = Attempt(first.target, first.method)
-            answer = await send(request)
-        except Exception as e:
-            # The client then gets the 401.
-            logger.warning("vertex-tap: a call that got 401 could not be repeated (%s)", type(e).__name__)
-            return
-        exchange.add_attempt(again.answered(answer, is_repetition=True))
-        flow.response.status_code, flow.response.reason = answer.status_code, answer.reason
-        flow.response.headers = answer.headers
-
-    def response(self, flow: http.HTTPFlow) -> None:
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        """If Google rejects the token, drop it. This call was repeated already if it can be (`fallback.py`)."""
         exchange = self.exchanges.get(flow)
-        if exchange and exchange.repeated and flow.response:
-            flow.response.raw_content = exchange.repeated.raw_content
+        tokens = exchange.service.tokens if exchange and exchange.service else None
+        if exchange and exchange.token and tokens and flow.response and flow.response.status_code == 401:
+            tokens.reject(exchange.token)
 
     async def renew(self, service: Service, request: http.Request) -> bool:
         """Replace the rejected access token in a request by a new one. Returns False if the service has no token
@@ -86,6 +63,12 @@ class Credentials:
         service.tokens.reject(request.headers.get("authorization", "").removeprefix("Bearer "))
         request.headers["authorization"] = f"Bearer {await service.tokens.token()}"
         return True
+
+    async def renew_call(self, exchange: Exchange, request: http.Request) -> None:
+        """Replace the rejected access token of a call that is to be sent again. Raises TokenError."""
+        assert exchange.service
+        await self.renew(exchange.service, request)
+        exchange.token = request.headers["authorization"].removeprefix("Bearer ")
 
     async def _put_in(self, flow: http.HTTPFlow, exchange: Exchange, service: Service) -> None:
         request = flow.request
@@ -132,7 +115,7 @@ class Credentials:
             content = content_of(request)
             told = call.model or conversions.model_in(request.headers.get("content-type", ""), content)
             with contextlib.suppress(InvalidRequest):
-                model = model_of(exchange.configuration.gateway.named(told or ""))
+                model = model_of(exchange.real_name(told or ""))
                 exchange.learn(model=model.name, publisher=model.publisher or (None if model.is_endpoint else "google"))
         exchange.refuse(flow, failure, ErrorType.NO_CREDENTIALS)
         assert flow.response

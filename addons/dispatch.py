@@ -14,11 +14,11 @@ from addons.addressing import go_to
 from addons.addressing import may_have_credentials
 from addons.addressing import parent
 from addons.addressing import vertex_upstream
+from addons.attempts import Attempt
 from addons.configuration import values
 from addons.configuration.services import Service
 from addons.configuration.settings import Settings
 from addons.configuration.values import Endpoint
-from addons.exchange import Attempt
 from addons.exchange import Exchange
 from addons.metered import read_answer
 from addons.translation.errors import Failure
@@ -121,7 +121,8 @@ async def next_pages(flow: http.HTTPFlow, exchange: Exchange, documents: list[ob
     assert plan.next_page
 
     async def ask(request: http.Request) -> http.Response:
-        attempt = Attempt(exchange.attempts[0].target, request.method)
+        current = exchange.current
+        attempt = Attempt(current.target if current else None, request.method)
         page = await send(request)
         exchange.add_attempt(attempt.answered(page))
         return page

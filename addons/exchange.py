@@ -15,18 +15,22 @@ from collections.abc import Iterator
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 from dataclasses import field
+from dataclasses import fields
 from dataclasses import replace
-from enum import Enum
 from typing import Any
 from typing import TypeVar
 
 from mitmproxy import http
 
+from addons.attempts import Attempt
 from addons.configuration.clients import Client
+from addons.configuration.services import Candidate
 from addons.configuration.services import Service
 from addons.configuration.settings import Configuration
 from addons.metered import Metered
 from addons.metered import perf_counter_at
+from addons.progress import MOVES
+from addons.progress import Progress
 from addons.translation.conversation import to_bytes
 from addons.translation.errors import ERROR_DIALECTS
 from addons.translation.errors import GOOGLES_ERRORS
@@ -38,83 +42,12 @@ from addons.translation.plan import Plan
 from addons.upstream import Together
 from metering.call import Call
 from metering.call import ErrorType
-from metering.call import Reading
 from metering.call import uuid7
 from metering.paths import Target
 from metering.request import Asked
 from metering.usage.formats import usage_of
 
 logger = logging.getLogger(__name__)
-
-
-class Progress(Enum):
-    """How far a call has come. `MOVES` lists the permitted changes."""
-
-    ASKED = "asked"
-    """The request headers are complete."""
-    AWAITS_BODY = "awaits body"
-    """The request body decides which service answers, or is to be converted. Nothing is sent before it is complete."""
-    SENT = "sent"
-    """The request goes upstream."""
-    STREAMED = "streamed"
-    """The response is streamed to the client."""
-    HELD = "held"
-    """The response is kept until it is complete, as the client gets a converted one."""
-    REFUSED = "refused"
-    """This proxy has answered with an error, and nothing was sent upstream."""
-    ANSWERED = "answered"
-    """This proxy or another addon has answered, without an upstream."""
-    SETTLED = "settled"
-    """The ledger row says how the call has ended."""
-
-
-MOVES: dict[Progress, frozenset[Progress]] = {
-    Progress.ASKED: frozenset(
-        {Progress.AWAITS_BODY, Progress.SENT, Progress.REFUSED, Progress.ANSWERED, Progress.SETTLED}
-    ),
-    Progress.AWAITS_BODY: frozenset(
-        {Progress.ASKED, Progress.SENT, Progress.REFUSED, Progress.ANSWERED, Progress.SETTLED}
-    ),
-    Progress.SENT: frozenset({Progress.STREAMED, Progress.HELD, Progress.ANSWERED, Progress.SETTLED}),
-    Progress.STREAMED: frozenset({Progress.HELD, Progress.SETTLED}),
-    Progress.HELD: frozenset({Progress.STREAMED, Progress.SETTLED}),
-    Progress.REFUSED: frozenset({Progress.SETTLED}),
-    Progress.ANSWERED: frozenset({Progress.SETTLED}),
-    Progress.SETTLED: frozenset(),
-}
-"""Progress -> the states that may follow it. Staying in a state is always allowed."""
-
-
-@dataclass(slots=True, eq=False)
-class Attempt:
-    """One request to one upstream, and its response."""
-
-    target: Target | None
-    """The parsed path of this request; None for an unknown path."""
-    method: str
-    answer: http.Response | None = None
-    """The response, if this proxy sent the request itself. If mitmproxy sent it, the response is on the flow."""
-    reading: Reading | None = None
-    """The usage that was read from `answer`, if the client's response is made of several."""
-    is_repetition: bool = False
-    """Whether `answer` replaces an earlier one (a 401), instead of being one of several that the response is made
-    of."""
-    started_at: int = field(default_factory=lambda: time.time_ns() // 1000)
-    """When the request was sent, and in `ended_at` when its response was complete (None: not measured), in microseconds
-    since the epoch."""
-    ended_at: int | None = None
-
-    @property
-    def is_error(self) -> bool:
-        """Whether this proxy sent the request itself, and got a status of 400 or more."""
-        return self.answer is not None and self.answer.status_code >= 400
-
-    def answered(
-        self, answer: http.Response, reading: Reading | None = None, *, is_repetition: bool = False
-    ) -> "Attempt":
-        """A copy of this attempt that has its response."""
-        ended_at = time.time_ns() // 1000
-        return replace(self, answer=answer, reading=reading, is_repetition=is_repetition, ended_at=ended_at)
 
 
 @dataclass(slots=True, weakref_slot=True, eq=False)
@@ -138,10 +71,13 @@ class Exchange:
     """The configured client that calls, if its key is valid."""
     service: Service | None = None
     """The configured service that answers; None until it is chosen, and for OpenAI calls that only pass through."""
+    candidates: tuple[Candidate, ...] = ()
+    """What may answer, by the route; empty if none matches. And the one of them that is tried now."""
+    candidate: Candidate | None = None
     token: str | None = None
     """The proxy's own access token that the request carries."""
     attempts: list[Attempt] = field(default_factory=list)
-    """All requests that were sent for this call. The first is the one that mitmproxy sends."""
+    """All requests that were sent for this call."""
     plan: Plan | None = None
     """The requests that the call was converted to, and how their responses are converted back."""
     together: Together | None = None
@@ -200,22 +136,48 @@ class Exchange:
 
     # Services
 
-    def service_for(self, model: str | None) -> Service | None:
-        """The service of the first route that matches this call for `model`; None if no route does."""
-        call, gateway = self.call, self.configuration.gateway
-        return gateway.service_for(
+    def candidates_for(self, model: str | None) -> tuple[Candidate, ...]:
+        """What may answer this call for `model`, by the first route that matches; empty if no route does. What the
+        client may not use is left out, unless it may use nothing of it: then the call is refused later."""
+        call, client = self.call, self.client
+        route = self.configuration.gateway.route_for(
             base_path=self.base,
             surface=call.surface or "",
             publisher=call.publisher,
             model=model,
-            client=self.client.name if self.client else None,
+            client=client.name if client else None,
         )
+        if not route:
+            return ()
+        found = [one for one in route.candidates if client is None or client.may_use_service(one.service)]
+        return tuple(found) or route.candidates[:1]
+
+    def find_service(self, model: str | None) -> Service | None:
+        """The service that is to be tried first for `model`; None if no route matches."""
+        self.candidates = self.candidates_for(model)
+        self.candidate = self.candidates[0] if self.candidates else None
+        return self.configuration.gateway.services[self.candidate.service] if self.candidate else None
+
+    @property
+    def has_fallback(self) -> bool:
+        """Whether several services may answer."""
+        return len(self.candidates) > 1
+
+    def real_name(self, model: str) -> str:
+        """The model that the service is asked for if the client names `model`."""
+        served_as = self.candidate.model if self.candidate else None
+        return served_as or self.configuration.gateway.named(model)
 
     def choose(self, name: str, service: Service | None = None) -> None:
         """Record the name of what answers, and the service if it adds credentials or converts the call."""
         self.call.service, self.service = name, service
 
     # Progress
+
+    @property
+    def awaits_service(self) -> bool:
+        """Whether a service is yet to be chosen out of several."""
+        return self.state is Progress.AWAITS_SERVICE
 
     @property
     def awaits_body(self) -> bool:
@@ -295,27 +257,16 @@ class Exchange:
             self.move(Progress.SENT)
 
     @property
-    def repeated(self) -> http.Response | None:
-        """The response to the repeated request, which replaces the first response (a 401)."""
-        return next((attempt.answer for attempt in self.attempts if attempt.is_repetition), None)
+    def current(self) -> Attempt | None:
+        """The request that mitmproxy sends, or has sent last."""
+        return next((attempt for attempt in reversed(self.attempts) if attempt.answer is None), None)
 
     @property
     def others(self) -> list[Attempt]:
-        """The requests that were sent beside the first, and have been answered."""
-        return [attempt for attempt in self.attempts if attempt.answer and not attempt.is_repetition]
+        """The requests that were sent beside the current one, and have been answered."""
+        return [attempt for attempt in self.attempts if attempt.answer and not attempt.row]
 
     # A connection that has several responses
-
-    def without_answer(self) -> "Exchange":
-        """A copy for another response on the same connection: with a new row that begins now, and what is known of the
-        connection."""
-        call = replace(self.call, id=uuid7(), started_at=time.time_ns() // 1000, tries=[])
-        copy = Exchange(
-            call, self.target, self.base, self.path, self.credential, self.configuration, client=self.client
-        )
-        copy.note_trace(self.traceparent)
-        copy.attempts = [Attempt(self.target, call.method or "")]
-        return copy
 
     def add_turn(self, turn: "Exchange") -> None:
         """Note that another response is under way on this connection."""
@@ -362,12 +313,69 @@ class Exchange:
         return self.call.model in (None, COUNT_TOKENS) or self.target.operation == "predictLongRunning"
 
 
+_OF_AN_ATTEMPT = ("state", "service", "candidate", "token", "plan", "together", "refused_as")
+_OF_AN_ATTEMPT_IN_ROW = (
+    *("service", "upstream_host", "upstream_path", "rewritten"),
+    *(one.name for one in fields(Asked)),
+)
+"""Fields of an `Exchange`, and of its row, that differ from attempt to attempt."""
 Exchanges = MutableMapping[http.HTTPFlow, Exchange]
 
 COUNT_TOKENS = "count-tokens"
 """The path that counts Claude's tokens has this in the place of the model."""
 LIKE_OPENAI = re.compile(r"/+v1(?:/|%2f|$)(?!(?:.*/)?(?:projects|publishers)/)", re.IGNORECASE)
 """Unknown paths that an OpenAI client may have meant, such as `/v1/chat/complete`."""
+
+
+def try_candidate(exchange: Exchange, candidate: Candidate, said: Asked) -> None:
+    """Begin an attempt at another service. `said` is what the client's request says, which is put back into the
+    row."""
+    for name in ("service", "token", "plan", "together"):
+        # They belong to the attempt before.
+        setattr(exchange, name, None)
+    exchange.candidate, exchange.refused_as = candidate, None
+    call = exchange.call
+    call.project, call.location, call.publisher = said.project, said.location, said.publisher
+    call.model, call.usage_raw, call.variant, call.rewritten = said.model, said.usage_raw, said.variant, False
+    exchange.move(Progress.AWAITS_SERVICE)
+
+
+def pin(exchange: Exchange, service: str) -> None:
+    """Note that only this service can answer."""
+    exchange.candidate = Candidate(service)
+    exchange.candidates = (exchange.candidate,)
+
+
+def checkpoint(exchange: Exchange) -> Callable[[], None]:
+    """A function that puts everything back as it is now, except for the attempts, unless the row was settled."""
+    kept = {name: getattr(exchange, name) for name in _OF_AN_ATTEMPT}
+    of_call = {name: getattr(exchange.call, name) for name in _OF_AN_ATTEMPT_IN_ROW}
+
+    def restore() -> None:
+        if exchange.state is not Progress.SETTLED:
+            for whole, values in ((exchange, kept), (exchange.call, of_call)):
+                for name, value in values.items():
+                    setattr(whole, name, value)
+
+    return restore
+
+
+def without_answer(exchange: Exchange) -> Exchange:
+    """A copy for another response on the same connection: with a new row that begins now, and what is known of the
+    connection."""
+    call = replace(exchange.call, id=uuid7(), started_at=time.time_ns() // 1000, tries=[])
+    copy = Exchange(
+        call,
+        exchange.target,
+        exchange.base,
+        exchange.path,
+        exchange.credential,
+        exchange.configuration,
+        client=exchange.client,
+    )
+    copy.note_trace(exchange.traceparent)
+    copy.attempts = [Attempt(exchange.target, call.method or "")]
+    return copy
 
 
 def error_response(status: int, message: str) -> http.Response:

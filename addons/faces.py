@@ -163,7 +163,7 @@ def _leave(stream: layers.HttpStream) -> None:
         _faces.pop(flow, None)
 
 
-OF_CALLS = frozenset({"requestheaders", "request", "responseheaders", "response", "error"})
+OF_CALLS = frozenset({"requestheaders", "request", "attempt_failed", "responseheaders", "response", "error"})
 """Hooks in which addons see the original, and may change it. The addons that show flows come last."""
 _their_hook = mode_servers.ProxyConnectionHandler.handle_hook
 

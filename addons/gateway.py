@@ -18,6 +18,8 @@ from addons.classify import Classify  # noqa: E402
 from addons.credentials import Credentials  # noqa: E402
 from addons.drain import Drain  # noqa: E402
 from addons.entrance import Entrance  # noqa: E402
+from addons.fallback import Fallback  # noqa: E402
+from addons.jobs import Jobs  # noqa: E402
 from addons.keep import Keep  # noqa: E402
 from addons.layers import Layers  # noqa: E402
 from addons.live import Live  # noqa: E402
@@ -43,6 +45,8 @@ def chain(options: Options) -> list[object]:
     exchanges = classify.exchanges
     credentials = Credentials(exchanges)
     recorder = Recorder(options, exchanges)
+    jobs = Jobs(recorder.service_of)
+    rewrite = Rewrite(exchanges, credentials, recorder)
     drain = Drain(exchanges, recorder)
     metrics = Metrics(recorder, options.cost_of)
     return [
@@ -56,12 +60,13 @@ def chain(options: Options) -> list[object]:
         drain,
         Access(options, exchanges, classify.identify),
         Route(exchanges),
-        Choose(exchanges),
+        Choose(exchanges, jobs),
         credentials,
         Meter(exchanges, recorder),
         Permit(exchanges),
         Admit(options, exchanges, recorder),
-        Rewrite(exchanges, credentials, recorder),
+        rewrite,
+        Fallback(exchanges, credentials, rewrite, recorder, jobs),
         Offer(exchanges),
         Live(exchanges, recorder),
         Keep(options, exchanges),

@@ -35,6 +35,7 @@ from mitmproxy.proxy.layers.http import _events
 from mitmproxy.proxy.layers.http import _hooks
 from mitmproxy.proxy.layers.http import _http1
 
+from addons.again import Stream
 from addons.error_pages import closing_error_page
 from addons.error_pages import error_page
 from addons.exchange import Exchange
@@ -348,6 +349,7 @@ def _wait_for_request_headers(self: layers.HttpStream, event: Any) -> Commands:
 
 
 REMEDIES: tuple[tuple[Any, str, Any], ...] = (
+    (layers, "HttpStream", Stream),
     (layers.HttpStream, "handle_protocol_error", _handle_protocol_error),
     (_http1, "make_error_response", closing_error_page),
     (_http1, "ChunkedReader", ReaderWithoutTrailers),

@@ -10,9 +10,11 @@ from mitmproxy import http
 
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
-from addons.exchange import Progress
 from addons.exchange import harmless
+from addons.progress import Progress
 from addons.recorder import Recorder
+from addons.repeatable import goes_out_at_once
+from addons.repeatable import is_grpc
 from addons.tap import Tap
 from addons.upstream import OffLoop
 from addons.upstream import content_of
@@ -39,9 +41,6 @@ from metering.usage.grpc import SCHEMA
 from metering.usage.grpc import STREAMED
 from metering.usage.grpc import usage_of_grpc
 
-LARGEST_HELD = 64 * 1024 * 1024
-"""Size in bytes above which a request body is streamed, and nothing is read from it."""
-
 WITH_MODEL = (ErrorType.NO_CREDENTIALS, ErrorType.NO_ROUTE)
 """The `error_type` of refused calls whose rows name the model that they ask for."""
 
@@ -65,7 +64,7 @@ class Meter:
     @harmless
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         exchange, request = self._exchanges.get(flow), flow.request
-        if exchange and exchange.goes_on and (_is_grpc(request) or _is_too_large(request, exchange)):
+        if exchange and exchange.goes_on and goes_out_at_once(request, needs_body=exchange.needs_body):
             exchange.metered.count_request(b"")
             request.stream = self._grpc_request(exchange, request) or exchange.metered.count_request
 
@@ -91,10 +90,10 @@ class Meter:
             # are here.
             exchange.answer()
             return
-        first = exchange.attempts[0] if exchange.attempts else None
-        target = (first and first.target) or exchange.target
-        if first and first.target:
-            metered.read_with(usage_of(first.target, first.method, call.model))
+        current = exchange.current
+        target = (current and current.target) or exchange.target
+        if current and current.target:
+            metered.read_with(usage_of(current.target, current.method, call.model))
         server = flow.server_conn
         metered.begin_answer(response.status_code, server.timestamp_tls_setup or server.timestamp_tcp_setup or 0.0)
         if response.status_code == 101:
@@ -102,7 +101,7 @@ class Meter:
             return
         operation = target.operation or "" if target else ""
         message: str | None = None
-        if _is_grpc(response):
+        if is_grpc(response):
             message = _message_in(response, ANSWERS, operation)
             unread = Usage(None, metered.usage.state or UsageState.UNSUPPORTED)
             metered.read_with(usage_of_grpc(operation, call.model, call.publisher) if message else unread)
@@ -110,11 +109,10 @@ class Meter:
             metered.read_with(Usage(ErrorReader(), metered.usage.state))
         on_end = functools.partial(self._tell_end, exchange, response)
         tap = metered.tap = Tap(response, metered.usage, on_end, message)
-        has_parts = operation in IN_ARRAYS or (_is_grpc(response) and operation in STREAMED)
+        has_parts = operation in IN_ARRAYS or (is_grpc(response) and operation in STREAMED)
         call.streamed = tap.event_stream or (has_parts and response.status_code < 400)
-        if not exchange.repeated:
-            response.stream = tap
-            exchange.move(Progress.STREAMED)
+        response.stream = tap
+        exchange.move(Progress.STREAMED)
 
     @harmless
     async def response(self, flow: http.HTTPFlow) -> None:
@@ -139,7 +137,7 @@ class Meter:
 
     def _tell_end(self, exchange: Exchange, response: http.Response) -> None:
         """Settle the row at the end of the upstream's response, unless the client gets a converted one."""
-        if _is_grpc(response):
+        if is_grpc(response):
             # The HTTP status is always 200: gRPC's is in the trailers, or in the headers if there are no trailers.
             status = (response.trailers or response.headers).get("grpc-status", "0")
             exchange.metered.take_grpc_status(status)
@@ -169,21 +167,8 @@ class Meter:
         return read
 
 
-def _is_too_large(request: http.Request, exchange: Exchange) -> bool:
-    """Whether the request body must be streamed: it is too large, or its size is unknown and nothing in it is
-    needed."""
-    length = request.headers.get("content-length", "")
-    if length.isdecimal():
-        return len(length) > 19 or int(length) > LARGEST_HELD
-    return "transfer-encoding" in request.headers and not exchange.needs_body
-
-
 def _asked(target: Target, request: http.Request) -> Asked:
     return asked(target, request.headers.get("content-type", ""), content_of(request))
-
-
-def _is_grpc(message: http.Message) -> bool:
-    return str(message.headers.get("content-type", "")).startswith("application/grpc")
 
 
 def _message_in(body: http.Message, names: Mapping[str, str], operation: str) -> str | None:

@@ -55,6 +55,8 @@ class Metered:
     released_at: float = 0.0
     connecting: int = 0
     """How long the request then waited for a connection."""
+    failed_ns: int = 0
+    """How long attempts took that have failed."""
     tap: Tap | None = None
     settled_at: int | None = None
     """The length of the response in bytes when the row was last settled."""
@@ -82,6 +84,13 @@ class Metered:
         """Note that the request goes upstream now."""
         self.released, self.released_at = time.perf_counter_ns(), time.time()
 
+    def mark_tried_again(self) -> None:
+        """Note that another attempt goes upstream now."""
+        if self.released:
+            self.failed_ns += time.perf_counter_ns() - self.released
+        self.take_upstream_status(None)
+        self.mark_released()
+
     def take_request(self, received: float, size: int | None) -> None:
         """Note that the request is complete. `received` is when, in seconds since the epoch; `size` is that of its body
         in bytes, None if it was streamed."""
@@ -100,6 +109,10 @@ class Metered:
         self.call.status = self.call.upstream_status = status
         if self.released:
             self.connecting = max(0, int((connected - self.released_at) * 1e9))
+
+    def take_upstream_status(self, status: int | None) -> None:
+        """Note the status of a response of which the client gets nothing; None: another request takes its place."""
+        self.call.upstream_status = status
 
     def read_with(self, usage: Usage) -> None:
         """Read the response with the reader in `usage` from now on."""
@@ -157,11 +170,17 @@ class Metered:
         """Note the status that the client got; None if it got no response."""
         self.call.status = status
 
-    def settle(self, ending: Ending, others: Sequence[Reading] = (), refused_as: str | None = None) -> bool:
+    def settle(
+        self,
+        ending: Ending,
+        others: Sequence[Reading] = (),
+        failed: Sequence[Reading] = (),
+        refused_as: str | None = None,
+    ) -> bool:
         """Put into the row how the call ended.
 
-        `others` are the readings of the responses to the requests sent beside the first. Returns False if the row says
-        it already, as no more of the response has come since.
+        `others` are the readings of the responses to the requests sent beside the first, `failed` those of attempts
+        that have failed. Returns False if the row says it already, as no more of the response has come since.
         """
         length = self.tap.bytes if self.tap else 0
         if self.settled_at == length:
@@ -173,12 +192,16 @@ class Metered:
             # A connection that closes may be all that ends a body, so its framing tells nothing.
             ending = Ending.CUT if ending is Ending.COMPLETE else ending
             reading = replace(reading, terminal=False)
+        whole = _with_failed(reading, failed)
+        if not self.tap:
+            # Nothing else has come.
+            reading = whole
         event_stream = self.tap is not None and self.tap.event_stream
         ended = outcome(ending, call.upstream_status, usage, reading, event_stream=event_stream)
         if told := self.told:
             call.status, call.error_type = told.status, told.error_type
             ended = _of_what_was_told(told, reading) or ended
-        call.take(reading)
+        call.take(whole)
         if ended.usage_state == UsageState.UNSUPPORTED:
             # The counts that were read before the budget ran out are incomplete.
             call.forget_counts()
@@ -205,7 +228,20 @@ class Metered:
         if call.streamed and tap and tap.first_content:
             call.ttft_us = (tap.first_content - sent) // 1000
         if call.upstream_status is not None or is_refused:
-            call.overhead_us = max(0, self.released - self.received + now - sent - upstream) // 1000
+            waited = self.released - self.failed_ns - self.received
+            call.overhead_us = max(0, waited + now - sent - upstream) // 1000
+
+
+def _with_failed(reading: Reading, failed: Sequence[Reading]) -> Reading:
+    """What was used in all: also by attempts that have failed, where a count that was not told is 0."""
+    if not failed:
+        return reading
+    whole = replace(reading)
+    for one in failed:
+        whole.add(one)
+        whole.measured = whole.measured or one.measured
+    whole.traffic_type = reading.traffic_type or whole.traffic_type
+    return whole
 
 
 def _of_what_was_told(told: Told, reading: Reading) -> Outcome | None:

@@ -30,12 +30,14 @@ class Model(NamedTuple):
 
 
 def meant(exchange: Exchange) -> Model:
-    """The model that a call asks for, with aliases resolved."""
-    call = exchange.call
-    if call.model is None or call.publisher:
+    """The model that the first service is asked for."""
+    call, candidate, gateway = exchange.call, exchange.candidate, exchange.configuration.gateway
+    is_clients = candidate is None or candidate.model is None
+    if call.model is None or (call.publisher and is_clients):
         return Model(call.model, call.publisher)
-    named = exchange.configuration.gateway.named(call.model)
-    if exchange.service and exchange.service.provider == "openai":
+    named = exchange.real_name(call.model)
+    service = gateway.services[candidate.service] if candidate else exchange.service
+    if service and service.provider == "openai":
         return Model(named, None)
     try:
         served = model_of(named)

@@ -106,10 +106,12 @@ def may_use(exchange: Exchange, model: str) -> bool:
     meant = without_publisher(gateway.named(model))
     if not client.may_use_model(model, without_publisher(model), meant):
         return False
-    service = exchange.service_for(meant)
-    if service is None and not gateway.has_default:
+    candidates = exchange.candidates_for(meant)
+    if not candidates and not gateway.has_default:
         return False
-    return client.may_use_service(service.name if service else exchange.call.service or gateway.default.name)
+    return client.may_use_service(
+        candidates[0].service if candidates else exchange.call.service or gateway.default.name
+    )
 
 
 def offered(exchange: Exchange) -> list[str]:

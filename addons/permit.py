@@ -56,7 +56,7 @@ class Permit:
         exchange, request = self.exchanges.get(flow), flow.request
         if not exchange or not exchange.client or flow.response or flow.error:
             return
-        if not (exchange.goes_on or exchange.awaits_body):
+        if not (exchange.goes_on or exchange.awaits_body or exchange.awaits_service):
             # Its body was streamed, so `requestheaders` has decided.
             return
         client = exchange.client
@@ -83,8 +83,8 @@ def _is_permitted(flow: http.HTTPFlow, exchange: Exchange, client: Client) -> bo
 
 
 def _may_use(client: Client, exchange: Exchange, model: str) -> bool:
-    """Whether a client may use a model, by the name that it asks for, or by the one that this is an alias of."""
-    meant = exchange.configuration.gateway.named(model)
+    """Whether a client may use a model, by the name that it asks for, or by the one that its service is asked for."""
+    meant = exchange.real_name(model)
     return client.may_use_model(model, without_publisher(model), meant, without_publisher(meant))
 
 

@@ -19,28 +19,24 @@ from mitmproxy import tls
 from mitmproxy.flow import Error
 from mitmproxy.proxy import server_hooks
 
+from addons.again import NO_ANSWER
+from addons.attempts import attempt_rows
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
-from addons.exchange import Progress
 from addons.exchange import harmless
 from addons.layers import CRASHED
 from addons.layers import too_slow
 from addons.metered import Told
 from addons.options import Options
 from addons.options import is_start
-from metering.call import COUNTED
-from metering.call import MODALITIES
-from metering.call import AttemptKind
-from metering.call import AttemptRow
+from addons.progress import Progress
 from metering.call import Call
-from metering.call import Reading
 from metering.call import Settlement
 from metering.call import State
-from metering.call import is_same_model
 from metering.database import LedgerError
 from metering.ledger import Ledger
+from metering.outcome import UNFINISHED
 from metering.outcome import Ending
-from metering.usage.errors import http_code
 from metering.written import Kept
 
 logger = logging.getLogger(__name__)
@@ -87,6 +83,10 @@ class Recorder:
     def instance(self) -> str | None:
         """The id of this process in the ledger; None if no ledger is open."""
         return self._ledger.instance if self._ledger else None
+
+    def service_of(self, job: str) -> str | None:
+        """The service that took a job under way, by its name; None if it is not known."""
+        return self._ledger.service_of(job) if self._ledger else None
 
     @property
     def open_rows(self) -> int:
@@ -168,7 +168,7 @@ class Recorder:
         elif flow.error.msg == Error.KILLED_MESSAGE:
             exchange.metered.tell_status(None)
         elif ending not in UNANSWERED and not (flow.response and flow.response.stream):
-            exchange.metered.tell_status(502)
+            exchange.metered.tell_status(504 if ending is Ending.TIMED_OUT else 502)
         self._break_off(flow, exchange, ending)
 
     @harmless
@@ -188,9 +188,15 @@ class Recorder:
         come."""
         metered = exchange.metered
         others = [one.reading for one in exchange.others if one.reading and not one.is_error]
-        if metered.settle(ending, others, exchange.refused_as):
-            exchange.call.tries = attempt_rows(exchange)
+        failed = [one.reading for one in exchange.attempts if one.reading and (one.row or one.answer is None)]
+        if metered.settle(ending, others, failed, exchange.refused_as):
+            exchange.call.tries = attempt_rows(exchange.call, exchange.attempts, metered.reading)
             self._write(exchange, metered.settlement)
+
+    def why_unconnected(self, flow: http.HTTPFlow, message: str) -> str | None:
+        """The `error_type` of an attempt for which no connection could be made; `message` is mitmproxy's."""
+        errors = self._connect_errors.get(flow.client_conn, {})
+        return UNFINISHED[errors.get(message, Ending.NO_CONNECTION)][1]
 
     @harmless
     def commit(self, exchange: Exchange) -> None:
@@ -305,69 +311,10 @@ class Recorder:
             return Ending.CLIENT_GONE
         if message == too_slow():
             return Ending.NO_CONNECTION
+        if message.startswith(NO_ANSWER):
+            return Ending.TIMED_OUT
         if message.startswith("stream reset by client"):
             # mitmproxy says "client" for either side, but only clients cancel.
             by_client = "CANCEL" in message or server.alpn != b"h2"
             return Ending.CLIENT_GONE if by_client else Ending.CUT
         return self._connect_errors.get(client, {}).get(message, Ending.CUT)
-
-
-def attempt_rows(exchange: Exchange) -> list[AttemptRow]:
-    """The rows for the table `attempts`; none if the call was tried once, and used no other model in its answer. Their
-    counts add up to those of the call."""
-    call = exchange.call
-    if len(exchange.attempts) < 2 and not exchange.metered.reading.iterations:
-        return []
-    rows: list[AttemptRow] = []
-    iterations: list[AttemptRow] = []
-    for attempt in exchange.attempts:
-        row = AttemptRow(
-            service=call.service,
-            upstream_host=call.upstream_host,
-            upstream_path=call.upstream_path,
-            model=call.model,
-            location=call.location,
-            started_at=attempt.started_at,
-            duration_us=None if attempt.ended_at is None else attempt.ended_at - attempt.started_at,
-        )
-        if attempt.is_repetition or (attempt.answer is None and not exchange.repeated):
-            row.status, row.duration_us = call.upstream_status, row.duration_us or call.upstream_us
-            _take(exchange.metered.reading, row, iterations, call)
-        elif attempt.answer is None:
-            # This is the first attempt: its response, a 401, was replaced by that of the repetition.
-            row.status, row.error_type = 401, http_code(401)
-        else:
-            row.status = attempt.answer.status_code
-            _take(attempt.reading or Reading(), row, iterations, call)
-            if attempt.is_error:
-                row.error_type = row.error_type or http_code(attempt.answer.status_code)
-        rows.append(row)
-    return [*rows, *iterations] if len(rows) + len(iterations) > 1 else []
-
-
-def _take(reading: Reading, attempt: AttemptRow, iterations: list[AttemptRow], call: Call) -> None:
-    """Put what was read from an attempt's response into its row. What other models have made of it gets rows of its own
-    in `iterations`, and is not counted in the attempt's row."""
-    attempt.take(reading, call)
-    for part in reading.iterations or ():
-        if is_same_model(part.model_served, call.model):
-            continue
-        row = AttemptRow(
-            kind=AttemptKind.ITERATION,
-            service=attempt.service,
-            upstream_host=attempt.upstream_host,
-            upstream_path=attempt.upstream_path,
-            model=part.model_served,
-            location=attempt.location,
-            status=attempt.status,
-            started_at=attempt.started_at,
-        )
-        row.take(part, call)
-        for name in COUNTED:
-            if (count := getattr(row, name)) is not None:
-                setattr(attempt, name, (getattr(attempt, name) or 0) - count)
-        for name in MODALITIES:
-            rest = getattr(attempt, name) or {}
-            parts = getattr(row, name) or {}
-            setattr(attempt, name, {key: tokens - parts.get(key, 0) for key, tokens in rest.items()} or None)
-        iterations.append(row)

@@ -3,6 +3,7 @@
 import logging
 
 from addons.exchange import Exchange
+from addons.exchange import without_answer
 from addons.recorder import Recorder
 from metering.budget import TooMuchWork
 from metering.call import UsageState
@@ -36,7 +37,7 @@ class ResponsesSocket:
         self._connection = connection
         self._recorder = recorder
         self._responses: Responses[Exchange] = Responses()
-        self._template = connection.without_answer()
+        self._template = without_answer(connection)
         self._is_first = True
         self._is_read = True
         """Whether the events are still read. If reading them takes too much work, they are not."""
@@ -87,7 +88,7 @@ class ResponsesSocket:
     def _begin(self, model: object, stream_id: object, size: int, response_id: object = None) -> Exchange:
         call = self._connection
         if not self._is_first:
-            call = self._template.without_answer()
+            call = without_answer(self._template)
             self._connection.add_turn(call)
         self._is_first = False
         call.metered.restart(Usage(ResponsesReader(), None) if self._is_read else UNREAD, size)

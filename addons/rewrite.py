@@ -13,8 +13,8 @@ from addons.dispatch import Renew
 from addons.dispatch import dispatch
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
-from addons.exchange import Progress
 from addons.exchange import fails_closed
+from addons.progress import Progress
 from addons.recorder import Recorder
 from addons.rewritten import Stream
 from addons.rewritten import answer_of_ours
@@ -122,7 +122,7 @@ class Rewrite:
 
     def _plan(self, request: http.Request, exchange: Exchange, service: Service) -> Plan:
         """Make the plan for a request. May run in a thread. Raises InvalidRequest."""
-        target, gateway = exchange.target, exchange.configuration.gateway
+        target, gateway, real_name = exchange.target, exchange.configuration.gateway, exchange.real_name
         assert target
         _, mark, query = request.path.partition("?")
         told = ClientRequest(
@@ -136,14 +136,14 @@ class Rewrite:
         )
         is_anthropics = target.surface == "anthropic"
         if service.provider == "openai":
-            return conversions.for_openai(target.surface, told, gateway.named)
+            return conversions.for_openai(target.surface, told, real_name)
         if told.operation == "models":
             configured = [*gateway.models, *gateway.aliases]
             can_list = _can_list(request, service)
             return conversions.list_models(told, configured, can_list, as_anthropics=is_anthropics)
         if is_anthropics:
-            return conversions.from_anthropic(told, gateway.named)
-        return conversions.from_openai(told, gateway.named, compatible=service.openai == "compatible")
+            return conversions.from_anthropic(told, real_name)
+        return conversions.from_openai(told, real_name, compatible=service.openai == "compatible")
 
     def _answer(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """Answer a call that needs no upstream."""

@@ -33,7 +33,9 @@ from metering.sse import EventDecoder
 
 logger = logging.getLogger(__name__)
 
-KEPT_HEADERS = frozenset({"date", "server", "retry-after", "connection"})
+SERVICE_HEADER = "x-vertex-tap-service"
+"""The header of an answer that names the service that it comes from, on routes with a `fallback`."""
+KEPT_HEADERS = frozenset({"date", "server", "retry-after", "connection", SERVICE_HEADER})
 """Headers of the upstream's answer that a converted answer keeps."""
 UNREACHED = refusal(502, "The upstream did not answer one of the calls that this one became.")
 BROKE = Told(502, None, broke=True)

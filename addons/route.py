@@ -22,12 +22,14 @@ from addons.configuration.values import Endpoint
 from addons.exchange import LIKE_OPENAI
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
-from addons.exchange import Progress
 from addons.exchange import fails_closed
 from addons.offer import no_route
+from addons.progress import Progress
+from addons.repeatable import goes_out_at_once
 from addons.translation.errors import Failure
 from addons.translation.errors import InvalidRequest
 from addons.translation.errors import refusal
+from addons.translation.publishers import model_of
 from metering.call import ErrorType
 from metering.hosts import GEMINI_HOST
 from metering.hosts import api_of
@@ -110,34 +112,19 @@ class Route:
         InvalidRequest.
         """
         self._check_path(request, exchange, named)
-        gateway, target = exchange.configuration.gateway, exchange.target
+        target = exchange.target
         if target and target.api in BY_BODY:
-            if _may_be_converted(exchange) or not gateway.has_default:
-                self._wait_for_body(request, exchange)
+            if _may_be_converted(exchange) or not exchange.configuration.gateway.has_default:
+                _wait(request, exchange, Progress.AWAITS_BODY)
             else:
                 pass_on(request, exchange, named)
             return
-        found = exchange.service_for(exchange.call.model)
-        service = found or gateway.default
-        exchange.choose(service.name)
-        if target and service.provider == "openai":
-            exchange.choose(service.name, service)
-            self._wait_for_body(request, exchange)
-            return
-        path, upstream = exchange.path, named
-        if found and target and target.api == "gemini" and "action" in target.fields:
-            # A Gemini API call that a Vertex AI service answers: use the same action of Vertex AI.
-            model = quote(target.fields["model"], safe="@")
-            path = f"/{VERSION}/publishers/google/models/{model}:{target.fields['action']}"
-            target = parse(request.method, path, "vertex")
-        if target is None or target.api == "vertex":
-            if target or api_of(named.host) != "gemini":
-                exchange.choose(service.name, service)
-            if target:
-                path, upstream = self._to_vertex(request, exchange, service, target, path, named)
-        elif is_by_location(named.host) and "version" in target.fields:
-            upstream = named._replace(host=GEMINI_HOST)
-        go_to(request, upstream, path + query_of(request))
+        service = exchange.find_service(exchange.call.model) or exchange.configuration.gateway.default
+        if exchange.has_fallback and not _is_sent_at_once(request, exchange):
+            exchange.choose(service.name)
+            _wait(request, exchange, Progress.AWAITS_SERVICE)
+        else:
+            _send_to(request, exchange, service, named)
 
     def _check_path(self, request: http.Request, exchange: Exchange, named: Endpoint) -> None:
         """Raises ValueError or InvalidRequest for a path that nothing answers here."""
@@ -149,22 +136,90 @@ class Route:
         if not target and rewrites and (is_probe or (LIKE_OPENAI.match(path) and not _VERTEX.search(path))):
             raise InvalidRequest(UNKNOWN, status=404)
 
-    def _wait_for_body(self, request: http.Request, exchange: Exchange) -> None:
-        """Point the request at a placeholder host until its body decides where it goes, so that it cannot be sent
-        early."""
-        exchange.move(Progress.AWAITS_BODY)
-        go_to(request, NOWHERE, exchange.path + query_of(request))
 
-    def _to_vertex(
-        self, request: http.Request, exchange: Exchange, service: Service, target: Target, path: str, named: Endpoint
-    ) -> tuple[str, Endpoint]:
-        """The path and the upstream for a Vertex AI call. Raises ValueError."""
-        if service.injects:
-            path = _in_project(path, target, service)
-            target = parse(request.method, path, "vertex") or target
-            exchange.suppose(project=target.fields.get("project"), location=target.fields.get("location"))
-        location = target.fields.get("location") or _usual_location(service)
-        return path, exchange.configuration.settings.vertex_endpoint or vertex_endpoint(location, named)
+def _is_sent_at_once(request: http.Request, exchange: Exchange) -> bool:
+    """Whether the request goes upstream before its body is complete."""
+    return "upgrade" in request.headers or goes_out_at_once(request, needs_body=exchange.needs_body)
+
+
+def _wait(request: http.Request, exchange: Exchange, state: Progress) -> None:
+    """Point the request at a placeholder host until it is known where it goes, so that it cannot be sent early."""
+    exchange.move(state)
+    go_to(request, NOWHERE, exchange.path + query_of(request))
+
+
+def aim(flow: http.HTTPFlow, exchange: Exchange, service: Service) -> None:
+    """Point a complete request at one of several services, or refuse it."""
+    named, request, target = reverse_target(flow), flow.request, exchange.target
+    assert named
+    try:
+        if not target or target.api not in BY_BODY:
+            exchange.move(Progress.ASKED)
+            _send_to(request, exchange, service, named)
+        elif service.provider == "openai" or service.rewrites(target.surface):
+            exchange.choose(service.name, service)
+            exchange.move(Progress.AWAITS_BODY)
+        else:
+            raise InvalidRequest(f"The service {service.name} does not convert calls of this API (openai: convert).")
+    except (InvalidRequest, ValueError) as e:
+        exchange.refuse(flow, refusal(getattr(e, "status", 400), str(e)), ErrorType.BAD_REQUEST)
+        return
+    check_recipient(flow, exchange, named)
+    if exchange.goes_on:
+        exchange.note_upstream(request.host, request.path)
+
+
+def _send_to(request: http.Request, exchange: Exchange, service: Service, named: Endpoint) -> None:
+    """Redirect a call of Google's API to a service, or let it wait for its conversion. Raises ValueError,
+    InvalidRequest."""
+    target, path, upstream = exchange.target, exchange.path, named
+    exchange.choose(service.name)
+    if target and service.provider == "openai":
+        exchange.choose(service.name, service)
+        _wait(request, exchange, Progress.AWAITS_BODY)
+        return
+    if exchange.candidate and target and target.api == "gemini" and "action" in target.fields:
+        # A Gemini API call that a Vertex AI service answers: use the same action of Vertex AI.
+        model = quote(target.fields["model"], safe="@")
+        path = f"/{VERSION}/publishers/google/models/{model}:{target.fields['action']}"
+        target = parse(request.method, path, "vertex")
+    if exchange.candidate and exchange.candidate.model and target:
+        path = _renamed(path, target, exchange, exchange.candidate.model)
+        target = parse(request.method, path, "vertex")
+    if target is None or target.api == "vertex":
+        if target or api_of(named.host) != "gemini":
+            exchange.choose(service.name, service)
+        if target:
+            path, upstream = _to_vertex(request, exchange, service, target, path, named)
+    elif is_by_location(named.host) and "version" in target.fields:
+        upstream = named._replace(host=GEMINI_HOST)
+    go_to(request, upstream, path + query_of(request))
+
+
+def _to_vertex(
+    request: http.Request, exchange: Exchange, service: Service, target: Target, path: str, named: Endpoint
+) -> tuple[str, Endpoint]:
+    """The path and the upstream for a Vertex AI call. Raises ValueError."""
+    if service.injects:
+        path = _in_project(path, target, service)
+        target = parse(request.method, path, "vertex") or target
+        exchange.suppose(project=target.fields.get("project"), location=target.fields.get("location"))
+    location = target.fields.get("location") or _usual_location(service)
+    return path, exchange.configuration.settings.vertex_endpoint or vertex_endpoint(location, named)
+
+
+def _renamed(path: str, target: Target, exchange: Exchange, name: str) -> str:
+    """A path of Vertex AI that asks for another model; unchanged if it names none. Raises InvalidRequest if the model
+    is not named in the path."""
+    fields = target.fields
+    if "action" not in fields or not fields.keys() & {"model", "endpoint"}:
+        if target.surface != "vertex" or "rpc" in fields:
+            raise InvalidRequest(f"The route of this call asks for the model {name}, which is not possible here.")
+        return path
+    model = model_of(name)
+    exchange.learn(model=model.name, publisher=model.publisher or (None if model.is_endpoint else "google"))
+    above = f"/projects/{fields['project']}/locations/{fields['location']}" if "project" in fields else ""
+    return f"{target.base}/{fields.get('version') or VERSION}{above}/{model.resource(fields['action'])}"
 
 
 def _may_be_converted(exchange: Exchange) -> bool:
@@ -180,7 +235,7 @@ def _is_taken_by_none(exchange: Exchange) -> bool:
     gateway, target = exchange.configuration.gateway, exchange.target
     if gateway.has_default or (target and target.api in BY_BODY):
         return False
-    return exchange.service_for(exchange.call.model) is None
+    return not exchange.candidates_for(exchange.call.model)
 
 
 def _must_use_http(request: http.Request, exchange: Exchange) -> bool:
@@ -223,7 +278,7 @@ def pass_on(request: http.Request, exchange: Exchange, named: Endpoint) -> None:
 
 def check_recipient(flow: http.HTTPFlow, exchange: Exchange, named: Endpoint) -> None:
     """Refuse the call if its upstream may not see the client's own credentials."""
-    if exchange.awaits_body or (exchange.service and exchange.service.injects):
+    if exchange.awaits_service or exchange.awaits_body or (exchange.service and exchange.service.injects):
         # The client's credentials are removed before anything is sent.
         return
     settings, request = exchange.configuration.settings, flow.request

@@ -45,6 +45,7 @@ class ErrorType(StrEnum):
     CONNECT_FAILED = "connect_failed"
     TLS_FAILED = "tls_failed"
     UPSTREAM_CUT = "upstream_cut"
+    TIMED_OUT = "timed_out"
     BAD_REQUEST = "bad_request"
     NO_CREDENTIALS = "no_credentials"
     UNAUTHORIZED = "unauthorized"

@@ -19,6 +19,8 @@ class Ending(Enum):
     """The upstream broke off within the response."""
     NO_CONNECTION = "no connection"
     NO_TLS = "no TLS"
+    TIMED_OUT = "timed out"
+    """The upstream took too long to answer."""
     CLIENT_GONE = "client gone"
     SHUTDOWN = "shutdown"
     REFUSED = "refused"
@@ -38,6 +40,7 @@ UNFINISHED = {
     Ending.CUT: (State.UPSTREAM_FAILED, ErrorType.UPSTREAM_CUT),
     Ending.NO_CONNECTION: (State.UPSTREAM_FAILED, ErrorType.CONNECT_FAILED),
     Ending.NO_TLS: (State.UPSTREAM_FAILED, ErrorType.TLS_FAILED),
+    Ending.TIMED_OUT: (State.UPSTREAM_FAILED, ErrorType.TIMED_OUT),
     Ending.CLIENT_GONE: (State.CLIENT_CLOSED, ErrorType.CLIENT_CLOSED),
     Ending.SHUTDOWN: (State.INTERRUPTED, None),
 }

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import settings
 from mitmproxy.hooks import all_hooks
 
-from addons.exchange import Attempt
+from addons.attempts import Attempt
 from addons.exchange import Exchange
 from addons.metered import Metered
 from metering.call import Call

@@ -39,9 +39,11 @@ from addons.configuration.section import Section
 from addons.configuration.services import DEFAULT
 from addons.configuration.services import OPENAI
 from addons.configuration.services import Auth
+from addons.configuration.services import Candidate
 from addons.configuration.services import OpenAiMode
 from addons.configuration.services import Provider
 from addons.configuration.services import Service
+from addons.configuration.services import ServiceRoute
 from addons.configuration.values import Endpoint
 from addons.tokens import TokenSource
 from metering import wording
@@ -121,11 +123,17 @@ def _key_in_variable(name: str) -> Identity:
     return KeyVariable(name).read()
 
 
+def _named_alone(value: object) -> object:
+    return {"service": value} if isinstance(value, str) else value
+
+
+LONGEST_TIMEOUT_S = 86400
 _ServiceName = Annotated[str, AfterValidator(_service_name)]
 _ModelName = Annotated[str, AfterValidator(_model_name)]
 _Glob = Annotated[str, Field(min_length=1)]
 _Project = Annotated[str, AfterValidator(values.project)]
 _Location = Annotated[str, AfterValidator(values.location)]
+_Seconds = Annotated[float, Field(gt=0, le=LONGEST_TIMEOUT_S, allow_inf_nan=False)]
 
 
 # Schema
@@ -150,6 +158,7 @@ class DescribedService(Section):
     location: _Location = "global"
     openai: OpenAiMode = "convert"
     base_url: Annotated[Endpoint, BeforeValidator(values.endpoint), BeforeValidator(values.text)] | None = None
+    timeout: _Seconds | None = None
 
     @property
     def injects(self) -> bool:
@@ -159,7 +168,7 @@ class DescribedService(Section):
     def service(self, name: str, default_tokens: Callable[[], TokenSource]) -> Service:
         """Make the service. Raises ValueError if it needs application default credentials and there are none."""
         if self.provider == "openai":
-            return Service(name, "openai", api_key=self.api_key, base_url=self.base_url)
+            return Service(name, "openai", api_key=self.api_key, base_url=self.base_url, timeout=self.timeout)
         tokens = None
         if self.auth == "service_account" and (
             key := self.credentials or self.credentials_command or self.credentials_env
@@ -177,18 +186,37 @@ class DescribedService(Section):
             self.api_key if self.auth == "express" else None,
             getattr(tokens.identity.credentials, "quota_project_id", None) if tokens else None,
             tokens,
+            timeout=self.timeout,
         )
+
+
+class DescribedFallback(Section):
+    """An entry of a route's `fallback`, which may also be the name of a service alone."""
+
+    service: str
+    served_as: _ModelName | None = Field(default=None, alias="as")
+
+    @property
+    def candidate(self) -> Candidate:
+        return Candidate(self.service, self.served_as)
 
 
 class DescribedRoute(Section):
     """An entry of `routes`."""
 
     service: str
+    served_as: _ModelName | None = Field(default=None, alias="as")
+    fallback: tuple[Annotated[DescribedFallback, BeforeValidator(_named_alone)], ...] = ()
     base_path: Annotated[str, AfterValidator(_base_path_glob)] | None = None
     surface: Annotated[str, AfterValidator(_surface_glob)] | None = None
     publisher: _Glob | None = None
     model: _Glob | None = None
     client: _Glob | None = None
+
+    @property
+    def route(self) -> ServiceRoute:
+        fallback = tuple(described.candidate for described in self.fallback)
+        return ServiceRoute(**dict(self) | {"fallback": fallback})
 
 
 class DescribedGateway(Section):
@@ -231,9 +259,7 @@ _ONLY = {
     "base_url": ({"openai"}, "provider: openai"),
 }
 """Key of a service -> the kinds of services that may have it, and how error messages name them."""
-_LATER = "is not supported yet; leave it out"
 _REFUSED = {
-    "fallback": _LATER,
     "key": "keys cannot be in the file; write key_env (in services: api_key_env) and the name of the environment"
     " variable that holds it",
     "api_key": "keys cannot be in the file; write api_key_env and the name of the environment variable that holds it",
@@ -310,6 +336,8 @@ def _explain(error: ErrorDetails) -> str:
     *above, name = error["loc"]
     is_of_client = above[:1] == ["clients"] and above[-1] == "limits"
     section = DescribedLimits if is_of_client else _SECTIONS[above[0]] if above else DescribedGateway
+    if "fallback" in above:
+        section = DescribedFallback
     return _REFUSED.get(str(name)) or f"there is no such key{suggestion(str(name), section.names())}"
 
 
@@ -323,9 +351,9 @@ def _contradictions(data: Data, known: Iterable[str]) -> Iterator[tuple[MemberPa
     routes = data.get("routes") if isinstance(data, dict) else None
     names = dict.fromkeys((*services, *known))
     for place, route in enumerate(routes if isinstance(routes, list) else ()):
-        service = route.get("service") if isinstance(route, dict) else None
-        if isinstance(service, str) and service not in names:
-            yield ("routes", place, "service"), f"there is no such service{suggestion(service, names)}"
+        for at, service in _services_of(route):
+            if isinstance(service, str) and service not in names:
+                yield ("routes", place, *at), f"there is no such service{suggestion(service, names)}"
     if isinstance(data, dict) and "clients" in data:
         # `openai` is also the service of calls that go to `openai_endpoint` as they are.
         for inside, text in clients.contradictions(data["clients"], dict.fromkeys((*names, OPENAI))):
@@ -334,6 +362,19 @@ def _contradictions(data: Data, known: Iterable[str]) -> Iterator[tuple[MemberPa
     for name, model in aliases.items():
         if isinstance(model, str) and aliases.get(model, model) != model:
             yield ("aliases", name), "is an alias of an alias; name the model itself"
+
+
+def _services_of(route: Data) -> Iterator[tuple[MemberPath, object]]:
+    """The services that a route names, each with where it does."""
+    if not isinstance(route, dict):
+        return
+    yield ("service",), route.get("service")
+    fallback = route.get("fallback")
+    for place, described in enumerate(fallback if isinstance(fallback, list) else ()):
+        if isinstance(described, dict):
+            yield ("fallback", place, "service"), described.get("service")
+        else:
+            yield ("fallback", place), described
 
 
 def _mapping(data: Data, name: str) -> dict[str, Data]:

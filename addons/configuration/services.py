@@ -47,6 +47,8 @@ class Service:
     """Where its access tokens come from, if it has Google credentials. It has the latest token, and so it changes."""
     base_url: Endpoint | None = None
     """The URL of an OpenAI service; None for Vertex AI."""
+    timeout: float | None = None
+    """Seconds from the request to the first byte of the answer; None: no limit."""
 
     @property
     def injects(self) -> bool:
@@ -56,6 +58,15 @@ class Service:
     def rewrites(self, surface: str) -> bool:
         """Whether this service answers the calls of a surface (`openai`, `anthropic`) by rewriting them."""
         return self.provider == "vertex" and self.openai in REWRITING[surface]
+
+
+class Candidate(NamedTuple):
+    """A service that may answer a call."""
+
+    service: str
+    """The name of the service."""
+    model: str | None = None
+    """The model that it is asked for, whatever model the client names. None: that of the client."""
 
 
 class ServiceRoute(NamedTuple):
@@ -68,6 +79,15 @@ class ServiceRoute(NamedTuple):
     publisher: str | None = None
     model: str | None = None
     client: str | None = None
+    served_as: str | None = None
+    """The model that the service is asked for, whatever model the client names. None: that of the client."""
+    fallback: tuple[Candidate, ...] = ()
+    """What may answer if the service does not, in this order."""
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]:
+        """All that may answer, the service itself first."""
+        return (Candidate(self.service, self.served_as), *self.fallback)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +136,13 @@ class Gateway:
         paths = (route.base_path for route in self.routes if route.base_path and not _WILDCARD.search(route.base_path))
         return tuple(dict.fromkeys(paths))
 
-    def service_for(
+    def route_for(
         self, *, base_path: str, surface: str, publisher: str | None, model: str | None, client: str | None = None
-    ) -> Service | None:
-        """The service of the first route that matches; None if there is none. A publisher or model that is not known
-        yet (None) matches no glob, and neither does a call that is of no client."""
+    ) -> ServiceRoute | None:
+        """The first route that matches; None if there is none. A publisher or model that is not known yet (None)
+        matches no glob, and neither does a call that is of no client."""
         call = (base_path, surface, publisher, model, client)
-        route = next((route for route in self.routes if all(map(_matches, route[1:], call))), None)
-        return self.services[route.service] if route else None
+        return next((route for route in self.routes if all(map(_matches, route[1:6], call))), None)
 
     def may_serve(self, *, base_path: str, surface: str) -> bool:
         """Whether any route could match once the publisher and the model are known."""

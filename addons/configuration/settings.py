@@ -43,7 +43,6 @@ from addons.configuration.services import Auth
 from addons.configuration.services import Gateway
 from addons.configuration.services import OpenAiMode
 from addons.configuration.services import Service
-from addons.configuration.services import ServiceRoute
 from addons.configuration.values import Endpoint
 from addons.keys import holds_credential
 from addons.tokens import TokenSource
@@ -411,7 +410,7 @@ def _gateway(settings: Settings, file: GatewayFile | None, *, is_described: bool
             if file and name in by_file.services:
                 raise ValueError(file.message(("services", name, "auth"), str(e))) from e
             raise
-    routes = tuple(ServiceRoute(**dict(described)) for described in by_file.routes)
+    routes = tuple(described.route for described in by_file.routes)
     if settings.openai_key and OPENAI not in services:
         services[OPENAI] = Service(OPENAI, "openai", api_key=settings.openai_key, base_url=settings.openai_endpoint)
         routes += OPENAI_ROUTES

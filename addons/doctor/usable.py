@@ -107,7 +107,7 @@ def parts_of(given: Mapping[str, str], configuration: Configuration) -> Parts:
             incomplete |= set() if is_whole else {str(name)}
         for _, told in members(document, "routes"):
             if described := _valid(DescribedRoute, told, folder):
-                routes.append(ServiceRoute(**dict(described)))
+                routes.append(described.route)
         models += [told for section in ("models", "aliases") for _, told in members(document, section)]
     return Parts(services, routes, [model for model in models if isinstance(model, str)], frozenset(incomplete))
 

@@ -12,7 +12,7 @@ from addons.configuration.settings import read
 from addons.configuration.values import endpoint
 from addons.dispatch import dispatch
 from addons.exchange import Exchange
-from addons.exchange import Progress
+from addons.progress import Progress
 from addons.translation import conversions
 from addons.translation.errors import InvalidRequest
 from addons.translation.plan import ClientRequest

@@ -6,14 +6,16 @@ import pytest
 from mitmproxy import http
 from mitmproxy.test import tflow
 
+from addons.attempts import Attempt
+from addons.configuration.services import Candidate
 from addons.configuration.settings import read
-from addons.exchange import MOVES
-from addons.exchange import Attempt
 from addons.exchange import Exchange
-from addons.exchange import Progress
+from addons.exchange import checkpoint
 from addons.exchange import error_response
 from addons.exchange import fails_closed
 from addons.exchange import harmless
+from addons.exchange import try_candidate
+from addons.progress import Progress
 from addons.translation.errors import Failure
 from metering.call import Call
 from metering.paths import parse
@@ -31,21 +33,6 @@ def in_state(state: Progress) -> Exchange:
     one = exchange()
     one.state = state
     return one
-
-
-@pytest.mark.parametrize("state", Progress)
-def test_moves(state: Progress) -> None:
-    """Every state can be stayed in; what is settled stays so."""
-    for other in Progress:
-        one = in_state(state)
-        if other in MOVES[state] or other is state:
-            one.move(other)
-            assert one.state is other
-        else:
-            with pytest.raises(AssertionError, match="cannot become"):
-                one.move(other)
-            assert one.state is state
-    assert state is Progress.SETTLED or Progress.SETTLED in MOVES[state]
 
 
 @pytest.mark.parametrize("state", [Progress.SENT, Progress.STREAMED, Progress.HELD, Progress.SETTLED])
@@ -114,16 +101,48 @@ def test_attempts_are_counted() -> None:
     one = exchange()
     one.note_upstream("example.com", "/v1/x?key=secret")
     one.note_sent("POST")
-    first, again, other = one.attempts[0], http.Response.make(200), http.Response.make(201)
+    first, other = one.attempts[0], http.Response.make(201)
     assert (one.state, first.target, first.answer, one.call.attempts) == (Progress.SENT, one.target, None, 1)
     assert (one.call.upstream_host, one.call.upstream_path) == ("example.com", "/v1/x")
-    one.add_attempt(Attempt(first.target, "POST", again, is_repetition=True))
     one.add_attempt(Attempt(first.target, "POST", other))
-    assert one.call.attempts == 3
-    assert one.repeated is again
+    assert (one.call.attempts, one.current) == (2, first)
     assert [attempt.answer for attempt in one.others] == [other]
+    for attempt in list(one.attempts):
+        attempt.replaced(one.call, 503)
+    one.add_attempt(last := Attempt(first.target, "POST"))
+    assert (one.call.attempts, one.current, one.others) == (3, last, [])
     one.answer()
     assert (one.state, one.call.attempts, one.call.upstream_host) == (Progress.ANSWERED, 0, None)
+
+
+def test_another_service_begins_as_the_first_did() -> None:
+    one = exchange()
+    one.learn("project", "eu", "google", "gemini-x")
+    said = Asked("mine", None, "anthropic", "claude-x", {"sampleCount": 2}, "720p")
+    one.note_upstream("example.com", "/v1/x")
+    one.choose("first", CONFIGURATION.gateway.default)
+    one.note_sent("POST")
+    restore = checkpoint(one)
+    try_candidate(one, Candidate("second", "model"), said)
+    call = one.call
+    assert (one.state, one.service, one.plan) == (Progress.AWAITS_SERVICE, None, None)
+    assert (call.project, call.location, call.publisher, call.model) == ("mine", None, "anthropic", "claude-x")
+    assert (call.usage_raw, call.variant, one.real_name("any")) == ({"sampleCount": 2}, "720p", "model")
+    one.refuse(tflow.tflow(), Failure(400, "No.", "INVALID_ARGUMENT"), "bad_request")
+    restore()
+    assert (one.state, one.candidate, one.refused_as) == (Progress.SENT, None, None)
+    assert (call.project, call.location, call.publisher, call.model) == ("project", "eu", "google", "gemini-x")
+    assert (call.service, one.service) == ("first", CONFIGURATION.gateway.default)
+    assert (call.usage_raw, call.variant, call.attempts, one.real_name("any")) == (None, None, 1, "any")
+
+
+def test_what_is_settled_is_not_put_back() -> None:
+    one = exchange()
+    one.note_sent("POST")
+    restore = checkpoint(one)
+    one.move(Progress.SETTLED)
+    restore()
+    assert one.state is Progress.SETTLED
 
 
 def test_what_is_certain_replaces_what_was_supposed() -> None:

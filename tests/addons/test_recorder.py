@@ -18,16 +18,16 @@ from mitmproxy.hooks import all_hooks
 from mitmproxy.proxy import mode_specs
 from mitmproxy.test import tflow
 
+from addons.attempts import Attempt
 from addons.classify import Classify
 from addons.configuration.settings import OPTIONS
 from addons.configuration.settings import read
-from addons.exchange import Attempt
 from addons.exchange import Exchange
-from addons.exchange import Progress
 from addons.meter import Meter
 from addons.metered import Told
 from addons.metered import read_answer
 from addons.options import Options
+from addons.progress import Progress
 from addons.recorder import Listener
 from addons.recorder import Recorder
 from metering.database import open_for_reading
@@ -224,19 +224,6 @@ class TestHeld:
             (3, "attempt", 429, "RESOURCE_EXHAUSTED", None),
         ]
         assert (held.row["attempts"], held.row["total_tokens"]) == (3, 10)
-
-    def test_one_that_was_repeated(self, ledger: Path) -> None:
-        held = Held(ledger, answer())
-        first = held.exchange.attempts[0]
-        again = Attempt(first.target, first.method).answered(answer(), is_repetition=True)
-        held.exchange.add_attempt(again)
-        held.recorder.end_held(held.flow, None)
-        held.recorder.close()
-        with closing(open_for_reading(ledger)) as db:
-            rows = [dict(row) for row in db.execute("SELECT * FROM attempts ORDER BY n")]
-            assert not any(verify(db, lambda _: True).values())
-        told = [(row["status"], row["error_type"], row["total_tokens"]) for row in rows]
-        assert told == [(401, "UNAUTHENTICATED", None), (200, None, 5)]
 
     @pytest.mark.parametrize("other", [http.Response.make(200, b"<html>"), http.Response.make(200, b"{}")])
     def test_one_that_tells_no_counts(self, ledger: Path, other: http.Response) -> None:

@@ -15,8 +15,8 @@ from addons.configuration.settings import read
 from addons.credentials import Credentials
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
-from addons.exchange import Progress
 from addons.options import Options
+from addons.progress import Progress
 from addons.recorder import Recorder
 from addons.rewrite import MOST_CONTAINERS
 from addons.rewrite import Rewrite

@@ -9,11 +9,11 @@ import pytest
 from mitmproxy import http
 from mitmproxy.test import tflow
 
+from addons.attempts import Attempt
 from addons.configuration.settings import read
-from addons.exchange import Attempt
 from addons.exchange import Exchange
-from addons.exchange import Progress
 from addons.metered import Told
+from addons.progress import Progress
 from addons.rewritten import Stream
 from addons.rewritten import answer_of_ours
 from addons.rewritten import rewrite_answer

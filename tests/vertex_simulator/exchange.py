@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
+from dataclasses import replace
 from typing import Any
 
 
@@ -15,6 +16,10 @@ class Plan:
     """An error status is answered instead."""
     error: str = "google"
     """Its body: google, array, html, empty."""
+    retry_after: str = ""
+    """The header of that name."""
+    retry_delay: str = ""
+    """The same as Google has it in the body of its errors, such as `7s`."""
     usage: str = "final"
     """In streams: final (only in the last event, as on Vertex), cumulative, none, traffic."""
     newline: str = "\r\n"
@@ -76,6 +81,17 @@ class Request:
 
     def json(self) -> Any:
         return json.loads(self.body or b"null")
+
+    def planned_for(self, name: str) -> "Request":
+        """This request with the plan for the simulator of this name, or for the service that it is sent to, if its plan
+        has several: `{"at": {"second-project": {"status": 503}}}`."""
+        plans = json.loads(self.headers.get("x-simulator", "{}")).get("at")
+        if plans is None:
+            return self
+        told = " ".join((name, self.path, self.headers.get("x-goog-api-key", "")))
+        plan = json.dumps(next((plan for word, plan in plans.items() if word in told), {})).encode()
+        headers = [(key, plan if key.lower() == b"x-simulator" else value) for key, value in self.raw_headers]
+        return replace(self, raw_headers=headers)
 
 
 @dataclass

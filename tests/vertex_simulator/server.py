@@ -67,7 +67,9 @@ class Simulator:
         tls: ssl.SSLContext | None = None,
         host: str = "127.0.0.1",
         credentials: Credentials | None = None,
+        name: str = "",
     ) -> None:
+        self.name = name
         self.credentials = credentials or Credentials()
         self.seen: list[Seen] = []
         self.gates: defaultdict[str, threading.Semaphore] = defaultdict(lambda: threading.Semaphore(0))
@@ -135,6 +137,7 @@ class Simulator:
             request = await _read_request(http, reader)
             if request is None:
                 return
+            request = request.planned_for(self.name)
             seen = Seen(request)
             self.seen.append(seen)
             socket = self._socket_for(request) if request.headers.get("upgrade", "").lower() == "websocket" else None
@@ -197,6 +200,8 @@ class Simulator:
         pieces = _pieces(answer, plan, coding)[: plan.stop_after]
         chunked = answer.streamed or plan.chunked
         headers = [("Content-Type", answer.content_type), ("Vary", "X-Origin"), ("Vary", "Referer"), *answer.headers]
+        if plan.retry_after and answer.status >= 400:
+            headers.append(("Retry-After", plan.retry_after))
         if coding != "identity":
             headers.append(("Content-Encoding", coding))
         size = ("Transfer-Encoding", "chunked") if chunked else ("Content-Length", str(sum(map(len, pieces))))

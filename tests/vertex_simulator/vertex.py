@@ -155,7 +155,10 @@ def _models_page(parent: str, token: str) -> Answer:
 def error_answer(plan: Plan) -> Answer:
     words = {400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND"}
     words |= {429: "RESOURCE_EXHAUSTED", 500: "INTERNAL", 503: "UNAVAILABLE"}
-    error = {"error": {"code": plan.status, "message": "Simulated.", "status": words[plan.status]}}
+    error: dict[str, Any] = {"code": plan.status, "message": "Simulated.", "status": words.get(plan.status, "UNKNOWN")}
+    if plan.retry_delay:
+        error["details"] = [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": plan.retry_delay}]
+    error = {"error": error}
     if plan.error == "html":
         return Answer(plan.status, "text/html; charset=UTF-8", [b"<html><body>Error</body></html>"])
     if plan.error == "empty":

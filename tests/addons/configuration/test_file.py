@@ -140,9 +140,21 @@ OPENAI = "services:\n  q: {provider: openai, base_url: https://x.example/v1"
         ("routes:\n  - {service: default,\n    surface: vertx}", "3: routes[0].surface: there is no such surface"),
         ("routes:\n  - {service: default,\n    base_path: gemini}", "3: routes[0].base_path: write a path that begins"),
         (
-            "routes:\n  - {service: default,\n    fallback: [a]}",
-            "3: routes[0].fallback: is not supported yet; leave it",
+            "routes:\n  - {service: default,\n    fallback: [default, defualt]}",
+            "3: routes[0].fallback[1]: there is no such service; did you mean default?",
         ),
+        (
+            "routes:\n  - {service: default, fallback: [\n    {service: defualt, as: x}]}",
+            "3: routes[0].fallback[0].service: there is no such service; did you mean default?",
+        ),
+        (
+            "routes:\n  - {service: default, fallback: [\n    {service: default, model: x}]}",
+            "3: routes[0].fallback[0].model: there is no such key; choose from service, as",
+        ),
+        ("routes:\n  - {service: default,\n    fallback: a}", "3: routes[0].fallback: write a list"),
+        ("routes:\n  - {service: default,\n    as: ../x}", "3: routes[0].as: write a model such as"),
+        ("services:\n  a: {auth: passthrough,\n    timeout: 0}", "3: services.a.timeout: "),
+        ("services:\n  a: {auth: passthrough,\n    timeout: .inf}", "3: services.a.timeout: "),
         (
             "routes:\n  - {service: default}\n  - {service: default,\n    limits: 5}",
             "4: routes[1].limits: there is no such key",

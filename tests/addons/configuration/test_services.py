@@ -89,8 +89,8 @@ def test_the_rest_of_a_file(described: Gateway) -> None:
 def test_the_first_route_that_matches(
     described: Gateway, base_path: str, surface: str, publisher: str | None, model: str | None, service: str | None
 ) -> None:
-    found = described.service_for(base_path=base_path, surface=surface, publisher=publisher, model=model)
-    assert (found and found.name) == service
+    found = described.route_for(base_path=base_path, surface=surface, publisher=publisher, model=model)
+    assert (found and found.service) == service
 
 
 @pytest.mark.parametrize(

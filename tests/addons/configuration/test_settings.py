@@ -433,8 +433,8 @@ def test_openai_on_vertex_paths(
 ) -> None:
     given = {"usage_db": str(tmp_path / "usage.db"), "openai_mode": "convert", "openai_api_key": "sk-Secret"}
     described = read(DEFAULTS | given, []).gateway
-    found = described.service_for(base_path="", surface=surface, publisher=publisher, model=model)
-    assert (found and found.name) == service
+    found = described.route_for(base_path="", surface=surface, publisher=publisher, model=model)
+    assert (found and found.service) == service
     assert described.services["openai"].base_url == Endpoint("https", "api.openai.com", 443, "/v1")
     assert (described.services["openai"].api_key, described.injects) == ("sk-Secret", True)
 
@@ -443,9 +443,9 @@ def test_routes_of_the_file_come_first(tmp_path: Path) -> None:
     openai = {"openai_mode": "convert", "openai_api_key": "sk-Secret"}
     described = gateway(tmp_path, "routes: [{model: gpt-5, service: default}, {model: o*, service: openai}]", **openai)
     names = [
-        found and found.name
+        found.service
         for model in ("gpt-5", "o4", "gpt-4")
-        if (found := described.service_for(base_path="", surface="vertex", publisher="openai", model=model))
+        if (found := described.route_for(base_path="", surface="vertex", publisher="openai", model=model))
     ]
     assert names == ["default", "openai", "openai"]
 
