@@ -99,18 +99,25 @@ KEPT = "vertex-tap: the configuration stays as it was, as it cannot be read agai
 def _read(read: Callable[[], Configuration], written: Mapping[str, object], confdir: str) -> Configuration:
     """The configuration as it is now. Raises ConfigurationError with all problems; one is an option that differs from
     what was `written` at the start."""
-    problems = []
-    now = _written(confdir)
-    for name in sorted(now.keys() | written.keys()):
-        if now.get(name) != written.get(name):
-            problems.append(f"{name}: config.yaml has another value than at the start; restart to change it")
+    problems, configuration = [], None
+    try:
+        problems += [CHANGED.format(name) for name in _differing(written, _written(confdir))]
+    except ConfigurationError as e:
+        problems += e.problems
     try:
         configuration = read()
     except ConfigurationError as e:
         problems += e.problems
-    if problems:
+    if problems or configuration is None:
         raise ConfigurationError(problems)
     return configuration
+
+
+CHANGED = "{}: config.yaml has another value than at the start; restart to change it"
+
+
+def _differing(one: Mapping[str, object], other: Mapping[str, object]) -> list[str]:
+    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
 
 
 def _written(confdir: str) -> Mapping[str, object]:

@@ -169,10 +169,8 @@ class DescribedService(Section):
         """Make the service. Raises ValueError if it needs application default credentials and there are none."""
         if self.provider == "openai":
             return Service(name, "openai", api_key=self.api_key, base_url=self.base_url, timeout=self.timeout)
-        tokens = None
-        if self.auth == "service_account" and (
-            key := self.credentials or self.credentials_command or self.credentials_env
-        ):
+        key, tokens = self.credentials or self.credentials_command or self.credentials_env, None
+        if self.auth == "service_account" and key:
             tokens = TokenSource(key)
         elif self.auth == "adc":
             tokens = default_tokens()
