@@ -7,6 +7,11 @@ from pathlib import Path
 import pytest
 import trustme
 
+from addons.doctor import clock
+from addons.doctor import hosts
+from addons.doctor import ledger
+from addons.doctor import online
+from addons.doctor import refused
 from addons.doctor.finding import Finding
 from addons.doctor.setup import Setup
 from addons.doctor.setup import read_setup
@@ -32,6 +37,23 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+LIMITS = {
+    hosts: ("LOOKUP_S", "CONNECT_S", "ALL_S"),
+    refused: ("HANDSHAKE_S",),
+    clock: ("ANSWER_S",),
+    online: ("ANSWER_S", "ALL_S"),
+    ledger: ("PATIENCE_S",),
+}
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine may be slow. Tests of what hangs set limits of their own."""
+    for module, names in LIMITS.items():
+        for name in names:
+            monkeypatch.setattr(module, name, 60.0)
 
 
 @pytest.fixture
