@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import trustme
 
     from metering.ledger import Ledger
+    from tests.postgresql_server import Server
     from tests.process import Proxy
     from tests.vertex_simulator import Credentials
     from tests.vertex_simulator import Simulator
@@ -102,6 +103,15 @@ def ledger(tmp_path: Path) -> Iterator["Ledger"]:
     opened = Ledger(new_ledger(tmp_path / "usage.db"))
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator["Server"]:
+    """A PostgreSQL server."""
+    from tests.postgresql_server import running
+
+    with running() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

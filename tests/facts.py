@@ -41,7 +41,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("addons.translation", "metering")
 GOLDEN = Path("tests/test_golden.py")
-RUNNING = frozenset({"start_proxy", "proxy", "simulator", "google"})
+RUNNING = frozenset({"start_proxy", "proxy", "simulator", "google", "postgresql"})
 """Fixtures that run processes or servers."""
 LONGEST_S = 300
 """The time limit of the tests of one change, in seconds. If they take longer, that is printed, and the change counts as
