@@ -4,7 +4,6 @@ Costs are computed when a report runs. The sums of the rollup are read by price 
 between which no price changes, so the cost is linear in the sums: no call needs to be looked at.
 """
 
-import sqlite3
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from metering.prices.rates import cost as cost_of
 from metering.selection import TIMES
 from metering.selection import Grouping
 from metering.selection import Selection
+from metering.store import Store
 
 Row = dict[str, object]
 
@@ -54,7 +54,7 @@ def cost_columns(grouping: Grouping) -> tuple[str, ...]:
 
 
 def usage(
-    ledgers: Sequence[sqlite3.Connection], grouping: Grouping, selection: Selection, catalog: Catalog = EVERYONES
+    ledgers: Sequence[Store], grouping: Grouping, selection: Selection, catalog: Catalog = EVERYONES
 ) -> list[Row]:
     """Sums by group: the keys, `calls`, `errors`, `covered_calls`, the counts, `cost_usd` and `unpriced_calls`. A sum
     of only unknown values is None."""
@@ -66,9 +66,7 @@ def usage(
     ]
 
 
-def cost(
-    ledgers: Sequence[sqlite3.Connection], grouping: Grouping, selection: Selection, catalog: Catalog = EVERYONES
-) -> list[Row]:
+def cost(ledgers: Sequence[Store], grouping: Grouping, selection: Selection, catalog: Catalog = EVERYONES) -> list[Row]:
     """Costs by group, in US dollars: the keys, `calls`, the parts (`USD`), `cost_usd`, `cache_saved_usd` and
     `unpriced_calls`. Where nothing has a price, all amounts are None."""
     rows = []
@@ -136,9 +134,7 @@ class _Total:
 Totals = list[tuple[tuple[object, ...], _Total]]
 
 
-def _totals(
-    ledgers: Sequence[sqlite3.Connection], grouping: Grouping, selection: Selection, catalog: Catalog
-) -> Totals:
+def _totals(ledgers: Sequence[Store], grouping: Grouping, selection: Selection, catalog: Catalog) -> Totals:
     """The totals by group: the most expensive first, then those with the most tokens. Days and hours, if they are the
     first key, come first, in their order."""
     totals: dict[tuple[object, ...], _Total] = {}
@@ -162,7 +158,7 @@ def _totals(
 
 
 def _priced(
-    db: sqlite3.Connection, grouping: Grouping, selection: Selection, catalog: Catalog, is_by_bucket: bool
+    db: Store, grouping: Grouping, selection: Selection, catalog: Catalog, is_by_bucket: bool
 ) -> Iterator[tuple[tuple[object, ...], Cost, _Sums]]:
     """The group, the cost and the sums (SUMS come first) of each price class. A group may come more than once."""
     columns = (*SUMS, *PARTS, BILLABLE, "uses")

@@ -23,6 +23,7 @@ from zoneinfo import ZoneInfo
 from metering import rollup
 from metering.selection import EVER
 from metering.selection import Span
+from metering.store import Store
 from metering.transactions import savepoint
 
 DAY_US = 86_400_000_000
@@ -97,7 +98,7 @@ def computed(db: sqlite3.Connection) -> Iterator[tuple[int, rollup.Groups]]:
         yield day, _groups(db, day)
 
 
-def _summed(db: sqlite3.Connection, span: Span) -> Iterator[int]:
+def _summed(db: Store, span: Span) -> Iterator[int]:
     asked = "SELECT day FROM summed_days WHERE token = '' AND day >= ? AND day <= ? ORDER BY day"
     return (day for (day,) in db.execute(asked, (span.since, span.until - DAY_US)).fetchall())
 
@@ -116,7 +117,7 @@ class Piece(NamedTuple):
 _NOON = f"bucket / {DAY_US} * {DAY_US} + {DAY_US // 2}"
 
 
-def pieces(db: sqlite3.Connection, span: Span, keys: tuple[str, ...], zone: tzinfo) -> Iterator[Piece]:
+def pieces(db: Store, span: Span, keys: tuple[str, ...], zone: tzinfo) -> Iterator[Piece]:
     """What a report with these keys reads for a span that begins and ends with a bucket."""
     summed = [] if "hour" in keys else _summed(db, span)
     is_split = "day" in keys and zone != UTC

@@ -2,10 +2,11 @@
 
 SQLite makes the text of hundreds of rows at a time; several threads wait for it, while other Python code can run. The
 few rows that need more care than SQL can give (cells that a spreadsheet could take for a formula, control characters,
-bytes that are not UTF-8) are read again and written by `output.py`. Rows are read in slices of time, so a call that
-ends meanwhile is in the export once, as it was when its slice was read.
+bytes that are not UTF-8) are read again and written by `output.py`, as all rows from PostgreSQL are. Rows are read in
+slices of time, so a call that ends meanwhile is in the export once, as it was when its slice was read.
 """
 
+import json
 import os
 import tempfile
 from collections import deque
@@ -31,14 +32,15 @@ from typing import get_type_hints
 
 from metering.call import COLUMNS
 from metering.call import Call
-from metering.database import open_for_reading
+from metering.ledger_names import Source
+from metering.ledger_names import open_source
 from metering.output import UNSAFE
 from metering.output import csv_line
-from metering.output import json_of
 from metering.output import safe_json
 from metering.selection import ReportError
 from metering.selection import Selection
 from metering.selection import Span
+from metering.store import Store
 
 SLICE = 500
 """How many rows are made into text at a time."""
@@ -59,13 +61,13 @@ class Piece(NamedTuple):
     """Text in UTF-8, or a table of Arrow."""
 
 
-def count(db: Connection, selection: Selection) -> int:
+def count(db: Store, selection: Selection) -> int:
     """How many rows a ledger has to export. With filters for tags it may have fewer."""
     condition, values = _where(selection, selection.span)
     return int(db.execute(f"SELECT count(*) FROM calls WHERE {condition}", values).fetchone()[0])
 
 
-def write_csv(ledgers: Sequence[Path], selection: Selection, out: BinaryIO, told: Told) -> None:
+def write_csv(ledgers: Sequence[Source], selection: Selection, out: BinaryIO, told: Told) -> None:
     """A line of names, and a line for each row, ordered by when the calls started, ledger by ledger. Raises
     LedgerError, sqlite3.Error, OSError, as the others do."""
     out.write(csv_line(COLUMNS).encode())
@@ -74,7 +76,7 @@ def write_csv(ledgers: Sequence[Path], selection: Selection, out: BinaryIO, told
         told(piece.rows)
 
 
-def write_json(ledgers: Sequence[Path], selection: Selection, out: BinaryIO, told: Told) -> None:
+def write_json(ledgers: Sequence[Source], selection: Selection, out: BinaryIO, told: Told) -> None:
     """An array of objects, one a line."""
     before = b"[\n"
     for piece in _pieces(ledgers, selection, _json, SLICE):
@@ -85,7 +87,7 @@ def write_json(ledgers: Sequence[Path], selection: Selection, out: BinaryIO, tol
     out.write(b"\n]\n" if before != b"[\n" else b"[]\n")
 
 
-def write_parquet(ledgers: Sequence[Path], selection: Selection, out: BinaryIO, told: Told) -> None:
+def write_parquet(ledgers: Sequence[Source], selection: Selection, out: BinaryIO, told: Told) -> None:
     """A Parquet file, compressed with zstd. JSON is text there too; an empty text is null. Raises ReportError if
     pyarrow is not installed."""
     try:
@@ -102,9 +104,9 @@ def write_parquet(ledgers: Sequence[Path], selection: Selection, out: BinaryIO, 
         texts.ConvertOptions(column_types=schema, strings_can_be_null=True, null_values=[""]),
     )
 
-    def table(db: Connection, selection: Selection, span: Span) -> Piece:
+    def table(db: Store, selection: Selection, span: Span) -> Piece:
         # Arrow reads text faster than Python makes the values of rows.
-        if not selection.tags:
+        if _is_made_by_sql(db, selection):
             count, text = _joined(db, selection, span, _PLAIN_LINE, "char(10)")
             if not count:
                 return Piece(0, None)
@@ -166,19 +168,19 @@ def replaced(path: Path) -> Iterator[BinaryIO]:
 
 
 def _pieces(
-    ledgers: Sequence[Path], selection: Selection, make: Callable[[Connection, Selection, Span], Piece], size: int
+    ledgers: Sequence[Source], selection: Selection, make: Callable[[Store, Selection, Span], Piece], size: int
 ) -> Iterator[Piece]:
     """What `make` makes of each slice of the ledgers that has rows, in order. Some slices are made ahead."""
-    for path in ledgers:
+    for source in ledgers:
         with ExitStack() as stack:
-            free: SimpleQueue[Connection] = SimpleQueue()
+            free: SimpleQueue[Store] = SimpleQueue()
             for _ in range(THREADS):
-                free.put(stack.enter_context(closing(open_for_reading(path))))
-            slices = _slices(stack.enter_context(closing(open_for_reading(path))), selection.span, size)
+                free.put(stack.enter_context(closing(open_source(source))))
+            slices = _slices(stack.enter_context(closing(open_source(source))), selection.span, size)
             pool = ThreadPoolExecutor(THREADS)
             stack.callback(pool.shutdown, cancel_futures=True)
 
-            def work(span: Span, free: "SimpleQueue[Connection]" = free) -> Piece:
+            def work(span: Span, free: "SimpleQueue[Store]" = free) -> Piece:
                 db = free.get()
                 try:
                     return make(db, selection, span)
@@ -193,7 +195,7 @@ def _pieces(
                     yield piece
 
 
-def _slices(db: Connection, span: Span, size: int) -> Iterator[Span]:
+def _slices(db: Store, span: Span, size: int) -> Iterator[Span]:
     """A span in parts of about `size` rows: more if more calls started in the same microsecond."""
     since = span.since
     following = (
@@ -213,7 +215,7 @@ def _where(selection: Selection, span: Span) -> tuple[str, tuple[object, ...]]:
 _ORDER = "ORDER BY started_at, id"
 
 
-def _rows(db: Connection, selection: Selection, span: Span) -> list[Row]:
+def _rows(db: Store, selection: Selection, span: Span) -> list[Row]:
     condition, values = _where(selection, span)
     rows = map(tuple, db.execute(f"SELECT {', '.join(COLUMNS)} FROM calls WHERE {condition} {_ORDER}", values))
     return [row for row in rows if not selection.tags or selection.takes(row[_TAGS])]
@@ -222,7 +224,12 @@ def _rows(db: Connection, selection: Selection, span: Span) -> list[Row]:
 _ID, _TAGS = COLUMNS.index("id"), COLUMNS.index("tags")
 
 
-def _joined(db: Connection, selection: Selection, span: Span, line: str, between: str) -> tuple[int, bytes]:
+def _is_made_by_sql(db: Store, selection: Selection) -> bool:
+    """Whether the text of rows can be made by SQL: by SQLite's, and if all rows that it finds are meant."""
+    return isinstance(db, Connection) and not selection.tags
+
+
+def _joined(db: Store, selection: Selection, span: Span, line: str, between: str) -> tuple[int, bytes]:
     """The number of rows of a slice, and what the SQL `line` makes of them, with the SQL `between` between them."""
     condition, values = _where(selection, span)
     count, text = db.execute(
@@ -238,11 +245,14 @@ def _joined(db: Connection, selection: Selection, span: Span, line: str, between
 _JSON_LINE = f"json_object({', '.join(f'{name!r}, {name}' for name in COLUMNS)})"
 
 
-def _json(db: Connection, selection: Selection, span: Span, between: str = ",\n") -> Piece:
+def _json(db: Store, selection: Selection, span: Span, between: str = ",\n") -> Piece:
     """The rows of a slice as JSON objects, with a text between them."""
-    if selection.tags:
+    if not _is_made_by_sql(db, selection):
         rows = _rows(db, selection, span)
-        return Piece(len(rows), between.join(json_of(dict(zip(COLUMNS, row, strict=True))) for row in rows).encode())
+        objects = (dict(zip(COLUMNS, row, strict=True)) for row in rows)
+        # As SQLite writes it.
+        texts = (json.dumps(one, ensure_ascii=False, separators=(",", ":")) for one in objects)
+        return Piece(len(rows), safe_json(between.join(texts)).encode())
     count, text = _joined(db, selection, span, _JSON_LINE, _sql(between.encode()))
     if b"\x7f" in text or not _is_harmless(text):
         text = safe_json(text.decode(errors="replace")).encode()
@@ -288,8 +298,8 @@ _JSON_COLUMNS = tuple(name for name in COLUMNS if _KINDS[name] is str and str no
 _CSV_LINE = f"printf({_sql(_CELL.join([b'%s'] * len(COLUMNS)))}, {', '.join(map(_cell, COLUMNS))})"
 
 
-def _csv(db: Connection, selection: Selection, span: Span) -> Piece:
-    if selection.tags:
+def _csv(db: Store, selection: Selection, span: Span) -> Piece:
+    if not _is_made_by_sql(db, selection):
         return _careful(_rows(db, selection, span))
     count, text = _joined(db, selection, span, _CSV_LINE, _sql(_ROW))
     if not count:
@@ -313,7 +323,7 @@ def _careful(rows: Sequence[Row]) -> Piece:
     return Piece(len(rows), "".join(map(csv_line, rows)).encode())
 
 
-def _row(db: Connection, name: bytes) -> Row | None:
+def _row(db: Store, name: bytes) -> Row | None:
     """The row with an id, as SQL wrote it."""
     sql = f"SELECT {', '.join(COLUMNS)} FROM calls WHERE id = ?"
     row = db.execute(sql, (name.decode(errors="replace"),)).fetchone()

@@ -1,7 +1,6 @@
 """Why no call meets what was asked for, and what to type instead."""
 
 import json
-import sqlite3
 from collections.abc import Iterator
 from collections.abc import Sequence
 from datetime import UTC
@@ -12,12 +11,13 @@ from metering.selection import EVER
 from metering.selection import Grouping
 from metering.selection import Selection
 from metering.selection import fits
+from metering.store import Store
 
 MOST_VALUES = 8
 """The most values that are named."""
 
 
-def reasons(ledgers: Sequence[sqlite3.Connection], asked: Selection) -> Iterator[str]:
+def reasons(ledgers: Sequence[Store], asked: Selection) -> Iterator[str]:
     """Sentences for people why a report of the calls that are `asked` for has no line: the filters that no call meets,
     and which values there are."""
     if _values(ledgers, "day", asked):
@@ -53,13 +53,13 @@ def reasons(ledgers: Sequence[sqlite3.Connection], asked: Selection) -> Iterator
         yield "Each filter fits some calls, but no call meets all of them."
 
 
-def _values(ledgers: Sequence[sqlite3.Connection], key: str, calls: Selection) -> list[str]:
+def _values(ledgers: Sequence[Store], key: str, calls: Selection) -> list[str]:
     """The values of a key, those of the most expensive calls first. An unknown one is `""`, which a filter takes."""
     rows = costs.usage(ledgers, Grouping((key,), UTC), calls)
     return ['""' if row[key] is None else str(row[key]) for row in rows]
 
 
-def _tags(ledgers: Sequence[sqlite3.Connection], calls: Selection) -> list[tuple[str, str]]:
+def _tags(ledgers: Sequence[Store], calls: Selection) -> list[tuple[str, str]]:
     """The names and values of tags."""
     found = [json.loads(tags) for tags in _values(ledgers, "tags", calls) if tags != '""']
     return [*dict.fromkeys((name, str(value)) for tags in found for name, value in tags.items())]

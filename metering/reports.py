@@ -4,11 +4,10 @@ A report is a list of flat dicts, made from any number of open ledgers (`databas
 Sums and approximate percentiles come from the tables `rollup` and `rollup_days`. Rows (of the view `uses`, which has
 the same columns) are read only for open calls, and for the parts of buckets at the ends of the span.
 
-All SQL works in SQLite and PostgreSQL: no JSON functions, no `iif`, `?` for values. Filters use SQLite's function
-`glob(pattern, text)`, which PostgreSQL must be given.
+All SQL works in SQLite and PostgreSQL: no JSON functions, no `iif`. What differs is `?` for values and `GLOB`, which
+`postgresql.py` translates.
 """
 
-import sqlite3
 from bisect import bisect_left
 from collections import Counter
 from collections import defaultdict
@@ -31,6 +30,7 @@ from metering.selection import Grouping
 from metering.selection import ReportError
 from metering.selection import Selection
 from metering.selection import Span
+from metering.store import Store
 
 Row = dict[str, object]
 
@@ -50,7 +50,7 @@ def columns(kind: str, grouping: Grouping) -> tuple[str, ...]:
     }[kind]
 
 
-def errors(ledgers: Iterable[sqlite3.Connection], grouping: Grouping, selection: Selection) -> list[Row]:
+def errors(ledgers: Iterable[Store], grouping: Grouping, selection: Selection) -> list[Row]:
     """Errors by group: the keys, then `status`, `error_type`, `model` and `calls`; the most frequent ones first."""
     wider = _wider(grouping)
     counts: Counter[tuple[object, ...]] = Counter()
@@ -68,9 +68,7 @@ def _wider(grouping: Grouping) -> Grouping:
     return Grouping((*grouping.keys, *more), grouping.zone)
 
 
-def latency(
-    ledgers: Iterable[sqlite3.Connection], grouping: Grouping, selection: Selection, exact: bool = True
-) -> list[Row]:
+def latency(ledgers: Iterable[Store], grouping: Grouping, selection: Selection, exact: bool = True) -> list[Row]:
     """Latencies by group: the keys, `calls`, and percentiles (nearest rank) in microseconds, None if nothing was
     measured.
 
@@ -80,7 +78,7 @@ def latency(
 
 
 def latency_and_total(
-    ledgers: Iterable[sqlite3.Connection], grouping: Grouping, selection: Selection, exact: bool = True
+    ledgers: Iterable[Store], grouping: Grouping, selection: Selection, exact: bool = True
 ) -> tuple[list[Row], Row]:
     """The rows of `latency`, and one of all calls together, without keys."""
     groups: dict[tuple[object, ...], tuple[Counter[int], ...]] = defaultdict(lambda: tuple(Counter() for _ in MEASURES))
@@ -157,7 +155,7 @@ def _parts(span: Span) -> tuple[Span, list[Span]]:
 
 
 @contextmanager
-def snapshot(db: sqlite3.Connection) -> Iterator[None]:
+def snapshot(db: Store) -> Iterator[None]:
     """A read transaction: all statements inside see the same state, so that a call which ends between two of them is
     counted once."""
     if db.in_transaction:
@@ -170,13 +168,8 @@ def snapshot(db: sqlite3.Connection) -> Iterator[None]:
         db.execute("ROLLBACK")
 
 
-def _ask(db: sqlite3.Connection, sql: str, values: Sequence[object]) -> Iterator[Any]:
-    """Run a query with `?` for its values. A store with other placeholders only needs to replace this function."""
-    return db.execute(sql, values)
-
-
 def _read(
-    db: sqlite3.Connection, selection: Selection, source: str, where: str, part: Span, columns: Sequence[str], tail: str
+    db: Store, selection: Selection, source: str, where: str, part: Span, columns: Sequence[str], tail: str
 ) -> Iterator[tuple[Any, ...]]:
     """Values of columns (SQL) of the rows in a part of the span that meet the filters. `tail` is the end of the
     query."""
@@ -185,13 +178,13 @@ def _read(
     told = "tags" if selection.tags else "0"
     sql = f"SELECT {', '.join([told, *columns])} FROM {source} WHERE {where} AND {condition}{tail}"
     takes = cache(selection.takes)
-    for tags, *values in _ask(db, sql, (*part, *patterns)):
+    for tags, *values in db.execute(sql, (*part, *patterns)):
         if not selection.tags or takes(tags):
             yield tuple(values)
 
 
 def sums(
-    db: sqlite3.Connection,
+    db: Store,
     grouping: Grouping,
     columns: Sequence[str],
     selection: Selection,
@@ -230,9 +223,7 @@ def sums(
         yield from read("uses", "started_at >= ? AND started_at < ?", edge)
 
 
-def _histograms(
-    db: sqlite3.Connection, grouping: Grouping, selection: Selection, part: Span
-) -> Iterator[tuple[Any, ...]]:
+def _histograms(db: Store, grouping: Grouping, selection: Selection, part: Span) -> Iterator[tuple[Any, ...]]:
     """The group, 1 or -1 (to be taken off), the number of calls and the histograms (JSON) of closed calls in complete
     buckets. A group may come more than once."""
     of, where = cache(grouping.of), "bucket >= ? AND bucket < ? AND calls > 0"
@@ -245,7 +236,7 @@ def _histograms(
                 yield of(values[keys : 2 * keys]), -1, *values[-2:]
 
 
-def _times(db: sqlite3.Connection, grouping: Grouping, selection: Selection, part: Span) -> Iterator[tuple[Any, ...]]:
+def _times(db: Store, grouping: Grouping, selection: Selection, part: Span) -> Iterator[tuple[Any, ...]]:
     """The group and the times of each closed call."""
     columns = [*grouping.columns_at(rollup.bucket())]
     columns += [f"{measure}_us" for measure in MEASURES]
@@ -254,19 +245,24 @@ def _times(db: sqlite3.Connection, grouping: Grouping, selection: Selection, par
         yield of(values[: len(grouping.keys)]), *values[len(grouping.keys) :]
 
 
-def calls(ledgers: Iterable[sqlite3.Connection], selection: Selection, newest: int | None = None) -> Iterator[Row]:
+def calls(ledgers: Iterable[Store], selection: Selection, newest: int | None = None) -> Iterator[Row]:
     """Rows, ledger by ledger, ordered by when the calls started: all, or only the `newest` of all ledgers."""
     if newest is None:
         for db in ledgers:
-            yield from _rows(db, selection, " ORDER BY started_at, id")
+            with snapshot(db):
+                yield from _rows(db, selection, " ORDER BY started_at, id")
         return
-    tail = " ORDER BY started_at DESC, id DESC"
-    found = [row for db in ledgers for row in islice(_rows(db, selection, tail), newest)]
+    # Whether a call has a tag is seen after it was read.
+    tail = " ORDER BY started_at DESC, id DESC" + ("" if selection.tags else f" LIMIT {newest}")
+    found: list[Row] = []
+    for db in ledgers:
+        with snapshot(db):
+            found += islice(_rows(db, selection, tail), newest)
     found.sort(key=lambda row: (row["started_at"], row["id"]))
     yield from found[-newest:]
 
 
-def one(ledgers: Iterable[sqlite3.Connection], beginning: str) -> tuple[Row, list[Row]]:
+def one(ledgers: Iterable[Store], beginning: str) -> tuple[Row, list[Row]]:
     """The call whose id is, or begins with, a text, and its rows of the table `attempts`. Raises ReportError if there
     is none, or more than one."""
     found: dict[object, tuple[Row, list[Row]]] = {}
@@ -274,14 +270,13 @@ def one(ledgers: Iterable[sqlite3.Connection], beginning: str) -> tuple[Row, lis
         with snapshot(db):
             columns = ", ".join(COLUMNS)
             # Ids are ASCII, so this is the end of all that begin so; an index finds them.
-            rows = _ask(
-                db,
+            rows = db.execute(
                 f"SELECT {columns} FROM calls WHERE id >= ? AND id < ? ORDER BY id LIMIT 2",
                 (beginning, beginning + "\x7f"),
             )
             for row in [dict(zip(COLUMNS, values, strict=True)) for values in rows]:
-                tries = _ask(
-                    db, f"SELECT {', '.join(ATTEMPT_COLUMNS)} FROM attempts WHERE call_id = ? ORDER BY n", (row["id"],)
+                tries = db.execute(
+                    f"SELECT {', '.join(ATTEMPT_COLUMNS)} FROM attempts WHERE call_id = ? ORDER BY n", (row["id"],)
                 )
                 found[row["id"]] = row, [dict(zip(ATTEMPT_COLUMNS, values, strict=True)) for values in tries]
     if beginning in found:
@@ -292,7 +287,7 @@ def one(ledgers: Iterable[sqlite3.Connection], beginning: str) -> tuple[Row, lis
     return next(iter(found.values()))
 
 
-def _rows(db: sqlite3.Connection, selection: Selection, tail: str) -> Iterator[dict[str, Any]]:
+def _rows(db: Store, selection: Selection, tail: str) -> Iterator[dict[str, Any]]:
     where = "started_at >= ? AND started_at < ?"
     for values in _read(db, selection, "calls", where, selection.span, COLUMNS, tail):
         yield dict(zip(COLUMNS, values, strict=True))

@@ -253,7 +253,9 @@ def _of_attempt() -> dict[str, str]:
     return _of_call() | own
 
 
-_ATTEMPTS = (
+USE = tuple(_of_call())
+"""The columns of a use."""
+ATTEMPTS = (
     # Reads the primary key from its end, so that not all rows of a call with thousands of attempts are read for each
     # row.
     "(SELECT *, n = coalesce((SELECT n FROM attempts AS other WHERE other.call_id = attempts.call_id"
@@ -261,15 +263,16 @@ _ATTEMPTS = (
     " (SELECT max(n) FROM attempts AS other WHERE other.call_id = attempts.call_id)) AS answered"
     " FROM attempts) AS attempt"
 )
+"""SQL for the rows of `attempts`, with `answered`: whether it is the one that stands for the call."""
 
 
-def _once(call: str, names: Sequence[str]) -> list[str]:
+def once(call: str, names: Sequence[str]) -> list[str]:
     """SQL for columns of the use that a call without attempts is. `call` is the prefix of its row, such as `NEW.`."""
     made = _of_call()
     return [made[name].format(c=call, u=call) for name in names]
 
 
-def _tried(call: str, names: Sequence[str]) -> list[str]:
+def tried(call: str, names: Sequence[str]) -> list[str]:
     """SQL for columns of the uses that the attempts of a call are. `call` is the prefix of its row."""
     made = _of_attempt()
     return [made[name].format(c=call, u="attempt.") for name in names]
@@ -277,16 +280,15 @@ def _tried(call: str, names: Sequence[str]) -> list[str]:
 
 def view() -> str:
     """The SELECT of the view `uses`."""
-    names = tuple(_of_call())
-    once, tried = (
-        ", ".join(f"{value} AS {name}" for name, value in zip(names, values, strict=True))
-        for values in (_once("calls.", names), _tried("calls.", names))
+    of_calls, of_attempts = (
+        ", ".join(f"{value} AS {name}" for name, value in zip(USE, values, strict=True))
+        for values in (once("calls.", USE), tried("calls.", USE))
     )
     computed = ", ".join(f"{value} AS {name}" for name, value in COMPUTED.items())
     return (
-        f"SELECT *, {computed} FROM (SELECT {once} FROM calls"
+        f"SELECT *, {computed} FROM (SELECT {of_calls} FROM calls"
         " WHERE NOT EXISTS (SELECT 1 FROM attempts WHERE call_id = calls.id)"
-        f" UNION ALL SELECT {tried} FROM calls, {_ATTEMPTS} WHERE attempt.call_id = calls.id)"
+        f" UNION ALL SELECT {of_attempts} FROM calls, {ATTEMPTS} WHERE attempt.call_id = calls.id)"
     )
 
 
@@ -420,7 +422,7 @@ def _add(uses: Sequence[str], source: str, sign: str = "") -> str:
     )
 
 
-_CLOSE = f"{_add(_once('NEW.', COLUMNS), f'WHERE NOT {_HAS_ATTEMPTS}')}; {_put('NEW.', 1)} WHERE {_HAS_ATTEMPTS}"
+_CLOSE = f"{_add(once('NEW.', COLUMNS), f'WHERE NOT {_HAS_ATTEMPTS}')}; {_put('NEW.', 1)} WHERE {_HAS_ATTEMPTS}"
 _LEFT = f"NEW.is_leaving AND ({', '.join(_KEY)}) IN (SELECT {', '.join(_KEY)} FROM uses WHERE id = NEW.id)"
 _SUMMED_USES = ", ".join(f"sum(uses.{name})" for name in AMOUNTS)
 _STEPS = (

@@ -132,6 +132,10 @@ def _column(key: str) -> str:
     return f"nullif({'tags' if key.startswith('tag:') else key}, '')"
 
 
+class Glob(str):
+    """A pattern as SQLite's GLOB takes it."""
+
+
 @dataclass(frozen=True)
 class Selection:
     """The calls that a report is of: those in `span` that meet all filters."""
@@ -150,9 +154,9 @@ class Selection:
         values: list[str] = []
         for name, patterns in self.filters.items():
             column = f"coalesce({'CAST(nullif(status, 0) AS text)' if name == 'status' else name}, '')"
-            terms.append("(" + " OR ".join([f"{column} = ? OR glob(?, {column})"] * len(patterns)) + ")")
+            terms.append("(" + " OR ".join([f"{column} = ? OR {column} GLOB ?"] * len(patterns)) + ")")
             for pattern in map(readable, patterns):
-                values += (pattern, pattern.replace("[!", "[^"))
+                values += (pattern, Glob(pattern.replace("[!", "[^")))
         return " AND ".join(terms), values
 
     def takes(self, tags: object) -> bool:

@@ -26,7 +26,6 @@ from functools import partial
 from functools import wraps
 from importlib.util import find_spec
 from pathlib import Path
-from sqlite3 import Connection
 from typing import Any
 from typing import BinaryIO
 from typing import Literal
@@ -52,6 +51,8 @@ from metering.prices import listing
 from metering.prices.catalog import Catalog
 from metering.problems import problems
 from metering.progress import progress
+from metering.ship_command import ship
+from metering.store import Store
 from metering.tail import Tail
 
 FORMATS = ("table", "json", "csv")
@@ -243,7 +244,7 @@ def report(
 
 
 def _write_html(
-    opened: list[Connection],
+    opened: Sequence[Store],
     kind: str,
     columns: Sequence[str],
     rows: Sequence[reports.Row],
@@ -354,7 +355,7 @@ def dashboard(ledgers: tuple[str, ...], port: int, prices: Path | None) -> None:
 def export(ledgers: tuple[str, ...], form: str, path: Path | None, asked: selection.Asked) -> None:
     """Write all columns of all rows."""
     with problems(), ledger_names.opened(ledgers) as opened:
-        paths, total = ledger_names.paths(ledgers), None
+        sources, total = ledger_names.sources(ledgers), None
         if path is None and form == "parquet" and sys.stdout.isatty():
             raise selection.ReportError("Parquet is no text; write it to a file with --output FILE")
         if sys.stderr.isatty():
@@ -362,7 +363,7 @@ def export(ledgers: tuple[str, ...], form: str, path: Path | None, asked: select
         # A terminal that shows the rows has no room for a line of progress.
         is_shown = path is None and sys.stdout.isatty()
         with progress("rows written", total, is_quiet=is_shown) as told, _sink(path) as out:
-            exports.WRITERS[form](paths, asked.calls, out, told)
+            exports.WRITERS[form](sources, asked.calls, out, told)
 
 
 @contextmanager
@@ -417,6 +418,9 @@ def write_datasette(ledger: Path, config: bool) -> None:
     """Write metadata with which Datasette 0.65 shows LEDGER: datasette LEDGER -m FILE."""
     with problems():
         click.echo(datasette.written((datasette.configuration if config else datasette.metadata)(ledger)), nl=False)
+
+
+main.add_command(ship)
 
 
 def _tell_rejected(path: Path) -> None:

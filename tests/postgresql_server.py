@@ -58,9 +58,9 @@ class Server:
         # It ends with us, however we end.
         as_other = ["setpriv", "--pdeathsig=INT", *become]
         data = folder / "data"
-        made = [binary.with_name("initdb"), "--pgdata", data, "--username", USER, "--auth=trust", "--no-sync"]
-        wal = ["--encoding=UTF8", "--wal-segsize=1"]
-        subprocess.run([*as_other, *made, *wal], check=True, capture_output=True, env=environment, cwd=folder)
+        made = ["--pgdata", str(data), "--username", USER, "--auth=trust", "--no-sync", "--encoding=UTF8"]
+        initdb = [*as_other, str(binary.with_name("initdb")), *made, "--wal-segsize=1"]
+        subprocess.run(initdb, check=True, capture_output=True, env=environment, cwd=folder)
         access = data / "pg_hba.conf"
         access.write_text(f"host all {self.secret_user} all scram-sha-256\nhost all all 127.0.0.1/32 trust\n")
         with socket.create_server(("127.0.0.1", 0)) as free:

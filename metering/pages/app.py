@@ -42,8 +42,10 @@ from metering.pages import questions
 from metering.pages import rendering
 from metering.pages import visitors
 from metering.pages.visitors import Visit
+from metering.postgresql import TookTooLong
 from metering.selection import FILTERS
 from metering.selection import ReportError
+from metering.store import Store
 
 LONGEST_S = 20.0
 """How long a report may take."""
@@ -77,7 +79,7 @@ HEADERS = {
 STATIC = {"pages.css": "text/css", "board.js": "text/javascript", "plotly.min.js": "text/javascript"}
 OPEN_TO_ALL = ("/-/health", "/-/ready")
 
-Ledgers = Sequence[sqlite3.Connection]
+Ledgers = Sequence[Store]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -145,7 +147,7 @@ def _guarded(source: Source, endpoint: Endpoint) -> Endpoint:
         except ReportError as e:
             found = problem(400, str(e))
         except (LedgerError, sqlite3.Error) as e:
-            is_late = isinstance(e, sqlite3.Error) and e.sqlite_errorname == "SQLITE_INTERRUPT"
+            is_late = getattr(e, "sqlite_errorname", "") == "SQLITE_INTERRUPT" or isinstance(e, TookTooLong)
             late = f"the report took longer than {LONGEST_S:g} s; ask for a shorter span, such as since=7d"
             found = problem(503, late if is_late else f"the ledger cannot be read: {e}")
         found.headers.update({**HEADERS, "cache-control": found.headers.get("cache-control", "no-store")})
@@ -259,7 +261,10 @@ class _Pages:
         end = time.monotonic() + LONGEST_S
         with self._source.opened() as ledgers:
             for db in ledgers:
-                db.set_progress_handler(lambda: time.monotonic() > end, _STEPS)
+                if isinstance(db, sqlite3.Connection):
+                    db.set_progress_handler(lambda: time.monotonic() > end, _STEPS)
+                else:
+                    db.execute(f"SET statement_timeout = '{LONGEST_S}s'")
             return make(ledgers)
 
 

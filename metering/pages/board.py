@@ -1,7 +1,6 @@
 """What the dashboard and the HTML report show: sections with a chart, and the table of its numbers."""
 
 import json
-import sqlite3
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -26,9 +25,10 @@ from metering.pages.charts import number
 from metering.selection import Asked
 from metering.selection import Grouping
 from metering.selection import microseconds
+from metering.store import Store
 
 Row = dict[str, Any]
-Connections = Sequence[sqlite3.Connection]
+Connections = Sequence[Store]
 BY_HOUR = timedelta(days=3)
 """Spans up to this length are shown by hour."""
 SHOWN_CALLS = 50

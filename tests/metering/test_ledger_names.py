@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from metering.ledger_names import opened
-from metering.ledger_names import paths
+from metering.ledger_names import sources
 from metering.selection import ReportError
 from tests.ledgers import new_ledger
 
@@ -12,18 +12,18 @@ def test_each_once_and_none_of_the_files_beside_them(tmp_path: Path) -> None:
     for name in ("a.db", "b.db", "b.db-wal", "b.db.rejected"):
         (tmp_path / name).touch()
     asked = [str(tmp_path / name) for name in ("*.db*", "b.db", "none.db")]
-    assert [path.name for path in paths(asked)] == ["a.db", "b.db", "none.db"]
-    assert paths(()) == [Path("usage.db")]
+    assert sources(asked) == [tmp_path / name for name in ("a.db", "b.db", "none.db")]
+    assert sources(()) == [Path("usage.db")]
 
 
 def test_a_misspelt_word(tmp_path: Path) -> None:
     with pytest.raises(ReportError, match="there is no report or ledger latencu; did you mean latency"):
-        paths(["latencu"], ["latency"])
+        sources(["latencu"], ["latency"])
     with pytest.raises(ReportError, match="one report at a time"):
-        paths(["latency"], ["usage", "latency"])
-    assert paths(["usage.db"], ["usage"]) == [Path("usage.db")]
+        sources(["latency"], ["usage", "latency"])
+    assert sources(["usage.db"], ["usage"]) == [Path("usage.db")]
     new_ledger(tmp_path / "latencu")
-    assert len(paths([str(tmp_path / "latencu")], ["latency"])) == 1
+    assert len(sources([str(tmp_path / "latencu")], ["latency"])) == 1
 
 
 def test_they_are_closed(tmp_path: Path) -> None:
