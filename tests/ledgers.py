@@ -127,12 +127,12 @@ while True:
 
 
 @cache
-def _forking() -> tuple[socket.socket, "subprocess.Popen[bytes]"]:
+def _forking(imports: str) -> tuple[socket.socket, "subprocess.Popen[bytes]"]:
     """A process that has imported what scripts need, and a socket to tell it which one to run in a fork. It ends with
     this process."""
     ours, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
     with theirs:
-        return ours, subprocess.Popen([sys.executable, "-c", _FORKING], stdin=theirs.fileno(), cwd=ROOT)
+        return ours, subprocess.Popen([sys.executable, "-c", imports + _FORKING], stdin=theirs.fileno(), cwd=ROOT)
 
 
 @dataclass(frozen=True)
@@ -144,14 +144,14 @@ class Program:
 
 
 @contextmanager
-def processes(script: str, path: Path, number: int = 1) -> Iterator[Program]:
+def processes(script: str, path: Path, number: int = 1, imports: str = "") -> Iterator[Program]:
     """Starts processes that run `script` at the same time, with the path of a ledger as argument. They are forked from
-    one that has imported what they need, so that they start quickly. They share an input and an output, whose last
-    line is `ended` with the status of each process: `ended 0 -9` if the second one was killed."""
+    one that has imported what they need (`imports` is more of it), so that they start quickly. They share an input and
+    an output, whose last line is `ended` with the status of each process: `ended 0 -9` if the second one was killed."""
     (theirs_in, ours_in), (ours_out, theirs_out) = os.pipe(), os.pipe()
     with open(ours_in, "w") as stdin, open(ours_out) as stdout:
         told = json.dumps([script, str(path), number]).encode()
-        socket.send_fds(_forking()[0], [told], [theirs_in, theirs_out])
+        socket.send_fds(_forking(imports)[0], [told], [theirs_in, theirs_out])
         os.close(theirs_in)
         os.close(theirs_out)
         yield Program(stdin, stdout)

@@ -1,10 +1,9 @@
 """Against a real PostgreSQL server."""
 
-import multiprocessing
 import random
-import signal
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from contextlib import closing
 from pathlib import Path
 
@@ -15,16 +14,17 @@ from metering.database import LedgerError
 from metering.database import connect
 from metering.ship import Shipping
 from metering.upkeep import prune
-from tests.fleet import DAY_US
-from tests.fleet import HOSTILE
-from tests.fleet import add
-from tests.fleet import call
-from tests.fleet import calls
-from tests.fleet import content_of
-from tests.fleet import new
-from tests.fleet import rows
 from tests.ledgers import of_version
+from tests.ledgers import processes
 from tests.postgresql_server import Server
+from tests.shipped import DAY_US
+from tests.shipped import HOSTILE
+from tests.shipped import add
+from tests.shipped import call
+from tests.shipped import calls
+from tests.shipped import content_of
+from tests.shipped import new
+from tests.shipped import rows
 
 START = 1_795_996_800_000_000
 """2026-11-30: a day later it is another month."""
@@ -168,21 +168,24 @@ PATHS = 3
 KILLS = 10
 
 
-def _dies(address: str, paths: list[Path], steps: int) -> None:
-    """Ships, and is killed after some steps: calls of functions that are written in C."""
-    left = steps
-
-    def count(frame: object, event: str, argument: object) -> None:
-        nonlocal left
-        left -= event == "c_call"
-        if not left:
-            signal.raise_signal(signal.SIGKILL)
-
-    ship.AT_ONCE = 30
-    sys.setprofile(count)
-    shipped(address, *paths)
-    sys.setprofile(None)
-    sys.exit(max(left, 0) == 0)
+DYING = """
+import signal
+left = {steps}
+def count(frame, event, argument):
+    global left
+    left -= event == "c_call"
+    if not left:
+        signal.raise_signal(signal.SIGKILL)
+metering.ship.AT_ONCE = {at_once}
+sys.setprofile(count)
+shipping = metering.ship.Shipping({address!r})
+for path in {paths}:
+    shipping.ship(path)
+sys.setprofile(None)
+shipping.close()
+"""
+"""Ships ledgers, and is killed after some steps: calls of functions that are written in C."""
+AT_ONCE = 30
 
 
 def steps_of(work: Callable[[], object]) -> int:
@@ -199,35 +202,32 @@ def steps_of(work: Callable[[], object]) -> int:
 
 
 def test_killed_at_random(tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three processes at a time ship three ledgers, each in another order; each is killed ten times, while rows are
-    added, end and change."""
-    monkeypatch.setattr(ship, "AT_ONCE", 30)
+    """Three processes at a time ship three ledgers, each in another order, while rows are added, end and change. Ten
+    are killed, the others end."""
+    monkeypatch.setattr(ship, "AT_ONCE", AT_ONCE)
     seed = random.randrange(10**6)
     print("seed", seed)
     chance = random.Random(seed)
     paths = [new(tmp_path / f"{number}.db") for number in range(PATHS)]
-    forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload(["tests.metering.test_ship", "psycopg"])
-    killed = []
-    for number in range(KILLS):
+    statuses: list[str] = []
+    start, steps = START, 0
+    while statuses.count("ended -9\n") < KILLS:
         for path in paths:
-            add(path, calls(chance, 80, START + number * DAY_US // 4, DAY_US // 4))
-            ended = rows(path, "SELECT id, started_at FROM calls WHERE state = 'open' ORDER BY random() LIMIT 9")
+            add(path, calls(chance, 80, start, DAY_US // 4))
+            ended = rows(path, "SELECT id, started_at FROM calls WHERE state = 'open' ORDER BY id LIMIT 9")
             add(path, [call(chance, at, id=id, state="done", usage_state="final", ended_at=1) for id, at in ended])
-        if not number:
-            # How far one gets that ships one ledger alone.
-            steps = steps_of(lambda: shipped(address, paths[0]))
-        orders = [paths[at:] + paths[:at] for at in range(PATHS)]
-        processes = [
-            forks.Process(target=_dies, args=(address, order, chance.randrange(1, 2 * steps))) for order in orders
-        ]
-        for process in processes:
-            process.start()
-        for process in processes:
-            process.join()
-            killed.append(process.exitcode)
-    assert {*killed} <= {-signal.SIGKILL, 0}
-    assert killed.count(-signal.SIGKILL) >= KILLS
+        start += DAY_US // 4
+        # How far one gets that ships one ledger alone.
+        steps = steps or steps_of(lambda: shipped(address, paths[0]))
+        with ExitStack() as stack:
+            running = []
+            for at in range(PATHS):
+                order = [*map(str, paths[at:] + paths[:at])]
+                lives = chance.randrange(1, steps)
+                dying = DYING.format(steps=lives, at_once=AT_ONCE, address=address, paths=order)
+                running.append(stack.enter_context(processes(dying, tmp_path, imports="import metering.ship, psycopg")))
+            statuses += [program.stdout.read() for program in running]
+    assert {*statuses} <= {"ended -9\n", "ended 0\n"}
     shipped(address, *paths)
     assert content_of(address) == content_of(*paths)
     assert shipped(address, *paths) == [0] * PATHS

@@ -20,12 +20,12 @@ from metering.kinds import makers
 from metering.pages import app
 from metering.prices.catalog import EVERYONES
 from metering.ship_command import ship
-from tests.fleet import DAY_US
-from tests.fleet import add
-from tests.fleet import calls
-from tests.fleet import new
-from tests.fleet import rows
 from tests.postgresql_server import Server
+from tests.shipped import DAY_US
+from tests.shipped import add
+from tests.shipped import calls
+from tests.shipped import new
+from tests.shipped import rows
 from vertex_tap import FORMATS
 from vertex_tap import main
 
