@@ -2,7 +2,7 @@
 
 python -m tests.bench [kill|lock|overhead|events|chats|picture|pictures] [--against REVISION]
 
-`scripts/bench starve`, `report`, `facts` and `golden` are in the files of these names in tests/.
+`scripts/bench starve`, `report`, `facts`, `fleet` and `golden` are in the files of these names in tests/.
 
 kill: 2,000 calls, streamed and not, 16 at a time; the proxy is killed (SIGKILL) at a random moment. Ten runs. The
     ledger must have a correct row for every call.
