@@ -57,11 +57,6 @@ class Table(NamedTuple):
     """The primary key; '' if there is none."""
     indexes: tuple[str, ...]
 
-    @property
-    def names(self) -> str:
-        """The names of the columns, as SQL."""
-        return ", ".join(self.columns)
-
 
 def _of_rollup(name: str) -> str:
     """The type of a column of the rollup, or of a use."""

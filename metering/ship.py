@@ -10,11 +10,13 @@ What was deleted from a ledger stays in PostgreSQL.
 """
 
 import hashlib
+import json
 import sqlite3
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Any
@@ -52,9 +54,6 @@ class Shipping:
         try:
             with postgresql.problems():
                 tables.create(self._db)
-                for table in tables.TABLES:
-                    copy = f"CREATE TEMP TABLE new_{table.name} (LIKE {table.name}) ON COMMIT DELETE ROWS"
-                    self._db.execute(copy.encode())
         except BaseException:
             self._db.close()
             raise
@@ -97,12 +96,11 @@ class Shipping:
             if not batch.calls:
                 return 0
             buckets = _buckets(ledger) if is_new else batch.buckets
-            self._copy(tables.CALLS, batch.calls, batch.times)
-            self._copy(tables.ATTEMPTS, batch.of_attempts(ledger, _ATTEMPTS), batch.times)
-            self._copy(tables.ATTEMPT_USES, batch.of_attempts(ledger, _ATTEMPT_USES), batch.times)
-            self._copy(tables.ROLLUP, _sums(ledger, buckets, number), buckets)
-            for statement in _STATEMENTS:
-                self._db.execute(statement.encode(), {"ledger": number, "buckets": buckets})
+            self._write(tables.CALLS, batch.times, batch.calls, _UPSERT_CALLS)
+            self._write(tables.ATTEMPTS, batch.times, batch.of_attempts(ledger, _ATTEMPTS))
+            self._write(tables.ATTEMPT_USES, batch.times, batch.of_attempts(ledger, _ATTEMPT_USES))
+            self._db.execute("DELETE FROM rollup WHERE ledger = %s AND bucket = ANY(%s)", (number, buckets))
+            self._write(tables.ROLLUP, buckets, _sums(ledger, buckets, number))
             self._db.execute(
                 "UPDATE shipped SET changed = %s, last_id = %s, last_started_at = %s, version = %s, at = now()"
                 " WHERE ledger = %s",
@@ -110,32 +108,26 @@ class Shipping:
             )
         return len(batch.calls)
 
-    def _copy(self, table: Table, rows: Iterable[Row], times: Iterable[int]) -> None:
-        """Copy rows of these times to the temporary table from which they are written to a table."""
+    def _write(self, table: Table, times: Iterable[int], rows: Iterable[Row], sql: str = "") -> None:
+        """Write rows of these times to a table; `sql` is an INSERT, or what is usual for the table."""
         tables.make_partitions(self._db, table, times)
-        sql = f"COPY new_{table.name} ({table.names}) FROM STDIN"
-        with self._db.cursor() as cursor, cursor.copy(sql.encode()) as copy:
-            for row in rows:
-                copy.write_row(row)
-
-
-def _insert(table: Table) -> str:
-    return f"INSERT INTO {table.name} ({table.names}) SELECT {table.names} FROM new_{table.name}"
+        names, left = tuple(table.columns), iter(rows)
+        # Temporary tables, to which rows can be copied, would be a burden where a thousand processes come every minute.
+        while some := [dict(zip(names, row, strict=True)) for row in islice(left, AT_ONCE)]:
+            self._db.execute((sql or _upsert(table)).encode(), (json.dumps(some, ensure_ascii=False),))
 
 
 def _upsert(table: Table) -> str:
+    """The statement that writes rows (JSON), also over those that are there."""
+    sql = f"INSERT INTO {table.name} SELECT * FROM json_populate_recordset(NULL::{table.name}, %s)"
     changes = ", ".join(f"{name} = excluded.{name}" for name in table.columns if name not in table.key.split(", "))
-    return f"{_insert(table)} ON CONFLICT ({table.key}) DO UPDATE SET {changes}"
+    return f"{sql} ON CONFLICT ({table.key}) DO UPDATE SET {changes}" if table.key else sql
 
 
-_STATEMENTS = (
+_UPSERT_CALLS = (
     # Two ledgers may have the same call: one was moved away while it was open, and the other took its place.
     f"{_upsert(tables.CALLS)} WHERE CASE WHEN calls.ledger = excluded.ledger THEN calls.changed <= excluded.changed"
-    " ELSE calls.state = 'open' OR excluded.state <> 'open' END",
-    _upsert(tables.ATTEMPTS),
-    _upsert(tables.ATTEMPT_USES),
-    "DELETE FROM rollup WHERE ledger = %(ledger)s AND bucket = ANY(%(buckets)s)",
-    _insert(tables.ROLLUP),
+    " ELSE calls.state = 'open' OR excluded.state <> 'open' END"
 )
 
 
