@@ -113,8 +113,10 @@ class Shipping:
         tables.make_partitions(self._db, table, times)
         names, left = tuple(table.columns), iter(rows)
         # Temporary tables, to which rows can be copied, would be a burden where a thousand processes come every minute.
-        while some := [dict(zip(names, row, strict=True)) for row in islice(left, AT_ONCE)]:
-            self._db.execute((sql or _upsert(table)).encode(), (json.dumps(some, ensure_ascii=False),))
+        while some := [*islice(left, AT_ONCE)]:
+            # A column that is not named is NULL.
+            told = [{name: value for name, value in zip(names, row, strict=True) if value is not None} for row in some]
+            self._db.execute((sql or _upsert(table)).encode(), (json.dumps(told, ensure_ascii=False),))
 
 
 def _upsert(table: Table) -> str:

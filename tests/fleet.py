@@ -24,6 +24,7 @@ from tests.many_calls import make
 from tests.postgresql_server import Server
 from tests.postgresql_server import running
 from tests.process import BIN
+from tests.process import until
 
 ROWS = 100_000
 CHANGED = 1_000
@@ -46,10 +47,11 @@ def main() -> None:
         folder, address = Path(name), server.new()
         first = make(folder / "first.db", rows, time.time_ns() // 1000)
         others = [_copied(first, folder / f"{number}.db") for number in ("second", "third")]
+        before = server.cpu_s
         took, cpu = _shipped(address, first)
-        print(
-            f"one proxy: {rows / took:,.0f} rows a second ({rows:,} in {took:.1f} s, {cpu:.1f} s of them CPU of ship)"
-        )
+        print(f"one proxy: {rows:,} rows in {took:.1f} s, {rows / took:,.0f} a second")
+        until(lambda: server.cpu_s > before)
+        print(f"CPU: {cpu / rows * 1e6:.0f} us a row of ship, {(server.cpu_s - before) / rows * 1e6:.0f} of PostgreSQL")
         print(f"bytes a row: {_bytes(server, address)}")
         took, _ = _shipped(address, *others)
         print(f"two proxies at once: {2 * rows / took:,.0f} rows a second together")
@@ -85,17 +87,17 @@ def _shipped(address: str, *ledgers: Path) -> tuple[float, float]:
 
 
 def _bytes(server: Server, address: str) -> str:
-    """What a row needs in each table, with its indexes, for each call."""
+    """The bytes of a row of each table, with its indexes."""
+    told = []
     with server.connect(address) as db:
-        sizes = {
-            table: _number(db.execute(_SIZE, (table,)).fetchone())
-            / _number(db.execute("SELECT count(*) FROM calls").fetchone())
-            for table in TABLES
-        }
-    return f"{sum(sizes.values()):.0f} ({', '.join(f'{table} {size:.0f}' for table, size in sizes.items())})"
+        for table in TABLES:
+            size, rows = (_number(db.execute(sql.format(table).encode()).fetchone()) for sql in (_SIZE, _ROWS))
+            told.append(f"{table} {size / max(rows, 1):.0f} ({rows:,} rows)")
+    return ", ".join(told)
 
 
-_SIZE = "SELECT sum(pg_total_relation_size(inhrelid))::bigint FROM pg_inherits WHERE inhparent = to_regclass(%s)"
+_SIZE = "SELECT sum(pg_total_relation_size(inhrelid))::bigint FROM pg_inherits WHERE inhparent = to_regclass('{}')"
+_ROWS = "SELECT count(*) FROM {}"
 
 
 def _number(row: tuple[object, ...] | None) -> int:

@@ -35,7 +35,7 @@ USER = "keeper"
 
 
 class Server:
-    """A running server. `USER` needs no password; `secret_user` has one."""
+    """A running server. `USER` needs no password; `secret_user` and the roles of docs/fleet.md have one."""
 
     secret_user = "guest"
 
@@ -62,7 +62,8 @@ class Server:
         initdb = [*as_other, str(binary.with_name("initdb")), *made, "--wal-segsize=1"]
         subprocess.run(initdb, check=True, capture_output=True, env=environment, cwd=folder)
         access = data / "pg_hba.conf"
-        access.write_text(f"host all {self.secret_user} all scram-sha-256\nhost all all 127.0.0.1/32 trust\n")
+        have_passwords = f"{self.secret_user},vertex_tap,vertex_tap_reader"
+        access.write_text(f"host all {have_passwords} all scram-sha-256\nhost all all 127.0.0.1/32 trust\n")
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         chosen = {**SETTINGS, **settings, "port": str(self.port), "unix_socket_directories": ""}
@@ -78,11 +79,11 @@ class Server:
     def _is_up(self) -> bool:
         assert self._process.poll() is None, self._log.read_text()
         with suppress(psycopg.OperationalError):
-            psycopg.connect(self._database("postgres"), connect_timeout=5).close()
+            psycopg.connect(self.database("postgres"), connect_timeout=5).close()
             return True
         return False
 
-    def _database(self, name: str, user: str = USER) -> str:
+    def database(self, name: str, user: str = USER) -> str:
         return f"postgresql://{user}@127.0.0.1:{self.port}/{name}"
 
     def new(self) -> str:
@@ -90,7 +91,7 @@ class Server:
         name = f"test_{next(self._numbers)}"
         with self.connect() as db:
             db.execute(f"CREATE SCHEMA {name}".encode())
-        return self._database(f"postgres?options={quote(f'-csearch_path={name}')}")
+        return self.database(f"postgres?options={quote(f'-csearch_path={name}')}")
 
     def with_password(self) -> tuple[str, str]:
         """The address of a database whose user has a password, and this password."""
@@ -100,11 +101,17 @@ class Server:
             db.execute(f"DROP ROLE IF EXISTS {self.secret_user}".encode())
             db.execute(f"CREATE ROLE {self.secret_user} LOGIN PASSWORD '{password}'".encode())
             db.execute(f"CREATE DATABASE {self.secret_user} OWNER {self.secret_user}".encode())
-        return self._database(self.secret_user, self.secret_user), password
+        return self.database(self.secret_user, self.secret_user), password
 
     def connect(self, address: str = "") -> "psycopg.Connection[tuple[object, ...]]":
         """A connection of its own, each statement of which is a transaction."""
-        return psycopg.connect(address or self._database("postgres"), autocommit=True)
+        return psycopg.connect(address or self.database("postgres"), autocommit=True)
+
+    @property
+    def cpu_s(self) -> float:
+        """The seconds of CPU that connections have taken which are closed."""
+        told = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(told[13]) + int(told[14])) / os.sysconf("SC_CLK_TCK")
 
     def stop(self) -> None:
         self._process.terminate()
