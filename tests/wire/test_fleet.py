@@ -22,6 +22,7 @@ from wsproto.events import AcceptConnection
 
 from tests.debian import libraries
 from tests.debian import program
+from tests.forked import Forked
 from tests.http import API_KEY
 from tests.http import HELLO
 from tests.http import MODEL
@@ -182,12 +183,16 @@ def client(port: int, ca_file: Path) -> Iterator[httpx.Client]:
         yield made
 
 
-def run(command: str, env: dict[str, str], folder: Path) -> str:
+def begun(command: str, env: dict[str, str], folder: Path) -> Forked:
+    """A process that runs a command of vertex-tap's; its output is in `folder`."""
     words = shlex.split(command)
     words[0] = str(BIN / Path(words[0]).name)
-    ended = subprocess.run(words, env={**os.environ, **env}, cwd=folder, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout
+    return Forked(words, folder, {**os.environ, **env}, folder / "stdout", folder / "stderr")
+
+
+def run(command: str, env: dict[str, str], folder: Path) -> str:
+    assert begun(command, env, folder).wait(60) == 0, (folder / "stderr").read_text()
+    return (folder / "stdout").read_text()
 
 
 # The machines, and the balancer before them
@@ -297,21 +302,13 @@ def test_the_ledgers_come_together(
         {},
         tmp_path,
     )
-    page = subprocess.Popen(
-        [BIN / "vertex-tap", *shlex.split(commands[-1])[1:], "--port", "0"],
-        env={**os.environ, **passwords},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    page = begun(f"{commands[-1]} --port 0", {**passwords, "PYTHONUNBUFFERED": "1"}, tmp_path)
     try:
-        assert page.stdout
-        address = page.stdout.readline().strip()
+        address = until(lambda: re.findall(r"http\S+/-/", (tmp_path / "stdout").read_text()), 60)[0]
         assert "gemini-2.5-flash" in httpx.get(f"{address}board", timeout=30, trust_env=False).text
     finally:
         page.send_signal(signal.SIGINT)
         page.wait(30)
-        assert page.stdout
-        page.stdout.close()
 
 
 def test_a_month_that_is_deleted(database: Database, tmp_path: Path) -> None:
