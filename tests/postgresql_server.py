@@ -52,7 +52,7 @@ class Server:
             os.chown(folder, nobody.pw_uid, nobody.pw_gid)
             if binary.is_relative_to(ROOT):
                 # Where nobody else may read what is in this checkout.
-                shutil.copytree(ROOT / ".venv" / "postgresql" / "usr", folder / "usr")
+                shutil.copytree(ROOT / ".venv" / "postgresql" / "usr", folder / "usr", symlinks=True)
                 binary = max(folder.glob(PATTERN))
                 environment |= {"LD_LIBRARY_PATH": ":".join(map(str, (folder / "usr" / "lib").glob("*-linux-*")))}
         # It ends with us, however we end.
