@@ -131,23 +131,27 @@ _LOCK = "SELECT pg_advisory_xact_lock(hashtext('vertex-tap tables'))"
 """Two processes do not create the same table at the same time. The lock is held until the end of the transaction."""
 
 
+def definitions() -> list[str]:
+    """The statements that create tables and views, or change those of an older version."""
+    return [
+        *(f"DROP VIEW IF EXISTS {name}" for name in _VIEWS),
+        *(statement for table in TABLES for statement in _made(table)),
+        _SHIPPED,
+        *(f"CREATE VIEW {name} AS {select}" for name, select in _VIEWS.items()),
+    ]
+
+
 def create(db: "Connection[Any]") -> None:
     """Create what is missing, or was made by an older version. Raises psycopg.Error."""
-    made = hashlib.sha256(repr((TABLES, _SHIPPED, _VIEWS)).encode()).hexdigest()
+    wanted = definitions()
+    made = hashlib.sha256(repr(wanted).encode()).hexdigest()
     told = "SELECT obj_description(to_regclass('shipped'), 'pg_class')"
     if db.execute(told).fetchone() == (made,):
         return
     with db.transaction():
         db.execute(_LOCK)
-        for name in _VIEWS:
-            db.execute(f"DROP VIEW IF EXISTS {name}".encode())
-        for table in TABLES:
-            for statement in _made(table):
-                db.execute(statement.encode())
-        db.execute(_SHIPPED.encode())
-        for name, select in _VIEWS.items():
-            db.execute(f"CREATE VIEW {name} AS {select}".encode())
-        db.execute(f"COMMENT ON TABLE shipped IS '{made}'".encode())
+        for statement in (*wanted, f"COMMENT ON TABLE shipped IS '{made}'"):
+            db.execute(statement.encode())
 
 
 def _made(table: Table) -> Iterator[str]:

@@ -39,6 +39,16 @@ def test_types() -> None:
     assert tables.ROLLUP.columns["known"].startswith("text")
 
 
+def test_what_is_created() -> None:
+    made = tables.definitions()
+    found = re.findall(r"^\s*CREATE (?:TABLE IF NOT EXISTS|VIEW) (\w+)", "\n".join(made), re.MULTILINE)
+    assert found == ["calls", "attempts", "attempt_uses", "rollup", "shipped", "uses", "summed_days"]
+    nothing = "CREATE VIEW summed_days AS SELECT CAST(NULL AS bigint) AS day, CAST(NULL AS text) AS token WHERE false"
+    assert made[-1] == nothing
+    assert made[-2].startswith("CREATE VIEW uses AS SELECT *, CASE lower(coalesce(traffic_type, ")
+    assert {"input_cached_audio_tokens", "output_image_tokens"} <= tables.CALLS.columns.keys()
+
+
 def test_many_create_them_at_once(postgresql: Server) -> None:
     address = postgresql.new()
     problems: list[BaseException] = []

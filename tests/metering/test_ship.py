@@ -2,6 +2,7 @@
 
 import random
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from contextlib import closing
@@ -17,6 +18,7 @@ from metering.upkeep import prune
 from tests.ledgers import of_version
 from tests.ledgers import processes
 from tests.postgresql_server import Server
+from tests.process import until
 from tests.shipped import DAY_US
 from tests.shipped import HOSTILE
 from tests.shipped import add
@@ -162,6 +164,26 @@ def test_after_an_upgrade_all_is_shipped_again(tmp_path: Path, address: str, pos
     assert content_of(address) == content_of(path)
 
 
+def test_two_ship_the_same_ledger(tmp_path: Path, address: str, postgresql: Server) -> None:
+    path = new(tmp_path / "usage.db")
+    add(path, calls(random.Random(12), 20, START))
+    shipped(address, path)
+    add(path, calls(random.Random(13), 20, START, DAY_US))
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%%shipped%%'"
+    done: list[list[int]] = []
+    threads = [threading.Thread(target=lambda: done.append(shipped(address, path))) for _ in range(2)]
+    with postgresql.connect(address) as db, postgresql.connect(address) as other:
+        with db.transaction():
+            db.execute("SELECT 1 FROM shipped FOR UPDATE")
+            for thread in threads:
+                thread.start()
+            until(lambda: other.execute(waiting).fetchone() == (2,), 60)
+        for thread in threads:
+            thread.join()
+    assert sorted(done) == [[0], [20]]
+    assert content_of(address) == content_of(path)
+
+
 # Killed at random
 
 PATHS = 3
@@ -201,7 +223,7 @@ def steps_of(work: Callable[[], object]) -> int:
     return steps
 
 
-def test_killed_at_random(tmp_path: Path, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_at_random(tmp_path: Path, address: str, postgresql: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three processes at a time ship three ledgers, each in another order, while rows are added, end and change. Ten
     are killed, the others end."""
     monkeypatch.setattr(ship, "AT_ONCE", AT_ONCE)
@@ -227,6 +249,10 @@ def test_killed_at_random(tmp_path: Path, address: str, monkeypatch: pytest.Monk
                 dying = DYING.format(steps=lives, at_once=AT_ONCE, address=address, paths=order)
                 running.append(stack.enter_context(processes(dying, tmp_path, imports="import metering.ship, psycopg")))
             statuses += [program.stdout.read() for program in running]
+        with postgresql.connect(address) as db:
+            # The place moves on together with the rows.
+            ahead = "SELECT count(*) FROM calls JOIN shipped USING (ledger) WHERE calls.changed > shipped.changed"
+            assert db.execute(ahead).fetchone() == (0,)
     assert {*statuses} <= {"ended -9\n", "ended 0\n"}
     shipped(address, *paths)
     assert content_of(address) == content_of(*paths)
