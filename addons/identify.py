@@ -16,7 +16,9 @@ from addons import keys
 from addons.addressing import names_listener
 from addons.configuration.clients import Callers
 from addons.configuration.clients import Client
+from addons.exchange import Exchanges
 from addons.exchange import error_response
+from addons.exchange import fails_closed
 from addons.options import Options
 from addons.translation.errors import Failure
 from addons.translation.errors import refusal
@@ -53,12 +55,15 @@ class Identify:
     """Tells which client a call is of, and whether its caller is let in. `access` refuses those that are not."""
 
     def __init__(self, options: Options) -> None:
+        self.exchanges: Exchanges = {}
+        """None: a tunnel is no call."""
         self._options = options
         self._clients: MutableMapping[http.HTTPFlow, Client | None] = WeakKeyDictionary()
         """The client of each call under way."""
         self._tunnels: MutableMapping[connection.Client, Client] = WeakKeyDictionary()
         """Connection on which a client has opened a tunnel with its key -> that client."""
 
+    @fails_closed
     def http_connect(self, flow: http.HTTPFlow) -> None:
         client = self.client_of(flow)
         if refused := self.refusal(flow):
@@ -74,6 +79,8 @@ class Identify:
             callers = self._callers()
             take = take_proxy_key if _is_forward(flow) else take_key
             client = take(flow.request, callers) if callers.clients else None
+            # Also where it is not looked at: it is for this proxy only.
+            flow.request.headers.pop(HEADER, None)
             self._clients[flow] = client or self._tunnels.get(flow.client_conn)
         return self._clients[flow]
 
@@ -152,9 +159,7 @@ def _kept(fields: Sequence[tuple[bytes, bytes]], is_kept: Callable[[str, str], b
                 yield field, value
             elif rest:
                 yield field, ", ".join(rest).encode("utf-8", "surrogateescape")
-        elif name == HEADER:
-            is_kept(name, text)
-        elif name not in keys.HEADERS or is_kept(name, _bare(text)):
+        elif name not in (HEADER, *keys.HEADERS) or is_kept(name, _bare(text)):
             yield field, value
 
 

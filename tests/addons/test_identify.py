@@ -82,6 +82,10 @@ class TestPlaces:
         assert sent.headers["x-goog-api-key"] == "AIzaSimulatedKey"
         assert "vt-" not in str(sent.raw_headers)
 
+    def test_the_header_of_ours_never_goes_on(self, guarded: Proxy, simulator: Simulator) -> None:
+        call(guarded.url, NATIVE, HELLO, headers=bearer(A) | {"x-vertex-tap-key": "vt-nobody-0123456789"})
+        assert "x-vertex-tap-key" not in simulator.seen[-1].request.headers
+
     def test_whose_key_is_removed_is_not_judged(self, guarded: Proxy) -> None:
         """`/v1/models` follows the credential that would be forwarded: the client's key is none."""
         guarded.new_rows()
@@ -275,6 +279,7 @@ FOUND = {
     (b"x-api-key", KEY),
     (b"x-api-key", b"Bearer " + KEY),
     (b"x-vertex-tap-key", KEY),
+    (b"x-vertex-tap-key", b"Bearer " + KEY),
     (b"Sec-WebSocket-Protocol", PROTOCOL),
     (b"key", KEY),
     (b"api_key", KEY),
@@ -299,7 +304,7 @@ def test_any_request(fields: list[tuple[bytes, bytes]], query: list[tuple[bytes,
     client = take_key(request, CALLERS)
     assert (client and client.name) == ("a" if FOUND.intersection([*fields, *query]) else None)
     rest = [(name, b"x" if (name, value) in FOUND and value == PROTOCOL else value) for name, value in fields]
-    assert [*request.headers.fields] == [one for one in rest if one not in FOUND and one[0] != b"x-vertex-tap-key"]
+    assert [*request.headers.fields] == [one for one in rest if one not in FOUND]
     left = "&".join(f"{name.decode()}={value.decode()}" for name, value in query if (name, value) not in FOUND)
     assert request.path == "/v1/y" + "?" * bool(left) + left
     assert take_key(request, CALLERS) is None

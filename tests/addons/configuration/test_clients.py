@@ -96,6 +96,10 @@ def test_what_a_client_may_use(tmp_path: Path) -> None:
         ("[{name: a, key_env: OLD, allow_from: [10.0.0.1/8]}]", "2: clients[0].allow_from[0]: write a network"),
         ("[{name: a, key_env: OLD, allow_from: 10.0.0.0/8}]", "2: clients[0].allow_from: write a list"),
         ("[{name: a, key_env: OLD, pages: yes}]", "2: clients[0].pages: write true or false"),
+        (
+            "[{name: a, key_env: OLD}]\nroutes: [{service: default, client: a}, {service: default,\n  client: b*}]",
+            "4: routes[1].client: there is no such client",
+        ),
         ("[{name: a, key_env: OLD}]\nallow_from: [localhost]", "3: allow_from[0]: write a network or an address"),
         ("[{name: a, key_env: OLD}]\ntrusted_proxies: [[1]]", "3: trusted_proxies[0]: write text"),
     ],
