@@ -1,3 +1,4 @@
+import hmac
 from hashlib import sha256
 from ipaddress import ip_network
 from pathlib import Path
@@ -54,6 +55,21 @@ def test_whose_a_key_is(tmp_path: Path) -> None:
     assert named is not None
     assert named.name == "team-b"
     assert callers.client_of(DIGEST) is None
+
+
+def test_all_keys_are_compared_whatever_matches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the time would tell something about them."""
+    callers, compared = gateway(tmp_path, FILE).callers, []
+
+    def compare(known: bytes, digest: bytes) -> bool:
+        compared.append(known)
+        return known == digest
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    for key in (KEY, OTHER, "Secret-of-team-b", "x"):
+        compared.clear()
+        callers.client_of(key)
+        assert compared == [known for client in callers.clients for known in client.keys]
 
 
 def test_what_a_client_may_use(tmp_path: Path) -> None:
