@@ -27,6 +27,8 @@ from metering.call import ErrorType
 HEADER = "x-vertex-tap-key"
 """The header for the key of a client that has to send a credential of its own in the usual places."""
 PROXY_HEADER = "proxy-authorization"
+MOST_PLACES = 32
+"""How many places of a request are looked at, as each takes time. What stands in further ones is removed unseen."""
 IN_PROTOCOL = "openai-insecure-api-key."
 """What OpenAI's browser clients put before a key in `Sec-WebSocket-Protocol`."""
 
@@ -118,11 +120,17 @@ def take_key(request: http.Request, callers: Callers) -> Client | None:
     """Remove all keys of clients from a request, wherever SDKs put keys. Returns the client of the first; the header
     for these keys alone comes before all others."""
     found: dict[str, Client] = {}
+    left = MOST_PLACES
 
     def is_kept(name: str, key: str) -> bool:
-        if client := callers.client_of(key) if key else None:
+        nonlocal left
+        if not key:
+            return True
+        left -= 1
+        client = callers.client_of(key) if left >= 0 else None
+        if client:
             found.setdefault(name, client)
-        return client is None
+        return client is None and left >= 0
 
     request.headers.fields = tuple(_kept(request.headers.fields, is_kept))
     path, mark, query = request.path.partition("?")

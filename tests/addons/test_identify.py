@@ -264,6 +264,15 @@ class TestForward:
         assert forward.new_row()["client"] == "team-a"
 
 
+def test_more_places_than_any_client_fills() -> None:
+    """Each costs a comparison with all keys, and whoever sends them may be a stranger."""
+    request = http.Request.make("POST", "http://x/v1/y?" + "&".join(["key=nobodys"] * 1000 + [f"key={A}", "x=1"]))
+    assert take_key(request, CALLERS) is None
+    assert request.path.count("nobodys") == 32
+    assert A not in request.path
+    assert request.path.endswith("&x=1")
+
+
 def test_keys_in_authorization() -> None:
     assert keys_in(f"Bearer {A}") == keys_in(basic(A)) == keys_in(f"bearer  {A} ") == [A]
     assert keys_in("Basic !") == keys_in("Basic dXNlcg==") == keys_in("") == keys_in(A) == []
