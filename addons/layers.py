@@ -312,7 +312,8 @@ def _consume_request_body(self: layers.HttpStream, event: Any) -> Commands:
     """Does not keep what somebody sends who is not let in, as it may be any amount."""
     if isinstance(event, _events.RequestData) and self.flow.response and _is_turned_away(self):
         return _nothing()
-    return _their_consume_request_body(self, event)
+    theirs: Commands = _their_consume_request_body(self, event)
+    return theirs
 
 
 def _is_turned_away(stream: layers.HttpStream) -> bool:
