@@ -6,6 +6,7 @@ from addons.configuration.services import ServiceRoute
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
 from addons.exchange import harmless
+from addons.permit import names_of
 from addons.tap import Tap
 from addons.translation import models
 from addons.translation.conversation import Json
@@ -103,11 +104,10 @@ def may_use(exchange: Exchange, model: str) -> bool:
     client, gateway = exchange.client, exchange.configuration.gateway
     if client is None:
         return True
-    meant = without_publisher(gateway.named(model))
-    if not client.may_use_model(model, without_publisher(model), meant):
-        return False
-    service = exchange.service_for(meant)
+    service = exchange.service_for(without_publisher(gateway.named(model)))
     if service is None and not gateway.has_default:
+        return False
+    if not client.may_use_model(*names_of(exchange, model, service)):
         return False
     return client.may_use_service(service.name if service else exchange.call.service or gateway.default.name)
 

@@ -2,16 +2,21 @@
 
 import json
 import re
+from collections.abc import Iterator
 from collections.abc import Sequence
+from contextlib import suppress
 
 from mitmproxy import http
 
 from addons.configuration.clients import Client
+from addons.configuration.services import Service
 from addons.exchange import COUNT_TOKENS
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
 from addons.exchange import fails_closed
+from addons.translation.errors import InvalidRequest
 from addons.translation.errors import refusal
+from addons.translation.publishers import model_of
 from addons.translation.publishers import without_publisher
 from addons.upstream import OffLoop
 from addons.upstream import content_of
@@ -77,15 +82,21 @@ def _is_permitted(flow: http.HTTPFlow, exchange: Exchange, client: Client) -> bo
     service, model = exchange.call.service, _model_of(exchange)
     if service and not client.may_use_service(service):
         _forbid(flow, exchange, NOT_THIS_SERVICE, client.services, service)
-    elif model and not _may_use(client, exchange, model):
+    elif model and not client.may_use_model(*names_of(exchange, model, exchange.service)):
         _forbid(flow, exchange, NOT_THIS_MODEL, client.models, model)
     return not exchange.is_refused
 
 
-def _may_use(client: Client, exchange: Exchange, model: str) -> bool:
-    """Whether a client may use a model, by the name that it asks for, or by the one that this is an alias of."""
+def names_of(exchange: Exchange, model: str, service: Service | None) -> Iterator[str]:
+    """The names by which a call may ask for a model: its own, the one that it is an alias of, those without and with a
+    publisher. `service` is the one that answers, if it is known."""
     meant = exchange.configuration.gateway.named(model)
-    return client.may_use_model(model, without_publisher(model), meant, without_publisher(meant))
+    yield from (model, without_publisher(model), meant, without_publisher(meant))
+    if exchange.call.publisher:
+        yield f"{exchange.call.publisher}/{model}"
+    if service and service.provider == "vertex":
+        with suppress(InvalidRequest):
+            yield model_of(meant).name
 
 
 def _model_of(exchange: Exchange) -> str | None:

@@ -296,9 +296,12 @@ def _contradictions(data: Data, known: Iterable[str]) -> Iterator[tuple[MemberPa
     routes = data.get("routes") if isinstance(data, dict) else None
     names = dict.fromkeys((*services, *known))
     for place, route in enumerate(routes if isinstance(routes, list) else ()):
-        service = route.get("service") if isinstance(route, dict) else None
+        described = route if isinstance(route, dict) else {}
+        service, client = described.get("service"), described.get("client")
         if isinstance(service, str) and service not in names:
             yield ("routes", place, "service"), f"there is no such service{suggestion(service, names)}"
+        if isinstance(client, str) and not any(fnmatchcase(name, client) for name in clients.names_in(data)):
+            yield ("routes", place, "client"), "there is no such client; write the name of one, or a glob"
     if isinstance(data, dict) and "clients" in data:
         # `openai` is also the service of calls that go to `openai_endpoint` as they are.
         for inside, text in clients.contradictions(data["clients"], dict.fromkeys((*names, OPENAI))):
