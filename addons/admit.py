@@ -105,10 +105,11 @@ class Admit(Listener):
         recorder.listeners.append(self)
 
     def configure(self, updated: set[str]) -> None:
-        gateway = self._options.configuration.gateway
-        if is_start(updated) and any(client.limits for client in gateway.callers.clients):
-            # The first call would have to wait for the imports.
-            self._store_of(gateway.limits)
+        if is_start(updated):
+            gateway = self._options.configuration.gateway
+            if any(client.limits for client in gateway.callers.clients):
+                # The first call would have to wait for the imports.
+                self._store_of(gateway.limits)
 
     @fails_closed
     async def requestheaders(self, flow: http.HTTPFlow) -> None:

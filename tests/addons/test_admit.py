@@ -76,8 +76,10 @@ def limited(
     routes = 'routes: [{model: "qwen*", service: qwen}, {service: prod}]\n'
     (folder / "gateway.yaml").write_text(services + routes + clients(LIMITS))
     sets = (f"gateway_config={folder / 'gateway.yaml'}",)
-    with Proxy(*sets, mode=f"reverse:{simulator.url}", folder=folder, confdir=confdir, env=UPSTREAM) as proxy:
+    mode = f"reverse:{simulator.url}"
+    with Proxy(*sets, mode=mode, folder=folder, confdir=confdir, env=UPSTREAM, serve=True) as proxy:
         yield proxy
+    assert "rror" not in proxy.stderr
 
 
 def left(proxy: Proxy, client: str) -> int:
