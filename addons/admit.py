@@ -23,7 +23,7 @@ from addons.exchange import Exchange
 from addons.exchange import Exchanges
 from addons.exchange import fails_closed
 from addons.exchange import harmless
-from addons.ledger_budgets import LedgerAway
+from addons.ledger_budgets import Away
 from addons.ledger_budgets import LedgerBudgets
 from addons.needs import Unpriced
 from addons.needs import needs_of
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from addons.redis_budgets import RedisBudgets
 
 AWAY_S = 1.0
+"""How long a store that could not be reached is not asked again."""
 SAY_AWAY_S = 60.0
 NOT_CHECKED = refusal(503, "The limits of this proxy cannot be checked at the moment. Nothing was sent.")
 
@@ -72,7 +73,7 @@ class Store:
     errors: tuple[type[Exception], ...]
     """What is raised if it cannot be reached."""
     away_until: float = 0.0
-    """By the monotonic clock: until when it is not asked again after it could not be reached."""
+    """By the monotonic clock."""
 
     @property
     def is_away(self) -> bool:
@@ -167,7 +168,7 @@ class Admit(Listener):
         store = self._store_of(storage)
         try:
             if store.is_away:
-                raise LedgerAway
+                raise Away
             await self._count(flow, exchange, client, store)
         except Unpriced as e:
             told = f"The cost of the client {client.name} is limited, and no price of the model {e} is known."
@@ -240,14 +241,14 @@ def _store(url: str | None, recorder: Recorder) -> Store:
     from addons.counters import Counters
 
     if url is None:
-        return Store(Counters(), LedgerBudgets(recorder), (LedgerAway,))
+        return Store(Counters(), LedgerBudgets(recorder), (Away,))
     from redis.exceptions import RedisError
 
     from addons.redis_budgets import RedisBudgets
     from addons.redis_budgets import pool_of
 
     pool = pool_of(url)
-    return Store(Counters(pool), RedisBudgets(pool), (LedgerAway, RedisError, OSError))
+    return Store(Counters(pool), RedisBudgets(pool), (Away, RedisError, OSError))
 
 
 def _budgets_of(client: Client) -> list[Allowance]:

@@ -16,7 +16,9 @@ from addons import keys
 from addons.addressing import names_listener
 from addons.configuration.clients import Callers
 from addons.configuration.clients import Client
+from addons.exchange import Exchanges
 from addons.exchange import error_response
+from addons.exchange import fails_closed
 from addons.options import Options
 from addons.translation.errors import Failure
 from addons.translation.errors import refusal
@@ -25,6 +27,8 @@ from metering.call import ErrorType
 HEADER = "x-vertex-tap-key"
 """The header for the key of a client that has to send a credential of its own in the usual places."""
 PROXY_HEADER = "proxy-authorization"
+MOST_PLACES = 32
+"""How many places of a request are looked at, as each takes time. What stands in further ones is removed unseen."""
 IN_PROTOCOL = "openai-insecure-api-key."
 """What OpenAI's browser clients put before a key in `Sec-WebSocket-Protocol`."""
 
@@ -53,12 +57,15 @@ class Identify:
     """Tells which client a call is of, and whether its caller is let in. `access` refuses those that are not."""
 
     def __init__(self, options: Options) -> None:
+        self.exchanges: Exchanges = {}
+        """None: a tunnel is no call."""
         self._options = options
         self._clients: MutableMapping[http.HTTPFlow, Client | None] = WeakKeyDictionary()
         """The client of each call under way."""
         self._tunnels: MutableMapping[connection.Client, Client] = WeakKeyDictionary()
         """Connection on which a client has opened a tunnel with its key -> that client."""
 
+    @fails_closed
     def http_connect(self, flow: http.HTTPFlow) -> None:
         client = self.client_of(flow)
         if refused := self.refusal(flow):
@@ -74,6 +81,8 @@ class Identify:
             callers = self._callers()
             take = take_proxy_key if _is_forward(flow) else take_key
             client = take(flow.request, callers) if callers.clients else None
+            # Also where it is not looked at: it is for this proxy only.
+            flow.request.headers.pop(HEADER, None)
             self._clients[flow] = client or self._tunnels.get(flow.client_conn)
         return self._clients[flow]
 
@@ -111,11 +120,17 @@ def take_key(request: http.Request, callers: Callers) -> Client | None:
     """Remove all keys of clients from a request, wherever SDKs put keys. Returns the client of the first; the header
     for these keys alone comes before all others."""
     found: dict[str, Client] = {}
+    left = MOST_PLACES
 
     def is_kept(name: str, key: str) -> bool:
-        if client := callers.client_of(key) if key else None:
+        nonlocal left
+        if not key:
+            return True
+        left -= 1
+        client = callers.client_of(key) if left >= 0 else None
+        if client:
             found.setdefault(name, client)
-        return client is None
+        return client is None and left >= 0
 
     request.headers.fields = tuple(_kept(request.headers.fields, is_kept))
     path, mark, query = request.path.partition("?")
@@ -152,9 +167,7 @@ def _kept(fields: Sequence[tuple[bytes, bytes]], is_kept: Callable[[str, str], b
                 yield field, value
             elif rest:
                 yield field, ", ".join(rest).encode("utf-8", "surrogateescape")
-        elif name == HEADER:
-            is_kept(name, text)
-        elif name not in keys.HEADERS or is_kept(name, _bare(text)):
+        elif name not in (HEADER, *keys.HEADERS) or is_kept(name, _bare(text)):
             yield field, value
 
 

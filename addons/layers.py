@@ -41,6 +41,7 @@ from addons.error_pages import error_page
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
 from addons.upstream import CONNECT_S
+from metering.call import ErrorType
 
 LONGEST_TRAILER = 64 * 1024
 """The most bytes of one trailer line."""
@@ -303,6 +304,25 @@ def _log(self: server.ConnectionHandler, message: str, level: int = logging.INFO
             self.close_connection(self.client)
 
 
+# The body of a request that has got its answer already. mitmproxy keeps it until it is complete. ----------------------
+
+_their_consume_request_body = layers.HttpStream.state_consume_request_body
+
+
+def _consume_request_body(self: layers.HttpStream, event: Any) -> Commands:
+    """Does not keep what somebody sends who is not let in, as it may be any amount."""
+    if isinstance(event, _events.RequestData) and self.flow.response and _is_turned_away(self):
+        return _nothing()
+    theirs: Commands = _their_consume_request_body(self, event)
+    return theirs
+
+
+def _is_turned_away(stream: layers.HttpStream) -> bool:
+    if exchange := _exchange_of(stream):
+        return exchange.refused_as == ErrorType.UNAUTHORIZED
+    return stream.flow.response is not None and stream.flow.response.status_code == 407
+
+
 # mitmproxy closes a connection after ten idle minutes, but an answer may take longer. ---------------------------------
 
 _flows: MutableMapping[Connection, WeakSet[http.HTTPFlow]] = WeakKeyDictionary()
@@ -355,6 +375,7 @@ REMEDIES: tuple[tuple[Any, str, Any], ...] = (
     (_http1, "ChunkedReader", ReaderWithoutTrailers),
     (layers.HttpStream, "state_stream_response_body", _stream_response_body),
     (layers.HttpStream, "state_wait_for_request_headers", _wait_for_request_headers),
+    (layers.HttpStream, "state_consume_request_body", _consume_request_body),
     (_http1.Http1Server, "send", _server_send),
     (_http1.Http1Client, "send", _client_send),
     (_http1.Http1Client, "read_headers", _read_headers),

@@ -22,8 +22,8 @@ MOST_OWED = 10_000
 """The most charges that wait for a ledger that cannot be written."""
 
 
-class LedgerAway(Exception):
-    """The ledger cannot be written now."""
+class Away(Exception):
+    """What clients use cannot be counted now."""
 
 
 class LedgerBudgets:
@@ -35,7 +35,7 @@ class LedgerBudgets:
 
     async def reserve(self, exchange: Exchange, client: str, needs: Sequence[Need]) -> Reserved | Over:
         """Reserve what a call needs, if all of its allowances suffice. In the same transaction, its open row is
-        written. Raises LedgerAway."""
+        written. Raises Away."""
         judged: list[Reserved | Over] = []
 
         def step(db: sqlite3.Connection) -> Call | None:
@@ -45,7 +45,7 @@ class LedgerBudgets:
         catalog, deadline = exchange.configuration.settings.usage_prices, time.monotonic() + PATIENCE_S
         while exchange.is_over or not self._recorder.change(step):
             if exchange.is_over or time.monotonic() > deadline:
-                raise LedgerAway
+                raise Away
             await asyncio.sleep(RETRY_S)
         return judged[0]
 

@@ -6,6 +6,7 @@ from addons.configuration.services import ServiceRoute
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
 from addons.exchange import harmless
+from addons.permit import names_of
 from addons.tap import Tap
 from addons.translation import models
 from addons.translation.conversation import Json
@@ -103,15 +104,13 @@ def may_use(exchange: Exchange, model: str) -> bool:
     client, gateway = exchange.client, exchange.configuration.gateway
     if client is None:
         return True
-    meant = without_publisher(gateway.named(model))
-    if not client.may_use_model(model, without_publisher(model), meant):
-        return False
-    candidates = exchange.candidates_for(meant)
+    candidates = exchange.candidates_for(without_publisher(gateway.named(model)))
     if not candidates and not gateway.has_default:
         return False
-    return client.may_use_service(
-        candidates[0].service if candidates else exchange.call.service or gateway.default.name
-    )
+    first = candidates[0] if candidates else None
+    if not client.may_use_model(*names_of(exchange, model, first)):
+        return False
+    return client.may_use_service(first.service if first else exchange.call.service or gateway.default.name)
 
 
 def offered(exchange: Exchange) -> list[str]:

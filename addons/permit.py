@@ -2,16 +2,21 @@
 
 import json
 import re
+from collections.abc import Iterator
 from collections.abc import Sequence
+from contextlib import suppress
 
 from mitmproxy import http
 
 from addons.configuration.clients import Client
+from addons.configuration.services import Candidate
 from addons.exchange import COUNT_TOKENS
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
 from addons.exchange import fails_closed
+from addons.translation.errors import InvalidRequest
 from addons.translation.errors import refusal
+from addons.translation.publishers import model_of
 from addons.translation.publishers import without_publisher
 from addons.upstream import OffLoop
 from addons.upstream import content_of
@@ -77,15 +82,23 @@ def _is_permitted(flow: http.HTTPFlow, exchange: Exchange, client: Client) -> bo
     service, model = exchange.call.service, _model_of(exchange)
     if service and not client.may_use_service(service):
         _forbid(flow, exchange, NOT_THIS_SERVICE, client.services, service)
-    elif model and not _may_use(client, exchange, model):
+    elif model and not client.may_use_model(*names_of(exchange, model, exchange.candidate)):
         _forbid(flow, exchange, NOT_THIS_MODEL, client.models, model)
     return not exchange.is_refused
 
 
-def _may_use(client: Client, exchange: Exchange, model: str) -> bool:
-    """Whether a client may use a model, by the name that it asks for, or by the one that its service is asked for."""
-    meant = exchange.real_name(model)
-    return client.may_use_model(model, without_publisher(model), meant, without_publisher(meant))
+def names_of(exchange: Exchange, model: str, candidate: Candidate | None) -> Iterator[str]:
+    """The names by which a call may ask for a model: its own, the one that its service is asked for, those without and
+    with a publisher. `candidate` is what answers, if a route says so."""
+    gateway = exchange.configuration.gateway
+    meant = (candidate and candidate.model) or gateway.named(model)
+    yield from (model, without_publisher(model), meant, without_publisher(meant))
+    if exchange.call.publisher:
+        yield f"{exchange.call.publisher}/{model}"
+    service = gateway.services[candidate.service] if candidate else exchange.service
+    if service and service.provider == "vertex":
+        with suppress(InvalidRequest):
+            yield model_of(meant).name
 
 
 def _model_of(exchange: Exchange) -> str | None:

@@ -300,7 +300,7 @@ class Call:
     def keeps_reservation(self) -> bool:
         """Whether what limits reserved counts as used, now that the call has ended: it was sent, and nobody knows what
         it has used."""
-        is_sent = self.error_type not in (ErrorType.CONNECT_FAILED, ErrorType.TLS_FAILED)
+        is_sent = self.attempts > 0 and self.error_type not in (ErrorType.CONNECT_FAILED, ErrorType.TLS_FAILED)
         return is_sent and not self.has_counts and self.usage_state not in (None, UsageState.NOT_APPLICABLE)
 
     def release(self) -> None:

@@ -36,7 +36,9 @@ def slices_of(db: sqlite3.Connection, client: str, allowance: Allowance, now: in
             "DELETE FROM spent WHERE client = ? AND unit = ? AND window = ? AND slice > ? AND slice < ?",
             (client, allowance.unit, allowance.window, BEGAN, first),
         )
-    return {number: amount for number, amount in rows if number >= first} if rows else None
+    if not any(number == BEGAN for number, _ in rows):
+        return None
+    return {number: amount for number, amount in rows if number >= first}
 
 
 def add(db: sqlite3.Connection, client: str, allowance: Allowance, at: int, amount: int) -> None:
@@ -58,7 +60,9 @@ def add(db: sqlite3.Connection, client: str, allowance: Allowance, at: int, amou
 
 def begin(db: sqlite3.Connection, client: str, allowance: Allowance, used: Iterable[tuple[int, int]]) -> None:
     """Begin to keep what a client uses. `used` is what it has used already, with the times."""
-    db.execute("INSERT INTO spent VALUES (?, ?, ?, ?, 0)", (client, allowance.unit, allowance.window, BEGAN))
+    key = (client, allowance.unit, allowance.window)
+    db.execute("DELETE FROM spent WHERE client = ? AND unit = ? AND window = ?", key)
+    db.execute("INSERT INTO spent VALUES (?, ?, ?, ?, 0)", (*key, BEGAN))
     for at, amount in used:
         add(db, client, allowance, at, amount)
 

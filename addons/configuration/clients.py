@@ -222,6 +222,13 @@ def contradictions(described: Data, services: Iterable[str]) -> Iterator[tuple[M
                 yield (place, "services", number), f"there is no such service{suggestion(service, services)}"
 
 
+def names_in(data: Data | None) -> list[str]:
+    """The names of all clients in a file (parsed, not validated)."""
+    described = data.get("clients") if isinstance(data, dict) else None
+    entries = [entry for entry in described if isinstance(entry, dict)] if isinstance(described, list) else []
+    return [name for entry in entries if isinstance(name := entry.get("name"), str)]
+
+
 def _digests(client: dict[str, Data]) -> Iterator[tuple[MemberPath, bytes]]:
     """The SHA-256 of each key of an entry, as far as they are valid, and where it stands."""
     for member, read in (("key_env", _key_in_environment), ("key_sha256", _from_digest)):

@@ -352,6 +352,9 @@ def _contradictions(data: Data, known: Iterable[str]) -> Iterator[tuple[MemberPa
         for at, service in _services_of(route):
             if isinstance(service, str) and service not in names:
                 yield ("routes", place, *at), f"there is no such service{suggestion(service, names)}"
+        client = route.get("client") if isinstance(route, dict) else None
+        if isinstance(client, str) and not any(fnmatchcase(name, client) for name in clients.names_in(data)):
+            yield ("routes", place, "client"), "there is no such client; write the name of one, or a glob"
     if isinstance(data, dict) and "clients" in data:
         # `openai` is also the service of calls that go to `openai_endpoint` as they are.
         for inside, text in clients.contradictions(data["clients"], dict.fromkeys((*names, OPENAI))):

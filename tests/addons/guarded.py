@@ -29,7 +29,7 @@ trusted_proxies: [127.0.0.1, 10.0.0.1]
 clients:
   - {{name: team-a, key_env: [OLD_KEY, NEW_KEY], pages: true}}
   - {{name: flash, key_sha256: {sha256(FLASH.encode()).hexdigest()}, models: ["gemini-2.5-flash*", fast]}}
-  - {{name: pro, key_env: PRO_KEY, models: ["*-pro", "qwen*"]}}
+  - {{name: pro, key_env: PRO_KEY, models: ["*-pro", "qwen*", "llama-*", "openai/*"]}}
   - {{name: far, key_env: FAR_KEY, allow_from: [10.1.0.0/16], pages: true}}
   - {{name: service, key_env: SERVICE_KEY, services: [qwen]}}
   - {{name: routed, key_env: ROUTED_KEY}}
@@ -46,6 +46,8 @@ routes:
   - {client: routed, model: "gemini*", service: qwen}
   - {model: "qwen*", service: qwen}
   - {model: "gemini*", service: prod}
+  - {model: "meta/*", service: prod}
+  - {publisher: openai, service: prod}
 aliases: {gpt-4o: gemini-2.5-pro, fast: gemini-2.5-flash-lite, cheap: qwen-turbo}
 models: [gemini-2.5-flash, gemini-2.5-pro]
 """

@@ -3,10 +3,12 @@
 import http.client
 import json
 import re
+import sqlite3
 import threading
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import ExitStack
+from contextlib import closing
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -49,7 +51,7 @@ LIMITS = {
     "little": "{tokens: 1/day, cost: 1/day}",
     "cent": "{cost: 0.01/day}",
     "cheap": "{cost: 0.0001/day}",
-    "films": "{cost: 1/day}",
+    "films": "{cost: 4/day}",
 }
 
 
@@ -74,8 +76,10 @@ def limited(
     routes = 'routes: [{model: "qwen*", service: qwen}, {service: prod}]\n'
     (folder / "gateway.yaml").write_text(services + routes + clients(LIMITS))
     sets = (f"gateway_config={folder / 'gateway.yaml'}",)
-    with Proxy(*sets, mode=f"reverse:{simulator.url}", folder=folder, confdir=confdir, env=UPSTREAM) as proxy:
+    mode = f"reverse:{simulator.url}"
+    with Proxy(*sets, mode=mode, folder=folder, confdir=confdir, env=UPSTREAM, serve=True) as proxy:
         yield proxy
+    assert "rror" not in proxy.stderr
 
 
 def left(proxy: Proxy, client: str) -> int:
@@ -251,11 +255,13 @@ class TestUsed:
         body = {"instances": [{"prompt": "a cat"}], "parameters": parameters}
         submitted = call(limited.url, film, body, headers=headers)
         poll = {"operationName": submitted.json()["name"]}
-        assert call(limited.url, IMAGEN, PICTURE, headers=headers).status == 200
         polling = film.replace("predictLongRunning", "fetchPredictOperation")
         until(lambda: call(limited.url, polling, poll, headers=headers).json().get("done"))
-        answer = until(lambda: refused(call(limited.url, IMAGEN, PICTURE, headers=headers)))
-        assert "has reached its limit cost: 1/day" in message_of(answer)
+        # Eight seconds with sound cost 3.2 dollars.
+        body = HELLO | {"generationConfig": {"maxOutputTokens": 10**7}}
+        told = message_of(call(limited.url, NATIVE, body, headers=headers))
+        assert "limit cost: 4/day" in told
+        assert "and 0.800000 US dollars are left" in told
 
     def test_a_body_that_is_not_held(self, limited: Proxy) -> None:
         before, last = left(limited, "tokens"), limited.rows()[-1]["id"]
@@ -288,6 +294,7 @@ ADMITTED = 11
 SHARED = {
     "shared": f"{{tokens: {EACH * ADMITTED + EACH - 1}/day}}",
     "killed": "{tokens: 5000/day}",
+    "gone": "{tokens: 5000/day}",
     "once": "{requests: 1/day}",
     "free": "{}",
 }
@@ -386,6 +393,18 @@ def test_proxies_on_one_ledger_share_a_budget_that_is_never_exceeded(start: Star
     rows = a.rows("client = 'shared'")
     assert len(rows) == MANY
     assert sum(row["total_tokens"] or 0 for row in rows) == EACH * ADMITTED
+    with closing(sqlite3.connect(a.ledger, isolation_level=None)) as other:
+        # A client hangs up while its call waits for the ledger.
+        other.execute("BEGIN IMMEDIATE")
+        with connection(a.url) as client:
+            request(client, CHAT, BODY, headers=bearer(key("gone")))
+            # Others need not wait.
+            assert chat(a, "free").status == 200
+        assert chat(a, "free").status == 200
+        other.execute("ROLLBACK")
+    (row,) = until(lambda: a.rows("client = 'gone'"))
+    assert (row["state"], row["attempts"], row["reserved_tokens"]) == ("client_closed", 0, None)
+    assert "was not sent" not in a.output
     counted.is_open.clear()
     with connection(b.url) as client:
         request(client, CHAT, BODY, headers=bearer(key("killed")))

@@ -82,6 +82,10 @@ class TestPlaces:
         assert sent.headers["x-goog-api-key"] == "AIzaSimulatedKey"
         assert "vt-" not in str(sent.raw_headers)
 
+    def test_the_header_of_ours_never_goes_on(self, guarded: Proxy, simulator: Simulator) -> None:
+        call(guarded.url, NATIVE, HELLO, headers=bearer(A) | {"x-vertex-tap-key": "vt-nobody-0123456789"})
+        assert "x-vertex-tap-key" not in simulator.seen[-1].request.headers
+
     def test_whose_key_is_removed_is_not_judged(self, guarded: Proxy) -> None:
         """`/v1/models` follows the credential that would be forwarded: the client's key is none."""
         guarded.new_rows()
@@ -260,6 +264,15 @@ class TestForward:
         assert forward.new_row()["client"] == "team-a"
 
 
+def test_more_places_than_any_client_fills() -> None:
+    """Each costs a comparison with all keys, and whoever sends them may be a stranger."""
+    request = http.Request.make("POST", "http://x/v1/y?" + "&".join(["key=nobodys"] * 1000 + [f"key={A}", "x=1"]))
+    assert take_key(request, CALLERS) is None
+    assert request.path.count("nobodys") == 32
+    assert A not in request.path
+    assert request.path.endswith("&x=1")
+
+
 def test_keys_in_authorization() -> None:
     assert keys_in(f"Bearer {A}") == keys_in(basic(A)) == keys_in(f"bearer  {A} ") == [A]
     assert keys_in("Basic !") == keys_in("Basic dXNlcg==") == keys_in("") == keys_in(A) == []
@@ -275,6 +288,7 @@ FOUND = {
     (b"x-api-key", KEY),
     (b"x-api-key", b"Bearer " + KEY),
     (b"x-vertex-tap-key", KEY),
+    (b"x-vertex-tap-key", b"Bearer " + KEY),
     (b"Sec-WebSocket-Protocol", PROTOCOL),
     (b"key", KEY),
     (b"api_key", KEY),
@@ -299,7 +313,7 @@ def test_any_request(fields: list[tuple[bytes, bytes]], query: list[tuple[bytes,
     client = take_key(request, CALLERS)
     assert (client and client.name) == ("a" if FOUND.intersection([*fields, *query]) else None)
     rest = [(name, b"x" if (name, value) in FOUND and value == PROTOCOL else value) for name, value in fields]
-    assert [*request.headers.fields] == [one for one in rest if one not in FOUND and one[0] != b"x-vertex-tap-key"]
+    assert [*request.headers.fields] == [one for one in rest if one not in FOUND]
     left = "&".join(f"{name.decode()}={value.decode()}" for name, value in query if (name, value) not in FOUND)
     assert request.path == "/v1/y" + "?" * bool(left) + left
     assert take_key(request, CALLERS) is None

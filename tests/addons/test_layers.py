@@ -20,9 +20,11 @@ import pytest
 import trustme
 
 from addons.entrance import BUNDLE
+from tests.addons import guarded as g
 from tests.conftest import StartProxy
 from tests.http import HELLO
 from tests.http import MODEL
+from tests.http import call
 from tests.http import connection
 from tests.http import send
 from tests.loopback import client_context
@@ -182,6 +184,17 @@ TRAILERS = {
     "folded": b"X-Checksum: 1\r\n  2\r\n",
     "with bare line feeds": b"X-Checksum: 1\nX-Other: 2\r\n",
 }
+
+
+class TestBodiesOfStrangers:
+    @pytest.mark.parametrize("key", ["vt-nobody-0123456789", g.A])
+    def test_are_not_kept(self, guarded: Proxy, key: str) -> None:
+        """mitmproxy reads the whole request before it sends an answer that an addon has given."""
+        guarded.new_rows()
+        body = json.dumps({"contents": [{"role": "user", "parts": [{"text": "x" * 3_000_000}]}]}).encode()
+        status = call(guarded.url, g.NATIVE, body, headers=g.bearer(key)).status
+        kept = guarded.new_row()["request_bytes"]
+        assert (status, kept) == ((200, len(body)) if key == g.A else (401, 0))
 
 
 class TestTrailers:

@@ -12,7 +12,7 @@ from addons.classify import Classify
 from addons.configuration.settings import OPTIONS
 from addons.configuration.settings import read
 from addons.exchange import Exchange
-from addons.ledger_budgets import LedgerAway
+from addons.ledger_budgets import Away
 from addons.ledger_budgets import LedgerBudgets
 from addons.options import Options
 from addons.recorder import Recorder
@@ -60,7 +60,7 @@ def test_a_reservation_is_made_with_the_open_row(recorder: Recorder, tmp_path: P
 def test_a_client_that_has_gone_gets_nothing(recorder: Recorder, tmp_path: Path) -> None:
     asked = exchange(tmp_path)
     asked.refuse_unanswered()
-    with pytest.raises(LedgerAway):
+    with pytest.raises(Away):
         reserve(recorder, asked, 60)
     assert rows_of(tmp_path / "usage.db") == []
 
@@ -82,7 +82,7 @@ def test_a_ledger_that_another_process_writes(
             assert isinstance(await waiting, Reserved)
             other.execute("BEGIN IMMEDIATE")
             monkeypatch.setattr(ledger_budgets, "PATIENCE_S", 0.1)
-            with pytest.raises(LedgerAway):
+            with pytest.raises(Away):
                 await budgets.reserve(exchange(tmp_path), "a", [Need(TOKENS, 1)])
             other.execute("ROLLBACK")
         budgets.settle("a", [])

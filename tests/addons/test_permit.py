@@ -41,6 +41,11 @@ LIVE = "/ws/google.cloud.aiplatform.v1.LlmBidiService/BidiGenerateContent"
         (g.PRO, CHAT, "cheap", "qwen"),
         (g.PRO, CHAT, "fast", None),
         (g.FLASH, CHAT, "cheap", None),
+        # With and without its publisher
+        (g.PRO, CHAT, "meta/llama-4-scout-maas", "prod"),
+        (g.PRO, CHAT, "meta/gpt-oss", None),
+        (g.PRO, NATIVE.replace("google", "openai"), "gpt-oss-120b-maas", "prod"),
+        (g.FLASH, NATIVE.replace("google", "openai"), "gpt-oss-120b-maas", None),
         (g.SERVICE, CHAT, "qwen-max", "qwen"),
         (g.SERVICE, CHAT, "gemini-2.5-flash", None),
         (g.SERVICE, NATIVE, "gemini-2.5-flash", None),

@@ -12,6 +12,8 @@ from metering.allowance import Unit
 from metering.allowance import allowance
 from metering.budgets import Charge
 from metering.call import Call
+from metering.call import Reading
+from metering.call import Settlement
 from metering.ledger import Ledger
 from metering.prices.catalog import EVERYONES
 from metering.prices.catalog import Catalog
@@ -19,6 +21,7 @@ from metering.sliding_sum import Need
 from metering.sliding_sum import Over
 from metering.sliding_sum import Reserved
 from tests.ledgers import call
+from tests.ledgers import done
 from tests.ledgers import empty
 from tests.ledgers import rows
 from tests.metering.test_rollup import put
@@ -84,6 +87,7 @@ USED: dict[str, tuple[dict[str, Any], dict[Unit, int]]] = {
     "pictures": ({"usage_state": "final", "images": 2}, {Unit.TOKENS: 0, Unit.COST: 5}),
     "cut, without counts": ({"state": "upstream_failed", "usage_state": "absent"}, RESERVED),
     "client gone": ({"state": "client_closed", "usage_state": "absent", "error_type": "client_closed"}, RESERVED),
+    "client gone before it was sent": ({"state": "client_closed", "usage_state": "absent", "attempts": 0}, {}),
     "not read": ({"usage_state": "unsupported"}, RESERVED),
     "not told": ({"usage_state": "absent"}, RESERVED),
     "no connection": ({"state": "upstream_failed", "usage_state": "absent", "error_type": "connect_failed"}, {}),
@@ -96,7 +100,7 @@ USED: dict[str, tuple[dict[str, Any], dict[Unit, int]]] = {
 @pytest.mark.parametrize("case", USED)
 def test_what_counts_as_used(case: str) -> None:
     fields, used = USED[case]
-    ended = call(state="done", reserved_tokens=90, reserved_usd=9e-12)
+    ended = call(state="done", attempts=1, reserved_tokens=90, reserved_usd=9e-12)
     for name, value in fields.items():
         setattr(ended, name, value)
     assert budgets.used_by(ended, 5e-12, RESERVED) == used
@@ -165,3 +169,21 @@ def test_slices_are_kept_in_the_ledger(ledger: Ledger) -> None:
         assert sliding_sum.slices_of(db, "a", TOKENS, NOW) == {NOW // SECOND_US: 9}
 
     assert ledger.change(step)
+
+
+def test_a_process_that_ends_leaves_what_nobody_knows(ledger: Ledger) -> None:
+    ledger.commit(call(id="a", reserved_tokens=9, reserved_usd=0.5))
+    ledger.commit(call(id="b", reserved_tokens=9, reserved_usd=0.5, input_tokens=5))
+    ledger.close()
+    columns = "id, state, usage_state, reserved_tokens, reserved_usd"
+    assert rows(ledger.path, columns) == [("a", "lost", "absent", 9, 0.5), ("b", "lost", "partial", None, None)]
+
+
+def test_a_poll_replaces_what_was_reserved(ledger: Ledger) -> None:
+    waiting = {"operation": "responses", "response_id": "resp_1", "reserved_tokens": 9, "reserved_usd": 0.5}
+    ledger.commit(done(call(id="a", **waiting), usage_state="absent", input_tokens=None))
+    answer = Reading(input_tokens=5, output_tokens=3, finish_reason="completed")
+    written = ledger.commit(done(call(id="b")), Settlement("resp_1", answer=answer))
+    ((before, after),) = written.completed
+    assert (before.reserved_tokens, before.reserved_usd) == (9, 0.5)
+    assert (after.input_tokens, after.reserved_tokens, after.reserved_usd) == (5, None, None)

@@ -28,6 +28,11 @@ def db() -> Iterator[sqlite3.Connection]:
         yield opened
 
 
+def begin(db: sqlite3.Connection) -> None:
+    for client, one in (("a", MINUTE), ("a", DAY), ("b", MINUTE)):
+        sliding_sum.begin(db, client, one, [])
+
+
 def used(db: sqlite3.Connection, client: str = "a", now: int = NOW, one: object = MINUTE) -> int | None:
     slices = sliding_sum.slices_of(db, client, one, now)  # type: ignore[arg-type]
     return None if slices is None else sum(slices.values())
@@ -35,7 +40,7 @@ def used(db: sqlite3.Connection, client: str = "a", now: int = NOW, one: object 
 
 def test_what_was_used_slides_out_of_the_window(db: sqlite3.Connection) -> None:
     assert used(db) is None
-    sliding_sum.begin(db, "a", MINUTE, [])
+    begin(db)
     for second, amount in enumerate((5, 7, 0, 9)):
         sliding_sum.add(db, "a", MINUTE, NOW + second * SECOND_US, amount)
     at = {second: used(db, now=NOW + second * SECOND_US) for second in (0, 4, 60, 61, 62, 63, 64)}
@@ -50,7 +55,15 @@ def test_what_has_slid_out_is_deleted(db: sqlite3.Connection) -> None:
     assert used(db, now=NOW + 900 * SECOND_US) == 0
 
 
+def test_what_was_charged_before_is_part_of_what_was_used_before(db: sqlite3.Connection) -> None:
+    sliding_sum.add(db, "a", MINUTE, NOW, 5)
+    assert used(db) is None
+    sliding_sum.begin(db, "a", MINUTE, [(NOW, 7)])
+    assert used(db) == 7
+
+
 def test_clients_and_windows_are_apart(db: sqlite3.Connection) -> None:
+    begin(db)
     sliding_sum.add(db, "a", MINUTE, NOW, 5)
     sliding_sum.add(db, "a", DAY, NOW, 6)
     sliding_sum.add(db, "b", MINUTE, NOW, 7)
@@ -58,6 +71,7 @@ def test_clients_and_windows_are_apart(db: sqlite3.Connection) -> None:
 
 
 def test_what_is_taken_off_was_there(db: sqlite3.Connection) -> None:
+    begin(db)
     sliding_sum.add(db, "a", MINUTE, NOW, 5)
     sliding_sum.add(db, "a", MINUTE, NOW, -3)
     assert used(db) == 2

@@ -1,3 +1,4 @@
+import hmac
 from hashlib import sha256
 from ipaddress import ip_network
 from pathlib import Path
@@ -56,6 +57,21 @@ def test_whose_a_key_is(tmp_path: Path) -> None:
     assert callers.client_of(DIGEST) is None
 
 
+def test_all_keys_are_compared_whatever_matches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the time would tell something about them."""
+    callers, compared = gateway(tmp_path, FILE).callers, []
+
+    def compare(known: bytes, digest: bytes) -> bool:
+        compared.append(known)
+        return known == digest
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    for key in (KEY, OTHER, "Secret-of-team-b", "x"):
+        compared.clear()
+        callers.client_of(key)
+        assert compared == [known for client in callers.clients for known in client.keys]
+
+
 def test_what_a_client_may_use(tmp_path: Path) -> None:
     a, b = gateway(tmp_path, FILE).callers.clients
     assert [a.may_use_model(name) for name in ("gemini-2.5-flash", "gpt-4o", "x-gemini-2", None)] == [1, 0, 0, 0]
@@ -96,6 +112,10 @@ def test_what_a_client_may_use(tmp_path: Path) -> None:
         ("[{name: a, key_env: OLD, allow_from: [10.0.0.1/8]}]", "2: clients[0].allow_from[0]: write a network"),
         ("[{name: a, key_env: OLD, allow_from: 10.0.0.0/8}]", "2: clients[0].allow_from: write a list"),
         ("[{name: a, key_env: OLD, pages: yes}]", "2: clients[0].pages: write true or false"),
+        (
+            "[{name: a, key_env: OLD}]\nroutes: [{service: default, client: a}, {service: default,\n  client: b*}]",
+            "4: routes[1].client: there is no such client",
+        ),
         ("[{name: a, key_env: OLD}]\nallow_from: [localhost]", "3: allow_from[0]: write a network or an address"),
         ("[{name: a, key_env: OLD}]\ntrusted_proxies: [[1]]", "3: trusted_proxies[0]: write text"),
     ],
