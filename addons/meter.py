@@ -11,10 +11,11 @@ from mitmproxy import http
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
 from addons.exchange import harmless
+from addons.permit import must_be_read_first
 from addons.progress import Progress
 from addons.recorder import Recorder
-from addons.repeatable import goes_out_at_once
 from addons.repeatable import is_grpc
+from addons.repeatable import is_too_large
 from addons.tap import Tap
 from addons.upstream import OffLoop
 from addons.upstream import content_of
@@ -64,7 +65,9 @@ class Meter:
     @harmless
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         exchange, request = self._exchanges.get(flow), flow.request
-        if exchange and exchange.goes_on and goes_out_at_once(request, needs_body=exchange.needs_body):
+        if not exchange or not exchange.goes_on:
+            return
+        if (is_grpc(request) and not must_be_read_first(exchange)) or is_too_large(request, exchange.needs_body):
             exchange.metered.count_request(b"")
             request.stream = self._grpc_request(exchange, request) or exchange.metered.count_request
 
@@ -74,9 +77,12 @@ class Meter:
         if not exchange:
             return
         body = request.raw_content
+        if body and is_grpc(request) and not exchange.is_over and (read := self._grpc_request(exchange, request)):
+            # It was held.
+            read(body)
         exchange.metered.take_request(request.timestamp_end or time.time(), None if body is None else len(body))
         is_wanted = not exchange.is_refused or exchange.refused_as in WITH_MODEL
-        if body and exchange.target and exchange.needs_body and is_wanted:
+        if body and exchange.target and exchange.needs_body and is_wanted and not is_grpc(request):
             exchange.take_body(await self._off_loop(len(body), _asked, exchange.target, request))
 
     @harmless
@@ -160,7 +166,7 @@ class Meter:
                     for value in body.feed(piece):
                         exchange.take_body(named(target, member(value, "model") or member(value, "endpoint")))
                 budget.rest()
-                if exchange.call.model:
+                if exchange.call.model and exchange.attempts:
                     self._recorder.commit(exchange)
             return exchange.metered.count_request(piece)
 

@@ -40,10 +40,13 @@ def is_grpc(message: http.Message) -> bool:
 
 
 def goes_out_at_once(request: http.Request, *, needs_body: bool) -> bool:
-    """Whether the request body must be streamed: it is gRPC's, is too large, or its size is unknown and nothing in it
-    is needed."""
-    if is_grpc(request):
-        return True
+    """Whether the request body is streamed: it is gRPC's, or too large."""
+    return is_grpc(request) or is_too_large(request, needs_body)
+
+
+def is_too_large(request: http.Request, needs_body: bool) -> bool:
+    """Whether the request body is too large to be held, or may be, as its size is unknown and nothing in it is
+    needed."""
     length = request.headers.get("content-length", "")
     if length.isdecimal():
         return len(length) > 19 or int(length) > LARGEST_HELD
