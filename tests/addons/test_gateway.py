@@ -21,6 +21,7 @@ def test_the_chain_in_the_order_of_a_call() -> None:
         "Credentials",
         "Meter",
         "Rewrite",
+        "Fallback",
         "Live",
         "Keep",
         "Recorder",
