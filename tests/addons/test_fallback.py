@@ -291,6 +291,36 @@ class TestConversions:
         )
 
 
+class TestSplitCalls:
+    """Calls that become several, which are sent at the same time: the first decides."""
+
+    BODY: ClassVar = {"model": "gemini-embedding-001", "input": ["one", "two", "three"]}
+
+    def embed(self, proxy: Proxy, order: str, **at: Any) -> tuple[Response, Row]:
+        plan = {"at": {WORDS[name]: plan for name, plan in at.items()}}
+        answer = call(proxy.url, f"/{order}/v1/embeddings", self.BODY, headers=NOBODY, plan=plan)
+        return answer, proxy.new_row()
+
+    def test_all_are_sent_again(self, tap: Proxy) -> None:
+        answer, row = self.embed(tap, "one-two", one={"status": 503, "retry_after": "0"})
+        assert (answer.status, len(answer.json()["data"])) == (200, 3)
+        assert (row["service"], row["state"], row["input_items"]) == ("two", "done", 3)
+        tries = [(one["service"], one["status"]) for one in attempts_of(tap, row)]
+        assert (len(tries), row["attempts"]) == (row["attempts"], len(tries))
+        assert [status for service, status in tries if service == "two"] == [200] * 3
+        assert {status for service, status in tries if service == "one"} == {503}
+        with closing(open_for_reading(tap.ledger)) as db:
+            assert not any(verify(db, lambda _: True).values())
+
+    def test_none_is_left(self, tap: Proxy) -> None:
+        failing = {"status": 503, "retry_after": "0"}
+        until(lambda: self.embed(tap, "one-two")[1]["service"] == "one")
+        answer, row = self.embed(tap, "one-two", one=failing, two=failing)
+        assert (answer.status, row["service"], row["state"]) == (503, "two", "done")
+        with closing(open_for_reading(tap.ledger)) as db:
+            assert not any(verify(db, lambda _: True).values())
+
+
 class TestRest:
     """A service that has failed is left alone for a while, and is trusted again after one call."""
 
