@@ -23,8 +23,8 @@ class Jobs:
     """The services of jobs under way. Once the row of a job is complete, only this process knows of it."""
 
     def __init__(self, find: Callable[[Path, str], str | None] = service_of) -> None:
-        """`find` gets the ledger and the name of a job, and gives the name of the service that took it; None if it is not
-        known."""
+        """`find` gets the ledger and the name of a job. It gives the name of the service that took it; None if that is
+        not known."""
         self._find = find
         self._found: dict[str, str] = {}
 

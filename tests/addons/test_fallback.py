@@ -22,6 +22,8 @@ from tests.http import API_KEY
 from tests.http import HELLO
 from tests.http import Response
 from tests.http import call
+from tests.http import connection
+from tests.http import request
 from tests.process import Proxy
 from tests.process import Row
 from tests.process import until
@@ -319,6 +321,54 @@ class TestSplitCalls:
         assert (answer.status, row["service"], row["state"]) == (503, "two", "done")
         with closing(open_for_reading(tap.ledger)) as db:
             assert not any(verify(db, lambda _: True).values())
+
+
+class TestCounts:
+    """What a failed attempt has used is part of the call."""
+
+    BODY: ClassVar = {
+        "anthropic_version": "vertex-2023-10-16",
+        "messages": CHATS,
+        "max_tokens": 99,
+        "stream": True,
+    }
+
+    def path(self) -> str:
+        return f"/one-two/v1/publishers/anthropic/models/claude-{next(_numbers)}:streamRawPredict"
+
+    def test_they_add_up(self, tap: Proxy) -> None:
+        """Claude tells the input in its first event, before any content."""
+        plan = {"at": {"one-project": {"cut": 1}}}
+        answer = call(tap.url, self.path(), self.BODY, headers=NOBODY, plan=plan)
+        row = tap.new_row()
+        assert (answer.status, row["service"], row["usage_state"], row["attempts"]) == (200, "two", "final", 2)
+        first, second = attempts_of(tap, row)
+        assert (first["status"], first["error_type"], second["status"]) == (200, "upstream_cut", 200)
+        assert first["input_tokens"] == second["input_tokens"] == row["input_tokens"] / 2 > 0
+        assert answer.body.count(b"message_start") == 2
+        with closing(open_for_reading(tap.ledger)) as db:
+            assert not any(verify(db, lambda _: True).values())
+
+    def test_at_the_last_service(self, tap: Proxy) -> None:
+        plan = {"at": {"project": {"cut": 1}}}
+        answer = call(tap.url, self.path(), self.BODY, headers=NOBODY, plan=plan)
+        row = tap.new_row()
+        assert (answer.status, row["status"], row["upstream_status"], row["attempts"]) == (502, 502, 200, 2)
+        assert (row["state"], row["usage_state"], row["error_type"]) == ("upstream_failed", "partial", "upstream_cut")
+        first, second = attempts_of(tap, row)
+        assert first["input_tokens"] + second["input_tokens"] == row["input_tokens"] > 0
+        assert (second["status"], second["error_type"]) == (200, "upstream_cut")
+
+    def test_of_a_client_that_hangs_up(self, tap: Proxy, upstreams: Upstreams) -> None:
+        """While the first events are held."""
+        path, sent = self.path(), upstreams.google.sent
+        with connection(tap.url) as client:
+            request(client, path, self.BODY, headers=NOBODY, plan={"gate": f"gate-{path}"})
+            until(lambda: upstreams.google.sent > sent)
+        row = until(lambda: tap.new_rows())[-1]
+        row = until(lambda: tap.rows(f"id = '{row['id']}' AND state <> 'open'"))[0]
+        assert (row["state"], row["usage_state"], row["status"]) == ("client_closed", "partial", None)
+        assert (row["input_tokens"] > 0, row["attempts"]) == (True, 1)
 
 
 class TestRest:
