@@ -363,7 +363,8 @@ _codes: Any = getattr(_events, "ErrorCode", None)
 
 
 def _unconnected(number: int, message: str) -> Any:
-    return _events.ResponseProtocolError(number, message, _codes.CONNECT_FAILED if _codes else 502)
+    code: Any = _codes.CONNECT_FAILED if _codes else 502
+    return _events.ResponseProtocolError(number, message, code)
 
 
 def _too_late(number: int, message: str) -> Any:
@@ -374,4 +375,5 @@ def _too_late(number: int, message: str) -> Any:
 
 
 def _cancelled(number: int) -> Any:
-    return _events.RequestProtocolError(number, "tried elsewhere", _codes.CANCEL if _codes else 499)
+    code: Any = _codes.CANCEL if _codes else 499
+    return _events.RequestProtocolError(number, "tried elsewhere", code)

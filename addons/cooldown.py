@@ -42,17 +42,19 @@ class Cooldown:
     def until(self, service: str, model: str | None, call: object) -> float:
         """Until when `call` must not be tried there, by the clock; 0.0: it may. While a probe is under way, other calls
         wait for its end."""
+        if not self._rests:
+            return 0.0
         return max((self._until(key, call) for key in ((service, None), (service, model))), default=0.0)
 
     def begin(self, service: str, model: str | None, call: object) -> None:
         """Note that a call is tried there. If the service has rested, the call is its probe."""
-        for key in ((service, None), (service, model)):
+        for key in ((service, None), (service, model)) if self._rests else ():
             if rest := self._rests.get(key):
                 rest.probe = ref(call)
 
     def answered(self, service: str, model: str | None, call: object) -> None:
         """Note that a call got an answer there."""
-        for key in ((service, None), (service, model)):
+        for key in ((service, None), (service, model)) if self._rests else ():
             rest = self._rests.get(key)
             if rest and (rest.until <= self._clock() or _is_probe(rest, call)):
                 del self._rests[key]

@@ -31,6 +31,7 @@ from addons.jobs import Jobs
 from addons.meter import IN_ARRAYS
 from addons.progress import Progress
 from addons.recorder import Recorder
+from addons.repeatable import KeptRequest
 from addons.repeatable import is_kept
 from addons.repeatable import is_safe_after
 from addons.repeatable import may_go_elsewhere
@@ -212,7 +213,7 @@ class Try(Watch):
     """A call that may be sent again: what is left to try, and the answer that has come."""
 
     def __init__(self, exchange: Exchange, cooldown: Cooldown) -> None:
-        self.template: http.Request | None = None
+        self.template: KeptRequest | None = None
         """The client's request, if more than one service may be tried, and in `said` what the row says of it."""
         self.said = Asked()
         self.has_others = False
@@ -235,7 +236,7 @@ class Try(Watch):
             del self._left[1:]
         self.has_others = len(self._left) > 1
         if self.has_others:
-            self.template = request.copy()
+            self.template = KeptRequest(request)
 
     def take(self) -> Candidate | None:
         """The next service to be tried; None if there is none."""

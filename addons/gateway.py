@@ -45,7 +45,7 @@ def chain(options: Options) -> list[object]:
     exchanges = classify.exchanges
     credentials = Credentials(exchanges)
     recorder = Recorder(options, exchanges)
-    jobs = Jobs(recorder.service_of)
+    jobs = Jobs()
     rewrite = Rewrite(exchanges, credentials, recorder)
     drain = Drain(exchanges, recorder)
     metrics = Metrics(recorder, options.cost_of)

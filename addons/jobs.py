@@ -1,6 +1,7 @@
 """Polls go to the service that took the job, whatever their route says: the ledger knows which one it was."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from mitmproxy import http
 
@@ -10,6 +11,7 @@ from addons.translation import videos
 from addons.translation.conversation import from_bytes
 from addons.translation.errors import InvalidRequest
 from addons.upstream import content_of
+from metering.jobs import service_of
 from metering.json_values import member
 from metering.json_values import text_of
 
@@ -20,8 +22,9 @@ MOST_JOBS = 10_000
 class Jobs:
     """The services of jobs under way. Once the row of a job is complete, only this process knows of it."""
 
-    def __init__(self, find: Callable[[str], str | None]) -> None:
-        """`find` is told the name of a job, and gives the name of the service that took it; None if it is not known."""
+    def __init__(self, find: Callable[[Path, str], str | None] = service_of) -> None:
+        """`find` gets the ledger and the name of a job. It gives the name of the service that took it; None if that is
+        not known."""
         self._find = find
         self._found: dict[str, str] = {}
 
@@ -29,7 +32,8 @@ class Jobs:
         """Choose the service of the job that a complete request asks for. Returns whether it does, and the service is
         known."""
         job = _job_of(exchange, request)
-        name = job and (self._found.get(job) or self._find(job))
+        ledger = exchange.configuration.settings.usage_db
+        name = job and (self._found.get(job) or self._find(ledger, job))
         if not job or not name or name not in exchange.configuration.gateway.services:
             return False
         if len(self._found) >= MOST_JOBS:

@@ -84,10 +84,6 @@ class Recorder:
         """The id of this process in the ledger; None if no ledger is open."""
         return self._ledger.instance if self._ledger else None
 
-    def service_of(self, job: str) -> str | None:
-        """The service that took a job under way, by its name; None if it is not known."""
-        return self._ledger.service_of(job) if self._ledger else None
-
     @property
     def open_rows(self) -> int:
         """The number of rows that are open."""

@@ -4,6 +4,7 @@ A call may not if its body is not kept (it is streamed, or the connection become
 that only one service has, or if it would begin the same job twice.
 """
 
+import copy
 import re
 
 from mitmproxy import http
@@ -51,6 +52,22 @@ def is_too_large(request: http.Request, needs_body: bool) -> bool:
     if length.isdecimal():
         return len(length) > 19 or int(length) > LARGEST_HELD
     return "transfer-encoding" in request.headers and not needs_body
+
+
+class KeptRequest:
+    """A request as it is now. Only copying it takes time, as few requests are sent again."""
+
+    def __init__(self, request: http.Request) -> None:
+        self._request = request
+        self._data = copy.copy(request.data)
+        # The object is changed in place; this is a tuple.
+        self._fields = request.headers.fields
+
+    def copy(self) -> http.Request:
+        again = copy.copy(self._request)
+        again.data = copy.copy(self._data)
+        again.data.headers = http.Headers(self._fields)
+        return again
 
 
 def is_kept(request: http.Request) -> bool:

@@ -11,6 +11,7 @@ MEANINGS: dict[str, str] = {
     ErrorType.CONNECT_FAILED: "the upstream refused the connection, or was not reached within 10 seconds",
     ErrorType.TLS_FAILED: "the upstream's certificate is not trusted, or TLS failed otherwise",
     ErrorType.UPSTREAM_CUT: "the connection broke before the answer's end; what had come was passed on",
+    ErrorType.TIMED_OUT: "the upstream sent nothing within the `timeout` of its service",
     ErrorType.BAD_REQUEST: "vertex-tap refused the request, and told the client why",
     ErrorType.NO_CREDENTIALS: "the proxy has no usable credentials; its log says why",
     ErrorType.UNAUTHORIZED: "the key of a client is missing or wrong",

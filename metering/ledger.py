@@ -70,12 +70,6 @@ SUM_DAYS_S = 600.0
 logger = logging.getLogger(__name__)
 
 
-SERVICE_OF_JOB = """
-SELECT service FROM calls WHERE response_id = ? AND usage_state IN ('absent', 'partial') ORDER BY id DESC LIMIT 1
-"""
-"""Uses the index of calls that are not complete."""
-
-
 class Ledger:
     """Opens the ledger at `path`, and creates, migrates and repairs it as needed. Raises LedgerError."""
 
@@ -212,14 +206,6 @@ class Ledger:
             return True
         except (sqlite3.Error, OSError):
             return False
-
-    def service_of(self, job: str) -> str | None:
-        """The service of the call that began a job, by the `response_id` of that call. None if the row of that call is
-        complete, or if there is none."""
-        with self._turn, suppress(sqlite3.Error):
-            found = self._db.execute(SERVICE_OF_JOB, (job,)).fetchone() if self._db else None
-            return found[0] if found else None
-        return None
 
     def fingerprint(self, credential: str) -> str:
         """A one-way hash of a credential, of 12 hex digits, that tells clients apart."""

@@ -50,7 +50,7 @@ class Routed:
         settings.configuration = read(DEFAULTS | given, [])
         self._classify = Classify(settings)
         exchanges = self._classify.exchanges
-        self._route, self._choose = Route(exchanges), Choose(exchanges, Jobs(lambda job: None))
+        self._route, self._choose = Route(exchanges), Choose(exchanges, Jobs(lambda ledger, job: None))
         self.flow = tflow.tflow(req=http.Request.make(method, "http://127.0.0.1", headers=[(b"host", b"127.0.0.1")]))
         self.flow.request.path = path
         self.flow.client_conn.proxy_mode = mode_specs.ProxyMode.parse(f"reverse:{GOOGLE}")

@@ -22,6 +22,8 @@ from tests.http import API_KEY
 from tests.http import HELLO
 from tests.http import Response
 from tests.http import call
+from tests.http import connection
+from tests.http import request
 from tests.process import Proxy
 from tests.process import Row
 from tests.process import until
@@ -289,6 +291,84 @@ class TestConversions:
             "final",
             None,
         )
+
+
+class TestSplitCalls:
+    """Calls that become several, which are sent at the same time: the first decides."""
+
+    BODY: ClassVar = {"model": "gemini-embedding-001", "input": ["one", "two", "three"]}
+
+    def embed(self, proxy: Proxy, order: str, **at: Any) -> tuple[Response, Row]:
+        plan = {"at": {WORDS[name]: plan for name, plan in at.items()}}
+        answer = call(proxy.url, f"/{order}/v1/embeddings", self.BODY, headers=NOBODY, plan=plan)
+        return answer, proxy.new_row()
+
+    def test_all_are_sent_again(self, tap: Proxy) -> None:
+        answer, row = self.embed(tap, "one-two", one={"status": 503, "retry_after": "0"})
+        assert (answer.status, len(answer.json()["data"])) == (200, 3)
+        assert (row["service"], row["state"], row["input_items"]) == ("two", "done", 3)
+        tries = [(one["service"], one["status"]) for one in attempts_of(tap, row)]
+        assert (len(tries), row["attempts"]) == (row["attempts"], len(tries))
+        assert [status for service, status in tries if service == "two"] == [200] * 3
+        assert {status for service, status in tries if service == "one"} == {503}
+        with closing(open_for_reading(tap.ledger)) as db:
+            assert not any(verify(db, lambda _: True).values())
+
+    def test_none_is_left(self, tap: Proxy) -> None:
+        failing = {"status": 503, "retry_after": "0"}
+        until(lambda: self.embed(tap, "one-two")[1]["service"] == "one")
+        answer, row = self.embed(tap, "one-two", one=failing, two=failing)
+        assert (answer.status, row["service"], row["state"]) == (503, "two", "done")
+        with closing(open_for_reading(tap.ledger)) as db:
+            assert not any(verify(db, lambda _: True).values())
+
+
+class TestCounts:
+    """What a failed attempt has used is part of the call."""
+
+    BODY: ClassVar = {
+        "anthropic_version": "vertex-2023-10-16",
+        "messages": CHATS,
+        "max_tokens": 99,
+        "stream": True,
+    }
+
+    def path(self) -> str:
+        return f"/one-two/v1/publishers/anthropic/models/claude-{next(_numbers)}:streamRawPredict"
+
+    def test_they_add_up(self, tap: Proxy) -> None:
+        """Claude tells the input in its first event, before any content."""
+        plan = {"at": {"one-project": {"cut": 1}}}
+        answer = call(tap.url, self.path(), self.BODY, headers=NOBODY, plan=plan)
+        row = tap.new_row()
+        assert (answer.status, row["service"], row["usage_state"], row["attempts"]) == (200, "two", "final", 2)
+        first, second = attempts_of(tap, row)
+        assert (first["status"], first["error_type"], second["status"]) == (200, "upstream_cut", 200)
+        assert first["input_tokens"] == second["input_tokens"] == row["input_tokens"] / 2 > 0
+        assert answer.body.count(b"message_start") == 2
+        with closing(open_for_reading(tap.ledger)) as db:
+            assert not any(verify(db, lambda _: True).values())
+
+    def test_at_the_last_service(self, tap: Proxy) -> None:
+        plan = {"at": {"project": {"cut": 1}}}
+        answer = call(tap.url, self.path(), self.BODY, headers=NOBODY, plan=plan)
+        row = tap.new_row()
+        assert (answer.status, row["status"], row["upstream_status"], row["attempts"]) == (502, 502, 200, 2)
+        assert (row["state"], row["usage_state"], row["error_type"]) == ("upstream_failed", "partial", "upstream_cut")
+        first, second = attempts_of(tap, row)
+        assert first["input_tokens"] + second["input_tokens"] == row["input_tokens"] > 0
+        assert (second["status"], second["error_type"]) == (200, "upstream_cut")
+
+    def test_of_a_client_that_hangs_up(self, tap: Proxy, upstreams: Upstreams) -> None:
+        """While the first events are held."""
+        path, sent = self.path(), upstreams.google.sent
+        with connection(tap.url) as client:
+            request(client, path, self.BODY, headers=NOBODY, plan={"gate": f"gate-{path}"})
+            until(lambda: upstreams.google.sent > sent)
+        row = until(lambda: tap.new_rows())[-1]
+        row = until(lambda: tap.rows(f"id = '{row['id']}' AND state <> 'open'"))[0]
+        assert (row["state"], row["usage_state"], row["status"]) == ("client_closed", "partial", None)
+        assert (row["input_tokens"] > 0, row["attempts"]) == (True, 1)
 
 
 class TestRest:

@@ -25,6 +25,7 @@ def test_the_chain_in_the_order_of_a_call() -> None:
         "Permit",
         "Admit",
         "Rewrite",
+        "Fallback",
         "Offer",
         "Live",
         "Keep",

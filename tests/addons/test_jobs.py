@@ -43,7 +43,7 @@ class Asked:
 
     job: str | None = None
 
-    def __call__(self, job: str) -> None:
+    def __call__(self, ledger: Path, job: str) -> None:
         self.job = job
 
 
@@ -51,7 +51,7 @@ class Asked:
 def test_its_service_is_remembered(tmp_path: Path, service: str | None, pinned: bool) -> None:
     """Once its row is complete the ledger does not tell. A service may be gone after a new start."""
     told = [service]
-    jobs = Jobs(lambda job: told.pop() if told else None)
+    jobs = Jobs(lambda ledger, job: told.pop() if told else None)
     for _ in "12":
         routed = Routed(tmp_path, "GET", "/v1/videos/video_other", openai_mode="convert")
         assert jobs.pin(routed.exchange, routed.flow.request) is pinned

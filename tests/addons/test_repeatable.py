@@ -2,6 +2,7 @@ import pytest
 from mitmproxy import http
 
 from addons.again import Failed
+from addons.repeatable import KeptRequest
 from addons.repeatable import goes_out_at_once
 from addons.repeatable import is_safe_after
 from addons.repeatable import may_go_elsewhere
@@ -84,6 +85,19 @@ def test_what_is_not_kept() -> None:
     found = [may_go_elsewhere(one, target, "m") for one in (request(), streamed, unknown, request(upgrade="websocket"))]
     assert found == [True, False, False, False]
     assert not may_go_elsewhere(request(), target, "1234567890")
+
+
+def test_a_copy_of_the_request_as_it_was() -> None:
+    one = request(b"{}", accept="a")
+    kept = KeptRequest(one)
+    one.headers["accept"], one.headers["x-new"] = "b", "c"
+    one.host, one.path, one.method, one.content = "other.example", "/other", "PUT", b"other"
+    for _ in "12":
+        again = kept.copy()
+        assert (again.host, again.path, again.method, again.content) == ("127.0.0.1", "/", "POST", b"{}")
+        assert again.headers.fields == ((b"accept", b"a"), (b"content-length", b"2"))
+        # The next copy is none of this one.
+        again.headers["accept"], again.path = "d", "/changed"
 
 
 @pytest.mark.parametrize(

@@ -68,20 +68,6 @@ def test_what_is_known_stays_known(ledger: Ledger) -> None:
     assert rows(ledger.path) == [(one.id, "done", "final", 5)]
 
 
-def test_the_service_of_a_job(ledger: Ledger) -> None:
-    """By the index of calls that are not complete. The last one counts, if services give the same name twice."""
-    unfinished: dict[str, Any] = {"usage_state": "absent", "input_tokens": None}
-    for service, name in (("one", "job-1"), ("two", "job-2"), ("three", "job-2")):
-        ledger.commit(done(call(service=service, response_id=name), **unfinished))
-    ledger.commit(done(call(service="four", response_id="job-3")))
-    assert [ledger.service_of(f"job-{number}") for number in range(4)] == [None, "one", "three", None]
-    assert ledger._db
-    plan = ledger._db.execute(f"EXPLAIN QUERY PLAN {ledgers.SERVICE_OF_JOB}", ("job-1",)).fetchall()
-    assert "INDEX calls_unsettled" in str([tuple(step) for step in plan])
-    ledger.close()
-    assert ledger.service_of("job-1") is None
-
-
 class TestBusy:
     def test_a_commit_does_not_wait_long(self, ledger: Ledger) -> None:
         one, two = call(), call()

@@ -59,6 +59,7 @@ ENDED: list[tuple[Ending, int | None, Usage, Reading, tuple[str, str, str | None
         ("upstream_failed", "partial", "X"),
     ),
     (Ending.NO_CONNECTION, None, GEMINI, NOTHING, ("upstream_failed", "absent", "connect_failed")),
+    (Ending.TIMED_OUT, None, GEMINI, NOTHING, ("upstream_failed", "absent", "timed_out")),
     (Ending.NO_TLS, None, GEMINI, NOTHING, ("upstream_failed", "absent", "tls_failed")),
     (Ending.CUT, 200, GEMINI, NOTHING, ("upstream_failed", "absent", "upstream_cut")),
     (Ending.CUT, 200, GEMINI, COUNTED, ("upstream_failed", "partial", "upstream_cut")),
