@@ -136,25 +136,9 @@ class Exchange:
 
     # Services
 
-    def candidates_for(self, model: str | None) -> tuple[Candidate, ...]:
-        """What may answer this call for `model`, by the first route that matches; empty if no route does. What the
-        client may not use is left out, unless it may use nothing of it: then the call is refused later."""
-        call, client = self.call, self.client
-        route = self.configuration.gateway.route_for(
-            base_path=self.base,
-            surface=call.surface or "",
-            publisher=call.publisher,
-            model=model,
-            client=client.name if client else None,
-        )
-        if not route:
-            return ()
-        found = [one for one in route.candidates if client is None or client.may_use_service(one.service)]
-        return tuple(found) or route.candidates[:1]
-
     def find_service(self, model: str | None) -> Service | None:
         """The service that is to be tried first for `model`; None if no route matches."""
-        self.candidates = self.candidates_for(model)
+        self.candidates = candidates_for(self, model)
         self.candidate = self.candidates[0] if self.candidates else None
         return self.configuration.gateway.services[self.candidate.service] if self.candidate else None
 
@@ -325,6 +309,23 @@ COUNT_TOKENS = "count-tokens"
 """The path that counts Claude's tokens has this in the place of the model."""
 LIKE_OPENAI = re.compile(r"/+v1(?:/|%2f|$)(?!(?:.*/)?(?:projects|publishers)/)", re.IGNORECASE)
 """Unknown paths that an OpenAI client may have meant, such as `/v1/chat/complete`."""
+
+
+def candidates_for(exchange: Exchange, model: str | None) -> tuple[Candidate, ...]:
+    """What may answer a call for `model`, by the first route that matches; empty if no route does. What the client may
+    not use is left out, unless it may use nothing of it: then the call is refused later."""
+    call, client = exchange.call, exchange.client
+    route = exchange.configuration.gateway.route_for(
+        base_path=exchange.base,
+        surface=call.surface or "",
+        publisher=call.publisher,
+        model=model,
+        client=client.name if client else None,
+    )
+    if not route:
+        return ()
+    found = [one for one in route.candidates if client is None or client.may_use_service(one.service)]
+    return tuple(found) or route.candidates[:1]
 
 
 def try_candidate(exchange: Exchange, candidate: Candidate, said: Asked) -> None:

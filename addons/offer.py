@@ -5,6 +5,7 @@ from mitmproxy import http
 from addons.configuration.services import ServiceRoute
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
+from addons.exchange import candidates_for
 from addons.exchange import harmless
 from addons.permit import names_of
 from addons.tap import Tap
@@ -104,7 +105,7 @@ def may_use(exchange: Exchange, model: str) -> bool:
     client, gateway = exchange.client, exchange.configuration.gateway
     if client is None:
         return True
-    candidates = exchange.candidates_for(without_publisher(gateway.named(model)))
+    candidates = candidates_for(exchange, without_publisher(gateway.named(model)))
     if not candidates and not gateway.has_default:
         return False
     first = candidates[0] if candidates else None

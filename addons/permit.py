@@ -124,7 +124,7 @@ def _may_set_up(exchange: Exchange, client: Client, message: bytes) -> bool:
     try:
         document = None if names_several("application/json", message) else json.loads(message)
         model = named(exchange.target, text_of(member(member(document, "setup"), "model"))).model
-        return model is not None and client.may_use_model(*names_of(exchange, model, exchange.service))
+        return model is not None and client.may_use_model(*names_of(exchange, model, exchange.candidate))
     except Exception:
         # mitmproxy would send the message on.
         return False

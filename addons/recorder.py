@@ -60,6 +60,23 @@ class Listener:
         """A poll has completed the row of a call that had ended earlier, perhaps in another process."""
 
 
+class Unconnected:
+    """What mitmproxy's error messages for failed upstream connections stand for."""
+
+    def __init__(self) -> None:
+        self._errors: MutableMapping[connection.Client, dict[str | None, Ending]] = WeakKeyDictionary()
+        """Client connection -> message -> ending."""
+
+    def note(self, client: connection.Client, message: str | None, ending: Ending) -> None:
+        errors = self._errors.setdefault(client, {})
+        # mitmproxy adds the prefix if an addon has set the error to prevent the connection.
+        errors[message] = errors[f"Connection killed: {message}"] = ending
+
+    def ending(self, client: connection.Client, message: str) -> Ending | None:
+        """The ending that a message stands for; None if it is not about a connection that failed."""
+        return self._errors.get(client, {}).get(message)
+
+
 class Recorder:
     """Writes the rows. It comes after every addon that may still change a request."""
 
@@ -73,9 +90,7 @@ class Recorder:
         the flow without calling a hook."""
         self._flows: MutableMapping[connection.Client, WeakSet[http.HTTPFlow]] = WeakKeyDictionary()
         """Client connection -> the flows of its calls."""
-        self._connect_errors: MutableMapping[connection.Client, dict[str | None, Ending]] = WeakKeyDictionary()
-        """Client connection -> mitmproxy's error message for a failed upstream connection -> the ending it stands
-        for."""
+        self._unconnected = Unconnected()
         self._kept: MutableMapping[Exchange, Kept] = WeakKeyDictionary()
         """Call whose row is closed -> where that is, until the listeners are told."""
 
@@ -128,13 +143,11 @@ class Recorder:
 
     @harmless
     def server_connect_error(self, data: server_hooks.ServerConnectionHookData) -> None:
-        errors = self._connect_errors.setdefault(data.client, {})
-        # mitmproxy adds the prefix if an addon has set the error to prevent the connection.
-        errors[data.server.error] = errors[f"Connection killed: {data.server.error}"] = Ending.NO_CONNECTION
+        self._unconnected.note(data.client, data.server.error, Ending.NO_CONNECTION)
 
     @harmless
     def tls_failed_server(self, data: tls.TlsData) -> None:
-        self._connect_errors.setdefault(data.context.client, {})[data.conn.error] = Ending.NO_TLS
+        self._unconnected.note(data.context.client, data.conn.error, Ending.NO_TLS)
 
     @harmless
     def response(self, flow: http.HTTPFlow) -> None:
@@ -191,8 +204,7 @@ class Recorder:
 
     def why_unconnected(self, flow: http.HTTPFlow, message: str) -> str | None:
         """The `error_type` of an attempt for which no connection could be made; `message` is mitmproxy's."""
-        errors = self._connect_errors.get(flow.client_conn, {})
-        return UNFINISHED[errors.get(message, Ending.NO_CONNECTION)][1]
+        return UNFINISHED[self._unconnected.ending(flow.client_conn, message) or Ending.NO_CONNECTION][1]
 
     @harmless
     def commit(self, exchange: Exchange) -> None:
@@ -313,4 +325,4 @@ class Recorder:
             # mitmproxy says "client" for either side, but only clients cancel.
             by_client = "CANCEL" in message or server.alpn != b"h2"
             return Ending.CLIENT_GONE if by_client else Ending.CUT
-        return self._connect_errors.get(client, {}).get(message, Ending.CUT)
+        return self._unconnected.ending(client, message) or Ending.CUT

@@ -22,6 +22,7 @@ from addons.configuration.values import Endpoint
 from addons.exchange import LIKE_OPENAI
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
+from addons.exchange import candidates_for
 from addons.exchange import fails_closed
 from addons.offer import no_route
 from addons.progress import Progress
@@ -235,7 +236,7 @@ def _is_taken_by_none(exchange: Exchange) -> bool:
     gateway, target = exchange.configuration.gateway, exchange.target
     if gateway.has_default or (target and target.api in BY_BODY):
         return False
-    return not exchange.candidates_for(exchange.call.model)
+    return not candidates_for(exchange, exchange.call.model)
 
 
 def _must_use_http(request: http.Request, exchange: Exchange) -> bool:
