@@ -1,6 +1,6 @@
 """Benchmarks, and checks that take too long for the tests. Costs are compared, as ratios depend less on the machine.
 
-python -m tests.bench [kill|lock|overhead|events|chats|picture|pictures] [--against REVISION]
+python -m tests.bench [kill|lock|overhead|events|fallback|chats|picture|pictures] [--against REVISION]
 
 `scripts/bench starve`, `report`, `facts`, `fleet` and `golden` are in the files of these names in tests/.
 
@@ -9,6 +9,7 @@ kill: 2,000 calls, streamed and not, 16 at a time; the proxy is killed (SIGKILL)
 lock: the same calls, while another connection holds the ledger's write lock for 3 seconds at a time.
 overhead: CPU time per call, compared with mitmdump without addons.
 events: CPU time per event of a stream, passed on and converted, compared with another version of this project.
+fallback: CPU time per call on a route with a `fallback` that is not needed, compared with the same route without.
 chats: 100,000 generated requests of each client's dialect: chat, responses, messages, generateContent (`--dialect`: one
     of them). Each must be refused, or converted to valid requests for Gemini, Claude and OpenAI's dialect; what OpenAI
     would refuse is counted.
@@ -74,6 +75,7 @@ from tests.http import MODEL
 from tests.http import call
 from tests.http import connection
 from tests.http import request
+from tests.http import send
 from tests.process import BIN
 from tests.process import ROOT
 from tests.process import Proxy
@@ -257,6 +259,46 @@ def events(folder: Path, simulator: Simulator, against: str) -> None:
                 print(f"events: {kind}: {us['here']} of CPU an event, {us[against]} in {against}: {ratio:.2f} x")
     finally:
         subprocess.run(["git", "worktree", "remove", "--force", other], cwd=ROOT, check=True)
+
+
+FALLBACK = """
+services:
+  one: {{provider: vertex, auth: express, api_key_env: VERTEX_API_KEY, openai: convert}}
+  two: {{provider: vertex, auth: express, api_key_env: VERTEX_API_KEY, openai: convert}}
+routes: [{{service: one{}}}]
+"""
+ASKED: dict[str, tuple[str, Any]] = {
+    "native": (f"{MODEL}:generateContent", HELLO),
+    "native, streamed": (f"{MODEL}:streamGenerateContent?alt=sse", HELLO),
+    "converted": ("/v1/chat/completions", CONVERTED | {"stream": False}),
+    "converted, streamed": ("/v1/chat/completions", CONVERTED),
+}
+
+
+def fallback(folder: Path, simulator: Simulator) -> None:
+    """Prints the CPU time per call of a route with and without a `fallback`. No call needs it."""
+    with ExitStack() as stack:
+        proxies = {}
+        for name, more in {"without": "", "with": ", fallback: [two]"}.items():
+            (place := folder / name).mkdir()
+            (config := place / "gateway.yaml").write_text(FALLBACK.format(more))
+            options = (f"gateway_config={config}", f"vertex_endpoint={simulator.url}")
+            mode, env = f"reverse:{simulator.url}", {"VERTEX_API_KEY": API_KEY}
+            proxies[name] = stack.enter_context(
+                Proxy(*options, folder=place, confdir=place, mode=mode, serve=True, env=env, forked=False)
+            )
+        for kind, (path, body) in ASKED.items():
+            cpu: dict[str, list[float]] = {name: [] for name in proxies}
+            for number in range(3 * ROUNDS):
+                for name in [*proxies][:: 1 if number % 2 else -1]:
+                    before = cpu_seconds(proxies[name].process.pid)
+                    with connection(proxies[name].url) as client:
+                        for _ in range(ROUND_CALLS):
+                            assert send(client, path, body, headers={"x-goog-api-key": ""}).status == 200
+                    cpu[name].append((cpu_seconds(proxies[name].process.pid) - before) / ROUND_CALLS)
+            ratio = median(ours / theirs for ours, theirs in zip(cpu["with"], cpu["without"], strict=True))
+            ms = {name: f"{median(used) * 1000:.2f} ms" for name, used in cpu.items()}
+            print(f"fallback: {kind}: {ms['with']} of CPU a call, {ms['without']} without: {ratio:.2f} x")
 
 
 def cpu_of(contestant: Contestant, path: str) -> float:
@@ -463,6 +505,7 @@ BENCHES: dict[str, Callable[[Path, Simulator], None]] = {
     "overhead": overhead,
     "picture": picture,
     "pictures": pictures,
+    "fallback": fallback,
 }
 
 

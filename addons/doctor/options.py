@@ -13,6 +13,8 @@ OPTIONS_CHECK = "options"
 WHOSE = {
     "vertex_credentials": "key file",
     "credentials": "key file",
+    "credentials_command": "key file",
+    "credentials_env": "key file",
     "vertex_api_key": "credentials",
     "openai_api_key": "credentials",
     "api_key_env": "credentials",

@@ -113,6 +113,16 @@ def test_files_of_services(setup_of: SetupOf, home: Path, key: dict[str, Any]) -
     assert setup.services["a"].project == "test-project"
 
 
+@pytest.mark.parametrize(
+    ("where", "remedy"),
+    [("credentials_command: [sh, -c, exit 3]", "by hand"), ("credentials_env: NOT_SET", "write the name of one")],
+)
+def test_keys_that_are_not_on_disk(setup_of: SetupOf, where: str, remedy: str) -> None:
+    wrong = fault(key_file(setup_of(yaml=f"services:\n  a: {{auth: service_account, {where}}}\n")))
+    assert "services.a.credentials_" in wrong.message + wrong.remedy
+    assert remedy in wrong.message + wrong.remedy
+
+
 def test_api_keys(setup_of: SetupOf, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = fault(credentials(setup_of(vertex_auth="express")))
     assert (wrong.check, wrong.remedy) == ("credentials", "set it, or VERTEX_API_KEY in the environment")
