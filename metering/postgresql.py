@@ -4,7 +4,9 @@ psycopg is imported when it is needed: it is an extra, and most commands read fi
 """
 
 import itertools
+import math
 import re
+import time
 from collections.abc import Iterator
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -99,12 +101,20 @@ class PostgreSQL:
         self._db = connect(address)
         _write_patterns(self._db)
         self._numbers = itertools.count()
+        self._end = math.inf
+
+    def give_up_after(self, seconds: float) -> None:
+        """Raise TookTooLong if a query, or all from now on together, take longer."""
+        self.execute(f"SET statement_timeout = '{seconds}s'")
+        self._end = time.monotonic() + seconds
 
     @property
     def in_transaction(self) -> bool:
         return bool(self._db.info.transaction_status)
 
     def execute(self, sql: str, values: Sequence[Any] = (), /) -> Rows:
+        if time.monotonic() > self._end and sql != "ROLLBACK":
+            raise TookTooLong("queries of PostgreSQL have taken too long")
         with problems():
             translated = _translated(sql).encode()
             if not self.in_transaction or " GROUP BY " in sql or sql == "ROLLBACK":

@@ -91,11 +91,12 @@ class Shipping:
         with self._db.transaction(), reports.snapshot(ledger):
             # Another process that ships this ledger waits here, and then finds what we have done.
             place = _Place(*self._one(_PLACE, number))
-            is_new = place.version != version or not place.is_of(ledger)
-            batch = _Batch(ledger, 0 if is_new else place.changed, number)
+            goes_on = place.is_of(ledger)
+            batch = _Batch(ledger, place.changed if goes_on else 0, number)
             if not batch.calls:
                 return 0
-            buckets = _buckets(ledger) if is_new else batch.buckets
+            # An upgrade of the ledger may have made other sums of the same rows.
+            buckets = batch.buckets if goes_on and place.version == version else _buckets(ledger)
             self._write(tables.CALLS, batch.times, batch.calls, _UPSERT_CALLS)
             self._write(tables.ATTEMPTS, batch.times, batch.of_attempts(ledger, _ATTEMPTS))
             self._write(tables.ATTEMPT_USES, batch.times, batch.of_attempts(ledger, _ATTEMPT_USES))

@@ -43,6 +43,7 @@ from metering.pages import rendering
 from metering.pages import visitors
 from metering.pages.visitors import Refusal
 from metering.pages.visitors import Visit
+from metering.postgresql import PostgreSQL
 from metering.postgresql import TookTooLong
 from metering.selection import FILTERS
 from metering.selection import ReportError
@@ -272,8 +273,8 @@ class _Pages:
             for db in ledgers:
                 if isinstance(db, sqlite3.Connection):
                     db.set_progress_handler(lambda: time.monotonic() > end, _STEPS)
-                else:
-                    db.execute(f"SET statement_timeout = '{LONGEST_S}s'")
+                elif isinstance(db, PostgreSQL):
+                    db.give_up_after(LONGEST_S)
             return make(ledgers)
 
 
