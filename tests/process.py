@@ -17,7 +17,8 @@ from tests.forked import Forked
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 START_S = 90.0
-_DIRECTIONS = re.compile(r"vertex-tap: .*?http://(?P<address>[\d.]+:\d+)")
+# From the first line that it says to the last.
+_DIRECTIONS = re.compile(r"vertex-tap: .*?http://(?P<address>[\d.]+:\d+)[^\0]*?vertex-tap: clients .*must trust .*\n")
 _LISTENING = re.compile(r"listening at (?P<address>[\d.]+:\d+)")
 
 Row = dict[str, Any]

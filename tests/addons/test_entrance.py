@@ -27,6 +27,7 @@ from tests.loopback import client_context
 from tests.loopback import environment
 from tests.loopback import server_context
 from tests.process import Proxy
+from tests.process import until
 from tests.vertex_simulator import Simulator
 
 UNARY = f"{MODEL}:generateContent"
@@ -270,10 +271,13 @@ class TestForward:
 def directions(proxy: Proxy) -> list[str]:
     """What the proxy says when it starts, before the lines of calls; where mitmproxy lacks fixes, one line more says
     so."""
+    outdated = "mitmproxy 11.0.2 lacks published security fixes"
+    if VERSION == "11.0.2":
+        until(lambda: f"{outdated} " in proxy.stdout)
     said = [line.partition("vertex-tap: ")[2] for line in proxy.stdout.splitlines() if "vertex-tap:" in line]
     lines = [*itertools.takewhile(lambda line: "generateContent" not in line, said)]
     if VERSION == "11.0.2":
-        assert "mitmproxy 11.0.2 lacks published security fixes" in lines.pop()
+        assert outdated in lines.pop()
     return lines
 
 

@@ -150,7 +150,8 @@ def test_mitmdumps_details(
 ) -> None:
     proxy = start_proxy(*options, mode=f"reverse:{simulator.url}")
     call(proxy.url, STREAM, HELLO)
-    until(lambda: "200 OK" in proxy.output)
+    assert proxy.stop() == 0
+    assert "200 OK" in proxy.output
     is_kept = len(options) > 1
     assert ("Hello, who are you?" in proxy.output) is is_kept
     assert ("tokens: 4 input, 4 output" in proxy.output) is is_kept
@@ -160,4 +161,4 @@ def test_mitmdumps_details(
 def test_serve_has_no_screen(start_proxy: StartProxy, simulator: Simulator) -> None:
     proxy = start_proxy("gateway_keep_content=true", mode=f"reverse:{simulator.url}", serve=True)
     assert call(proxy.url, STREAM, HELLO).status == 200
-    assert "gateway_keep_content has no effect" in proxy.output
+    until(lambda: "gateway_keep_content has no effect" in proxy.output)

@@ -6,6 +6,7 @@ python openai_sockets.py '{"base_url": ..., "calls": [...]}'
 import asyncio
 import faulthandler
 import json
+import ssl
 import sys
 from typing import Any
 
@@ -14,6 +15,17 @@ from openai import OpenAI
 from websockets.exceptions import InvalidStatus
 
 ENDS = ("response.completed", "response.incomplete", "response.failed", "response.done", "error")
+
+
+def options(client: OpenAI) -> dict[str, Any]:
+    """Options of a connection that uses threads: TLS 1.2, because websockets 17.4 has a race with TLS 1.3. If a session
+    ticket comes first, its thread waits in `recv` while another sends, and one of 1,000 connections never gets its
+    request out (with no proxy too)."""
+    if client.base_url.scheme != "https":
+        return {}
+    context = ssl.create_default_context()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    return {"ssl": context}
 
 
 def ask(connection: Any, **more: Any) -> list[str]:
@@ -26,7 +38,7 @@ def ask(connection: Any, **more: Any) -> list[str]:
 
 
 def responses(client: OpenAI) -> Any:
-    with client.responses.connect() as connection:
+    with client.responses.connect(websocket_connection_options=options(client)) as connection:
         return [ask(connection, model="gpt-5.5", input="Hello there") for _ in range(2)]
 
 
@@ -50,7 +62,7 @@ def responses_async(client: OpenAI) -> Any:
 
 
 def realtime(client: OpenAI) -> Any:
-    with client.realtime.connect(model="gpt-realtime") as connection:
+    with client.realtime.connect(model="gpt-realtime", websocket_connection_options=options(client)) as connection:
         heard = [connection.recv().type]
         connection.session.update(session={"type": "realtime", "instructions": "Be brief."})
         heard.append(connection.recv().type)
@@ -58,14 +70,15 @@ def realtime(client: OpenAI) -> Any:
 
 
 def translation(client: OpenAI) -> Any:
-    with client.realtime.translations.connect(model="gpt-realtime-translate") as connection:
+    model = "gpt-realtime-translate"
+    with client.realtime.translations.connect(model=model, websocket_connection_options=options(client)) as connection:
         return connection.recv().type
 
 
 def fallback(client: OpenAI) -> Any:
     """What Codex does: HTTP, if the upgrade is refused with 426."""
     try:
-        with client.responses.connect() as connection:
+        with client.responses.connect(websocket_connection_options=options(client)) as connection:
             return ask(connection, model="gemini-2.5-flash", input="Hello there")
     except InvalidStatus as e:
         refused = e.response.status_code
