@@ -157,7 +157,8 @@ def test_where_the_model_comes_too_late(guarded: Proxy) -> None:
         assert answer.status_code == 403
     rpc = "/google.cloud.aiplatform.v1.PredictionService/StreamDirectPredict"
     headers = NOBODY | {"x-goog-api-key": g.FLASH, "content-type": "application/grpc"}
-    assert call(guarded.url, rpc, b"\0\0\0\0\0", headers=headers).status == 403
+    sent = message({1: "projects/p/locations/us-central1/publishers/google/models/gemini-2.5-flash"})
+    assert call(guarded.url, rpc, b"\0" + len(sent).to_bytes(4) + sent, headers=headers).status == 403
 
 
 @pytest.mark.parametrize(
