@@ -31,9 +31,11 @@ from mitmproxy.proxy import layer
 from mitmproxy.proxy import server
 from mitmproxy.proxy import server_hooks
 from mitmproxy.proxy.layers import http as layers
+from mitmproxy.proxy.layers import websocket
 from mitmproxy.proxy.layers.http import _events
 from mitmproxy.proxy.layers.http import _hooks
 from mitmproxy.proxy.layers.http import _http1
+from wsproto.events import CloseConnection
 
 from addons.error_pages import closing_error_page
 from addons.error_pages import error_page
@@ -44,6 +46,8 @@ from metering.call import ErrorType
 
 LONGEST_TRAILER = 64 * 1024
 """The most bytes of one trailer line."""
+LONGEST_REASON = 100
+"""The most characters of the reason for closing a WebSocket; a control frame has 125 bytes."""
 CRASHED = "mitmproxy has crashed"
 """The `error` of a client connection that was closed because one of mitmproxy's layers raised an exception."""
 
@@ -322,6 +326,33 @@ def _is_turned_away(stream: layers.HttpStream) -> bool:
     return stream.flow.response is not None and stream.flow.response.status_code == 407
 
 
+# WebSockets: mitmproxy has no way to close one. -----------------------------------------------------------------------
+
+_their_relay_messages = websocket.WebsocketLayer.relay_messages
+_to_close: MutableMapping[http.HTTPFlow, CloseConnection] = WeakKeyDictionary()
+"""Flow of a WebSocket that is closed after the current message -> what both sides are told."""
+
+
+def close_websocket(flow: http.HTTPFlow, code: int, reason: str) -> None:
+    """Close a WebSocket, in the hook for one of its messages."""
+    _to_close[flow] = CloseConnection(code, reason[:LONGEST_REASON])
+
+
+def _relay_messages(self: websocket.WebsocketLayer, event: Any) -> Commands:
+    yield from _their_relay_messages(self, event)
+    told, session = _to_close.pop(self.flow, None), self.flow.websocket
+    if not told or not session or self._handle_event == self.done:
+        return
+    session.timestamp_end, session.closed_by_client = time.time(), False
+    session.close_code, session.close_reason = told.code, told.reason
+    for side in (self.client_ws, self.server_ws):
+        yield side.send2(told)
+        yield commands.CloseConnection(side.conn)
+    yield websocket.WebsocketEndHook(self.flow)
+    self.flow.live = False
+    self._handle_event = self.done
+
+
 # mitmproxy closes a connection after ten idle minutes, but an answer may take longer. ---------------------------------
 
 _flows: MutableMapping[Connection, WeakSet[http.HTTPFlow]] = WeakKeyDictionary()
@@ -374,6 +405,7 @@ REMEDIES: tuple[tuple[Any, str, Any], ...] = (
     (layers.HttpStream, "state_stream_response_body", _stream_response_body),
     (layers.HttpStream, "state_wait_for_request_headers", _wait_for_request_headers),
     (layers.HttpStream, "state_consume_request_body", _consume_request_body),
+    (websocket.WebsocketLayer, "relay_messages", _relay_messages),
     (_http1.Http1Server, "send", _server_send),
     (_http1.Http1Client, "send", _client_send),
     (_http1.Http1Client, "read_headers", _read_headers),

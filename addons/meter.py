@@ -12,6 +12,7 @@ from addons.exchange import Exchange
 from addons.exchange import Exchanges
 from addons.exchange import Progress
 from addons.exchange import harmless
+from addons.permit import must_be_read_first
 from addons.recorder import Recorder
 from addons.tap import Tap
 from addons.upstream import OffLoop
@@ -65,7 +66,9 @@ class Meter:
     @harmless
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         exchange, request = self._exchanges.get(flow), flow.request
-        if exchange and exchange.goes_on and (_is_grpc(request) or _is_too_large(request, exchange)):
+        if not exchange or not exchange.goes_on:
+            return
+        if (_is_grpc(request) and not must_be_read_first(exchange)) or _is_too_large(request, exchange):
             exchange.metered.count_request(b"")
             request.stream = self._grpc_request(exchange, request) or exchange.metered.count_request
 
@@ -75,9 +78,13 @@ class Meter:
         if not exchange:
             return
         body = request.raw_content
+        is_grpc = _is_grpc(request)
+        if body and is_grpc and not exchange.is_over and (read := self._grpc_request(exchange, request)):
+            # It was held.
+            read(body)
         exchange.metered.take_request(request.timestamp_end or time.time(), None if body is None else len(body))
         is_wanted = not exchange.is_refused or exchange.refused_as in WITH_MODEL
-        if body and exchange.target and exchange.needs_body and is_wanted:
+        if body and exchange.target and exchange.needs_body and is_wanted and not is_grpc:
             exchange.take_body(await self._off_loop(len(body), _asked, exchange.target, request))
 
     @harmless
@@ -162,7 +169,7 @@ class Meter:
                     for value in body.feed(piece):
                         exchange.take_body(named(target, member(value, "model") or member(value, "endpoint")))
                 budget.rest()
-                if exchange.call.model:
+                if exchange.call.model and exchange.attempts:
                     self._recorder.commit(exchange)
             return exchange.metered.count_request(piece)
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from collections.abc import Sequence
 from contextlib import suppress
+from weakref import WeakSet
 
 from mitmproxy import http
 
@@ -14,6 +15,7 @@ from addons.exchange import COUNT_TOKENS
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
 from addons.exchange import fails_closed
+from addons.layers import close_websocket
 from addons.translation.errors import InvalidRequest
 from addons.translation.errors import refusal
 from addons.translation.publishers import model_of
@@ -21,6 +23,9 @@ from addons.translation.publishers import without_publisher
 from addons.upstream import OffLoop
 from addons.upstream import content_of
 from metering.call import ErrorType
+from metering.json_values import member
+from metering.json_values import text_of
+from metering.request import named
 from metering.usage.spending import may_spend
 
 NOT_THIS_SERVICE = "The client {name} may not use the service {asked}; it may use {allowed}."
@@ -29,8 +34,14 @@ NO_MODEL = "The client {name} may use certain models only ({allowed}), and this 
 SEVERAL_MODELS = "The client {name} may use certain models only ({allowed}), and this call names several."
 UNREAD = (
     "The client {name} may use certain models only ({allowed}), and the model of this call cannot be read before it is"
-    " sent. Use HTTP instead of a WebSocket or gRPC, with a body of at most 64 MB."
+    " sent. Send it over HTTP, with a body of at most 64 MB."
 )
+SETUPS = frozenset({"BidiGenerateContent", "BidiGenerateContentConstrained", "BidiGenerateMusic"})
+"""WebSockets whose first message names the model."""
+MANY_REQUESTS = frozenset({"streamingPredict", "streamingRawPredict", "streamDirectPredict", "streamDirectRawPredict"})
+"""gRPC's methods whose clients send several messages, and may wait for answers in between."""
+POLICY_VIOLATION = 1008
+"""The code of a WebSocket that is closed because of what was sent (RFC 6455, section 7.4.1)."""
 
 
 class Permit:
@@ -43,6 +54,8 @@ class Permit:
     def __init__(self, exchanges: Exchanges) -> None:
         self.exchanges = exchanges
         self._off_loop = OffLoop()
+        self._set_up: WeakSet[Exchange] = WeakSet()
+        """The WebSocket connections whose first message was permitted."""
 
     @fails_closed
     def requestheaders(self, flow: http.HTTPFlow) -> None:
@@ -53,7 +66,8 @@ class Permit:
         if not _is_permitted(flow, exchange, client) or client.models is None or model:
             return
         is_unread = bool(flow.request.stream) and may_spend(exchange.target, flow.request.method)
-        if is_unread or flow.request.headers.get("upgrade", "").lower() == "websocket":
+        is_socket = flow.request.headers.get("upgrade", "").lower() == "websocket"
+        if is_unread or (is_socket and not _is_set_up_first(exchange)):
             _forbid(flow, exchange, UNREAD, client.models)
 
     @fails_closed
@@ -68,12 +82,52 @@ class Permit:
         if not _is_permitted(flow, exchange, client) or client.models is None or _is_in_path(exchange):
             return
         if not _model_of(exchange):
-            if may_spend(exchange.target, request.method):
+            if may_spend(exchange.target, request.method) and not _is_set_up_first(exchange):
                 _forbid(flow, exchange, NO_MODEL, client.models)
             return
         body, content_type = content_of(request), request.headers.get("content-type", "")
+        if content_type.startswith("application/grpc"):
+            # Of a field that comes twice, the last counts everywhere.
+            return
         if await self._off_loop(len(body), names_several, content_type, body):
             _forbid(flow, exchange, SEVERAL_MODELS, client.models)
+
+    def websocket_message(self, flow: http.HTTPFlow) -> None:
+        exchange = self.exchanges.get(flow)
+        if not exchange or not exchange.client or exchange.client.models is None or exchange in self._set_up:
+            return
+        assert flow.websocket
+        message = flow.websocket.messages[-1]
+        if not _is_set_up_first(exchange) or not message.from_client:
+            return
+        if _may_set_up(exchange, exchange.client, message.content):
+            self._set_up.add(exchange)
+        else:
+            message.drop()
+            close_websocket(flow, POLICY_VIOLATION, f"The client {exchange.client.name} may not use this model.")
+
+
+def must_be_read_first(exchange: Exchange) -> bool:
+    """Whether the body of a gRPC call is held, and so its model read, before anything of it is sent."""
+    target, client = exchange.target, exchange.client
+    is_limited = client is not None and client.models is not None
+    return is_limited and target is not None and (target.operation or "") not in MANY_REQUESTS
+
+
+def _is_set_up_first(exchange: Exchange) -> bool:
+    return exchange.target is not None and exchange.target.operation in SETUPS
+
+
+def _may_set_up(exchange: Exchange, client: Client, message: bytes) -> bool:
+    """Whether a client may use the model in the first message of a WebSocket."""
+    assert exchange.target
+    try:
+        document = None if names_several("application/json", message) else json.loads(message)
+        model = named(exchange.target, text_of(member(member(document, "setup"), "model"))).model
+        return model is not None and client.may_use_model(*names_of(exchange, model, exchange.service))
+    except Exception:
+        # mitmproxy would send the message on.
+        return False
 
 
 def _is_permitted(flow: http.HTTPFlow, exchange: Exchange, client: Client) -> bool:
@@ -125,15 +179,16 @@ _FORM_FIELD = re.compile(rb'name\s*=\s*"?\s*model\b', re.IGNORECASE)
 
 
 def names_several(content_type: str, body: bytes) -> bool:
-    """Whether an object in a body has more than one member `model`, or a form more than one such field: parsers differ
-    in which of them counts. Some also ignore the case of names."""
+    """Whether an object in a body has more than one member `model` or `setup`, or a form more than one such field:
+    parsers differ in which of them counts. Some also ignore the case of names."""
     if content_type.strip().lower().startswith("multipart/"):
         return len(_FORM_FIELD.findall(body)) > 1
     several = False
 
     def look(pairs: list[tuple[str, object]]) -> None:
         nonlocal several
-        several = several or sum(name.lower() == "model" for name, _ in pairs) > 1
+        names = [name.lower() for name, _ in pairs]
+        several = several or names.count("model") > 1 or names.count("setup") > 1
 
     try:
         json.loads(body or b"{}", object_pairs_hook=look)

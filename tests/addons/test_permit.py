@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from wsproto.events import AcceptConnection
 
 from addons.permit import names_several
 from tests.addons import guarded as g
@@ -16,6 +17,8 @@ from tests.addons.guarded import message_of
 from tests.http import HELLO
 from tests.http import call
 from tests.process import Proxy
+from tests.process import until
+from tests.protobuf import message
 from tests.vertex_simulator import Simulator
 from tests.websocket_client import connected
 
@@ -110,15 +113,68 @@ def test_what_uses_no_model(guarded: Proxy) -> None:
         assert call(guarded.url, path, headers=bearer(g.FLASH)).status != 403
 
 
+SETUP = {"setup": {"model": "publishers/google/models/gemini-2.5-flash-live"}}
+
+
+@pytest.mark.parametrize(
+    ("said", "allowed"),
+    [
+        (SETUP, True),
+        ({"setup": {"model": "publishers/google/models/gemini-2.5-pro-live"}}, False),
+        (SETUP | {"model": "publishers/google/models/gemini-2.5-pro-live"}, True),
+        ({"model": "gemini-2.5-flash", "setup": {"model": "publishers/google/models/gemini-2.5-pro"}}, False),
+        ({"setup": SETUP["setup"], "Setup": {}}, False),
+        ({"setup": {}}, False),
+        ({"client_content": {}}, False),
+        ([], False),
+    ],
+)
+def test_the_first_message_of_a_live_connection(guarded: Proxy, said: object, allowed: bool) -> None:
+    guarded.new_rows()
+    key = {"x-goog-api-key": "AIzaSimulatedKey", "x-vertex-tap-key": g.FLASH}
+    with connected(guarded.port, f"/own{LIVE}", key) as (client, answer):
+        assert isinstance(answer, AcceptConnection)
+        client.say(said)
+        told = client.hear()
+        if allowed:
+            assert told == {"setupComplete": {}}
+            client.close()
+        else:
+            assert (told.code, told.reason) == (1008, "The client flash may not use this model.")
+    until(lambda: guarded.rows()[-1]["state"] != "open")
+    row = guarded.new_row()
+    assert (row["client"], row["error_type"]) == ("flash", None if allowed else "websocket_1008")
+
+
 def test_where_the_model_comes_too_late(guarded: Proxy) -> None:
-    """Messages on a WebSocket, the body of a gRPC call, and what is too large to be held."""
-    with connected(guarded.port, LIVE, {"x-goog-api-key": g.FLASH}) as (_, answer):
+    """On a WebSocket whose later messages name models, in messages of gRPC, or in a body that is too large."""
+    headers: dict[str, Any] = {"x-goog-api-key": g.FLASH}
+    with connected(guarded.port, "/v1/responses", headers) as (_, answer):
+        assert answer.status_code in (403, 426)
+    with connected(guarded.port, "/v1beta/interactions/live", headers) as (_, answer):
         assert answer.status_code == 403
     with connected(guarded.port, "/v1/realtime?model=gpt-realtime", {"x-api-key": g.FLASH}) as (_, answer):
         assert answer.status_code == 403
+    rpc = "/google.cloud.aiplatform.v1.PredictionService/StreamDirectPredict"
+    headers = NOBODY | {"x-goog-api-key": g.FLASH, "content-type": "application/grpc"}
+    sent = message({1: "projects/p/locations/us-central1/publishers/google/models/gemini-2.5-flash"})
+    assert call(guarded.url, rpc, b"\0" + len(sent).to_bytes(4) + sent, headers=headers).status == 403
+
+
+@pytest.mark.parametrize(
+    ("model", "status"),
+    [("gemini-2.5-flash", 200), ("gemini-2.5-pro", 403), ("", 403), ('{"model":"gemini-2.5-flash"}', 403)],
+)
+def test_grpc(guarded: Proxy, simulator: Simulator, model: str, status: int) -> None:
+    """A unary call is held until its model is known. (The simulated service knows no gRPC: it was asked.)"""
+    before = len(simulator.seen)
+    resource = f"projects/p/locations/us-central1/publishers/google/models/{model}" if "{" not in model else model
+    sent = message({5: resource} if model else {2: {1: "user"}})
+    headers = NOBODY | {"x-goog-api-key": g.FLASH, "content-type": "application/grpc"}
     rpc = "/google.cloud.aiplatform.v1.PredictionService/GenerateContent"
-    headers: dict[str, Any] = NOBODY | {"x-goog-api-key": g.FLASH, "content-type": "application/grpc"}
-    assert call(guarded.url, rpc, b"\0\0\0\0\0", headers=headers).status == 403
+    answer = call(guarded.url, rpc, b"\0" + len(sent).to_bytes(4) + sent, headers=headers)
+    assert (answer.status == 403) == (status == 403)
+    assert bool(simulator.seen[before:]) == (status == 200)
 
 
 def test_a_native_call_of_any_size(guarded: Proxy) -> None:
