@@ -23,12 +23,14 @@ from addons.exchange import Exchange
 from addons.exchange import Exchanges
 from addons.exchange import fails_closed
 from addons.exchange import harmless
+from addons.layers import close_websocket
 from addons.ledger_budgets import Away
 from addons.ledger_budgets import LedgerBudgets
 from addons.needs import Unpriced
 from addons.needs import needs_of
 from addons.options import Options
 from addons.options import is_start
+from addons.permit import POLICY_VIOLATION
 from addons.recorder import Listener
 from addons.recorder import Recorder
 from addons.translation.errors import Failure
@@ -45,9 +47,11 @@ from metering.call import UsageState
 from metering.call_cost import call_cost
 from metering.estimate import estimate
 from metering.prices.catalog import Catalog
+from metering.responses_socket import asked_in
 from metering.sliding_sum import Need
 from metering.sliding_sum import Over
 from metering.sliding_sum import Room
+from metering.usage.formats import RESPONSES
 from metering.usual_answers import UNKNOWN
 from metering.usual_answers import UsualAnswers
 from metering.written import Kept
@@ -60,6 +64,7 @@ AWAY_S = 1.0
 """How long a store that could not be reached is not asked again."""
 SAY_AWAY_S = 60.0
 NOT_CHECKED = refusal(503, "The limits of this proxy cannot be checked at the moment. Nothing was sent.")
+
 
 logger = logging.getLogger(__name__)
 
@@ -126,6 +131,19 @@ class Admit(Listener):
         if exchange.goes_on or exchange.awaits_body or exchange.awaits_service:
             await self._admit(flow, exchange)
 
+    async def websocket_message(self, flow: http.HTTPFlow) -> None:
+        """Close a connection of OpenAI's Responses on which something is asked when a budget is used up."""
+        exchange, socket = self.exchanges.get(flow), flow.websocket
+        client = exchange.client if exchange else None
+        if not exchange or not client or not socket or exchange.call.operation != RESPONSES:
+            return
+        message, allowances = socket.messages[-1], _budgets_of(client)
+        if allowances and message.from_client and asked_in(message.content):
+            why = await self._why_not(exchange, client, allowances)
+            if why:
+                message.drop()
+                close_websocket(flow, POLICY_VIOLATION, why)
+
     async def done(self) -> None:
         for store in self._stores.values():
             await store.budgets.close()
@@ -158,6 +176,19 @@ class Admit(Listener):
             now = time.time_ns() // 1000
             charges = budgets.charges(allowances, known, used, before.started_at, now)
             self._store_of(configuration.gateway.limits).budgets.settle(client.name, charges)
+
+    async def _why_not(self, exchange: Exchange, client: Client, allowances: Sequence[Allowance]) -> str | None:
+        """Why nothing more may be asked on a connection; None if something is left of each budget."""
+        storage = exchange.configuration.gateway.limits
+        try:
+            store = self._store_of(storage)
+            needs = [Need(allowance, None) for allowance in allowances]
+            judged = await store.budgets.reserve(exchange, client.name, needs)
+            return _reached(client, judged) if isinstance(judged, Over) else None
+        except Exception as e:
+            # mitmproxy would send the message on.
+            self._say_away(storage, type(e).__name__)
+            return None if storage.is_open_when_away else NOT_CHECKED.message
 
     async def _admit(self, flow: http.HTTPFlow, exchange: Exchange) -> None:
         """Count a call and reserve what it may use, or refuse it."""
@@ -212,7 +243,7 @@ class Admit(Listener):
 
     async def _needs(self, flow: http.HTTPFlow, exchange: Exchange, allowances: Sequence[Allowance]) -> list[Need]:
         told = None
-        if exchange.target and not flow.request.stream:
+        if exchange.target and not flow.request.stream and not _is_socket(flow):
             body = content_of(flow.request)
             told = await self._off_loop(len(body), estimate, exchange.target.operation, body)
         return [*needs_of(exchange, allowances, told, self._usual_of)]
@@ -281,7 +312,7 @@ def _refuse(flow: http.HTTPFlow, exchange: Exchange, failure: Failure) -> None:
 
 def _refuse_over(flow: http.HTTPFlow, exchange: Exchange, client: Client, over: Over) -> None:
     allowance, amount = over.need
-    told = f"The client {client.name} has reached its limit {allowance.name}."
+    told = _reached(client, over)
     if amount is not None and allowance.unit is not Unit.REQUESTS:
         left = max(0, allowance.amount - over.used)
         told += f" This call may use {_written(allowance, amount)}, and {_written(allowance, left)} are left."
@@ -289,6 +320,10 @@ def _refuse_over(flow: http.HTTPFlow, exchange: Exchange, client: Client, over: 
     _refuse(flow, exchange, refusal(429, f"{told} Try again in {seconds} s."))
     assert flow.response
     flow.response.headers["retry-after"] = str(seconds)
+
+
+def _reached(client: Client, over: Over) -> str:
+    return f"The client {client.name} has reached its limit {over.need.allowance.name}."
 
 
 def _written(allowance: Allowance, amount: int) -> str:

@@ -35,12 +35,13 @@ class LedgerBudgets:
 
     async def reserve(self, exchange: Exchange, client: str, needs: Sequence[Need]) -> Reserved | Over:
         """Reserve what a call needs, if all of its allowances suffice. In the same transaction, its open row is
-        written. Raises Away."""
+        written, if anything is reserved. Raises Away."""
         judged: list[Reserved | Over] = []
 
         def step(db: sqlite3.Connection) -> Call | None:
             judged[:] = [budgets.reserve(db, client, needs, time.time_ns() // 1000, catalog)]
-            return exchange.call if isinstance(judged[0], Reserved) else None
+            is_reserved = isinstance(judged[0], Reserved) and any(need.amount for need in needs)
+            return exchange.call if is_reserved else None
 
         catalog, deadline = exchange.configuration.settings.usage_prices, time.monotonic() + PATIENCE_S
         while exchange.is_over or not self._recorder.change(step):

@@ -69,6 +69,9 @@ class Live:
         if not exchange:
             return
         message, call = flow.websocket.messages[-1], exchange.call
+        if message.dropped:
+            # Another addon has refused it.
+            return
         if socket := self._sockets.get(exchange):
             take = socket.take_asked if message.from_client else socket.take_event
             take(message.content)

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from wsproto.events import AcceptConnection
+from wsproto.events import CloseConnection
 
 from addons.admit import duration
 from tests.addons.guarded import CHAT
@@ -36,6 +38,7 @@ from tests.process import Proxy
 from tests.process import until
 from tests.raw_upstream import RawUpstream
 from tests.redis_server import RedisServer
+from tests.vertex_simulator import OPENAI_KEY
 from tests.vertex_simulator import Simulator
 from tests.websocket_client import connected
 
@@ -285,6 +288,30 @@ class TestUsed:
         assert call(limited.url, IMAGEN, PICTURE, headers=headers).status == 200
         assert call(limited.url, NATIVE, HELLO, headers=headers).status == 429
         assert {row["reserved_tokens"] for row in limited.new_rows() if row["client"] == "little"} == {None}
+
+
+def test_each_response_on_a_connection_counts(
+    start_proxy: Callable[..., Proxy], simulator: Simulator, tmp_path: Path
+) -> None:
+    (tmp_path / "gateway.yaml").write_text(clients({"sockets": "{tokens: 20/day}"}))
+    sets = f"gateway_config={tmp_path / 'gateway.yaml'}", f"openai_endpoint={simulator.url}/v1"
+    proxy = start_proxy(*sets, mode=f"reverse:{simulator.url}")
+    headers = {"authorization": f"Bearer {OPENAI_KEY}", "x-vertex-tap-key": key("sockets")}
+    asked = {"type": "response.create", "model": "gpt-5.5", "input": "Hello"}
+    with connected(proxy.port, "/v1/responses", headers) as (client, upgraded):
+        assert isinstance(upgraded, AcceptConnection)
+        for _ in range(2):
+            # Each uses 16 tokens. The second is admitted, as some are left.
+            client.say(asked)
+            assert [client.hear()["type"] for _ in range(3)][-1] == "response.completed"
+        client.say(asked)
+        closed = client.hear()
+        assert isinstance(closed, CloseConnection)
+        assert (closed.code, closed.reason) == (1008, "The client sockets has reached its limit tokens: 20/day.")
+    until(lambda: not proxy.rows("state = 'open'"))
+    assert [(row["state"], row["total_tokens"]) for row in proxy.rows()] == [("done", 16)] * 2
+    with connected(proxy.port, "/v1/responses", headers) as (_, refused):
+        assert refused.status_code == 429
 
 
 MANY = 50
