@@ -56,6 +56,7 @@ ORDERS = (
     ("qwen", "two", "one"),
     ("express", "one", "qwen"),
     ("one", "two"),
+    ("two", "one"),
     ("dead", "one"),
     ("one", "dead"),
     ("flat", "qwen"),
@@ -369,6 +370,28 @@ class TestCounts:
         row = until(lambda: tap.rows(f"id = '{row['id']}' AND state <> 'open'"))[0]
         assert (row["state"], row["usage_state"], row["status"]) == ("client_closed", "partial", None)
         assert (row["input_tokens"] > 0, row["attempts"]) == (True, 1)
+
+
+class TestLarge:
+    PATH: ClassVar = "/one-two/v1beta1/publishers/google/models/gemini-2.5-large:generateContent"
+
+    def test_a_request(self, tap: Proxy, upstreams: Upstreams) -> None:
+        """It is sent again as it was."""
+        body = {"contents": [{"role": "user", "parts": [{"text": "x" * 5_000_000}]}]}
+        plan = {"at": {"one-project": {"status": 503, "retry_after": "0"}}}
+        answer = call(tap.url, self.PATH, body, headers=NOBODY, plan=plan)
+        assert (answer.status, answer.header("x-vertex-tap-service")) == (200, "two")
+        first, second = [seen.request for seen in upstreams.google.seen if seen.request.path != "/token"][-2:]
+        assert first.body == second.body == json.dumps(body).encode()
+        assert tap.new_row()["request_bytes"] == len(second.body)
+
+    def test_an_answer(self, tap: Proxy) -> None:
+        """One that is too large to be held passes on."""
+        plan = {"padding": 20 * 1024 * 1024, "encoding": "identity"}
+        answer = ask(tap, "google", "two-one", streamed=False, one=plan, two=plan)
+        assert (answer.status, len(answer.body) > 20 * 1024 * 1024) == (200, True)
+        row = tap.new_row()
+        assert (row["state"], row["usage_state"], row["attempts"]) == ("done", "final", 1)
 
 
 class TestRest:
