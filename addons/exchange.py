@@ -328,6 +328,11 @@ def candidates_for(exchange: Exchange, model: str | None) -> tuple[Candidate, ..
     return tuple(found) or route.candidates[:1]
 
 
+def is_elsewhere(exchange: Exchange) -> bool:
+    """Whether another service is tried than the route's own."""
+    return exchange.candidate is not None and exchange.candidate not in exchange.candidates[:1]
+
+
 def try_candidate(exchange: Exchange, candidate: Candidate, said: Asked) -> None:
     """Begin an attempt at another service. `said` is what the client's request says, which is put back into the
     row."""
@@ -336,8 +341,11 @@ def try_candidate(exchange: Exchange, candidate: Candidate, said: Asked) -> None
         setattr(exchange, name, None)
     exchange.candidate, exchange.refused_as = candidate, None
     call = exchange.call
-    call.project, call.location, call.publisher = said.project, said.location, said.publisher
-    call.model, call.usage_raw, call.variant, call.rewritten = said.model, said.usage_raw, said.variant, False
+    # Projects and locations that a client names are those of the route's own service.
+    is_place_kept = not (is_elsewhere(exchange) and exchange.configuration.gateway.services[candidate.service].injects)
+    call.project, call.location = (said.project, said.location) if is_place_kept else (None, None)
+    call.publisher, call.model, call.rewritten = said.publisher, said.model, False
+    call.usage_raw, call.variant = said.usage_raw, said.variant
     exchange.move(Progress.AWAITS_SERVICE)
 
 

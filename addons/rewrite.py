@@ -14,6 +14,7 @@ from addons.dispatch import dispatch
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
 from addons.exchange import fails_closed
+from addons.exchange import is_elsewhere
 from addons.progress import Progress
 from addons.recorder import Recorder
 from addons.rewritten import Stream
@@ -64,6 +65,9 @@ class Rewrite:
             if flow.error or exchange.is_over:
                 # The client has disconnected.
                 return
+            if is_elsewhere(exchange) and service.injects:
+                # What the client names is of the route's own service.
+                plan.project = plan.location = None
             if plan.sendings:
                 dispatch(flow, exchange, service, self._renewing(service))
             else:

@@ -24,6 +24,7 @@ from addons.exchange import Exchange
 from addons.exchange import Exchanges
 from addons.exchange import candidates_for
 from addons.exchange import fails_closed
+from addons.exchange import is_elsewhere
 from addons.offer import no_route
 from addons.progress import Progress
 from addons.repeatable import goes_out_at_once
@@ -53,6 +54,8 @@ UNKNOWN = (
 BY_BODY = frozenset({"openai", "anthropic"})
 """APIs whose calls may be rewritten: the model in the body chooses the service."""
 _VERTEX = re.compile(r"/(?:projects|publishers)/")
+_PLACE = re.compile(r"/projects/[^/]+/locations/[^/]+(?=/(?:publishers|endpoints/openapi)/)")
+"""The project and the location in the path of a model that is not a project's own."""
 NO_MESSAGES = (
     "Anthropic's Messages API is not available here. Set openai_mode=convert, so that its calls are converted. Claude"
     " on Vertex AI has other paths: set CLAUDE_CODE_USE_VERTEX=1, or use AnthropicVertex."
@@ -184,6 +187,10 @@ def _send_to(request: http.Request, exchange: Exchange, service: Service, named:
         model = quote(target.fields["model"], safe="@")
         path = f"/{VERSION}/publishers/google/models/{model}:{target.fields['action']}"
         target = parse(request.method, path, "vertex")
+    if is_elsewhere(exchange) and service.injects:
+        # The client names the project of another service.
+        path = _PLACE.sub("", path, count=1)
+        target = parse(request.method, path, "vertex") if target else None
     if exchange.candidate and exchange.candidate.model and target:
         path = _renamed(path, target, exchange, exchange.candidate.model)
         target = parse(request.method, path, "vertex")

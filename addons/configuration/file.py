@@ -127,13 +127,19 @@ def _named_alone(value: object) -> object:
     return {"service": value} if isinstance(value, str) else value
 
 
+def _seconds(value: float) -> float:
+    if not 0 < value <= LONGEST_TIMEOUT_S:
+        raise ValueError("write seconds, such as 120")
+    return value
+
+
 LONGEST_TIMEOUT_S = 86400
 _ServiceName = Annotated[str, AfterValidator(_service_name)]
 _ModelName = Annotated[str, AfterValidator(_model_name)]
 _Glob = Annotated[str, Field(min_length=1)]
 _Project = Annotated[str, AfterValidator(values.project)]
 _Location = Annotated[str, AfterValidator(values.location)]
-_Seconds = Annotated[float, Field(gt=0, le=LONGEST_TIMEOUT_S, allow_inf_nan=False)]
+_Seconds = Annotated[float, AfterValidator(_seconds)]
 
 
 # Schema

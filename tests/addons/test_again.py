@@ -157,10 +157,13 @@ def proxy(
         "second": {"provider": "openai", "base_url": f"{upstreams.second.url}/v1"},
         "http2": {"provider": "openai", "base_url": f"https://localhost:{upstreams.http2.port}/v1", "timeout": 0.3},
     }
+    # The certificate is for another name.
+    services["foreign"] = {"provider": "openai", "base_url": f"https://127.0.0.1:{upstreams.http2.port}/v1"}
     routes = [
         {"base_path": "/h1", "service": "first", "fallback": ["second"]},
         {"base_path": "/h2", "service": "http2", "fallback": ["second"]},
         {"base_path": "/last", "service": "second", "fallback": ["first"]},
+        {"base_path": "/tls", "service": "foreign", "fallback": ["second"]},
     ]
     (folder / "gateway.yaml").write_text(json.dumps({"services": services, "routes": routes}))
     options = ("gateway_config=gateway.yaml", f"ssl_verify_upstream_trusted_ca={ca_file}")
@@ -223,6 +226,13 @@ def test_at_the_last_service(post: Callable[..., tuple[int, bytes]], tap: Proxy,
         assert body == b"" or body.startswith((b"{", b"x" * 1000))
     expected = {name: (status := 503 if "error" in name else 502, status, "first", 2) for name in found}
     assert found == expected
+
+
+def test_a_certificate_that_is_not_trusted(tap: Proxy) -> None:
+    answer = call(tap.url, "/tls/v1/chat/completions", CHAT | {"model": "x"})
+    row = tap.new_row()
+    assert (answer.status, row["service"], row["state"]) == (200, "second", "done")
+    assert [one["error_type"] for one in attempts_of(tap, row)] == ["tls_failed", None]
 
 
 def test_a_connection_is_used_again(tap: Proxy, upstreams: Upstreams) -> None:

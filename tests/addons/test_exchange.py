@@ -123,7 +123,8 @@ def test_another_service_begins_as_the_first_did() -> None:
     one.choose("first", CONFIGURATION.gateway.default)
     one.note_sent("POST")
     restore = checkpoint(one)
-    try_candidate(one, Candidate("second", "model"), said)
+    one.candidates = (Candidate("second", "model"),)
+    try_candidate(one, one.candidates[0], said)
     call = one.call
     assert (one.state, one.service, one.plan) == (Progress.AWAITS_SERVICE, None, None)
     assert (call.project, call.location, call.publisher, call.model) == ("mine", None, "anthropic", "claude-x")

@@ -56,6 +56,7 @@ ORDERS = (
     ("qwen", "two", "one"),
     ("express", "one", "qwen"),
     ("one", "two"),
+    ("two", "one"),
     ("dead", "one"),
     ("one", "dead"),
     ("flat", "qwen"),
@@ -254,6 +255,44 @@ class TestConversions:
         row = tap.new_row()
         assert (answer.status, row["service"], row["attempts"]) == (200, answered, 1)
 
+    @pytest.mark.parametrize(
+        ("order", "failing", "sent", "place"),
+        [
+            ("one-two", ["one"], "/v1/projects/two-project/locations/us-central1", ("two-project", "us-central1")),
+            ("one-qwen-express", ["one", "qwen"], "/v1", (None, None)),
+            ("one-qwen-express", ["one"], None, (None, None)),
+            ("one-two", [], "/v1/projects/one-project/locations/europe-west4", ("one-project", "europe-west4")),
+        ],
+    )
+    def test_a_project_in_the_path(
+        self,
+        tap: Proxy,
+        upstreams: Upstreams,
+        order: str,
+        failing: list[str],
+        sent: str | None,
+        place: tuple[str | None, str | None],
+    ) -> None:
+        """It is that of the route's own service. Others use theirs."""
+        model = f"publishers/google/models/gemini-2.5-{next(_numbers)}:generateContent"
+        path = f"/{order}/v1/projects/one-project/locations/europe-west4/{model}"
+        plan = {"at": {WORDS[name]: {"status": 503} for name in failing}}
+        assert call(tap.url, path, HELLO, headers=NOBODY, plan=plan).status == 200
+        row = tap.new_row()
+        assert (row["project"], row["location"]) == place
+        if sent:
+            assert upstreams.google.seen[-1].request.path == f"{sent}/{model}"
+
+    def test_a_project_in_the_body(self, tap: Proxy, upstreams: Upstreams) -> None:
+        body = {"messages": CHATS, "project_id": "one-project", "region": "europe-west4"}
+        for failing, place in (({}, "one-project/locations/europe-west4"), ({"one-project": {"status": 503}}, None)):
+            model = f"gemini-2.5-flash-{next(_numbers)}"
+            plan = {"at": failing}
+            answer = call(tap.url, "/one-two/v1/chat/completions", body | {"model": model}, headers=NOBODY, plan=plan)
+            assert answer.status == 200
+            sent = upstreams.google.seen[-1].request.path
+            assert f"/projects/{place or 'two-project/locations/us-central1'}/publishers/" in sent
+
     def test_nobody_else_can_have_it(self, tap: Proxy) -> None:
         """The client gets the error of the one that could."""
         answer = ask(tap, "messages", "qwen-flat", streamed=False, qwen={"status": 503})
@@ -369,6 +408,28 @@ class TestCounts:
         row = until(lambda: tap.rows(f"id = '{row['id']}' AND state <> 'open'"))[0]
         assert (row["state"], row["usage_state"], row["status"]) == ("client_closed", "partial", None)
         assert (row["input_tokens"] > 0, row["attempts"]) == (True, 1)
+
+
+class TestLarge:
+    PATH: ClassVar = "/one-two/v1beta1/publishers/google/models/gemini-2.5-large:generateContent"
+
+    def test_a_request(self, tap: Proxy, upstreams: Upstreams) -> None:
+        """It is sent again as it was."""
+        body = {"contents": [{"role": "user", "parts": [{"text": "x" * 5_000_000}]}]}
+        plan = {"at": {"one-project": {"status": 503, "retry_after": "0"}}}
+        answer = call(tap.url, self.PATH, body, headers=NOBODY, plan=plan)
+        assert (answer.status, answer.header("x-vertex-tap-service")) == (200, "two")
+        first, second = [seen.request for seen in upstreams.google.seen if seen.request.path != "/token"][-2:]
+        assert first.body == second.body == json.dumps(body).encode()
+        assert tap.new_row()["request_bytes"] == len(second.body)
+
+    def test_an_answer(self, tap: Proxy) -> None:
+        """One that is too large to be held passes on."""
+        plan = {"padding": 20 * 1024 * 1024, "encoding": "identity"}
+        answer = ask(tap, "google", "two-one", streamed=False, one=plan, two=plan)
+        assert (answer.status, len(answer.body) > 20 * 1024 * 1024) == (200, True)
+        row = tap.new_row()
+        assert (row["state"], row["usage_state"], row["attempts"]) == ("done", "final", 1)
 
 
 class TestRest:

@@ -153,8 +153,11 @@ OPENAI = "services:\n  q: {provider: openai, base_url: https://x.example/v1"
         ),
         ("routes:\n  - {service: default,\n    fallback: a}", "3: routes[0].fallback: write a list"),
         ("routes:\n  - {service: default,\n    as: ../x}", "3: routes[0].as: write a model such as"),
-        ("services:\n  a: {auth: passthrough,\n    timeout: 0}", "3: services.a.timeout: "),
-        ("services:\n  a: {auth: passthrough,\n    timeout: .inf}", "3: services.a.timeout: "),
+        ("services:\n  a: {auth: passthrough,\n    timeout: 0}", "3: services.a.timeout: write seconds, such as 120"),
+        (
+            "services:\n  a: {auth: passthrough,\n    timeout: 100000}",
+            "3: services.a.timeout: write seconds, such as 120",
+        ),
         (
             "routes:\n  - {service: default}\n  - {service: default,\n    limits: 5}",
             "4: routes[1].limits: there is no such key",
