@@ -5,6 +5,7 @@ import functools
 import logging
 import math
 import time
+from collections.abc import Awaitable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
+from mitmproxy import ctx
 from mitmproxy import http
 
 from addons.configuration.clients import Client
@@ -144,7 +146,11 @@ class Admit(Listener):
                 message.drop()
                 close_websocket(flow, POLICY_VIOLATION, why)
 
-    async def done(self) -> None:
+    def done(self) -> Awaitable[None] | None:
+        # Not a coroutine function: when mitmproxy reloads a script, it calls `done` without awaiting the result.
+        return self._close() if ctx.master.should_exit.is_set() else None
+
+    async def _close(self) -> None:
         for store in self._stores.values():
             await store.budgets.close()
 

@@ -59,7 +59,7 @@ def test_what_is_in_flight_finishes(start_proxy: StartProxy, simulator: Simulato
         assert proxy.process.wait(timeout=30) == 0
     states = sorted((row["state"], row["status"], row["error_type"]) for row in proxy.rows())
     assert states == [("done", 200, None)] * 3 + [("refused", 503, None)]
-    assert [file.name for file in proxy.folder.glob("usage.db*")] == ["usage.db"], proxy.output
+    assert [file.name for file in proxy.folder.glob("usage.db*")] == ["usage.db"]
     assert "Traceback" not in proxy.output
 
 
@@ -116,7 +116,7 @@ def test_a_touched_script_goes_on(start_proxy: StartProxy, simulator: Simulator)
     until(lambda: proxy.stdout.count("Loading script") == 2)
     until(lambda: call(proxy.url, UNARY, HELLO).status == 200)
     assert script.exists()
-    assert len({row["instance"] for row in proxy.rows()}) == 2
+    assert len({row["instance"] for row in proxy.rows()}) == 2, proxy.output
     assert proxy.stop() == 0
     assert {row["state"] for row in proxy.rows()} == {"done"}
     assert "Traceback" not in proxy.output
