@@ -1,7 +1,6 @@
 """The transport: HTTP/1.1, with TLS or without, on real sockets, in a thread of its own."""
 
 import asyncio
-import contextlib
 import socket
 import ssl
 import threading
@@ -109,10 +108,15 @@ class Simulator:
         server = await asyncio.start_server(self._accept, sock=self._socket, ssl=self._tls)
         self._started.set()
         await self._stop.wait()
+        # A connection that was accepted just now gets its task in one of the next turns of the loop; asyncio forgets to
+        # close it if the server is closed before.
+        self._loop.remove_reader(self._socket)
+        await _turns()
         server.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await _turns()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -126,10 +130,15 @@ class Simulator:
         except (ConnectionError, h11.RemoteProtocolError, asyncio.CancelledError, ssl.SSLError):
             pass
         finally:
-            self._tasks.discard(task)
             writer.close()
-            with contextlib.suppress(OSError, ssl.SSLError, asyncio.CancelledError):
+            try:
                 await writer.wait_closed()
+            except asyncio.CancelledError:
+                # What the client has not taken yet would keep it open.
+                writer.transport.abort()
+            except (OSError, ssl.SSLError):
+                pass
+            self._tasks.discard(task)
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         http = h11.Connection(h11.SERVER)
@@ -228,6 +237,12 @@ class Simulator:
     async def _pass(self, gate: str) -> None:
         while not self.gates[gate].acquire(blocking=False):
             await asyncio.sleep(0.001)
+
+
+async def _turns() -> None:
+    """Let the loop do what it has begun."""
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 async def _read_request(http: h11.Connection, reader: asyncio.StreamReader) -> Request | None:
