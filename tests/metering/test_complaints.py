@@ -33,7 +33,7 @@ def test_lost_rows_are_counted(spill: Spill, tmp_path: Path, caplog: pytest.LogC
     spill.lost = 5
     complaints.say_lost()
     complaints.say_lost(pause_s=0)
-    assert [(record.levelno, record.args) for record in caplog.records] == [
-        (logging.ERROR, (3,)),
-        (logging.ERROR, (5,)),
+    assert [(record.levelno, record.getMessage()) for record in caplog.records] == [
+        (logging.ERROR, "vertex-tap: 3 rows are lost so far, as no file can be written"),
+        (logging.ERROR, "vertex-tap: 5 rows are lost so far, as no file can be written"),
     ]
