@@ -4,12 +4,10 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
-import pytest
-
-from tests.process import ROOT
+from tests.debian import libraries
+from tests.debian import program
 from tests.process import until
 
 
@@ -22,7 +20,9 @@ class RedisServer:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self.url = f"redis://127.0.0.1:{self.port}/0"
-        self._program, self._env = _program()
+        installed = shutil.which("redis-server") or shutil.which("valkey-server")
+        self._program = installed or str(program("redis", "usr/bin/redis-server"))
+        self._env = os.environ if installed else {**os.environ, **libraries("redis")}
         self.start()
 
     def __enter__(self) -> "RedisServer":
@@ -50,17 +50,3 @@ class RedisServer:
                 return sock.recv(7) == b"+PONG\r\n"
         except OSError:
             return False
-
-
-def _program() -> tuple[str, dict[str, str]]:
-    """The path of the server, and the environment that it needs."""
-    env = dict(os.environ)
-    if installed := shutil.which("redis-server") or shutil.which("valkey-server"):
-        return installed, env
-    if not shutil.which("apt-get"):
-        pytest.skip("there is no Redis server, and it cannot be taken from Debian's packages")
-    setup = env | {"PYTHON": sys.executable}
-    subprocess.run([ROOT / "scripts" / "setup", "redis"], check=True, capture_output=True, env=setup)
-    usr = ROOT / ".venv" / "redis" / "usr"
-    folders = {str(found.parent) for found in (usr / "lib").rglob("*.so.*")}
-    return str(usr / "bin" / "redis-server"), env | {"LD_LIBRARY_PATH": ":".join(sorted(folders))}

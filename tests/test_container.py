@@ -7,11 +7,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 import trustme
 
 from tests import docker
+from tests.conftest import StartProxy
+from tests.http import API_KEY
+from tests.http import HELLO
+from tests.http import MODEL
+from tests.loopback import client_context
 from tests.loopback import environment
+from tests.nginx_server import nginx
 from tests.process import ROOT
 from tests.process import rows_of
 from tests.vertex_simulator import Simulator
@@ -72,6 +79,42 @@ def test_the_page(
     ]
     state = json.loads((stand_in / "state.json").read_text())
     assert (state["image"].startswith("python:3."), state["USER"], state["VOLUME"]) == (True, "tap", "/data")
+
+
+def test_nginx_before_it(tmp_path: Path, google: Simulator, start_proxy: StartProxy) -> None:
+    """It passes events on as they come, and tells where a call comes from."""
+    (server,) = re.findall(r"```nginx\n(.*?)```", PAGE, re.DOTALL)
+    (tmp_path / "gateway.yaml").write_text(
+        "trusted_proxies: [127.0.0.1]\nclients:\n"
+        "  - {name: near, key_env: NEAR_KEY, allow_from: [127.0.0.0/8]}\n"
+        "  - {name: far, key_env: FAR_KEY, allow_from: [10.0.0.0/8]}\n"
+    )
+    keys = {"NEAR_KEY": "near-0123456789abcdef", "FAR_KEY": "far-0123456789abcdef"}
+    with Simulator() as simulator:
+        proxy = start_proxy("gateway_config=gateway.yaml", mode=f"reverse:{simulator.url}", serve=True, env=keys)
+        ca, folder = trustme.CA(), tmp_path / "nginx"
+        folder.mkdir()
+        ca.cert_pem.write_to_path(tmp_path / "ca.crt")
+        instead = ("http://127.0.0.1:8080", proxy.url)
+        with nginx(folder, ca, "llm.example", server, instead) as port:
+            url, context = (
+                f"https://127.0.0.1:{port}{MODEL}:streamGenerateContent?alt=sse",
+                client_context(tmp_path / "ca.crt"),
+            )
+            told = {
+                "host": "llm.example",
+                "x-goog-api-key": API_KEY,
+                "x-simulator": '{"gate": "nginx", "events": 3, "words": 6}',
+            }
+            with httpx.Client(verify=context, trust_env=False, timeout=30) as client:
+                for name, status in (("FAR_KEY", 403), ("NEAR_KEY", 200)):
+                    headers, extensions = told | {"x-vertex-tap-key": keys[name]}, {"sni_hostname": "llm.example"}
+                    with client.stream("POST", url, json=HELLO, headers=headers, extensions=extensions) as answer:
+                        assert answer.status_code == status
+                        for _ in answer.iter_raw():
+                            # The upstream sends nothing more until the gate opens.
+                            simulator.gates["nginx"].release()
+    assert [row["client"] for row in proxy.rows()] == ["far", "near"]
 
 
 def test_what_is_copied_is_not_ignored() -> None:

@@ -20,13 +20,12 @@ import pytest
 import yaml
 from wsproto.events import AcceptConnection
 
-from tests.debian import libraries
-from tests.debian import program
 from tests.forked import Forked
 from tests.http import API_KEY
 from tests.http import HELLO
 from tests.http import MODEL
 from tests.loopback import client_context
+from tests.nginx_server import nginx
 from tests.postgresql_server import Server
 from tests.process import BIN
 from tests.process import ROOT
@@ -42,7 +41,6 @@ from tests.websocket_client import Client
 PAGE = (ROOT / "docs" / "fleet.md").read_text()
 NAME = "ai.example.com"
 STATE = "/var/lib/vertex-tap"
-TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 JANUARY_2025 = 1_735_689_600_000_000
 DAY_US = 86_400_000_000
 
@@ -130,43 +128,10 @@ def started(command: str, state: str, folder: Path, simulator: Simulator, confdi
 @pytest.fixture(scope="module")
 def balancer(proxies: list[Proxy], ca: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of an nginx with the configuration of the page."""
-    nginx, folder = program("nginx", "usr/sbin/nginx"), tmp_path_factory.mktemp("nginx")
-    certificate = ca.issue_cert(NAME)
-    certificate.private_key_pem.write_to_path(folder / f"{NAME}.key")
-    for number, pem in enumerate(certificate.cert_chain_pems):
-        pem.write_to_path(folder / f"{NAME}.crt", append=number > 0)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     (server,) = blocks("nginx")
-    for said, real in (
-        ("10.0.0.11:8080", f"127.0.0.1:{proxies[0].port}"),
-        ("10.0.0.12:8080", f"127.0.0.1:{proxies[1].port}"),
-        ("listen 443", f"listen 127.0.0.1:{port}"),
-        ("/etc/nginx", str(folder)),
-    ):
-        assert said in server
-        server = server.replace(said, real)
-    places = "".join(
-        f"{name}_temp_path {folder}/{name};\n" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    (folder / "nginx.conf").write_text(
-        f"daemon off; master_process off; pid {folder}/pid; error_log {folder}/error.log; events {{}}\n"
-        f"http {{ access_log off;\n{places}{server}\n}}"
-    )
-    command = ["setpriv", "--pdeathsig=TERM", str(nginx), "-p", str(folder), "-c", str(folder / "nginx.conf")]
-    process = subprocess.Popen(command, env={**os.environ, **libraries("nginx")}, stderr=subprocess.DEVNULL)
-    try:
-        until(lambda: _listens(port) or process.poll() is not None)
-        assert process.poll() is None, (folder / "error.log").read_text()
+    instead = [(f"10.0.0.{11 + number}:8080", f"127.0.0.1:{proxy.port}") for number, proxy in enumerate(proxies)]
+    with nginx(tmp_path_factory.mktemp("nginx"), ca, NAME, server, *instead) as port:
         yield port
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as sock:
-        return sock.connect_ex(("127.0.0.1", port)) == 0
 
 
 @contextmanager
