@@ -26,6 +26,7 @@ OF_A_USER = {"type": "authorized_user", "client_id": "c", "client_secret": "s-se
 CLIENT = {"client_id": "c", "client_secret": "s-secret", "token_uri": "https://oauth2.googleapis.com/token"}
 CASES: dict[str, tuple[object, str, str]] = {
     "text": ("AIzaNoKeyFile", "is not JSON (line 1, column 1)", AGAIN),
+    "too deep": ("[" * 200_000, "is not JSON", AGAIN),
     "array": ([], "is not a JSON object", AGAIN),
     "empty": ({}, "lacks client_email, private_key, token_uri", AGAIN),
     "a user's": (OF_A_USER, "has the credentials of a user, not those of a service account", ADC),
