@@ -77,7 +77,7 @@ def read_setup(set_options: Sequence[str], *, is_online: bool = False) -> Setup:
     modes, of_modes = parsed_modes(opts.mode)
     problems += of_modes
     listening = Listening(modes, opts.listen_host or LOOPBACK, opts.ssl_insecure)
-    with usable.requests(are_sent=is_online):
+    with usable.requests(are_sent=is_online), usable.commands_run_once():
         configuration, found = usable.configuration_of(given, unknown, listening)
         parts = usable.parts_of(given, configuration)
     return Setup(

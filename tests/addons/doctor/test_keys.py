@@ -124,6 +124,15 @@ def test_keys_that_are_not_on_disk(setup_of: SetupOf, where: str, remedy: str) -
     assert remedy in wrong.message + wrong.remedy
 
 
+def test_a_command_is_run_once(setup_of: SetupOf, home: Path) -> None:
+    """Each command, however many problems there are: it may take half a minute to fail."""
+    commands = [f"credentials_command: [sh, -c, 'echo {n} >> {home}/runs; exit 3']" for n in range(2)]
+    services = "".join(f"  {name}: {{auth: service_account, {one}}}\n" for name, one in zip("ab", commands, strict=True))
+    found = faults(key_file(setup_of(yaml=f"services:\n{services}  c: {{location: 5, x: y}}\n")))
+    assert [one.remedy for one in found] == ["run it by hand to see why"] * 2
+    assert (home / "runs").read_text().split() == ["0", "1"]
+
+
 def test_api_keys(setup_of: SetupOf, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = fault(credentials(setup_of(vertex_auth="express")))
     assert (wrong.check, wrong.remedy) == ("credentials", "set it, or VERTEX_API_KEY in the environment")
