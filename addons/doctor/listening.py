@@ -56,7 +56,8 @@ def port(setup: Setup) -> Iterator[Finding]:
             continue
         seen.add((host, number))
         if not 0 <= number <= HIGHEST:
-            yield Finding(PORT, False, f"{number} is no number of a port", f"choose one from 1 to {HIGHEST} with --port")
+            remedy = f"choose one from 1 to {HIGHEST} with --port"
+            yield Finding(PORT, False, f"{number} is no number of a port", remedy)
             continue
         try:
             _open(host, number)

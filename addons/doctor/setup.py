@@ -38,7 +38,7 @@ class Setup:
     services: Mapping[str, Service]
     """Services by name, as far as they can be used."""
     routes: Sequence[ServiceRoute]
-    storage: Storage = Storage()
+    storage: Storage = field(default_factory=Storage)
     """Where it is counted what clients use."""
     models: Sequence[str] = ()
     """Models that the configuration names."""
