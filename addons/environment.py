@@ -150,8 +150,8 @@ def upstream_proxy(environ: Mapping[str, str]) -> Found:
     if other and environ[other]:
         return Found({}, None, [f"{other}: names another proxy than {variable}; unset one"])
     text = environ[variable]
-    url = urlsplit(text if "://" in text else f"http://{text}")
     try:
+        url = urlsplit(text if "://" in text else f"http://{text}")
         upstream = Endpoint(url.scheme, url.hostname or "", url.port or {"http": 80, "https": 443}[url.scheme], "")
         values.endpoint(_url(upstream))
     except (ValueError, KeyError):

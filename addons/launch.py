@@ -18,7 +18,6 @@ from mitmproxy import ctx
 from mitmproxy import exceptions
 from mitmproxy import hooks
 from mitmproxy import options
-from mitmproxy import optmanager
 from mitmproxy.addons import block
 from mitmproxy.addons import core
 from mitmproxy.addons import disable_h2c
@@ -31,6 +30,7 @@ from mitmproxy.addons import upstream_auth
 from mitmproxy.master import Master
 from mitmproxy.proxy import mode_specs
 
+from addons import config_files
 from addons.call_lines import CallLines
 from addons.configuration.settings import OPTIONS
 from addons.gateway import chain
@@ -92,7 +92,8 @@ def new_master(
     opts.set(*set_options, defer=True)
     given = set(opts.deferred)
     confdir = Path(opts.confdir).expanduser()
-    optmanager.load_paths(opts, confdir / "config.yaml", confdir / "config.yml")
+    for name in config_files.NAMES:
+        config_files.load(opts, confdir / name)
     # config.yaml may set options of mitmproxy addons that are left out here; these are ignored.
     others = {name for name in opts.deferred if name not in given and not name.startswith(PREFIXES)}
     opts.set(*set_options, defer=True)

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from mitmproxy import exceptions
 from mitmproxy import options
-from mitmproxy import optmanager
 
+from addons import config_files
 from addons.configuration.settings import ENVIRONMENT
 from addons.configuration.settings import OPTIONS
 from addons.configuration.settings import Settings
@@ -55,11 +55,11 @@ def _configured() -> tuple[dict[str, object], dict[str, str]]:
     """The values that mitmproxy's configuration files have for options that are not its own, and the file of each."""
     given: dict[str, object] = {}
     files: dict[str, str] = {}
-    for name in ("config.yaml", "config.yml"):
+    for name in config_files.NAMES:
         opts = options.Options()
         path = Path(opts.confdir).expanduser() / name
         try:
-            optmanager.load_paths(opts, str(path))
+            config_files.load(opts, path)
         except exceptions.OptionsError as e:
             raise ValueError(str(e)) from e
         given |= opts.deferred

@@ -22,11 +22,15 @@ def check(path: Path) -> None:
     """Raises LedgerError if `path` cannot be a ledger. Changes nothing."""
     if path.is_dir():
         raise LedgerError(f"{path} is a directory; name a file in it, such as {path / 'usage.db'}")
-    if not path.absolute().parent.is_dir():
-        raise LedgerError(f"there is no directory {path.parent}; create it or name another file")
-    if not os.access(path.absolute().parent, os.W_OK | os.X_OK):
+    # SQLite creates its files where a link leads.
+    place = Path(os.path.realpath(path)) if path.is_symlink() else path
+    if place.is_symlink():
+        raise LedgerError(f"{path} is a link that leads to itself; name another file")
+    if not place.absolute().parent.is_dir():
+        raise LedgerError(f"there is no directory {place.parent}; create it or name another file")
+    if not os.access(place.absolute().parent, os.W_OK | os.X_OK):
         raise LedgerError(
-            f"no files can be created in {path.absolute().parent}; change its permissions or name another file"
+            f"no files can be created in {place.absolute().parent}; change its permissions or name another file"
         )
     if path.exists():
         if not path.is_file():

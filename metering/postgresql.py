@@ -91,7 +91,12 @@ def _connected(address: str, told: dict[str, Any]) -> "psycopg.Connection[tuple[
     more: dict[str, Any] = {"connect_timeout": PATIENCE_S, "fallback_application_name": "vertex-tap"} | told
     with problems():
         # No statement is prepared: it would be planned for any month, and so read all.
-        return psycopg.connect(autocommit=True, prepare_threshold=None, **more)
+        db = psycopg.connect(autocommit=True, prepare_threshold=None, **more | {"client_encoding": "UTF8"})
+    encoding = db.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        db.close()
+        raise PostgreSQLError(f"the database has the encoding {encoding}; create it anew with ENCODING 'UTF8'")
+    return db
 
 
 class PostgreSQL:

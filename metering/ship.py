@@ -11,14 +11,15 @@ What was deleted from a ledger stays in PostgreSQL.
 
 import hashlib
 import json
+import math
 import sqlite3
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from contextlib import closing
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 from typing import Any
 from typing import NamedTuple
 
@@ -34,9 +35,6 @@ from metering.database import open_for_reading
 from metering.database import version_of
 from metering.older import WITH_FINE_ROLLUP
 from metering.postgresql_tables import Table
-
-if TYPE_CHECKING:
-    pass
 
 AT_ONCE = 5000
 """How many rows are shipped in one transaction."""
@@ -117,7 +115,24 @@ class Shipping:
         while some := [*islice(left, AT_ONCE)]:
             # A column that is not named is NULL.
             told = [{name: value for name, value in zip(names, row, strict=True) if value is not None} for row in some]
-            self._db.execute((sql or _upsert(table)).encode(), (json.dumps(told, ensure_ascii=False),))
+            self._db.execute((sql or _upsert(table)).encode(), (_json(told),))
+
+
+def _json(rows: list[dict[str, Any]]) -> str:
+    """Rows as JSON that PostgreSQL can read."""
+    with suppress(ValueError):
+        made = json.dumps(rows, ensure_ascii=False, allow_nan=False)
+        if "\\u0000" not in made:
+            return made
+    # Proxies write no such values, but one row that somebody else has changed must not keep all others.
+    stored = [{name: _storable(value) for name, value in row.items()} for row in rows]
+    return json.dumps(stored, ensure_ascii=False)
+
+
+def _storable(value: object) -> object:
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd")
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _upsert(table: Table) -> str:
@@ -149,9 +164,6 @@ class _Place(NamedTuple):
         if row is not None:
             return int(row[0]) >= self.changed
         return self.last_started_at is not None and self.last_started_at < int(meta(ledger, "pruned_before") or 0)
-
-
-_PLACE = f"SELECT {', '.join(_Place._fields)} FROM shipped WHERE ledger = %s FOR UPDATE"
 
 
 _PLACE = f"SELECT {', '.join(_Place._fields)} FROM shipped WHERE ledger = %s FOR UPDATE"

@@ -99,6 +99,10 @@ def identity_of(content: bytes, origin: Origin, whence: str, remedy: str) -> Ide
         raise ValueError(f"{whence} is not the key of a service account; write adc for other credentials")
     if missing := [name for name in KEY_FIELDS if not isinstance(info.get(name), str) or not info[name]]:
         raise ValueError(f"{whence} lacks {', '.join(missing)}; {remedy}")
+    try:
+        values.endpoint(info["token_uri"])
+    except ValueError:
+        raise ValueError(f"{whence}: its token_uri is not the URL of a server; {remedy}") from None
     project = info.get("project_id")
     if project is not None:
         try:

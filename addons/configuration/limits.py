@@ -50,7 +50,7 @@ def _url(text: str) -> str:
     if parts.scheme not in SCHEMES or not is_url or not parts.path.removeprefix("/").isdecimal() | (parts.path in "/"):
         raise ValueError(wrong)
     if not importlib.util.find_spec("redis"):
-        raise ValueError("needs the package redis: pip install 'vertex-tap[redis]'")
+        raise ValueError("needs the package redis, which is not installed; run: pip install 'vertex-tap[redis]'")
     return parts._replace(scheme=SCHEMES[parts.scheme]).geturl()
 
 

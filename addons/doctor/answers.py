@@ -13,7 +13,7 @@ from addons.doctor.setup import Setup
 TOKEN = "token"
 ROLE = "role"
 MODEL = "model"
-SEE_ABOVE = "see what DNS, TCP and TLS say above, and try again"
+SEE_ABOVE = "see what DNS, TCP, TLS and proxy variables say above, and try again"
 REMEDIES = {
     400: "correct what Google names",
     401: "see what the clock says, and make a new key",

@@ -55,7 +55,7 @@ def _of_another_type(name: str, file: Path) -> Finding | None:
     """What a file is that Google has made for something else."""
     try:
         told = json.loads(file.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(told, dict):
         return None

@@ -40,7 +40,11 @@ def ledger(setup: Setup) -> Iterator[Finding]:
     except OSError as e:
         yield Finding(LEDGER, False, f"usage_db: {path} cannot be a file ({e.strerror})", "write another path")
         return
-    free = shutil.disk_usage(path.absolute().parent).free
+    total, _, free = shutil.disk_usage(path.absolute().parent)
+    if not total:
+        told = f"usage_db: {path.absolute().parent} is no place for files"
+        yield Finding(LEDGER, False, told, "name a file on a disk")
+        return
     if free < LEAST_BYTES:
         told = f"the disk of {path.absolute().parent} is full: {free // 1_000_000} MB are free"
         yield Finding(LEDGER, False, told, "free some space, or name a file on another disk in usage_db")

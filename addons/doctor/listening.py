@@ -18,6 +18,8 @@ from metering.local import is_loopback
 
 LISTEN_ADDRESS = "listen address"
 PORT = "port"
+HIGHEST = 65535
+"""The highest number of a port."""
 
 
 def addresses(setup: Setup) -> Iterator[tuple[mode_specs.ProxyMode, str, int]]:
@@ -53,6 +55,10 @@ def port(setup: Setup) -> Iterator[Finding]:
             yield Finding(PORT, False, told, f"name another port in mode, such as {spec}@{number + 1}")
             continue
         seen.add((host, number))
+        if not 0 <= number <= HIGHEST:
+            remedy = f"choose one from 1 to {HIGHEST} with --port"
+            yield Finding(PORT, False, f"{number} is no number of a port", remedy)
+            continue
         try:
             _open(host, number)
         except OSError as e:

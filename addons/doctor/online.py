@@ -13,6 +13,8 @@ import requests
 
 from addons.addressing import VERSION
 from addons.addressing import parent
+from addons.configuration.services import DEFAULT
+from addons.configuration.services import Candidate
 from addons.configuration.services import Service
 from addons.configuration.values import Endpoint
 from addons.doctor.accounts import gets_tokens
@@ -29,6 +31,8 @@ from addons.doctor.hosts import trusted
 from addons.doctor.in_time import all_in_time
 from addons.doctor.places import Place
 from addons.doctor.places import upstream_of
+from addons.doctor.routes import CRITERIA
+from addons.doctor.routes import covers
 from addons.doctor.setup import Setup
 from addons.tokens import TokenError
 from addons.tokens import reason_of
@@ -105,11 +109,11 @@ def _count_all(setup: Setup, service: Service, headers: dict[str, str]) -> list[
 
 def models_of(setup: Setup, service: Service) -> list[str]:
     """The models of Google's that the configuration names for a service."""
-    routed = [route.model for route in setup.routes if route.model and route.service == service.name]
-    elsewhere = {route.model for route in setup.routes if route.service != service.name}
-    named = [name for name in (*routed, *setup.models) if not _WILDCARD.search(name) and name not in elsewhere]
+    asked = [(one, route.model) for route in setup.routes for one in route.candidates]
+    asked += [(one, name) for name in setup.models for one in _candidates(setup, name)]
+    named = [one.model or name for one, name in asked if one.service == service.name]
     found = []
-    for name in dict.fromkeys(named):
+    for name in dict.fromkeys(name for name in named if name and not _WILDCARD.search(name)):
         try:
             model = model_of(name)
         except InvalidRequest:
@@ -117,6 +121,16 @@ def models_of(setup: Setup, service: Service) -> list[str]:
         if model.publisher in (None, "google") and (gets_tokens(service) or not model.is_endpoint):
             found.append(name)
     return found[:MOST_MODELS]
+
+
+def _candidates(setup: Setup, model: str) -> Iterator[Candidate]:
+    """What may answer calls that ask for a model."""
+    for route in setup.routes:
+        if covers(route.model, model):
+            yield from route.candidates
+            if not any(getattr(route, name) for name in CRITERIA if name != "model"):
+                return
+    yield Candidate(DEFAULT)
 
 
 def _list_models(setup: Setup, service: Service) -> Finding:

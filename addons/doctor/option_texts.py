@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 from mitmproxy import exceptions
 from mitmproxy import options
-from mitmproxy import optmanager
 from mitmproxy.addonmanager import Loader
 from mitmproxy.proxy import mode_specs
 
+from addons import config_files
 from addons.configuration.settings import OPTIONS
 from addons.launch import AFTER_OURS
 from addons.launch import BEFORE_OURS
@@ -31,10 +31,10 @@ def read_options(set_options: Sequence[str]) -> tuple[options.Options, dict[str,
         name, equals, value = text.partition("=")
         told.setdefault(name, []).extend([value] if equals else [])
     problems = _set(opts, told)
-    for name in ("config.yaml", "config.yml"):
+    for name in config_files.NAMES:
         try:
-            optmanager.load_paths(opts, Path(opts.confdir).expanduser() / name)
-        except (exceptions.OptionsError, OSError, TypeError) as e:
+            config_files.load(opts, Path(opts.confdir).expanduser() / name)
+        except exceptions.OptionsError as e:
             problems.append(f"{name}: {_first_line(e)}; correct this file of mitmproxy")
     # They override what the files say.
     _set(opts, told)

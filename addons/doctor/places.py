@@ -23,6 +23,10 @@ GOOGLE = Endpoint("https", "aiplatform.googleapis.com", 443, "")
 """Where calls go that are not of reverse mode: clients choose the host themselves, and most choose this one."""
 
 
+USUAL_PORT = 6379
+"""Where a Redis or Valkey server listens if its URL does not say."""
+
+
 class Place(NamedTuple):
     """A host in use."""
 
@@ -35,6 +39,11 @@ class Place(NamedTuple):
     @property
     def host(self) -> str:
         return self.at.host
+
+    @property
+    def speaks_http(self) -> bool:
+        """Whether requests of HTTP may be sent there. A store takes none."""
+        return self.at.scheme in ("http", "https")
 
 
 def places(setup: Setup) -> Iterator[Place]:
@@ -61,6 +70,10 @@ def _all_places(setup: Setup) -> Iterator[Place]:
             yield Place(service.base_url, option_of(setup, service, "base_url") if is_of_file else "openai_endpoint")
         if token_uri := token_uri_of(service):
             yield from _of_tokens(token_uri, service)
+    if setup.storage.url:
+        url = urlsplit(setup.storage.url)
+        at = Endpoint(url.scheme, url.hostname or "", url.port or USUAL_PORT, "")
+        yield Place(at, f"limits.storage in {setup.given['gateway_config']}")
 
 
 def upstream_of(setup: Setup, service: Service) -> Endpoint | None:
@@ -87,8 +100,8 @@ def _of_tokens(token_uri: str, service: Service) -> Iterator[Place]:
     except ValueError:
         return
     if proxy := proxy_for(token_uri):
-        url = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
         try:
+            url = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
             yield Place(Endpoint("http", url.hostname or "", url.port or 80, ""), "HTTPS_PROXY", True)
         except ValueError:
             # `proxies.py` tells it.

@@ -22,6 +22,8 @@ LOCATIONS = (
     " us-west8"
 ).split()
 """The locations of Vertex AI. `endpoints` of its discovery document has the regions."""
+LEAST_LIKENESS = 0.6
+"""How like a location a name has to be to be taken for a mistyped one."""
 
 
 def of_vertex(setup: Setup) -> list[Service]:
@@ -69,7 +71,14 @@ def location(setup: Setup) -> Iterator[Finding]:
             if not problems:
                 yield Finding(LOCATION, True, f"{service.name}: {service.location}")
             continue
-        near = difflib.get_close_matches(service.location, LOCATIONS, n=1)
-        write = f"write {near[0]}" if near else "write global, us, eu or the name of a region such as us-central1"
+        near = _nearest(service.location)
+        write = f"write {near}" if near else "write global, us, eu or the name of a region such as us-central1"
         told = f"{service.name}: Vertex AI is not known to have a location {service.location}"
         yield Finding(LOCATION, False, told, f"{write} in {option_of(setup, service, LOCATION)}")
+
+
+def _nearest(name: str) -> str | None:
+    """The location that a user may have meant; of several, the first, which is usually the oldest and largest."""
+    likeness = {one: difflib.SequenceMatcher(None, one, name).ratio() for one in LOCATIONS}
+    best = max(likeness, key=lambda one: likeness[one])
+    return best if likeness[best] >= LEAST_LIKENESS else None

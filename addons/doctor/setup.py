@@ -12,6 +12,7 @@ from typing import Any
 from mitmproxy import options
 from mitmproxy.proxy import mode_specs
 
+from addons.configuration.limits import Storage
 from addons.configuration.listening import LOOPBACK
 from addons.configuration.listening import Listening
 from addons.configuration.services import Service
@@ -37,6 +38,8 @@ class Setup:
     services: Mapping[str, Service]
     """Services by name, as far as they can be used."""
     routes: Sequence[ServiceRoute]
+    storage: Storage = field(default_factory=Storage)
+    """Where it is counted what clients use."""
     models: Sequence[str] = ()
     """Models that the configuration names."""
     modes: Sequence[mode_specs.ProxyMode] = ()
@@ -74,7 +77,7 @@ def read_setup(set_options: Sequence[str], *, is_online: bool = False) -> Setup:
     modes, of_modes = parsed_modes(opts.mode)
     problems += of_modes
     listening = Listening(modes, opts.listen_host or LOOPBACK, opts.ssl_insecure)
-    with usable.requests(are_sent=is_online):
+    with usable.requests(are_sent=is_online), usable.commands_run_once():
         configuration, found = usable.configuration_of(given, unknown, listening)
         parts = usable.parts_of(given, configuration)
     return Setup(
@@ -84,6 +87,7 @@ def read_setup(set_options: Sequence[str], *, is_online: bool = False) -> Setup:
         settings=configuration.settings,
         services=parts.services,
         routes=parts.routes,
+        storage=parts.storage,
         models=parts.models,
         incomplete=parts.incomplete,
         modes=modes,

@@ -21,6 +21,10 @@ from addons.configuration.file import ConfigurationError
 from addons.configuration.file import DescribedRoute
 from addons.configuration.file import DescribedService
 from addons.configuration.identity import DefaultCredentials
+from addons.configuration.identity import Identity
+from addons.configuration.key_command import KeyCommand
+from addons.configuration.limits import DescribedStorage
+from addons.configuration.limits import Storage
 from addons.configuration.listening import NOBODY
 from addons.configuration.listening import Listening
 from addons.configuration.services import DEFAULT
@@ -81,6 +85,32 @@ def requests(*, are_sent: bool) -> Iterator[None]:
         _metadata._NO_GCE_CHECK, workload.get_project_id = before
 
 
+@contextmanager
+def commands_run_once() -> Iterator[None]:
+    """Each command that prints a key is run once, however often the parts of a configuration are read: it may ask
+    somebody, or hang."""
+    command: Any = KeyCommand
+    read_anew = command.read
+    known: dict[KeyCommand, Identity | ValueError] = {}
+
+    def read_once(one: KeyCommand) -> Identity:
+        if one not in known:
+            try:
+                known[one] = read_anew(one)
+            except ValueError as e:
+                known[one] = e
+        found = known[one]
+        if isinstance(found, ValueError):
+            raise found
+        return found
+
+    command.read = read_once
+    try:
+        yield
+    finally:
+        command.read = read_anew
+
+
 class Parts(NamedTuple):
     """What a configuration describes."""
 
@@ -89,12 +119,14 @@ class Parts(NamedTuple):
     models: list[str]
     incomplete: frozenset[str]
     """The names of services that something is wrong with. What is wrong is left out of them, and their credentials."""
+    storage: Storage
+    """Where it is counted what clients use."""
 
 
 def parts_of(given: Mapping[str, str], configuration: Configuration) -> Parts:
     """The services, the routes and the models. If the file of services has problems, those that can be used in it."""
     gateway, incomplete = configuration.gateway, set()
-    services, routes = dict(gateway.services), [*gateway.routes]
+    services, routes, storage = dict(gateway.services), [*gateway.routes], gateway.limits
     models: list[Any] = [*gateway.models, *gateway.aliases.values()]
     if given["vertex_auth"] != configuration.settings.vertex_auth:
         incomplete.add(DEFAULT)
@@ -108,8 +140,11 @@ def parts_of(given: Mapping[str, str], configuration: Configuration) -> Parts:
         for _, told in members(document, "routes"):
             if described := _valid(DescribedRoute, told, folder):
                 routes.append(described.route)
+        if limits := _valid(DescribedStorage, document.get("limits") if isinstance(document, dict) else None, folder):
+            storage = limits.made()
         models += [told for section in ("models", "aliases") for _, told in members(document, section)]
-    return Parts(services, routes, [model for model in models if isinstance(model, str)], frozenset(incomplete))
+    named = [model for model in models if isinstance(model, str)]
+    return Parts(services, routes, named, frozenset(incomplete), storage)
 
 
 def _service(name: str, told: Any, folder: Path) -> tuple[Service | None, bool]:

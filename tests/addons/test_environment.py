@@ -145,6 +145,7 @@ class TestProxies:
         ("environ", "variable"),
         [
             ({"HTTPS_PROXY": "socks5://secret:secret@p:1"}, "HTTPS_PROXY"),
+            ({"HTTPS_PROXY": "http://secret:secret@[::1"}, "HTTPS_PROXY"),
             ({"https_proxy": "http://"}, "https_proxy"),
             ({"https_proxy": "http://p:port"}, "https_proxy"),
             ({"https_proxy": "http://p:1", "HTTPS_PROXY": "http://q:1"}, "HTTPS_PROXY"),

@@ -81,6 +81,21 @@ def test_passwords_come_from_the_environment(
         assert opened.execute("SELECT count(*) FROM calls").fetchone() == (0,)
 
 
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_that_cannot_hold_all_text(postgresql: Server, encoding: str) -> None:
+    name = f"of_{encoding.lower()}"
+    with postgresql.connect() as db:
+        db.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0".encode())
+    with pytest.raises(PostgreSQLError, match=f"has the encoding {encoding}; create it anew with ENCODING 'UTF8'"):
+        Shipping(postgresql.database(name))
+
+
+def test_an_encoding_that_the_environment_names(postgresql: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    with closing(PostgreSQL(postgresql.new())) as store:
+        assert store.execute("SELECT ?::text", ("\U0001f600",)).fetchone() == ("\U0001f600",)
+
+
 def test_nobody_listens() -> None:
     with pytest.raises(PostgreSQLError, match=r"PostgreSQL cannot be used: .*refused"):
         connect("postgresql://u@127.0.0.1:1/d")

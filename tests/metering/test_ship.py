@@ -13,6 +13,7 @@ import pytest
 from metering import ship
 from metering.database import LedgerError
 from metering.database import connect
+from metering.postgresql import open_for_reading
 from metering.ship import Shipping
 from metering.upkeep import prune
 from tests.ledgers import of_version
@@ -143,6 +144,21 @@ def test_times_that_no_clock_tells(tmp_path: Path, address: str) -> None:
     add(path, [call(chance, started, state="done") for started in (-(10**17), -1, 0, START, 2**61)])
     assert shipped(address, path) == [5]
     assert content_of(address)["calls"] == content_of(path)["calls"]
+
+
+def test_values_that_postgresql_cannot_hold(tmp_path: Path, address: str) -> None:
+    """Somebody else has written them: they do not keep the other rows. What looks like one stays as it is."""
+    chance, path = random.Random(14), new(tmp_path / "usage.db")
+    texts = {"nul": "a\0b", "looks like it": "a\\u0000b", "well": "b"}
+    add(path, [call(chance, START, state="done", id=id, tries=[]) for id in texts])
+    with closing(connect(path, 30)) as db:
+        for id, text in texts.items():
+            db.execute("UPDATE calls SET client = ?, reserved_usd = 9e999 WHERE id = ?", (text, id))
+    assert shipped(address, path) == [3]
+    with closing(open_for_reading(address)) as opened:
+        found = {id: row for id, *row in opened.execute("SELECT id, client, reserved_usd FROM calls")}
+    infinite = float("inf")
+    assert found == {"nul": ["a\ufffdb", infinite], "looks like it": ["a\\u0000b", infinite], "well": ["b", infinite]}
 
 
 def test_older_ledgers(tmp_path: Path, address: str) -> None:

@@ -33,6 +33,8 @@ WRONG = [
     ("[" * 100_000, "is not JSON; "),
     ({"private_key": None, "client_email": ""}, "lacks client_email, private_key"),
     ({"token_uri": 5}, "lacks token_uri"),
+    ({"token_uri": "oauth2.googleapis.com/token"}, "its token_uri is not the URL of a server"),
+    ({"token_uri": "https://[::1/token"}, "its token_uri is not the URL of a server"),
     ({"type": "authorized_user"}, "is not the key of a service account; write adc"),
     ({"project_id": "../x"}, "its project_id is not valid"),
     ({"private_key": "-----BEGIN PRIVATE KEY-----\nsecret\n-----END PRIVATE KEY-----\n"}, "is not usable"),

@@ -8,6 +8,7 @@ from addons.doctor import hosts as subject
 from addons.doctor.finding import Finding
 from addons.doctor.hosts import hosts
 from addons.doctor.hosts import reached
+from addons.doctor.proxies import proxy_variables
 from tests.addons.doctor.conftest import SetupOf
 from tests.addons.doctor.conftest import fault
 from tests.addons.doctor.conftest import faults
@@ -113,3 +114,18 @@ def test_google_auth_has_other_cas(
 def test_hosts_are_asked_once(setup_of: SetupOf, simulator: Simulator) -> None:
     setup = setup_of(vertex_endpoint=simulator.url)
     assert reached(setup) is reached(setup)
+
+
+def test_a_store_of_limits_that_is_not_there(
+    setup_of: SetupOf, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Variables that name a proxy have nothing to do with it."""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        options = {"vertex_endpoint": simulator.url, "yaml": f"limits: {{storage: 'redis://:secret@127.0.0.1:{port}'}}"}
+        found = fault(hosts(setup_of(**options)))
+        monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+        assert faults(proxy_variables(setup_of(**options))) == []
+    assert (found.check, found.message) == ("TCP", f"127.0.0.1, port {port}, refuses connections")
+    assert found.remedy == "start what is to listen there, or correct limits.storage in gateway.yaml"

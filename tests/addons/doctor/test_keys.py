@@ -26,6 +26,7 @@ OF_A_USER = {"type": "authorized_user", "client_id": "c", "client_secret": "s-se
 CLIENT = {"client_id": "c", "client_secret": "s-secret", "token_uri": "https://oauth2.googleapis.com/token"}
 CASES: dict[str, tuple[object, str, str]] = {
     "text": ("AIzaNoKeyFile", "is not JSON (line 1, column 1)", AGAIN),
+    "too deep": ("[" * 200_000, "is not JSON", AGAIN),
     "array": ([], "is not a JSON object", AGAIN),
     "empty": ({}, "lacks client_email, private_key, token_uri", AGAIN),
     "a user's": (OF_A_USER, "has the credentials of a user, not those of a service account", ADC),
@@ -121,6 +122,15 @@ def test_keys_that_are_not_on_disk(setup_of: SetupOf, where: str, remedy: str) -
     wrong = fault(key_file(setup_of(yaml=f"services:\n  a: {{auth: service_account, {where}}}\n")))
     assert "services.a.credentials_" in wrong.message + wrong.remedy
     assert remedy in wrong.message + wrong.remedy
+
+
+def test_a_command_is_run_once(setup_of: SetupOf, home: Path) -> None:
+    """Each command, however many problems there are: it may take half a minute to fail."""
+    command = f"credentials_command: [sh, -c, 'echo NAME >> {home}/runs; exit 3']"
+    services = "".join(f"  {name}: {{auth: service_account, {command}}}\n".replace("NAME", name) for name in "ab")
+    found = faults(key_file(setup_of(yaml=f"services:\n{services}  c: {{location: 5, x: y}}\n")))
+    assert [one.remedy for one in found] == ["run it by hand to see why"] * 2
+    assert (home / "runs").read_text().split() == ["a", "b"]
 
 
 def test_api_keys(setup_of: SetupOf, monkeypatch: pytest.MonkeyPatch) -> None:

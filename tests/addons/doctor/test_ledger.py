@@ -89,7 +89,12 @@ def test_what_can_be_no_ledger(setup_of: SetupOf, home: Path) -> None:
     with closing(sqlite3.connect(home / "other.db")) as db:
         db.execute("CREATE TABLE other (x)")
     os.mkfifo(home / "fifo")
+    (home / "away").symlink_to("none/usage.db")
+    (home / "loop").symlink_to("loop")
     cases = {
+        "away": (f"there is no directory {home / 'none'}", "create it or name another file"),
+        "loop": ("loop is a link that leads to itself", "name another file"),
+        "/proc/usage.db": ("/proc is no place for files", "name a file on a disk"),
         "none/usage.db": ("there is no directory none", "create it or name another file"),
         ".": (". is a directory", "name a file in it, such as usage.db"),
         "text.txt": ("text.txt is not a ledger (file is not a database)", "name another file"),

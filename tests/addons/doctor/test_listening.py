@@ -61,6 +61,13 @@ def test_where_nothing_can_listen(setup_of: SetupOf) -> None:
         assert "or another --host" in found.remedy
 
 
+def test_numbers_that_no_port_has(setup_of: SetupOf) -> None:
+    for number in (-1, 65536, 70000):
+        found = fault(port(setup_of(listen_port=number)))
+        assert found.message == f"{number} is no number of a port"
+        assert found.remedy == "choose one from 1 to 65535 with --port"
+
+
 def test_two_at_one_port(setup_of: SetupOf) -> None:
     found = fault(port(setup_of("mode=regular@8731", "mode=reverse:https://aiplatform.googleapis.com@8731")))
     assert found.message == "two modes listen at 127.0.0.1, port 8731"

@@ -215,6 +215,22 @@ def test_models(setup_of: SetupOf) -> None:
         "models: [gemini-2.5-flash, gemini-3-pro]\n"
     )
     a, b = setup.services["a"], setup.services["b"]
-    assert models_of(setup, a) == ["gemini-2.5-pro", "gemini-2.5-flash"]
+    assert models_of(setup, a) == ["gemini-2.5-pro"]
     assert models_of(setup, b) == ["gemini-3-pro", "gemini-2.5-flash"]
     assert models_of(setup_of(), a) == []
+
+
+def test_models_that_a_route_names_for_a_service(setup_of: SetupOf) -> None:
+    """A service is asked for what it would be asked for in a call, whatever the client calls it."""
+    setup = setup_of(
+        yaml="services: {a: {}, b: {}}\n"
+        "routes:\n"
+        "  - {model: gpt-4o, service: a, as: gemini-2.5-pro, fallback: [{service: b, as: gemini-2.5-flash}]}\n"
+        "  - {model: 'my-*', service: b, as: gemini-3-pro}\n"
+        "  - {model: 'gemini*', surface: openai, service: a}\n"
+        "  - {model: gemini-1, service: a, fallback: [b]}\n"
+        "models: [my-model, gemini-2, gemini-1]\n"
+    )
+    assert models_of(setup, setup.services["a"]) == ["gemini-2.5-pro", "gemini-1", "gemini-2"]
+    assert models_of(setup, setup.services["b"]) == ["gemini-2.5-flash", "gemini-3-pro", "gemini-1"]
+    assert models_of(setup, setup.services["default"]) == ["gemini-2"]

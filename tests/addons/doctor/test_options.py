@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,12 +80,20 @@ def test_options_that_contradict_each_other(setup_of: SetupOf, sets: list[str], 
     assert [*problems_of(setup, check)] == [Finding(check, False, message, remedy)]
 
 
-def test_a_configuration_of_mitmproxy_that_cannot_be_read(setup_of: SetupOf, home: Path) -> None:
+@pytest.mark.parametrize("content", ["a: [", "- a", "5: 6"])
+def test_a_configuration_of_mitmproxy_that_cannot_be_read(setup_of: SetupOf, home: Path, content: str) -> None:
     (home / ".mitmproxy").mkdir()
-    (home / ".mitmproxy" / "config.yaml").write_text("a: [")
+    (home / ".mitmproxy" / "config.yaml").write_text(content)
     found = fault(options(setup_of()))
     assert found.message.startswith("config.yaml: ")
     assert found.remedy == "correct this file of mitmproxy"
+
+
+def test_a_package_that_is_not_installed(setup_of: SetupOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis", None)
+    found = fault(options(setup_of(yaml="limits: {storage: 'redis://127.0.0.1'}")))
+    assert found.message.endswith("limits.storage: needs the package redis, which is not installed")
+    assert found.remedy == "run: pip install 'vertex-tap[redis]'"
 
 
 def test_what_is_set(setup_of: SetupOf) -> None:

@@ -62,3 +62,27 @@ def test_behind_another_proxy(setup_of: SetupOf) -> None:
     found = of(setup_of, mode="upstream:http://proxy.example:3128")
     assert found == {"http://proxy.example:3128": "mode"}
     assert of(setup_of, mode="regular") == {"https://aiplatform.googleapis.com:443": "vertex_location"}
+
+
+def test_a_store_of_limits(setup_of: SetupOf) -> None:
+    """Also where something else in the file is wrong. A store takes no requests of HTTP."""
+    for more, url, at in (
+        ("", "redis://user:secret@limits.example", "redis://limits.example:6379"),
+        ("services: {a: {location: 5}}", "valkeys://limits.example:7000/1", "rediss://limits.example:7000"),
+    ):
+        setup = setup_of(yaml=f"limits: {{storage: '{url}'}}\n{more}")
+        *_, place = places(setup)
+        assert f"{place.at.scheme}://{place.host}:{place.at.port}" == at
+        assert place.named_in == "limits.storage in gateway.yaml"
+        assert [one.speaks_http for one in places(setup)] == [True, False]
+        assert "secret" not in repr(place)
+
+
+def test_a_proxy_that_is_none(
+    setup_of: SetupOf, simulator: Simulator, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another check tells it."""
+    write_key(home, simulator.credentials.service_account("https://oauth2.googleapis.com/token"))
+    for url in ("http://[::1", "http://proxy.example:99999"):
+        monkeypatch.setenv("HTTPS_PROXY", url)
+        assert len(of(setup_of, vertex_auth="service_account", vertex_credentials="key.json")) == 1

@@ -22,6 +22,8 @@ def test_the_locations_are_googles() -> None:
     ("text", "remedy"),
     [
         ("us-centrall1", "write us-central1 in vertex_location"),
+        ("us-centrall", "write us-central1 in vertex_location"),
+        ("europe-west", "write europe-west1 in vertex_location"),
         ("mars", "write global, us, eu or the name of a region such as us-central1 in vertex_location"),
         ("US Central", "write a location of Vertex AI, such as global or us-central1"),
     ],
