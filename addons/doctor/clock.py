@@ -36,7 +36,7 @@ def clock(setup: Setup) -> Iterator[Finding]:
     if not setup.is_online:
         yield Finding(CLOCK, True, f"it says {_shown(now)}; --online compares it with that of the hosts")
         return
-    asked = [one.place for one in reached(setup) if one.is_well]
+    asked = [one.place for one in reached(setup) if one.is_well and one.place.speaks_http]
     found = all_in_time([partial(ahead_of, setup, place) for place in asked], 3 * ANSWER_S)
     differences = {place.host: ahead for place, ahead in zip(asked, found, strict=True) if isinstance(ahead, float)}
     if not differences:

@@ -1,4 +1,4 @@
-"""Which hosts are in use: those that calls go to, and those that mint access tokens."""
+"""Which hosts are in use: those that calls go to, those that mint access tokens, and the store of limits."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -22,6 +22,8 @@ from metering.hosts import is_by_location
 GOOGLE = Endpoint("https", "aiplatform.googleapis.com", 443, "")
 """Where calls go that are not of reverse mode: clients choose the host themselves, and most choose this one."""
 
+REDIS_PORT = 6379
+
 
 class Place(NamedTuple):
     """A host in use."""
@@ -31,6 +33,8 @@ class Place(NamedTuple):
     """Where a user changes it, such as `openai_endpoint`."""
     of_google_auth: bool = False
     """Whether google-auth connects to it, which follows other variables than mitmproxy does."""
+    speaks_http: bool = True
+    """Whether it answers HTTP. If not, it is only looked up and connected to."""
 
     @property
     def host(self) -> str:
@@ -61,6 +65,10 @@ def _all_places(setup: Setup) -> Iterator[Place]:
             yield Place(service.base_url, option_of(setup, service, "base_url") if is_of_file else "openai_endpoint")
         if token_uri := token_uri_of(service):
             yield from _of_tokens(token_uri, service)
+    if setup.limits.url:
+        store = urlsplit(setup.limits.url)
+        at = Endpoint(store.scheme, store.hostname or "", store.port or REDIS_PORT, "")
+        yield Place(at, f"limits.storage in {setup.given['gateway_config']}", speaks_http=False)
 
 
 def upstream_of(setup: Setup, service: Service) -> Endpoint | None:

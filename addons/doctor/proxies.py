@@ -53,7 +53,8 @@ def _of_calls(setup: Setup, named: str, url: str, tokens_go_through: bool) -> It
         return
     but = "; only requests for tokens do" if tokens_go_through else ""
     told = f"calls do not go through {url}, which {named} names{but}"
-    failed = [one.place.host for one in reached(setup) if not one.is_well and not one.place.of_google_auth]
+    of_calls = (one for one in reached(setup) if one.place.speaks_http and not one.place.of_google_auth)
+    failed = [one.place.host for one in of_calls if not one.is_well]
     remedy = f"to have them go through it, use forward mode: --set mode=upstream:{_origin(url)}"
     if failed:
         told += f", and {', '.join(failed)} cannot be reached directly"

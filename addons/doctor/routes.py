@@ -23,7 +23,7 @@ def routes(setup: Setup) -> Iterator[Finding]:
             shadowed = True
             told = f"route {number} ({_told(route)}) is never reached: route {earlier} takes all of its calls"
             yield Finding(ROUTES, False, told, f"move it before route {earlier}, or delete it")
-    named = {"default"} | {name for route in setup.routes for name in _services_of(route)}
+    named = {"default"} | {one.service for route in setup.routes for one in route.candidates}
     unused = [name for name in setup.services if name not in named]
     if unused:
         told = f"no route leads to {', '.join(unused)}"
@@ -34,8 +34,7 @@ def routes(setup: Setup) -> Iterator[Finding]:
 
 def takes_all(earlier: ServiceRoute, later: ServiceRoute) -> bool:
     """Whether the earlier of two routes matches each call that the later one matches."""
-    criteria = [name for name in CRITERIA if name in ServiceRoute._fields]
-    return all(covers(getattr(earlier, name), getattr(later, name)) for name in criteria)
+    return all(covers(getattr(earlier, name), getattr(later, name)) for name in CRITERIA)
 
 
 def covers(glob: str | None, other: str | None) -> bool:
@@ -51,12 +50,6 @@ def covers(glob: str | None, other: str | None) -> bool:
     return not re.search(r"[?\[]", glob) and fnmatchcase(_ANY.sub("\0", other), glob)
 
 
-def _services_of(route: ServiceRoute) -> Iterator[str]:
-    yield route.service
-    for fallback in getattr(route, "fallback", ()):
-        yield getattr(fallback, "service", fallback)
-
-
 def _told(route: ServiceRoute) -> str:
-    criteria = [(name, getattr(route, name, None)) for name in CRITERIA]
+    criteria = [(name, getattr(route, name)) for name in CRITERIA]
     return ", ".join(f"{name}: {glob}" for name, glob in (*criteria, ("service", route.service)) if glob)

@@ -12,6 +12,7 @@ from typing import Any
 from mitmproxy import options
 from mitmproxy.proxy import mode_specs
 
+from addons.configuration.limits import Storage
 from addons.configuration.listening import LOOPBACK
 from addons.configuration.listening import Listening
 from addons.configuration.services import Service
@@ -46,6 +47,10 @@ class Setup:
     """The names of services that the file of services describes, and not the options."""
     incomplete: frozenset[str] = frozenset()
     """The names of services of which a problem is known. They have no credentials."""
+    has_clients: bool = False
+    """Whether calls need the key of a client."""
+    limits: Storage = field(default_factory=Storage)
+    """Where it is counted what clients use."""
     is_online: bool = False
     made: dict[str, Any] = field(default_factory=dict)
     """What one check has found out for others."""
@@ -86,6 +91,8 @@ def read_setup(set_options: Sequence[str], *, is_online: bool = False) -> Setup:
         routes=parts.routes,
         models=parts.models,
         incomplete=parts.incomplete,
+        has_clients=parts.has_clients,
+        limits=parts.limits,
         modes=modes,
         key_files=usable.key_files(given),
         in_file=frozenset(str(name) for name, _ in usable.members(usable.document_of(given), "services")),

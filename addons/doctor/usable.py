@@ -21,6 +21,8 @@ from addons.configuration.file import ConfigurationError
 from addons.configuration.file import DescribedRoute
 from addons.configuration.file import DescribedService
 from addons.configuration.identity import DefaultCredentials
+from addons.configuration.limits import DescribedStorage
+from addons.configuration.limits import Storage
 from addons.configuration.listening import NOBODY
 from addons.configuration.listening import Listening
 from addons.configuration.services import DEFAULT
@@ -89,12 +91,20 @@ class Parts(NamedTuple):
     models: list[str]
     incomplete: frozenset[str]
     """The names of services that something is wrong with. What is wrong is left out of them, and their credentials."""
+    has_clients: bool
+    """Whether calls need the key of a client."""
+    limits: Storage
+    """Where it is counted what clients use."""
 
 
 def parts_of(given: Mapping[str, str], configuration: Configuration) -> Parts:
     """The services, the routes and the models. If the file of services has problems, those that can be used in it."""
     gateway, incomplete = configuration.gateway, set()
     services, routes = dict(gateway.services), [*gateway.routes]
+    has_clients, limits = gateway.callers.need_key, gateway.limits
+    if not gateway.has_default:
+        # No call comes to it.
+        del services[DEFAULT]
     models: list[Any] = [*gateway.models, *gateway.aliases.values()]
     if given["vertex_auth"] != configuration.settings.vertex_auth:
         incomplete.add(DEFAULT)
@@ -109,7 +119,11 @@ def parts_of(given: Mapping[str, str], configuration: Configuration) -> Parts:
             if described := _valid(DescribedRoute, told, folder):
                 routes.append(described.route)
         models += [told for section in ("models", "aliases") for _, told in members(document, section)]
-    return Parts(services, routes, [model for model in models if isinstance(model, str)], frozenset(incomplete))
+        has_clients = bool(members(document, "clients"))
+        if described := _valid(DescribedStorage, dict(members(document, "limits")), folder):
+            limits = described.made()
+    named = [model for model in models if isinstance(model, str)]
+    return Parts(services, routes, named, frozenset(incomplete), has_clients, limits)
 
 
 def _service(name: str, told: Any, folder: Path) -> tuple[Service | None, bool]:
