@@ -302,6 +302,9 @@ def read(
     injects = given["vertex_auth"] in INJECTING or has_openai_key or (file is not None and file.injects)
     # An option that has a problem of its own already is not reported twice.
     named = {problem.partition(":")[0] for problem in problems}
+    if given["gateway_config"] and not file:
+        # The file may name clients, with which any host is allowed.
+        named.add("listen_host")
     against = contradictions(
         given,
         listening,

@@ -264,6 +264,14 @@ CALLER_PROBLEMS: list[tuple[str, Listening, str]] = [
 ]
 
 
+def test_who_may_call_by_a_file_with_problems(tmp_path: Path) -> None:
+    """It may name clients, so nothing is said of who could use the credentials."""
+    (tmp_path / "gateway.yaml").write_text(CALLERS + "models: 1")
+    with pytest.raises(ConfigurationError) as ended:
+        read(DEFAULTS | EXPRESS | {"gateway_config": str(tmp_path / "gateway.yaml")}, [], EVERYONE)
+    assert {problem.partition(":")[0] for problem in ended.value.problems} == {"gateway_config"}
+
+
 @pytest.mark.parametrize(("content", "listening", "problem"), CALLER_PROBLEMS)
 def test_who_may_call(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, listening: Listening, problem: str
