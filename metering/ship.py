@@ -18,7 +18,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 from typing import Any
 from typing import NamedTuple
 
@@ -34,9 +33,6 @@ from metering.database import open_for_reading
 from metering.database import version_of
 from metering.older import WITH_FINE_ROLLUP
 from metering.postgresql_tables import Table
-
-if TYPE_CHECKING:
-    pass
 
 AT_ONCE = 5000
 """How many rows are shipped in one transaction."""
@@ -149,9 +145,6 @@ class _Place(NamedTuple):
         if row is not None:
             return int(row[0]) >= self.changed
         return self.last_started_at is not None and self.last_started_at < int(meta(ledger, "pruned_before") or 0)
-
-
-_PLACE = f"SELECT {', '.join(_Place._fields)} FROM shipped WHERE ledger = %s FOR UPDATE"
 
 
 _PLACE = f"SELECT {', '.join(_Place._fields)} FROM shipped WHERE ledger = %s FOR UPDATE"
