@@ -354,7 +354,7 @@ def contradictions(
     if listening.modes and not named and given["gateway_config"] and not only_names_callers:
         yield (
             "gateway_config: calls are routed in reverse mode only, and in forward mode the file can only say who may"
-            " call (clients, allow_from, trusted_proxies); leave the rest out, or write --mode reverse:..."
+            " call (clients, allow_from, trusted_proxies, limits); leave the rest out, or write --mode reverse:..."
         )
     if has_clients and (other := next((mode for mode in listening.modes if not isinstance(mode, WITH_KEYS)), None)):
         yield f"mode: clients cannot send their keys to {other.type_name}; write reverse:..., regular or upstream:..."

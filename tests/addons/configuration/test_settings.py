@@ -258,6 +258,7 @@ CALLER_PROBLEMS: list[tuple[str, Listening, str]] = [
     (INJECTING_FILE + "allow_from: [127.0.0.0/8]\n", EVERYONE, "listen_host: anyone who reaches 0.0.0.0"),
     (CALLERS, Listening([FORWARD], "", False), ""),
     ("allow_from: [127.0.0.0/8]", Listening([FORWARD], "", False), ""),
+    (CALLERS + "limits: {when_away: open}", Listening([FORWARD], "", False), ""),
     ("trusted_proxies: [127.0.0.0/8]", Listening([FORWARD], "", False), "gateway_config: calls are routed in reverse"),
     (CALLERS + "models: [a]", Listening([FORWARD], "", False), "gateway_config: calls are routed in reverse mode only"),
     (CALLERS, Listening([REVERSE, SOCKS], "", False), "mode: clients cannot send their keys to socks5; write reverse"),
