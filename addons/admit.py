@@ -65,6 +65,10 @@ if TYPE_CHECKING:
 AWAY_S = 1.0
 """How long a store that could not be reached is not asked again."""
 SAY_AWAY_S = 60.0
+NO_PRICE = (
+    "The cost of the client {} is limited, and no price of the model {} is known. Whoever runs this proxy can write one"
+    " into the file that usage_prices names."
+)
 NOT_CHECKED = refusal(503, "The limits of this proxy cannot be checked at the moment. Nothing was sent.")
 
 
@@ -208,7 +212,7 @@ class Admit(Listener):
                 raise Away
             await self._count(flow, exchange, client, store)
         except Unpriced as e:
-            told = f"The cost of the client {client.name} is limited, and no price of the model {e} is known."
+            told = NO_PRICE.format(client.name, e)
             _refuse(flow, exchange, refusal(403, told))
         except store.errors as e:
             _note_reserved(exchange.call, {})

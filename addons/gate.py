@@ -1,8 +1,8 @@
-"""Judges an answer that could still be replaced by that of another service: when it is sure that it is one.
+"""Judges an answer that could still be replaced by that of another service: whether the client gets it.
 
-A stream is one when its first content is here. Events before it, such as a role, are held. Any other answer is one when
-it is whole, or has become too large to be held. A failed one is recognized by its status, or by the error that a stream
-begins with; how long not to ask again is read from it.
+The client gets a stream when its first content has come. Events before it, such as a role, are held. It gets any other
+answer when that is whole, or has become too large to be held. An answer has failed by its status, or by the error that
+a stream begins with; in how many seconds its service may be asked again is read from it.
 """
 
 import contextlib

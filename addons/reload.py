@@ -8,7 +8,6 @@ import signal
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 
 from mitmproxy import ctx
@@ -96,6 +95,18 @@ class Reload:
 KEPT = "vertex-tap: the configuration stays as it was, as it cannot be read again:"
 
 
+SECTIONS: Mapping[str, Callable[[Gateway], object]] = {
+    "routes": lambda gateway: (gateway.routes, gateway.has_default),
+    "aliases": lambda gateway: gateway.aliases,
+    "models": lambda gateway: gateway.models,
+    "allow_from": lambda gateway: gateway.callers.allow_from,
+    "trusted_proxies": lambda gateway: gateway.callers.trusted_proxies,
+    "clients": lambda gateway: gateway.callers.clients,
+    "limits": lambda gateway: gateway.limits,
+}
+"""Section of the file, except `services` -> what was made of it."""
+
+
 def _read(read: Callable[[], Configuration], written: Mapping[str, object], confdir: str) -> Configuration:
     """The configuration as it is now. Raises ConfigurationError with all problems; one is an option that differs from
     what was `written` at the start."""
@@ -139,9 +150,9 @@ def _changes(before: Configuration, now: Configuration) -> Iterator[str]:
     for name in sorted(old.keys() | new.keys()):
         if old.get(name) != new.get(name):
             yield f"service {name} {'added' if name not in old else 'removed' if name not in new else 'changed'}"
-    for part in fields(Gateway):
-        if part.name != "services" and getattr(before.gateway, part.name) != getattr(now.gateway, part.name):
-            yield f"{part.name} changed"
+    for section, of in SECTIONS.items():
+        if of(before.gateway) != of(now.gateway):
+            yield f"{section} changed"
     if before.settings.usage_prices != now.settings.usage_prices:
         yield "prices changed"
 

@@ -28,6 +28,7 @@ PATIENCE_S = 10
 """How long to wait for a connection."""
 AT_ONCE = 1000
 """How many rows are fetched at a time."""
+PASSWORD = "set PGPASSWORD, or write the password into ~/.pgpass (or the file that PGPASSFILE names)"
 FORM = "postgresql://USER@HOST:5432/DATABASE"
 
 
@@ -59,7 +60,8 @@ def problems() -> Iterator[None]:
         ) from e
     except psycopg.Error as e:
         lines = str(e).strip().splitlines() or [type(e).__name__]
-        raise PostgreSQLError(f"PostgreSQL cannot be used: {' '.join(line.strip() for line in lines)}") from e
+        told = f"PostgreSQL cannot be used: {' '.join(line.strip() for line in lines)}"
+        raise PostgreSQLError(f"{told}; {PASSWORD}" if "password" in told else told) from e
 
 
 def connect(address: str) -> "psycopg.Connection[tuple[Any, ...]]":
@@ -86,7 +88,7 @@ def _connected(address: str, told: dict[str, Any]) -> "psycopg.Connection[tuple[
     if told.keys() & {"password", "sslpassword"}:
         raise PostgreSQLError(
             "the address of PostgreSQL has a password, which other users of this machine could see; leave it out, and"
-            " set PGPASSWORD or write it into ~/.pgpass (or the file that PGPASSFILE names)"
+            f" {PASSWORD}"
         )
     more: dict[str, Any] = {"connect_timeout": PATIENCE_S, "fallback_application_name": "vertex-tap"} | told
     with problems():

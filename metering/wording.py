@@ -19,6 +19,8 @@ _SHAPES = {
     "string_too_short": "write text, or leave it out",
     "dict_type": "write names and values, such as {name: value}",
     "model_type": "write names and values, such as {name: value}",
+    "float_parsing": "write a number",
+    "float_type": "write a number",
     "tuple_type": "write a list, such as [first, second]",
 }
 """Type of a pydantic error -> the message for it."""

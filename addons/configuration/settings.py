@@ -302,6 +302,9 @@ def read(
     injects = given["vertex_auth"] in INJECTING or has_openai_key or (file is not None and file.injects)
     # An option that has a problem of its own already is not reported twice.
     named = {problem.partition(":")[0] for problem in problems}
+    if given["gateway_config"] and not file:
+        # The file may name clients, with which any host is allowed.
+        named.add("listen_host")
     against = contradictions(
         given,
         listening,
@@ -351,7 +354,7 @@ def contradictions(
     if listening.modes and not named and given["gateway_config"] and not only_names_callers:
         yield (
             "gateway_config: calls are routed in reverse mode only, and in forward mode the file can only say who may"
-            " call (clients, allow_from, trusted_proxies); leave the rest out, or write --mode reverse:..."
+            " call (clients, allow_from, trusted_proxies, limits); leave the rest out, or write --mode reverse:..."
         )
     if has_clients and (other := next((mode for mode in listening.modes if not isinstance(mode, WITH_KEYS)), None)):
         yield f"mode: clients cannot send their keys to {other.type_name}; write reverse:..., regular or upstream:..."

@@ -40,6 +40,10 @@ def listen_address(setup: Setup) -> Iterator[Finding]:
     for _, host, port in addresses(setup):
         if is_loopback(host):
             yield Finding(LISTEN_ADDRESS, True, f"{host}, port {port}: this machine only")
+        elif setup.has_clients:
+            told = f"{host or 'all addresses'}, port {port}: whoever has the key of a client can call"
+            remedy = "give the proxy a certificate (certs), unless what is before it has one: docs/container.md"
+            yield Finding(LISTEN_ADDRESS, True, told, "" if setup.options.certs else remedy)
         else:
             told = f"{host or 'all addresses'}, port {port}: others can call through this proxy"
             yield Finding(LISTEN_ADDRESS, True, told, f"write {LOOPBACK} if only this machine is to reach it")

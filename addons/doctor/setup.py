@@ -49,6 +49,8 @@ class Setup:
     """The names of services that the file of services describes, and not the options."""
     incomplete: frozenset[str] = frozenset()
     """The names of services of which a problem is known. They have no credentials."""
+    has_clients: bool = False
+    """Whether calls need the key of a client."""
     is_online: bool = False
     made: dict[str, Any] = field(default_factory=dict)
     """What one check has found out for others."""
@@ -90,6 +92,7 @@ def read_setup(set_options: Sequence[str], *, is_online: bool = False) -> Setup:
         storage=parts.storage,
         models=parts.models,
         incomplete=parts.incomplete,
+        has_clients=parts.has_clients,
         modes=modes,
         key_files=usable.key_files(given),
         in_file=frozenset(str(name) for name, _ in usable.members(usable.document_of(given), "services")),

@@ -121,12 +121,18 @@ class Parts(NamedTuple):
     """The names of services that something is wrong with. What is wrong is left out of them, and their credentials."""
     storage: Storage
     """Where it is counted what clients use."""
+    has_clients: bool
+    """Whether calls need the key of a client."""
 
 
 def parts_of(given: Mapping[str, str], configuration: Configuration) -> Parts:
     """The services, the routes and the models. If the file of services has problems, those that can be used in it."""
     gateway, incomplete = configuration.gateway, set()
     services, routes, storage = dict(gateway.services), [*gateway.routes], gateway.limits
+    has_clients = gateway.callers.need_key
+    if not gateway.has_default:
+        # No call comes to it.
+        del services[DEFAULT]
     models: list[Any] = [*gateway.models, *gateway.aliases.values()]
     if given["vertex_auth"] != configuration.settings.vertex_auth:
         incomplete.add(DEFAULT)
@@ -143,8 +149,9 @@ def parts_of(given: Mapping[str, str], configuration: Configuration) -> Parts:
         if limits := _valid(DescribedStorage, document.get("limits") if isinstance(document, dict) else None, folder):
             storage = limits.made()
         models += [told for section in ("models", "aliases") for _, told in members(document, section)]
+        has_clients = bool(members(document, "clients"))
     named = [model for model in models if isinstance(model, str)]
-    return Parts(services, routes, named, frozenset(incomplete), storage)
+    return Parts(services, routes, named, frozenset(incomplete), storage, has_clients)
 
 
 def _service(name: str, told: Any, folder: Path) -> tuple[Service | None, bool]:

@@ -150,7 +150,8 @@ class TestRefused:
         answer = ask(limited, CHAT, "qwen-unheard-of", bearer(key("cent")))
         assert (answer.status, len(simulator.seen)) == (403, before)
         assert message_of(answer) == (
-            "The cost of the client cent is limited, and no price of the model qwen-unheard-of is known."
+            "The cost of the client cent is limited, and no price of the model qwen-unheard-of is known. Whoever runs"
+            " this proxy can write one into the file that usage_prices names."
         )
         assert limited.new_rows()[-1]["error_type"] == "over_limit"
 

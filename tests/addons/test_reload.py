@@ -175,6 +175,12 @@ def test_what_is_adopted(started: Callable[[str], Reloading], program: str) -> N
     until(lambda: "invalid_grant: Invalid JWT Signature" in one.proxy.output)
     assert one.google.credentials.minted == minted + 1
 
+    # Words of the file, not of the code.
+    sections = f"models: [a-model]\nclients: [{{name: a, key_sha256: {'0' * 64}}}]\nallow_from: [127.0.0.0/8]\n"
+    said = one.reload(f"{sections}trusted_proxies: [192.0.2.1]\nlimits: {{when_away: open}}\n")
+    changed = ("routes", "aliases", "models", "allow_from", "trusted_proxies", "clients", "limits")
+    assert said == ", ".join([f"{again}service two removed", *(f"{section} changed" for section in changed)])
+
     # Back to none: the client's own credentials go on, to the right host.
     assert one.reload("models: [a-model]\n").startswith(again)
     assert one.call(headers={"x-goog-api-key": "AIzaSimulatedKey"}).status == 200

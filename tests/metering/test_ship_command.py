@@ -141,7 +141,7 @@ def test_commands_that_take_files_only(command: list[str]) -> None:
     [
         (["ship", "--to", "usage.db"], "--to takes the address of a PostgreSQL database; write postgresql://"),
         (["ship", "--to", "postgresql://u:s3cret@h/d", "{file}"], "the address of PostgreSQL has a password"),
-        (["report", "postgresql://u:s3cret@h/d"], "set PGPASSWORD or write it into ~/.pgpass"),
+        (["report", "postgresql://u:s3cret@h/d"], "set PGPASSWORD, or write the password into ~/.pgpass"),
         (["ship", "--to", "postgresql://u@127.0.0.1:1/d", "{file}"], "PostgreSQL cannot be used"),
     ],
 )

@@ -16,6 +16,7 @@ class Described(BaseModel):
     inner: Inner
     names: dict[str, str] = {}
     models: tuple[str, ...] = ()
+    size: float = 1.0
     color: Literal["red", "blue"] = "red"
 
 
@@ -33,6 +34,8 @@ def test_suggestion() -> None:
         ({"inner": {}, "names": []}, "write names and values, such as {name: value}"),
         ({"inner": "x"}, "write names and values, such as {name: value}"),
         ({"inner": {}, "models": "x"}, "write a list, such as [first, second]"),
+        ({"inner": {}, "size": "1m"}, "write a number"),
+        ({"inner": {}, "size": []}, "write a number"),
         ({"inner": {}, "color": "green"}, "write 'red' or 'blue'"),
     ],
 )

@@ -154,6 +154,8 @@ OPENAI = "services:\n  q: {provider: openai, base_url: https://x.example/v1"
         ("routes:\n  - {service: default,\n    fallback: a}", "3: routes[0].fallback: write a list"),
         ("routes:\n  - {service: default,\n    as: ../x}", "3: routes[0].as: write a model such as"),
         ("services:\n  a: {auth: passthrough,\n    timeout: 0}", "3: services.a.timeout: write seconds, such as 120"),
+        ("services:\n  a: {auth: passthrough,\n    timeout: 1m}", "3: services.a.timeout: write a number"),
+        ("services:\n  a: {auth: passthrough,\n    timeout: [1]}", "3: services.a.timeout: write a number"),
         (
             "services:\n  a: {auth: passthrough,\n    timeout: 100000}",
             "3: services.a.timeout: write seconds, such as 120",

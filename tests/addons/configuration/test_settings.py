@@ -258,10 +258,19 @@ CALLER_PROBLEMS: list[tuple[str, Listening, str]] = [
     (INJECTING_FILE + "allow_from: [127.0.0.0/8]\n", EVERYONE, "listen_host: anyone who reaches 0.0.0.0"),
     (CALLERS, Listening([FORWARD], "", False), ""),
     ("allow_from: [127.0.0.0/8]", Listening([FORWARD], "", False), ""),
+    (CALLERS + "limits: {when_away: open}", Listening([FORWARD], "", False), ""),
     ("trusted_proxies: [127.0.0.0/8]", Listening([FORWARD], "", False), "gateway_config: calls are routed in reverse"),
     (CALLERS + "models: [a]", Listening([FORWARD], "", False), "gateway_config: calls are routed in reverse mode only"),
     (CALLERS, Listening([REVERSE, SOCKS], "", False), "mode: clients cannot send their keys to socks5; write reverse"),
 ]
+
+
+def test_who_may_call_by_a_file_with_problems(tmp_path: Path) -> None:
+    """It may name clients, so nothing is said of who could use the credentials."""
+    (tmp_path / "gateway.yaml").write_text(CALLERS + "models: 1")
+    with pytest.raises(ConfigurationError) as ended:
+        read(DEFAULTS | EXPRESS | {"gateway_config": str(tmp_path / "gateway.yaml")}, [], EVERYONE)
+    assert {problem.partition(":")[0] for problem in ended.value.problems} == {"gateway_config"}
 
 
 @pytest.mark.parametrize(("content", "listening", "problem"), CALLER_PROBLEMS)

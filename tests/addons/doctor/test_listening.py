@@ -93,3 +93,16 @@ def test_others_can_reach_it_without_credentials_of_ours(setup_of: SetupOf) -> N
     assert found.remedy == "write 127.0.0.1 if only this machine is to reach it"
     (found,) = listen_address(setup_of())
     assert found == ("listen address", True, "127.0.0.1, port 8080: this machine only", "")
+
+
+def test_clients_with_keys_can_reach_it(setup_of: SetupOf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_KEY", "0123456789abcdef")
+    yaml = "clients: [{name: a, key_env: A_KEY}]"
+    (found,) = listen_address(setup_of(listen_host="0.0.0.0", yaml=yaml, **KEY))
+    assert (found.ok, found.message) == (True, "0.0.0.0, port 8080: whoever has the key of a client can call")
+    assert found.remedy.startswith("give the proxy a certificate (certs)")
+    # Beside a problem of something else too.
+    (found,) = listen_address(setup_of(listen_host="0.0.0.0", yaml=f"{yaml}\nmodels: 1", **KEY))
+    assert found.message.endswith("whoever has the key of a client can call")
+    (found,) = listen_address(setup_of("certs=here.pem", listen_host="0.0.0.0", yaml=yaml, **KEY))
+    assert (found.ok, found.remedy) == (True, "")

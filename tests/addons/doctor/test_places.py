@@ -45,6 +45,25 @@ def test_of_services(setup_of: SetupOf, monkeypatch: pytest.MonkeyPatch) -> None
     }
 
 
+def test_of_the_store_of_limits(setup_of: SetupOf) -> None:
+    yaml = "limits: {{storage: '{}'}}\nmodels: {}"
+    for url, models, named in (
+        ("redis://:secret@store.example", "[]", "redis://store.example:6379"),
+        ("valkeys://store.example:7000/1", "[]", "rediss://store.example:7000"),
+        # Beside a problem of something else too.
+        ("redis://store.example", "1", "redis://store.example:6379"),
+    ):
+        found = of(setup_of, yaml=yaml.format(url, models))
+        assert found.pop(named) == "limits.storage in gateway.yaml"
+        assert [*found.values()] == ["vertex_location"]
+
+
+def test_of_a_file_without_a_default(setup_of: SetupOf) -> None:
+    """No call comes to a service `default` that nothing describes."""
+    yaml = "services: {q: {provider: openai, base_url: 'https://llm.example/v1'}}\nroutes: [{service: q}]"
+    assert of(setup_of, yaml=yaml) == {"https://llm.example:443": "base_url of the service q in gateway.yaml"}
+
+
 def test_where_tokens_come_from(
     setup_of: SetupOf, simulator: Simulator, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
