@@ -82,9 +82,13 @@ class Callers:
         return bool(self.clients) and not self.is_private
 
     def client_of(self, key: str) -> Client | None:
-        """The client with this key. All configured keys are compared, whichever matches, so that the time tells
-        nothing about them."""
-        digest, found = digest_of(key), None
+        """The client with this key."""
+        return self.client_with(digest_of(key))
+
+    def client_with(self, digest: bytes) -> Client | None:
+        """The client with the key of this SHA-256. All configured keys are compared, whichever matches, so that the
+        time tells nothing about them."""
+        found = None
         for client in self.clients:
             for known in client.keys:
                 if hmac.compare_digest(known, digest):
