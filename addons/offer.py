@@ -1,7 +1,10 @@
 """Tells clients what there is: models that they may use, and routes if none takes their call."""
 
+from fnmatch import fnmatchcase
+
 from mitmproxy import http
 
+from addons.configuration.clients import Client
 from addons.configuration.services import ServiceRoute
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
@@ -144,7 +147,7 @@ def answer_without_service(flow: http.HTTPFlow, exchange: Exchange) -> None:
 def no_route(exchange: Exchange) -> Failure:
     """The error for a call that no route takes."""
     client, gateway = exchange.client, exchange.configuration.gateway
-    routes = (route for route in gateway.routes if client is None or client.may_use_service(route.service))
+    routes = (route for route in gateway.routes if _is_for(route, client))
     told = [f"No route takes this call{f' for the model {exchange.call.model}' if exchange.call.model else ''}."]
     told.append(f"Routes: {'; '.join(dict.fromkeys(map(_described, routes))) or 'none'}.")
     if client and client.models is not None:
@@ -152,6 +155,13 @@ def no_route(exchange: Exchange) -> Failure:
     if names := offered(exchange):
         told.append(f"Models here: {', '.join(names)}.")
     return Failure(404, " ".join(told), "NO_ROUTE")
+
+
+def _is_for(route: ServiceRoute, client: Client | None) -> bool:
+    """Whether calls of a client, or those without one, may take a route."""
+    if client is None:
+        return route.client is None
+    return client.may_use_service(route.service) and fnmatchcase(client.name, route.client or "*")
 
 
 def _described(route: ServiceRoute) -> str:

@@ -122,6 +122,9 @@ def test_no_route_tells_a_client_what_it_may_use(strict: Proxy) -> None:
     told = message_of(ask(strict, CHAT, "llama-4", bearer(g.FLASH)))
     assert "Models that the client flash may use: gemini-2.5-flash*, fast." in told
     assert "gpt-4o" not in told
+    # That is a route of another client.
+    assert "model gemini* to qwen" not in told
+    assert "model gemini* to qwen" in message_of(ask(strict, CHAT, "llama-4", bearer(g.ROUTED)))
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
