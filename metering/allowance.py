@@ -68,7 +68,7 @@ def allowance(unit: Unit, text: str) -> Allowance:
         raise ValueError("write an amount and a window, such as 60/minute or 2000000/day")
     written, window = matched.groups()
     if window not in WINDOWS:
-        raise ValueError(f"there is no such window{suggestion(window, WINDOWS)}; write one of {', '.join(WINDOWS)}")
+        raise ValueError(f"there is no such window{suggestion(window, WINDOWS)}")
     amount = Decimal(written) * (PICODOLLARS if unit is Unit.COST else 1)
     if amount != int(amount):
         raise ValueError("write a whole number")
