@@ -64,7 +64,8 @@ def _is_understood(url: str) -> bool:
     from redis.exceptions import RedisError
 
     try:
-        ConnectionPool.from_url(url).make_connection()
+        pool = ConnectionPool.from_url(url)
+        pool.connection_class(**pool.connection_kwargs)
     except (TypeError, ValueError, RedisError):
         return False
     return True
