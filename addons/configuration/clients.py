@@ -164,9 +164,12 @@ def _from_digest(text: str) -> bytes:
 
 def _network(text: str) -> Network:
     try:
-        return ipaddress.ip_network(text)
+        network = ipaddress.ip_network(text)
     except ValueError:
         raise ValueError("write a network or an address, such as 10.0.0.0/8, 192.168.1.7 or fd00::/8") from None
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    # Addresses of callers are compared without the prefix ::ffff:0:0/96 too.
+    return ipaddress.ip_network((mapped, network.prefixlen - 96)) if mapped and network.prefixlen >= 96 else network
 
 
 def _listed(value: object) -> object:
