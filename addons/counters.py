@@ -25,6 +25,13 @@ MOST_KEPT = 10_000
 little less exact, but takes no room."""
 
 
+class _Limit(RateLimitItemPerSecond):
+    """A limit whose requests stay counted when the amount is changed."""
+
+    def key_for(self, *identifiers: bytes | str | int | float) -> str:
+        return "/".join(map(str, (self.namespace, *identifiers, self.multiples)))
+
+
 class Counters:
     """Counts requests in windows that slide."""
 
@@ -37,9 +44,12 @@ class Counters:
     async def hit(self, client: str, allowance: Allowance) -> Room | Over:
         """Count a request, if it is allowed. Raises redis.RedisError, OSError."""
         limiter = self._exact if allowance.amount <= MOST_KEPT else self._weighted
-        item = RateLimitItemPerSecond(allowance.amount, WINDOWS[allowance.window], PREFIX)
-        admitted = await limiter.hit(item, client)
-        stats = await limiter.get_window_stats(item, client)
+        item = _Limit(allowance.amount, WINDOWS[allowance.window], PREFIX)
+        try:
+            admitted = await limiter.hit(item, client)
+            stats = await limiter.get_window_stats(item, client)
+        except (TypeError, ValueError, LookupError):
+            raise ConnectionError("this is no Redis server") from None
         wait_s = max(0.0, stats.reset_time - time.time())
         if not admitted:
             return Over(Need(allowance, 1), allowance.amount - stats.remaining, wait_s)

@@ -16,6 +16,7 @@ from addons import keys
 from addons.addressing import names_listener
 from addons.configuration.clients import Callers
 from addons.configuration.clients import Client
+from addons.configuration.clients import digest_of
 from addons.exchange import Exchanges
 from addons.exchange import error_response
 from addons.exchange import fails_closed
@@ -62,18 +63,20 @@ class Identify:
         self._options = options
         self._clients: MutableMapping[http.HTTPFlow, Client | None] = WeakKeyDictionary()
         """The client of each call under way."""
-        self._tunnels: MutableMapping[connection.Client, Client] = WeakKeyDictionary()
-        """Connection on which a client has opened a tunnel with its key -> that client."""
+        self._tunnels: MutableMapping[connection.Client, list[bytes]] = WeakKeyDictionary()
+        """Connection on which a client has opened a tunnel -> the SHA-256 of the key that it gave. The key may be
+        removed from the configuration while the tunnel is open."""
 
     @fails_closed
     def http_connect(self, flow: http.HTTPFlow) -> None:
+        given = [digest_of(key) for key in keys_in(flow.request.headers.get(PROXY_HEADER, ""))]
         client = self.client_of(flow)
         if refused := self.refusal(flow):
             failure, _, headers = refused
             flow.response = error_response(failure.status, failure.message)
             flow.response.headers.update(headers)
         elif client:
-            self._tunnels[flow.client_conn] = client
+            self._tunnels[flow.client_conn] = given
 
     def client_of(self, flow: http.HTTPFlow) -> Client | None:
         """The client that a call is of; None if it has no valid key. The first time, its keys are removed."""
@@ -83,7 +86,8 @@ class Identify:
             client = take(flow.request, callers) if callers.clients else None
             # Also where it is not looked at: it is for this proxy only.
             flow.request.headers.pop(HEADER, None)
-            self._clients[flow] = client or self._tunnels.get(flow.client_conn)
+            in_tunnel = map(callers.client_with, self._tunnels.get(flow.client_conn, ()))
+            self._clients[flow] = client or next(filter(None, in_tunnel), None)
         return self._clients[flow]
 
     def refusal(self, flow: http.HTTPFlow) -> Refusal | None:
@@ -91,7 +95,11 @@ class Identify:
         callers, client = self._callers(), self.client_of(flow)
         if callers.need_key and not client:
             if _is_forward(flow):
-                return Refusal(NO_PROXY_KEY, ErrorType.UNAUTHORIZED, {"proxy-authenticate": 'Basic realm="vertex-tap"'})
+                headers = {"proxy-authenticate": 'Basic realm="vertex-tap"'}
+                if flow.client_conn in self._tunnels and not flow.request.is_http2:
+                    # Only a new tunnel can have another key.
+                    headers["connection"] = "close"
+                return Refusal(NO_PROXY_KEY, ErrorType.UNAUTHORIZED, headers)
             return Refusal(UNAUTHORIZED, ErrorType.UNAUTHORIZED, {"www-authenticate": "Bearer"})
         if not callers.let_in(callers.address_of(*origin_of(flow)), client):
             return Refusal(OTHER_NETWORK, ErrorType.FORBIDDEN, {})
@@ -118,7 +126,7 @@ def _is_forward(flow: http.HTTPFlow) -> bool:
 
 def take_key(request: http.Request, callers: Callers) -> Client | None:
     """Remove all keys of clients from a request, wherever SDKs put keys. Returns the client of the first; the header
-    for these keys alone comes before all others."""
+    for these keys alone comes before all others. Passwords are removed too, but are for pages and HTTP proxies."""
     found: dict[str, Client] = {}
     left = MOST_PLACES
 
@@ -128,7 +136,7 @@ def take_key(request: http.Request, callers: Callers) -> Client | None:
             return True
         left -= 1
         client = callers.client_of(key) if left >= 0 else None
-        if client:
+        if client and name != PROXY_HEADER:
             found.setdefault(name, client)
         return client is None and left >= 0
 
@@ -167,8 +175,16 @@ def _kept(fields: Sequence[tuple[bytes, bytes]], is_kept: Callable[[str, str], b
                 yield field, value
             elif rest:
                 yield field, ", ".join(rest).encode("utf-8", "surrogateescape")
+        elif name in ("authorization", PROXY_HEADER) and (password := _password(text)):
+            if is_kept(PROXY_HEADER, password):
+                yield field, value
         elif name not in (HEADER, *keys.HEADERS) or is_kept(name, _bare(text)):
             yield field, value
+
+
+def _password(value: str) -> str:
+    """The password in a value of Authorization; empty if it has none."""
+    return next(iter(keys_in(value)), "") if value.lower().startswith("basic ") else ""
 
 
 def _bare(value: str) -> str:

@@ -1,7 +1,12 @@
 """Tells clients what there is: models that they may use, and routes if none takes their call."""
 
+from collections.abc import MutableMapping
+from fnmatch import fnmatchcase
+from weakref import WeakKeyDictionary
+
 from mitmproxy import http
 
+from addons.configuration.clients import Client
 from addons.configuration.services import ServiceRoute
 from addons.exchange import Exchange
 from addons.exchange import Exchanges
@@ -37,11 +42,18 @@ class Offer:
 
     def __init__(self, exchanges: Exchanges) -> None:
         self._exchanges = exchanges
+        self._held: MutableMapping[http.HTTPFlow, Exchange] = WeakKeyDictionary()
+        """The calls whose lists are converted. In `response` their rows are settled, so they are no exchanges then."""
 
     @harmless
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         exchange, response = self._exchanges.get(flow), flow.response
-        if not exchange or not response or not isinstance(response.stream, Tap) or not _is_filtered(exchange, response):
+        if not exchange or not response or not _is_filtered(exchange):
+            return
+        if not isinstance(response.stream, Tap):
+            self._held[flow] = exchange
+            return
+        if response.status_code != 200:
             return
         coding = response.headers.get("content-encoding", "")
         fields = response.headers.fields
@@ -52,8 +64,10 @@ class Offer:
 
     @harmless
     def response(self, flow: http.HTTPFlow) -> None:
-        exchange, response = self._exchanges.get(flow), flow.response
-        if exchange and response and not response.stream and _is_filtered(exchange, response):
+        exchange, response = self._held.pop(flow, None) or self._exchanges.get(flow), flow.response
+        if not exchange or not response or response.stream or response.status_code != 200:
+            return
+        if _is_filtered(exchange):
             response.content = _filtered(exchange, response.content or b"", "")
 
 
@@ -70,12 +84,12 @@ class _Filter:
         return [] if piece else [_filtered(self._exchange, b"".join(self._pieces), self._coding)]
 
 
-def _is_filtered(exchange: Exchange, response: http.Response) -> bool:
-    """Whether an answer is a list of models for a client that may not use all of them."""
+def _is_filtered(exchange: Exchange) -> bool:
+    """Whether a call asks for a list of models, and its client may not use all of them."""
     target, client = exchange.target, exchange.client
     is_list = target is not None and target.operation in LISTING and not target.fields.get("model")
     is_limited = client is not None and (client.models is not None or client.services is not None)
-    return is_list and is_limited and response.status_code == 200
+    return is_list and is_limited
 
 
 def _filtered(exchange: Exchange, body: bytes, coding: str) -> bytes:
@@ -144,7 +158,7 @@ def answer_without_service(flow: http.HTTPFlow, exchange: Exchange) -> None:
 def no_route(exchange: Exchange) -> Failure:
     """The error for a call that no route takes."""
     client, gateway = exchange.client, exchange.configuration.gateway
-    routes = (route for route in gateway.routes if client is None or client.may_use_service(route.service))
+    routes = (route for route in gateway.routes if _is_for(route, client))
     told = [f"No route takes this call{f' for the model {exchange.call.model}' if exchange.call.model else ''}."]
     told.append(f"Routes: {'; '.join(dict.fromkeys(map(_described, routes))) or 'none'}.")
     if client and client.models is not None:
@@ -152,6 +166,13 @@ def no_route(exchange: Exchange) -> Failure:
     if names := offered(exchange):
         told.append(f"Models here: {', '.join(names)}.")
     return Failure(404, " ".join(told), "NO_ROUTE")
+
+
+def _is_for(route: ServiceRoute, client: Client | None) -> bool:
+    """Whether calls of a client, or those without one, may take a route."""
+    if client is None:
+        return route.client is None
+    return client.may_use_service(route.service) and fnmatchcase(client.name, route.client or "*")
 
 
 def _described(route: ServiceRoute) -> str:

@@ -24,6 +24,8 @@ from metering.budgets import Charge
 from metering.sliding_sum import Need
 from metering.sliding_sum import Over
 from metering.sliding_sum import Reserved
+from metering.sliding_sum import Room
+from metering.sliding_sum import Slices
 from metering.sliding_sum import judge
 
 PATIENCE_S = 1.0
@@ -113,16 +115,16 @@ class RedisBudgets:
         for allowance, amount in needs:
             needed = "" if amount is None else amount
             arguments += (allowance.amount, needed, allowance.window_us, allowance.slice_us)
-        _, at, found = await self._reserve(keys=keys, args=arguments)
-        rooms = []
-        for need, listed in zip(needs, found, strict=True):
-            slices = {int(slice): int(amount) for slice, amount in zip(listed[::2], listed[1::2], strict=True)}
-            judged = judge(need, slices, int(at))
-            if isinstance(judged, Over):
-                return judged
-            rooms.append(judged)
+        told = await self._reserve(keys=keys, args=arguments)
+        try:
+            at, found = int(told[1]), [_slices(listed) for listed in told[2]]
+            judged = [judge(need, slices, at) for need, slices in zip(needs, found, strict=True)]
+        except (TypeError, ValueError, LookupError):
+            raise ConnectionError("this is no Redis server") from None
+        if over := next((one for one in judged if isinstance(one, Over)), None):
+            return over
         self._pay()
-        return Reserved(rooms, int(at))
+        return Reserved([one for one in judged if isinstance(one, Room)], at)
 
     def settle(self, client: str, charges: Iterable[Charge]) -> None:
         """Replace what was reserved by what was used. If the server is away, that is done when it is back."""
@@ -149,6 +151,11 @@ class RedisBudgets:
             except (RedisError, OSError):
                 return
             self._owed.popleft()
+
+
+def _slices(listed: list[str]) -> Slices:
+    """The slices that Redis tells as a list of numbers and amounts."""
+    return {int(slice): int(amount) for slice, amount in zip(listed[::2], listed[1::2], strict=True)}
 
 
 def _key(client: str, allowance: Allowance) -> str:

@@ -82,9 +82,13 @@ class Callers:
         return bool(self.clients) and not self.is_private
 
     def client_of(self, key: str) -> Client | None:
-        """The client with this key. All configured keys are compared, whichever matches, so that the time tells
-        nothing about them."""
-        digest, found = digest_of(key), None
+        """The client with this key."""
+        return self.client_with(digest_of(key))
+
+    def client_with(self, digest: bytes) -> Client | None:
+        """The client with the key of this SHA-256. All configured keys are compared, whichever matches, so that the
+        time tells nothing about them."""
+        found = None
         for client in self.clients:
             for known in client.keys:
                 if hmac.compare_digest(known, digest):
@@ -160,9 +164,12 @@ def _from_digest(text: str) -> bytes:
 
 def _network(text: str) -> Network:
     try:
-        return ipaddress.ip_network(text)
+        network = ipaddress.ip_network(text)
     except ValueError:
         raise ValueError("write a network or an address, such as 10.0.0.0/8, 192.168.1.7 or fd00::/8") from None
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    # Addresses of callers are compared without the prefix ::ffff:0:0/96 too.
+    return ipaddress.ip_network((mapped, network.prefixlen - 96)) if mapped and network.prefixlen >= 96 else network
 
 
 def _listed(value: object) -> object:

@@ -51,7 +51,24 @@ def _url(text: str) -> str:
         raise ValueError(wrong)
     if not importlib.util.find_spec("redis"):
         raise ValueError("needs the package redis, which is not installed; run: pip install 'vertex-tap[redis]'")
-    return parts._replace(scheme=SCHEMES[parts.scheme]).geturl()
+    url = parts._replace(scheme=SCHEMES[parts.scheme]).geturl()
+    if parts.query and not _is_understood(url):
+        raise ValueError("what follows the ? is nothing that the package redis understands; correct it")
+    return url
+
+
+def _is_understood(url: str) -> bool:
+    """Whether the Redis client can use a URL. Nothing is sent."""
+    # Few have a query, and the import takes long.
+    from redis.asyncio import ConnectionPool
+    from redis.exceptions import RedisError
+
+    try:
+        pool = ConnectionPool.from_url(url)
+        pool.connection_class(**pool.connection_kwargs)
+    except (TypeError, ValueError, RedisError):
+        return False
+    return True
 
 
 class DescribedLimits(Section):

@@ -3,10 +3,12 @@
 import http.client
 import json
 import re
+import signal
 import sqlite3
 import threading
 from collections.abc import Callable
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from contextlib import closing
 from contextlib import suppress
@@ -469,3 +471,50 @@ def test_proxies_on_one_redis_share_everything(start: Start, tmp_path: Path) -> 
         # It was empty when it came back.
         until(lambda: chat(closed, "once").status == 200)
         until(lambda: chat(open, "once").status == 429)
+
+
+def test_limits_that_change_while_calls_go_on(start: Start, counted: Counted, tmp_path: Path) -> None:
+    proxy = start("a", "usage.db")
+    file = proxy.folder / "gateway.yaml"
+    whole, said = file.read_text(), "read the configuration again: "
+
+    def reload(text: str) -> None:
+        before = proxy.output.count(said)
+        file.write_text(text)
+        proxy.process.send_signal(signal.SIGHUP)
+        until(lambda: proxy.output.count(said) > before)
+
+    def under_way() -> int:
+        return len(proxy.rows("client = 'killed' AND state = 'open' AND attempts = 1"))
+
+    with RedisServer(tmp_path) as server, ThreadPoolExecutor(3) as pool:
+        in_redis = f"{whole}limits: {{storage: '{server.url}'}}\n"
+        counted.is_open.clear()
+        calls = [pool.submit(chat, proxy, "killed") for _ in range(2)]
+        try:
+            until(lambda: under_way() == 2)
+            found = {}
+            for amount in (6000, 100, 5000):
+                reload(whole.replace("{tokens: 5000/day}", f"{{tokens: {amount}/day}}"))
+                found[amount] = left_of_chat(proxy, "killed")
+            assert found == {6000: 6000 - 2 * EACH, 100: 0, 5000: 5000 - 2 * EACH}
+            reload(in_redis)
+            calls.append(pool.submit(chat, proxy, "killed"))
+            until(lambda: under_way() == 3)
+            assert left_of_chat(proxy, "killed") == 5000 - EACH
+            # The limits of calls under way, and what they use, stay where they were.
+            reload(whole.replace("name: killed", "name: renamed"))
+        finally:
+            counted.is_open.set()
+        assert [one.result().status for one in calls] == [200] * 3
+        until(lambda: under_way() == 0)
+        reload(whole)
+        assert left_of_chat(proxy, "killed") == 5000 - 2 * EACH
+        reload(in_redis)
+        assert left_of_chat(proxy, "killed") == 5000 - EACH
+        reload(whole.replace("{requests: 1/day}", "{requests: 2/day}"))
+        assert [chat(proxy, "once").status for _ in range(3)] == [200, 200, 429]
+        reload(whole.replace("{requests: 1/day}", "{requests: 3/day}"))
+        assert [chat(proxy, "once").status for _ in range(2)] == [200, 429]
+        reload(whole.replace("{requests: 1/day}", "{}"))
+        assert chat(proxy, "once").status == 200

@@ -55,6 +55,17 @@ def test_so_many_and_no_more(run: Callable[..., None]) -> None:
     run(step)
 
 
+def test_another_amount_gives_nothing_back(run: Callable[..., None]) -> None:
+    async def step(make: Callable[[], Counters]) -> None:
+        one = client()
+        amounts = (3, 3, 4, 2, 1, 5)
+        told = [await make().hit(one, allowance(Unit.REQUESTS, f"{amount}/hour")) for amount in amounts]
+        assert [room.left if isinstance(room, Room) else None for room in told] == [2, 1, 1, None, None, 1]
+        assert isinstance(await make().hit(one, allowance(Unit.REQUESTS, "1/day")), Room)
+
+    run(step)
+
+
 def test_the_window_slides(run: Callable[..., None]) -> None:
     async def step(make: Callable[[], Counters]) -> None:
         one, limit = client(), allowance(Unit.REQUESTS, "2/second")

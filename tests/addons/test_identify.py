@@ -2,9 +2,13 @@
 
 import base64
 import json
+import signal
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
+from contextlib import closing
 from contextlib import contextmanager
+from http.client import HTTPResponse
 from pathlib import Path
 from urllib.parse import quote
 
@@ -51,6 +55,10 @@ PLACES: dict[str, tuple[str, dict[str, str]]] = {
 }
 
 
+def basic(key: str) -> str:
+    return "Basic " + base64.b64encode(f"user:{key}".encode()).decode()
+
+
 class TestPlaces:
     @pytest.mark.parametrize("place", PLACES)
     def test_a_key_in(self, guarded: Proxy, simulator: Simulator, place: str) -> None:
@@ -86,6 +94,16 @@ class TestPlaces:
         headers = {"api-key": A, "x-vertex-tap-key": "vt-nobody-0123456789"}
         assert call(guarded.url, f"/own{NATIVE}", HELLO, headers=headers).status == 200
         assert "vt-" not in str(simulator.seen[-1].request.raw_headers)
+
+    @pytest.mark.parametrize("header", ["authorization", "proxy-authorization"])
+    def test_a_password_beside_it_never_goes_on(self, guarded: Proxy, simulator: Simulator, header: str) -> None:
+        """Such as that of a base URL `http://user:KEY@host`. A password of somebody else's is not the proxy's."""
+        other = "Basic " + base64.b64encode(b"user:other").decode()
+        for said, is_sent in ((basic(A), False), (other, True)):
+            before = len(simulator.seen)
+            call(guarded.url, f"/own{NATIVE}", HELLO, headers={"x-vertex-tap-key": A, header: said})
+            assert len(simulator.seen) == before + 1
+            assert (said in str(simulator.seen[-1].request.raw_headers)) == is_sent
 
     def test_whose_key_is_removed_is_not_judged(self, guarded: Proxy) -> None:
         """`/v1/models` follows the credential that would be forwarded: the client's key is none."""
@@ -205,10 +223,6 @@ def forward(simulator: Simulator, confdir: Path, tmp_path_factory: pytest.TempPa
         yield proxy
 
 
-def basic(key: str) -> str:
-    return "Basic " + base64.b64encode(f"user:{key}".encode()).decode()
-
-
 @contextmanager
 def tunnel(proxy: Proxy, host: str, line: str) -> Iterator[tuple[socket.socket, bytes]]:
     """A connection on which a client has asked for a tunnel, and the head of the answer."""
@@ -263,6 +277,36 @@ class TestForward:
             client.sendall(f"{head}Connection: close\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode())
             assert b"".join(iter(lambda: client.recv(65536), b"")).split()[1] == b"200"
         assert forward.new_row()["client"] == "team-a"
+
+    def test_a_key_that_is_removed_ends_with_it(self, confdir: Path, simulator: Simulator, tmp_path: Path) -> None:
+        """Also on a tunnel that was opened with it, as a connection may be open for days."""
+        file, at, body = tmp_path / "gateway.yaml", simulator.url.removeprefix("http://"), json.dumps(HELLO)
+        asked = f"POST {NATIVE} HTTP/1.1\r\nHost: {at}\r\nx-goog-api-key: AIzaSimulatedKey\r\n"
+        asked += f"Content-Length: {len(body)}\r\n\r\n{body}"
+        old, new = (f"clients: [{{name: a, key_env: {keys}}}]" for keys in ("[OLD_KEY, NEW_KEY]", "NEW_KEY"))
+        file.write_text(old)
+        sets = [f"gateway_config={file}", f"openai_endpoint={simulator.url}/v1"]
+        with Proxy(*sets, mode="regular", folder=tmp_path, confdir=confdir, serve=True, env=g.KEYS) as proxy:
+            with ExitStack() as stack:
+                lines = [f"Proxy-Authorization: {basic(key)}\r\n" for key in (OLD, A)]
+                tunnels = [stack.enter_context(tunnel(proxy, at, line))[0] for line in lines]
+                assert [_answered(client, asked) for client in tunnels] == [(200, False), (200, False)]
+                file.write_text(new)
+                proxy.process.send_signal(signal.SIGHUP)
+                until(lambda: "read the configuration again: callers changed" in proxy.output)
+                # A client whose key was replaced opens another tunnel, with the new key.
+                assert [_answered(client, asked) for client in tunnels] == [(407, True), (200, False)]
+            rows = proxy.rows()
+        assert [(row["client"], row["status"]) for row in rows] == [("a", 200), ("a", 200), (None, 407), ("a", 200)]
+
+
+def _answered(client: socket.socket, asked: str) -> tuple[int, bool]:
+    """The status of an answer, and whether it ends the connection."""
+    client.sendall(asked.encode())
+    with closing(HTTPResponse(client)) as answer:
+        answer.begin()
+        answer.read()
+        return answer.status, answer.will_close
 
 
 def test_more_places_than_any_client_fills() -> None:

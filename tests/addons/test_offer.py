@@ -18,6 +18,7 @@ from tests.addons.guarded import bearer
 from tests.addons.guarded import message_of
 from tests.addons.routed import Routed
 from tests.addons.routed import said
+from tests.conftest import StartProxy
 from tests.http import Response
 from tests.http import call
 from tests.process import Proxy
@@ -79,6 +80,31 @@ def test_models_of_a_service_are_filtered(guarded: Proxy) -> None:
     assert models(g.PRO, plan={"status": 500}).status == 500
 
 
+def test_converted_lists_are_filtered(
+    start_proxy: StartProxy, simulator: Simulator, key_file: Path, tmp_path: Path
+) -> None:
+    """Those of a service that Google is asked for: the tuned models of the project, and those of the file."""
+    services, clients = g.SERVICES.format(key_file=key_file, url=simulator.url), g.CLIENTS.replace("[qwen]", "[prod]")
+    routes = "routes: [{service: prod}]\nmodels: [gemini-2.5-flash, gemini-2.5-pro, gpt-4o, fast, cheap]\n"
+    (tmp_path / "gateway.yaml").write_text(services + routes + clients)
+    proxy = start_proxy(
+        "gateway_config=gateway.yaml", mode=f"reverse:{simulator.url}", serve=True, env=g.KEYS | g.UPSTREAM
+    )
+    tuned = "1234567890"
+    for headers in ({}, ANTHROPIC):
+        before = len(simulator.seen)
+        found = {
+            key: ids(call(proxy.url, "/v1/models", headers=bearer(key) | headers)) for key in (g.A, g.FLASH, g.PRO)
+        }
+        assert len(simulator.seen) >= before + 3
+        assert {"gemini-2.5-flash", "gemini-2.5-pro", tuned} <= set(found[g.A])
+        assert (found[g.FLASH], found[g.PRO]) == (["gemini-2.5-flash", "fast"], ["gemini-2.5-pro"])
+    # Google does not tell, so those of the file are left.
+    told = {key: call(proxy.url, "/v1/models", headers=bearer(key), plan={"status": 403}) for key in (g.A, g.FLASH)}
+    assert ids(told[g.A]) == ["gemini-2.5-flash", "gemini-2.5-pro", *ALL[2:]]
+    assert ids(told[g.FLASH]) == ["gemini-2.5-flash", "fast"]
+
+
 def test_googles_own_lists_are_filtered(guarded: Proxy) -> None:
     def models(key: str) -> list[str]:
         answer = call(guarded.url, "/v1beta1/publishers/google/models", headers={"x-vertex-tap-key": key})
@@ -122,6 +148,9 @@ def test_no_route_tells_a_client_what_it_may_use(strict: Proxy) -> None:
     told = message_of(ask(strict, CHAT, "llama-4", bearer(g.FLASH)))
     assert "Models that the client flash may use: gemini-2.5-flash*, fast." in told
     assert "gpt-4o" not in told
+    # That is a route of another client.
+    assert "model gemini* to qwen" not in told
+    assert "model gemini* to qwen" in message_of(ask(strict, CHAT, "llama-4", bearer(g.ROUTED)))
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])

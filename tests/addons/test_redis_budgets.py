@@ -5,12 +5,14 @@ import time
 import uuid
 from collections.abc import Callable
 from collections.abc import Coroutine
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from addons.counters import Counters
 from addons.exchange import Exchange
 from addons.redis_budgets import RedisBudgets
 from addons.redis_budgets import pool_of
@@ -136,3 +138,26 @@ def test_what_a_server_did_not_take_is_charged_when_it_is_back(tmp_path: Path, e
             assert left(await b.reserve(exchange, client, [Need(TOKENS, None)])) == [60]
 
         run(server.url, step)
+
+
+@pytest.mark.parametrize("answer", [b"+OK\r\n", b":1\r\n", b"*2\r\n:1\r\n:2\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+def test_what_is_no_redis_server_is_away(answer: bytes, exchange: Exchange) -> None:
+    async def answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while await reader.read(65536):
+                # More than once, as several commands may come at a time.
+                writer.write(answer * 10)
+        writer.close()
+
+    async def within() -> None:
+        async with await asyncio.start_server(answers, "127.0.0.1", 0) as server:
+            pool = pool_of(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0")
+            with pytest.raises((RedisError, OSError)):
+                await RedisBudgets(pool).reserve(exchange, "a", [Need(TOKENS, 1)])
+            if not answer.startswith(b"*"):
+                # Such a list may be an answer of Redis.
+                with pytest.raises((RedisError, OSError)):
+                    await Counters(pool).hit("a", allowance(Unit.REQUESTS, "1/day"))
+            await pool.aclose()
+
+    asyncio.run(within())

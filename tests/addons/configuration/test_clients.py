@@ -127,3 +127,13 @@ def test_what_a_file_cannot_say(tmp_path: Path, clients: str, problem: str) -> N
         read_file(file)
     assert [text for text in told.value.problems if not text.startswith(f"{file}:{problem}")] == []
     assert "Secret" not in str(told.value)
+
+
+def test_networks_of_ipv4_in_ipv6_are_those_of_ipv4(tmp_path: Path) -> None:
+    """Addresses of callers are compared without that prefix."""
+    made = gateway(tmp_path, 'trusted_proxies: ["::ffff:10.0.0.7"]\nallow_from: ["::ffff:10.1.0.0/112", "fd00::/8"]\n')
+    callers = made.callers
+    assert callers.allow_from == (ip_network("10.1.0.0/16"), ip_network("fd00::/8"))
+    for peer in ("10.0.0.7", "::ffff:10.0.0.7"):
+        told = {text: callers.let_in(callers.address_of(peer, [text])) for text in ("10.1.2.3", "::ffff:10.1.2.3", "x")}
+        assert told == {"10.1.2.3": True, "::ffff:10.1.2.3": True, "x": False}
