@@ -29,6 +29,7 @@ from addons.layers import close_websocket
 from addons.ledger_budgets import Away
 from addons.ledger_budgets import LedgerBudgets
 from addons.needs import Unpriced
+from addons.needs import has_price
 from addons.needs import needs_of
 from addons.options import Options
 from addons.options import is_start
@@ -252,6 +253,8 @@ class Admit(Listener):
         exchange.left = dict(_headers(rooms))
 
     async def _needs(self, flow: http.HTTPFlow, exchange: Exchange, allowances: Sequence[Allowance]) -> list[Need]:
+        if any(one.unit is Unit.COST for one in allowances):
+            exchange.leave_out([one for one in exchange.candidates[1:] if not has_price(exchange, one)])
         told = None
         if exchange.target and not flow.request.stream and not _is_socket(flow):
             body = content_of(flow.request)

@@ -71,13 +71,14 @@ def attempt_rows(call: Call, attempts: Sequence[Attempt], reading: Reading) -> l
         return []
     rows: list[AttemptRow] = []
     iterations: list[AttemptRow] = []
+    others_failed = any(attempt.is_error and not attempt.row for attempt in attempts)
     for attempt in attempts:
         row = replace(attempt.row) if attempt.row else _row(attempt, call)
         told = row.error_type
         if attempt.answer is None and not attempt.row:
             row.status, row.duration_us = call.upstream_status, row.duration_us or call.upstream_us
             _take(attempt.reading or reading, row, iterations, call)
-            told = call.error_type if attempt.reading or call.upstream_status is None else None
+            told = None if others_failed else call.error_type
         else:
             row.status = attempt.answer.status_code if attempt.answer else row.status
             _take(attempt.reading or Reading(), row, iterations, call)

@@ -11,6 +11,7 @@ import logging
 import re
 import time
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Iterator
 from collections.abc import MutableMapping
 from dataclasses import dataclass
@@ -142,10 +143,14 @@ class Exchange:
         self.candidate = self.candidates[0] if self.candidates else None
         return self.configuration.gateway.services[self.candidate.service] if self.candidate else None
 
+    def leave_out(self, candidates: Collection[Candidate]) -> None:
+        """Note that these may not answer, after all."""
+        self.candidates = tuple(one for one in self.candidates if one not in candidates)
+
     @property
     def has_fallback(self) -> bool:
-        """Whether several services may answer."""
-        return len(self.candidates) > 1
+        """Whether another service than the route's own may answer."""
+        return len(self.candidates) > 1 or is_elsewhere(self)
 
     def real_name(self, model: str) -> str:
         """The model that the service is asked for if the client names `model`."""
@@ -330,7 +335,7 @@ def candidates_for(exchange: Exchange, model: str | None) -> tuple[Candidate, ..
 
 def is_elsewhere(exchange: Exchange) -> bool:
     """Whether another service is tried than the route's own."""
-    return exchange.candidate is not None and exchange.candidate not in exchange.candidates[:1]
+    return exchange.candidate is not None and exchange.candidate.is_elsewhere
 
 
 def try_candidate(exchange: Exchange, candidate: Candidate, said: Asked) -> None:
@@ -373,15 +378,8 @@ def without_answer(exchange: Exchange) -> Exchange:
     """A copy for another response on the same connection: with a new row that begins now, and what is known of the
     connection."""
     call = replace(exchange.call, id=uuid7(), started_at=time.time_ns() // 1000, tries=[])
-    copy = Exchange(
-        call,
-        exchange.target,
-        exchange.base,
-        exchange.path,
-        exchange.credential,
-        exchange.configuration,
-        client=exchange.client,
-    )
+    place = exchange.target, exchange.base, exchange.path
+    copy = Exchange(call, *place, exchange.credential, exchange.configuration, client=exchange.client)
     copy.note_trace(exchange.traceparent)
     copy.attempts = [Attempt(exchange.target, call.method or "")]
     return copy

@@ -111,6 +111,8 @@ class Fallback:
     def error(self, flow: http.HTTPFlow) -> None:
         exchange, one = self.exchanges.get(flow), self._tries.pop(flow, None)
         if exchange and one:
+            if one.held_status is not None:
+                exchange.metered.take_upstream_status(one.held_status)
             one.note_reading()
             self._cooldown.ended(one)
 
@@ -226,13 +228,15 @@ class Try(Watch):
         self._renewed: str | None = None
         """The access token that took the place of a rejected one."""
         self._gate: gate.Gate | None = None
+        self.held_status: int | None = None
+        """The status of the answer that is held."""
 
     def choose(self, request: http.Request) -> None:
         """Note which services may be tried, now that the request is complete."""
-        exchange, call = self._exchange, self._exchange.call
+        exchange, call, gateway = self._exchange, self._exchange.call, self._exchange.configuration.gateway
         self.said = Asked(call.project, call.location, call.publisher, call.model, call.usage_raw, call.variant)
         self._left = list(exchange.candidates)
-        if not may_go_elsewhere(request, exchange.target, call.model and exchange.real_name(call.model)):
+        if not may_go_elsewhere(request, exchange.target, call.model and gateway.named(call.model)):
             del self._left[1:]
         self.has_others = len(self._left) > 1
         if self.has_others:
@@ -247,6 +251,8 @@ class Try(Watch):
             found = min(rests, key=itemgetter(0))[1]
         if found:
             self._left.remove(found)
+        if found and self.has_others:
+            # Of other calls it is not noted whether they got an answer.
             self._cooldown.begin(found.service, self._model(found), self)
         return found
 
@@ -264,6 +270,7 @@ class Try(Watch):
     def note_reading(self) -> str | None:
         """Note what was used for an answer that the client does not get. Returns the code of the error in it."""
         read, self._gate = self._gate and self._gate.reading, None
+        self.held_status = None
         if read and read.counted and (current := self._exchange.current):
             current.read(read)
         return read.error_type if read else None
@@ -300,10 +307,10 @@ class Try(Watch):
     # How `again.py` asks
 
     def head(self, response: http.Response) -> Verdict:
-        status = response.status_code
+        status = self.held_status = response.status_code
         if status == 401 and self._exchange.token:
             return Verdict.FAILED
-        if not self.has_others or (status >= 400 and status not in gate.FAILED):
+        if not self.has_others or (status >= 300 and status not in gate.FAILED):
             return Verdict.PASS
         if status >= 400:
             return Verdict.FAILED
@@ -320,7 +327,7 @@ class Try(Watch):
         return self._gate.end() if self._gate else Verdict.PASS
 
     def passed(self) -> None:
-        self._gate = None
+        self._gate = self.held_status = None
         if (candidate := self._exchange.candidate) and self.has_others and self.failure is None:
             self._cooldown.answered(candidate.service, self._model(candidate), self)
 

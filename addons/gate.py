@@ -1,8 +1,8 @@
 """Judges an answer that could still be replaced by that of another service: whether the client gets it.
 
 The client gets a stream when its first content has come. Events before it, such as a role, are held. It gets any other
-answer when that is whole, or has become too large to be held. An answer has failed by its status, or by the error that
-a stream begins with; in how many seconds its service may be asked again is read from it.
+answer when that is whole, or has become too large to be held; an empty one is none. An answer has failed by its status,
+or by the error that it begins with; in how many seconds its service may be asked again is read from it.
 """
 
 import contextlib
@@ -28,6 +28,8 @@ from metering.usage.formats import usage_of
 LARGEST_HELD = 16 * 1024 * 1024
 """The most bytes of a whole answer, and in `MOST_EVENTS` those of the first events of a stream, that are held."""
 MOST_EVENTS = 1024 * 1024
+LARGEST_ERROR = 4 * 1024
+"""The most bytes of a whole answer that may be an error in spite of its status. Larger ones are not read for it."""
 FAILED = frozenset({408, 429, *range(500, 600)})
 """Statuses after which another service may answer."""
 PERMANENT = frozenset({code for status, code in HTTP_CODES.items() if status not in FAILED}) | frozenset(
@@ -46,6 +48,7 @@ class Gate:
         self._new_tap = partial(_tap, response, attempt, model)
         self._tap = self._new_tap() if is_stream else None
         self._is_held = not is_stream and "json" in kind
+        self._is_coded = response.headers.get("content-encoding", "identity") != "identity"
         self._size = 0
         self._pieces: list[bytes] = []
 
@@ -62,8 +65,10 @@ class Gate:
 
     def end(self) -> Verdict:
         """Judge the answer now that it is whole."""
+        if not self._size:
+            return Verdict.FAILED
         if not self._tap:
-            return Verdict.PASS
+            return Verdict.FAILED if self._is_held and self._is_bad() else Verdict.PASS
         self._tap(b"")
         verdict = self._judged()
         # A stream that has told nothing.
@@ -76,9 +81,19 @@ class Gate:
             return Verdict.PASS
         told = reader.reading
         if told.failed:
-            return Verdict.PASS if told.error_type in PERMANENT else Verdict.FAILED
+            return Verdict.FAILED if _is_upstreams(told) else Verdict.PASS
         # An answer without content may be whole, such as a refusal.
         return Verdict.PASS if told.terminal or told.finish_reason else Verdict.WAIT
+
+    def _is_bad(self) -> bool:
+        """Whether a document is incomplete, or an error of the upstream's."""
+        last = next((piece for piece in reversed(self._pieces) if piece.strip()), b"")
+        if not self._is_coded and not last.rstrip().endswith((b"}", b"]")):
+            return True
+        if self._size > LARGEST_ERROR:
+            return False
+        read = self.reading
+        return read is not None and read.failed and _is_upstreams(read)
 
     @property
     def reading(self) -> Reading | None:
@@ -89,6 +104,11 @@ class Gate:
         tap.break_off()
         reader = tap.usage.reader
         return reader.reading if reader else None
+
+
+def _is_upstreams(read: Reading) -> bool:
+    """Whether the upstream is to blame for the error that was read."""
+    return read.error_type not in PERMANENT
 
 
 def _tap(response: http.Response, attempt: Attempt, model: str | None) -> Tap:
@@ -116,5 +136,5 @@ def retry_after(response: http.Response) -> float | None:
     return float(found[1]) if found else None
 
 
-_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
-_RETRY_INFO = re.compile(rb'"retryDelay"\s*:\s*"([0-9]{1,9}(?:\.[0-9]{1,9})?)s"')
+_SECONDS = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,9})?")
+_RETRY_INFO = re.compile(rb'"retryDelay"\s*:\s*"([0-9]{1,18}(?:\.[0-9]{1,9})?)s"')

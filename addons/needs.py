@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from addons.configuration.services import Candidate
 from addons.exchange import Exchange
 from addons.translation.errors import InvalidRequest
 from addons.translation.publishers import model_of
@@ -29,13 +30,13 @@ class Model(NamedTuple):
     publisher: str | None
 
 
-def meant(exchange: Exchange) -> Model:
-    """The model that the first service is asked for."""
-    call, candidate, gateway = exchange.call, exchange.candidate, exchange.configuration.gateway
-    is_clients = candidate is None or candidate.model is None
-    if call.model is None or (call.publisher and is_clients):
+def meant(exchange: Exchange, candidate: Candidate | None) -> Model:
+    """The model that a service is asked for."""
+    call, gateway = exchange.call, exchange.configuration.gateway
+    served_as = candidate.model if candidate else None
+    if call.model is None or (call.publisher and not served_as):
         return Model(call.model, call.publisher)
-    named = exchange.real_name(call.model)
+    named = served_as or gateway.named(call.model)
     service = gateway.services[candidate.service] if candidate else exchange.service
     if service and service.provider == "openai":
         return Model(named, None)
@@ -50,27 +51,33 @@ def needs_of(
     exchange: Exchange, allowances: Sequence[Allowance], told: Estimate | None, usual: Callable[[str | None], int]
 ) -> Iterator[Need]:
     """What a call may use of each budget, given what its request tells. `usual` tells how long the answers of a model
-    usually are. Raises Unpriced."""
-    model, catalog = meant(exchange), exchange.configuration.settings.usage_prices
-    output = None
+    usually are. If several services may answer, it is what the one may use that needs most. Raises Unpriced."""
+    models = [meant(exchange, candidate) for candidate in exchange.candidates or (exchange.candidate,)]
+    catalog = exchange.configuration.settings.usage_prices
+    outputs: list[int] = []
     if told:
-        output = usual(model.name) * told.answers if told.output is None else told.output
+        outputs = [usual(one.name) * told.answers if told.output is None else told.output for one in models]
     for allowance in allowances:
-        if allowance.unit is Unit.COST and model.name and not _has_price(catalog, model, exchange.call.started_at):
-            raise Unpriced(model.name)
-        if told is None or output is None:
+        if allowance.unit is Unit.COST and not has_price(exchange, exchange.candidate):
+            raise Unpriced(models[0].name)
+        if not told:
             yield Need(allowance, None)
         elif allowance.unit is Unit.TOKENS:
-            yield Need(allowance, told.input + output)
+            yield Need(allowance, told.input + max(outputs))
         else:
-            yield Need(allowance, _cost(exchange.call, model, catalog, told.input, output))
+            costs = [_cost(exchange.call, *one, catalog, told.input) for one in zip(models, outputs, strict=True)]
+            yield Need(allowance, max((cost for cost in costs if cost is not None), default=None))
 
 
-def _has_price(catalog: Catalog, model: Model, at: int) -> bool:
-    return catalog.price((model.name or "",), model.publisher or "", at) is not None
+def has_price(exchange: Exchange, candidate: Candidate | None) -> bool:
+    """Whether the price of the model that a service is asked for is known, or a call asks for no model."""
+    model, catalog = meant(exchange, candidate), exchange.configuration.settings.usage_prices
+    if not model.name:
+        return True
+    return catalog.price((model.name,), model.publisher or "", exchange.call.started_at) is not None
 
 
-def _cost(call: Call, model: Model, catalog: Catalog, input: int, output: int) -> int | None:
+def _cost(call: Call, model: Model, output: int, catalog: Catalog, input: int) -> int | None:
     """The cost of so many tokens; None if the model is not billed by tokens."""
     imagined = Call(
         started_at=call.started_at,

@@ -31,7 +31,7 @@ JOBS = frozenset({"predictLongRunning", "videos"})
 """Operations that begin a job: tried at another service only if it is certain that none has begun."""
 NAMED = re.compile(
     rb'(?<!\\)"(?:(?:cachedContent|cached_content|fileUri|file_uri|file_id|gcsUri|gcs_uri|previous_response_id'
-    rb'|conversation)"\s*:\s*"[^"]|conversation"\s*:\s*\{)'
+    rb'|conversation)"\s*:\s*"[^"]|conversation"\s*:\s*\{\s*"id"\s*:\s*")'
 )
 """A member of a body that names what only one service has. (In a text, its quotation marks have backslashes.)"""
 
@@ -82,6 +82,9 @@ def may_go_elsewhere(request: http.Request, target: Target | None, model: str | 
         return False
     if target.fields.get("endpoint", "openapi") != "openapi" or (model or "").isdecimal():
         # An endpoint of one project
+        return False
+    if target.fields.get("collection") == "tunedModels":
+        # A tuned model of the Gemini API
         return False
     return not NAMED.search(content_of(request))
 

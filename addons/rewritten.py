@@ -135,7 +135,8 @@ async def _convert(
     written = await off_loop(size, lambda: _written(conversion, documents))
     if isinstance(written, Failure):
         _tell(response, exchange, written)
-        return Told(written.status, ErrorType.BAD_REQUEST) if written.status < 500 else BROKE
+        told = Told(written.status, ErrorType.BAD_REQUEST)
+        return told if written.status < 500 else BROKE._replace(status=written.status)
     take_headers(response, exchange, plan, written.mime_type)
     response.status_code, response.reason = 200, phrase_of(200)
     response.content = written.data

@@ -211,7 +211,8 @@ def _to_vertex(
     if service.injects:
         path = _in_project(path, target, service)
         target = parse(request.method, path, "vertex") or target
-        exchange.suppose(project=target.fields.get("project"), location=target.fields.get("location"))
+        note = exchange.learn if is_elsewhere(exchange) else exchange.suppose
+        note(project=target.fields.get("project"), location=target.fields.get("location"))
     location = target.fields.get("location") or _usual_location(service)
     return path, exchange.configuration.settings.vertex_endpoint or vertex_endpoint(location, named)
 

@@ -67,6 +67,8 @@ class Candidate(NamedTuple):
     """The name of the service."""
     model: str | None = None
     """The model that it is asked for, whatever model the client names. None: that of the client."""
+    is_elsewhere: bool = False
+    """Whether the route's own service is another one."""
 
 
 class ServiceRoute(NamedTuple):
@@ -87,7 +89,8 @@ class ServiceRoute(NamedTuple):
     @property
     def candidates(self) -> tuple[Candidate, ...]:
         """All that may answer, the service itself first."""
-        return (Candidate(self.service, self.served_as), *self.fallback)
+        others = (one._replace(is_elsewhere=one.service != self.service) for one in self.fallback)
+        return (Candidate(self.service, self.served_as), *others)
 
 
 @dataclass(frozen=True, slots=True)

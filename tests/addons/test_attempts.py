@@ -53,6 +53,15 @@ def test_one_that_got_no_answer_failed_as_the_call(call: Call) -> None:
     assert [(row.status, row.error_type) for row in rows] == [(None, "connect_failed"), (None, "timed_out")]
 
 
+def test_one_that_broke_off_failed_as_the_call(call: Call) -> None:
+    """Also if nothing of its answer was read."""
+    first, last = Attempt(None, "POST"), Attempt(None, "POST")
+    first.replaced(call, 503, "UNAVAILABLE")
+    call.error_type = "upstream_cut"
+    rows = attempt_rows(call, [first, last], Reading())
+    assert [(row.status, row.error_type) for row in rows] == [(503, "UNAVAILABLE"), (200, "upstream_cut")]
+
+
 def test_those_that_were_sent_together(call: Call) -> None:
     """They keep their answers, whatever became of the first."""
     first = Attempt(None, "POST")

@@ -7,13 +7,18 @@ from mitmproxy import http
 from mitmproxy.test import tflow
 
 from addons.attempts import Attempt
+from addons.configuration.clients import Client
 from addons.configuration.services import Candidate
+from addons.configuration.services import Gateway
+from addons.configuration.services import Service
+from addons.configuration.services import ServiceRoute
 from addons.configuration.settings import read
 from addons.exchange import Exchange
 from addons.exchange import checkpoint
 from addons.exchange import error_response
 from addons.exchange import fails_closed
 from addons.exchange import harmless
+from addons.exchange import is_elsewhere
 from addons.exchange import try_candidate
 from addons.progress import Progress
 from addons.translation.errors import Failure
@@ -135,6 +140,22 @@ def test_another_service_begins_as_the_first_did() -> None:
     assert (call.project, call.location, call.publisher, call.model) == ("project", "eu", "google", "gemini-x")
     assert (call.service, one.service) == ("first", CONFIGURATION.gateway.default)
     assert (call.usage_raw, call.variant, call.attempts, one.real_name("any")) == (None, None, 1, "any")
+
+
+def test_a_client_that_may_only_use_the_fallback() -> None:
+    """What it names is still the project of the route's own service."""
+    one = exchange()
+    services = {name: Service(name, auth="express") for name in ("default", "one", "two")}
+    routes = (ServiceRoute("one", fallback=(Candidate("two"),)),)
+    one.configuration = CONFIGURATION._replace(gateway=Gateway(services, routes))
+    one.client = Client("c", (), services=("two",))
+    assert one.find_service("m") is services["two"]
+    assert (one.has_fallback, is_elsewhere(one)) == (True, True)
+    assert one.candidate
+    try_candidate(one, one.candidate, Asked("mine", "eu", "google", "m"))
+    assert (one.call.project, one.call.location, one.call.model) == (None, None, "m")
+    one.leave_out([one.candidate])
+    assert one.candidates == ()
 
 
 def test_what_is_settled_is_not_put_back() -> None:

@@ -1,5 +1,6 @@
 """Answers, piece by piece: when they pass. Those of every dialect are in `test_fallback.py`, on the wire."""
 
+import gzip
 import json
 import time
 from email.utils import formatdate
@@ -37,6 +38,40 @@ def event(**told: object) -> bytes:
 
 CONTENT = event(candidates=[{"content": {"parts": [{"text": "Hi"}]}}])
 USAGE = event(usageMetadata={"promptTokenCount": 4, "totalTokenCount": 4})
+
+
+ERROR = b'{"error": {"code": 503, "status": "UNAVAILABLE"}}'
+
+
+@pytest.mark.parametrize(
+    ("body", "end"),
+    [
+        (b"", FAILED),
+        (b"{}", PASS),
+        (b'[{"a":1}]\r\n\r\n', PASS),
+        (b'{"candidates": [{"con', FAILED),
+        (ERROR, FAILED),
+        (ERROR.replace(b"503", b"400").replace(b"UNAVAILABLE", b"INVALID_ARGUMENT"), PASS),
+        # A document that is not for reading
+        (b'{"a": "' + b"x" * 5000 + b'", "error": {"code": 503}}', PASS),
+        (b'{"a": "' + b"x" * 5000, FAILED),
+    ],
+)
+def test_a_whole_answer(body: bytes, end: Verdict) -> None:
+    one = gate_for("application/json", f"{PATH}generateContent")
+    assert [one.piece(body[start : start + 9]) for start in range(0, len(body), 9)] == [WAIT] * -(-len(body) // 9)
+    assert one.end() is end
+
+
+@pytest.mark.parametrize(("body", "end"), [(b"{}", PASS), (ERROR, FAILED)])
+def test_a_whole_answer_in_a_coding(body: bytes, end: Verdict) -> None:
+    head = answer("application/json", content_encoding="gzip")
+    one = Gate(head, Attempt(parse("POST", f"{PATH}generateContent"), "POST"), "m", in_parts=False)
+    assert (one.piece(gzip.compress(body)), one.end()) == (WAIT, end)
+
+
+def test_nothing_at_all_is_no_answer() -> None:
+    assert gate_for("", f"{PATH}generateContent").end() is FAILED
 
 
 @pytest.mark.parametrize(
@@ -135,6 +170,7 @@ def test_the_code_of_an_error(body: bytes, expected: str) -> None:
         ("", b'{"error": {"details": [{"retryDelay" : "3s"}]}}', 3),
         ("2", b'{"retryDelay": "9s"}', 2),
         ("soon", b"", None),
+        ("99999999999", b"", 99999999999),
         ("-5", b"", None),
         ("", b'{"retryDelay": "-9s"}', None),
     ],

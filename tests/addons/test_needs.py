@@ -2,8 +2,10 @@ from pathlib import Path
 
 import pytest
 
+from addons.configuration.services import Candidate
 from addons.needs import Model
 from addons.needs import Unpriced
+from addons.needs import has_price
 from addons.needs import meant
 from addons.needs import needs_of
 from metering.allowance import Unit
@@ -18,6 +20,7 @@ NATIVE = "/v1/projects/p/locations/us-central1/publishers/google/models/gemini-2
 PRICES = """
 prices:
   - {model: gemini-2.5-flash, publisher: google, tokens: {input: 2, output: 8}, checked: 2026-01-01, source: made up}
+  - {model: cheap, publisher: google, tokens: {input: 1, output: 2}, checked: 2026-01-01, source: made up}
   - {model: picture, per_image: 0.5, checked: 2026-01-01, source: made up}
 """
 
@@ -62,6 +65,16 @@ def test_a_model_without_a_price(tmp_path: Path) -> None:
     assert [need.amount for need in needs_of(exchange, [TOKENS], Estimate(1, 2), lambda model: 0)] == [3]
 
 
+def test_the_dearest_of_several_services(tmp_path: Path) -> None:
+    exchange = routed(tmp_path, "/v1/chat/completions", "cheap").exchange
+    exchange.candidates = (Candidate("prod", "cheap"), Candidate("prod", "gemini-2.5-flash"), Candidate("qwen", "qwen"))
+    exchange.candidate = exchange.candidates[0]
+    usual = {"cheap": 3, "gemini-2.5-flash": 5, "qwen": 7}
+    found = [need.amount for need in needs_of(exchange, [TOKENS, COST], Estimate(10, None), lambda m: usual[m or ""])]
+    assert found == [17, (10 * 2 + 5 * 8) * 10**6]
+    assert [has_price(exchange, one) for one in exchange.candidates] == [True, True, False]
+
+
 def test_a_call_that_names_no_model(tmp_path: Path) -> None:
     assert needs(tmp_path, None, "/v1/realtime") == [None, None]
 
@@ -77,5 +90,10 @@ MEANT = {
 
 
 def test_whose_model_is_meant(tmp_path: Path) -> None:
-    assert {model: meant(routed(tmp_path, "/v1/chat/completions", model).exchange) for model in MEANT} == MEANT
-    assert meant(routed(tmp_path, NATIVE, None).exchange) == Model("gemini-2.5-flash", "google")
+    found = {}
+    for model in MEANT:
+        exchange = routed(tmp_path, "/v1/chat/completions", model).exchange
+        found[model] = meant(exchange, exchange.candidate)
+    assert found == MEANT
+    exchange = routed(tmp_path, NATIVE, None).exchange
+    assert meant(exchange, exchange.candidate) == Model("gemini-2.5-flash", "google")

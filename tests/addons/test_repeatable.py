@@ -22,6 +22,7 @@ ELSEWHERE = {
     ("POST", "/v1/projects/p/locations/l/cachedContents"): False,
     ("GET", "/v1/projects/p/locations/l/operations/1"): False,
     ("POST", "/v1beta/models/gemini-2.5-flash:embedContent"): True,
+    ("POST", "/v1beta/tunedModels/mine:generateContent"): False,
     ("POST", "/v1/chat/completions"): True,
     ("POST", "/v1/responses"): True,
     ("GET", "/v1/responses/resp_1"): False,
@@ -66,6 +67,7 @@ BODIES = {
     b'{"previous_response_id": "resp_1"}': False,
     b'{"conversation": "conv_1"}': False,
     b'{"conversation": {"id": "conv_1"}}': False,
+    b'{"parameters": {"properties": {"conversation": {"type": "object"}}}}': True,
     rb'{"text": "write \"file_id\": \"x\" here"}': True,
     b'{"text": "cachedContent", "next": "file_id"}': True,
 }

@@ -91,6 +91,13 @@ def test_an_answer_that_cannot_be_read(body: bytes) -> None:
     assert response.json()["error"]["type"] == "server_error"
 
 
+def test_an_error_with_status_200() -> None:
+    """The row has the status that the client gets."""
+    error = {"error": {"code": 503, "message": "Try later.", "status": "UNAVAILABLE"}}
+    response, told = rewritten(http.Response.make(200, json.dumps(error)))
+    assert (response.status_code, told) == (503, Told(503, None, broke=True))
+
+
 @pytest.mark.parametrize("as_events", [True, False])
 def test_a_stream_that_came_whole(as_events: bool) -> None:
     """After a repetition, or as an array."""

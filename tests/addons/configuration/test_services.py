@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from addons.configuration.services import Candidate
 from addons.configuration.services import Gateway
 from addons.configuration.services import OpenAiMode
 from addons.configuration.services import Service
@@ -91,6 +92,12 @@ def test_the_first_route_that_matches(
 ) -> None:
     found = described.route_for(base_path=base_path, surface=surface, publisher=publisher, model=model)
     assert (found and found.service) == service
+
+
+def test_what_is_elsewhere() -> None:
+    """Not another model of the same service."""
+    route = ServiceRoute("a", served_as="m", fallback=(Candidate("a", "n"), Candidate("b")))
+    assert [(one.service, one.is_elsewhere) for one in route.candidates] == [("a", False), ("a", False), ("b", True)]
 
 
 @pytest.mark.parametrize(
