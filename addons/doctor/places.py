@@ -1,4 +1,4 @@
-"""Which hosts are in use: those that calls go to, those that mint access tokens, and the store of limits."""
+"""Which hosts are in use: those that calls go to, and those that mint access tokens."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -21,7 +21,6 @@ from metering.hosts import is_by_location
 
 GOOGLE = Endpoint("https", "aiplatform.googleapis.com", 443, "")
 """Where calls go that are not of reverse mode: clients choose the host themselves, and most choose this one."""
-
 USUAL_PORT = 6379
 """Where a Redis or Valkey server listens if its URL does not say."""
 
