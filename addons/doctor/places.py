@@ -1,4 +1,4 @@
-"""Which hosts are in use: those that calls go to, and those that mint access tokens."""
+"""Which hosts are in use: those that calls go to, those that mint access tokens, and the store of limits."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
