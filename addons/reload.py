@@ -5,6 +5,7 @@ import functools
 import logging
 import os
 import signal
+import threading
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from mitmproxy import ctx
 from mitmproxy import optmanager
+from mitmproxy.addonmanager import Loader
 
 from addons.configuration.file import ConfigurationError
 from addons.configuration.services import Gateway
@@ -42,17 +44,30 @@ class Reload:
         self._task: asyncio.Task[None] | None = None
         self._ends_with_terminal = False
 
+    def load(self, loader: Loader) -> None:
+        is_main = threading.current_thread() is threading.main_thread()
+        if is_main and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL and not _is_passed_on():
+            # It would end the process while that starts, which may take as long as a credentials_command does.
+            had_terminal = _has_terminal()
+            signal.signal(signal.SIGHUP, lambda *_: self._hang_up_early(had_terminal))
+
+    def _hang_up_early(self, had_terminal: bool) -> None:
+        if had_terminal and not _has_terminal():
+            raise SystemExit(128 + signal.SIGHUP)
+        self._is_asked = True
+
     def configure(self, updated: set[str]) -> None:
         if is_start(updated):
             self._written = _written(ctx.options.confdir)
 
     def running(self) -> None:
-        if signal.SIGHUP in signal.pthread_sigmask(signal.SIG_BLOCK, ()):
-            # `vertex-tap run` passes it on to its program.
+        if _is_passed_on():
             return
         # Under `nohup` it is ignored at the start: then the process outlives the terminal.
         self._ends_with_terminal = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN and _has_terminal()
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hang_up)
+        if self._is_asked:
+            self._hang_up()
 
     def done(self) -> None:
         if self._task:
@@ -155,6 +170,11 @@ def _changes(before: Configuration, now: Configuration) -> Iterator[str]:
             yield f"{section} changed"
     if before.settings.usage_prices != now.settings.usage_prices:
         yield "prices changed"
+
+
+def _is_passed_on() -> bool:
+    """Whether SIGHUP is for the program that `vertex-tap run` has started."""
+    return signal.SIGHUP in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def _has_terminal() -> bool:

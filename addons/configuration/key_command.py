@@ -2,8 +2,10 @@
 
 import os
 import selectors
+import signal
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +45,7 @@ class KeyCommand:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
+                start_new_session=True,
             )
         except (OSError, ValueError) as e:
             reason = e.strerror if isinstance(e, OSError) else "a word has a NUL character"
@@ -50,14 +53,18 @@ class KeyCommand:
         deadline = time.monotonic() + TIMEOUT_S
         try:
             output = _read(process, deadline)
+            if len(output) > LONGEST:
+                raise ValueError(f"{program} prints more than {LONGEST // 1024} KB, which is no key")
             status = process.wait(max(deadline - time.monotonic(), 0))
         except subprocess.TimeoutExpired:
             raise ValueError(
                 f"{program} took longer than {TIMEOUT_S:g} seconds; run it by hand to see what it waits for"
             ) from None
         finally:
-            # Whatever happened: no process is left, and none waits until somebody reads what it prints.
-            process.kill()
+            if process.returncode is None:
+                # The program may be a script that waits for another one, as gcloud is.
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
             assert process.stdout
             process.stdout.close()
             process.wait()
@@ -68,7 +75,7 @@ class KeyCommand:
 
 
 def _read(process: "subprocess.Popen[bytes]", deadline: float) -> bytes:
-    """What a process prints. Raises TimeoutExpired, and ValueError if it prints too much."""
+    """What a process prints, up to a piece that is too much. Raises TimeoutExpired."""
     assert process.stdout
     output = b""
     with selectors.DefaultSelector() as selector:
@@ -76,8 +83,6 @@ def _read(process: "subprocess.Popen[bytes]", deadline: float) -> bytes:
         while selector.select(max(deadline - time.monotonic(), 0)):
             piece = os.read(process.stdout.fileno(), LONGEST)
             output += piece
-            if not piece:
+            if not piece or len(output) > LONGEST:
                 return output
-            if len(output) > LONGEST:
-                raise ValueError(f"it prints more than {LONGEST // 1024} KB, which is no key")
     raise subprocess.TimeoutExpired(process.args, TIMEOUT_S)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import StartProxy
 from tests.http import HELLO
 from tests.http import MODEL
 from tests.http import Response
@@ -309,6 +310,16 @@ def test_two_signals(served: Reloading) -> None:
     served.call("/x" + UNARY)
     assert served.row()["service"] == "default"
     go.unlink()
+
+
+def test_before_it_is_ready(start_proxy: StartProxy, own: Simulator, tmp_path: Path) -> None:
+    """A SIGHUP while it starts, which takes as long as a command for a key does. The command sends it, once."""
+    (tmp_path / "key.json").write_text(json.dumps(own.credentials.service_account(own.token_uri)))
+    script = "test -e sent || { touch sent; kill -HUP $PPID; }; cat key.json"
+    described = {"auth": "service_account", "credentials_command": ["sh", "-c", script]}
+    (tmp_path / "gateway.yaml").write_text(json.dumps({"services": {"one": described}}))
+    proxy = start_proxy("gateway_config=gateway.yaml", mode=f"reverse:{own.url}", serve=True)
+    assert Reloading(proxy, own).answer() == "read the configuration again: nothing has changed"
 
 
 @pytest.mark.parametrize("program", ["mitmdump", "serve"])

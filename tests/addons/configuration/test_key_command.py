@@ -1,5 +1,7 @@
 import json
+import os
 import re
+import select
 import sys
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 from addons.configuration import key_command
 from addons.configuration.key_command import KeyCommand
 from tests.configuration import write_key
+from tests.process import until
 
 
 def test_what_it_prints_is_the_key(tmp_path: Path, info: dict[str, str]) -> None:
@@ -33,7 +36,7 @@ CASES = [
     (("echo", "secret"), "what echo prints is not JSON (line 1, column 1); let it print"),
     (("echo", '{"type": "authorized_user"}'), "what echo prints is not the key of a service account"),
     (("printf", r"\377"), "what printf prints is not JSON; let it print"),
-    (("yes", "secret"), "it prints more than 64 KB, which is no key"),
+    (("yes", "secret"), "yes prints more than 64 KB, which is no key"),
 ]
 
 
@@ -61,6 +64,19 @@ def test_one_that_hangs(how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(ValueError, match=r"took longer than 0\.5 seconds; run it by hand") as told:
         KeyCommand((sys.executable, "-S", "-c", script), tmp_path).read()
     assert "secret" not in str(told.value)
+
+
+def test_a_script_that_hangs_ends_with_what_it_waits_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as gcloud, which is a script that starts Python. Each reading would leave another one."""
+    monkeypatch.setattr(key_command, "TIMEOUT_S", 1.0)
+    os.mkfifo(tmp_path / "lives")
+    lives = os.open(tmp_path / "lives", os.O_RDONLY | os.O_NONBLOCK)
+    with pytest.raises(ValueError, match="took longer"):
+        KeyCommand(("sh", "-c", "exec 3> lives; sleep 60; :"), tmp_path).read()
+    # Nobody has it open any more, so it ends.
+    assert until(lambda: select.select([lives], [], [], 0)[0])
+    assert os.read(lives, 1) == b""
+    os.close(lives)
 
 
 def test_a_long_key_is_read_whole(tmp_path: Path, info: dict[str, str]) -> None:
