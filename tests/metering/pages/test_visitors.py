@@ -1,6 +1,7 @@
 import pytest
 
 from metering.pages.visitors import FOREIGN
+from metering.pages.visitors import NO_KEY
 from metering.pages.visitors import NOT_HERE
 from metering.pages.visitors import OTHER_NAME
 from metering.pages.visitors import Visit
@@ -65,3 +66,20 @@ def test_pages_of_ours(headers: dict[str, str]) -> None:
 )
 def test_no_page_of_another_site(headers: dict[str, str]) -> None:
     assert refusal(visit(**headers)) == FOREIGN
+
+
+def test_what_a_visitor_is_told() -> None:
+    """Each says what to do."""
+    assert [refusal(visit("10.0.0.1")), refusal(visit("::1", "evil.example")), refusal(visit(origin="null"))] == [
+        (
+            "These pages are shown to this machine only; open http://127.0.0.1 with the proxy's port, on that machine.",
+            403,
+        ),
+        (
+            "These pages are shown under a name of this machine only, such as localhost or 127.0.0.1; Host has another"
+            " one.",
+            403,
+        ),
+        ("These pages are not shown to pages of other sites; open the address in a window of its own.", 403),
+    ]
+    assert NO_KEY.status == 401
