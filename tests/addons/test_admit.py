@@ -78,7 +78,9 @@ def limited(
 ) -> Iterator[Proxy]:
     folder = tmp_path_factory.mktemp("limited")
     services = SERVICES.format(key_file=key_file, url=simulator.url)
-    routes = 'routes: [{model: "qwen*", service: qwen}, {service: prod}]\n'
+    other = "{service: qwen, as: qwen-unheard-of}"
+    routes = f'routes: [{{model: "qwen*", service: qwen}}, {{service: prod, base_path: /other, fallback: [{other}]}},'
+    routes += " {service: prod}]\n"
     (folder / "gateway.yaml").write_text(services + routes + clients(LIMITS))
     sets = (f"gateway_config={folder / 'gateway.yaml'}",)
     mode = f"reverse:{simulator.url}"
@@ -156,6 +158,15 @@ class TestRefused:
             " this proxy can write one into the file that usage_prices names."
         )
         assert limited.new_rows()[-1]["error_type"] == "over_limit"
+
+    def test_a_fallback_without_a_price(self, limited: Proxy) -> None:
+        """It is tried for clients whose cost is not limited."""
+        found, body = [], HELLO | {"generationConfig": {"maxOutputTokens": 9}}
+        for client in ("cent", "unlimited"):
+            plan = {"at": {"/projects/": {"status": 503, "retry_after": "0"}}}
+            answer = call(limited.url, f"/other{NATIVE}", body, headers=bearer(key(client)), plan=plan)
+            found.append((answer.status, limited.new_rows()[-1]["service"]))
+        assert found == [(503, "prod"), (200, "qwen")]
 
     def test_what_costs_too_much(self, limited: Proxy) -> None:
         body = HELLO | {"generationConfig": {"maxOutputTokens": 100_000}}
