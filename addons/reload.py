@@ -61,7 +61,9 @@ class Reload:
             self._written = _written(ctx.options.confdir)
 
     def running(self) -> None:
-        if _is_passed_on():
+        if _is_passed_on() or ctx.master.addons.get("consoleaddon"):
+            # `vertex-tap run` passes it on to its program. mitmproxy's console would never notice that its terminal is
+            # closed.
             return
         # Under `nohup` it is ignored at the start: then the process outlives the terminal.
         self._ends_with_terminal = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN and _has_terminal()
@@ -76,12 +78,21 @@ class Reload:
     def _hang_up(self) -> None:
         if ctx.master.should_exit.is_set():
             return
-        if self._ends_with_terminal and not _has_terminal():
-            ctx.master.shutdown()
+        if self._end_with_terminal():
             return
+        if self._ends_with_terminal:
+            # tmux sends the signal before it closes the terminal.
+            asyncio.get_running_loop().call_later(CLOSING_S, self._end_with_terminal)
         self._is_asked = True
         if self._task is None or self._task.done():
             self._task = asyncio.get_running_loop().create_task(self._answer())
+
+    def _end_with_terminal(self) -> bool:
+        """Shut down if the terminal has been closed, and tell whether it has."""
+        is_closed = self._ends_with_terminal and not _has_terminal()
+        if is_closed:
+            ctx.master.shutdown()
+        return is_closed
 
     async def _answer(self) -> None:
         """Read once after the last signal, and never twice at the same time."""
@@ -107,6 +118,8 @@ class Reload:
         logger.info("vertex-tap: read the configuration again: %s", ", ".join(changes) or "nothing has changed")
 
 
+CLOSING_S = 1.0
+"""How long after a SIGHUP the terminal may still be open that it told of."""
 KEPT = "vertex-tap: the configuration stays as it was, as it cannot be read again:"
 
 

@@ -152,7 +152,11 @@ def terminal() -> Iterator[Callable[..., str]]:
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
 
     yield run
+    (pane,) = run("list-panes", "-F", "#{pane_pid}").split()
+    of_pane = [*map(int, Path(f"/proc/{pane}/task/{pane}/children").read_text().split()), int(pane)]
     run("kill-server")
+    # The console ends with its terminal.
+    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in of_pane), 30)
 
 
 def test_the_console(
