@@ -15,6 +15,7 @@ from redis.asyncio import ConnectionPool
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as Disconnected
 from redis.exceptions import RedisError
 
 from addons.counters import PREFIX
@@ -28,7 +29,7 @@ from metering.sliding_sum import Room
 from metering.sliding_sum import Slices
 from metering.sliding_sum import judge
 
-PATIENCE_S = 1.0
+PATIENCE_S = 2.0
 """How long to wait for a connection, and for an answer."""
 MOST_OWED = 10_000
 """The most charges that wait for a server that is away."""
@@ -92,8 +93,9 @@ def pool_of(url: str) -> ConnectionPool:
         decode_responses=True,
         socket_connect_timeout=PATIENCE_S,
         socket_timeout=PATIENCE_S,
-        # A connection that the server has closed meanwhile is noticed when it is used.
-        retry=Retry(NoBackoff(), 1),
+        # A connection that the server has closed meanwhile is noticed when it is used. What took too long is not sent
+        # again: it would be reserved twice.
+        retry=Retry(NoBackoff(), 1, supported_errors=(Disconnected,)),
     )
 
 

@@ -61,9 +61,11 @@ class Reload:
             self._written = _written(ctx.options.confdir)
 
     def running(self) -> None:
-        if _is_passed_on() or ctx.master.addons.get("consoleaddon"):
-            # `vertex-tap run` passes it on to its program. mitmproxy's console would never notice that its terminal is
-            # closed.
+        if _is_passed_on():
+            return
+        if ctx.master.addons.get("consoleaddon"):
+            # mitmproxy's console would never notice that its terminal is closed.
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
             return
         # Under `nohup` it is ignored at the start: then the process outlives the terminal.
         self._ends_with_terminal = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN and _has_terminal()

@@ -12,6 +12,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from addons import redis_budgets
 from addons.counters import Counters
 from addons.exchange import Exchange
 from addons.redis_budgets import RedisBudgets
@@ -33,6 +34,12 @@ Step = Callable[[list[RedisBudgets], str], Coroutine[None, None, None]]
 @pytest.fixture
 def exchange(tmp_path: Path) -> Exchange:
     return Routed(tmp_path, "POST", "/v1/chat/completions").exchange
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine may be slow."""
+    monkeypatch.setattr(redis_budgets, "PATIENCE_S", 60.0)
 
 
 def run(url: str, step: Step) -> None:
