@@ -293,7 +293,7 @@ class TestForward:
                 assert [_answered(client, asked) for client in tunnels] == [(200, False), (200, False)]
                 file.write_text(new)
                 proxy.process.send_signal(signal.SIGHUP)
-                until(lambda: "read the configuration again: callers changed" in proxy.output)
+                until(lambda: "read the configuration again: clients changed" in proxy.output)
                 # A client whose key was replaced opens another tunnel, with the new key.
                 assert [_answered(client, asked) for client in tunnels] == [(407, True), (200, False)]
             rows = proxy.rows()
