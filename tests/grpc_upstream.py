@@ -56,7 +56,7 @@ def serving(ca: trustme.CA, compression: object = None) -> Iterator[int]:
     certificate = ca.issue_cert("localhost")
     pair = (certificate.private_key_pem.bytes(), certificate.cert_chain_pems[0].bytes())
     server = grpc.server(futures.ThreadPoolExecutor(4), handlers=[Predictions()], compression=compression)
-    port = server.add_secure_port("localhost:0", grpc.ssl_server_credentials([pair]))
+    port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
     server.start()
     try:
         yield port

@@ -97,13 +97,14 @@ class TestTrouble:
             for _ in range(MOST_WAITING + 10):
                 end(recorder, ended())
             spent = time.monotonic() - began
-            # 5 microseconds each; the test allows for a slow machine.
-            assert spent < 1
+            # Each takes 5 microseconds, and would take seconds if it waited for the collector.
+            assert spent < 30
             assert len(one._waiting) == MOST_WAITING
             assert one.lost == 10
             began = time.monotonic()
             one.done()
-            assert time.monotonic() - began < 2
+            # The collector is given 10 seconds for an answer.
+            assert time.monotonic() - began < 8
 
     def test_a_collector_that_refuses(self, start: Start, caplog: pytest.LogCaptureFixture) -> None:
         with Collector(400) as collector, caplog.at_level(logging.DEBUG):

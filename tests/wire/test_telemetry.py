@@ -57,7 +57,7 @@ def test_a_collector_that_hangs(start_proxy: StartProxy, simulator: Simulator) -
         assert [row["state"] for row in proxy.rows()] == ["done"] * 5
         began = time.monotonic()
         assert proxy.stop() == 0
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 9
 
 
 def test_what_clients_send_breaks_nothing(start_proxy: StartProxy, simulator: Simulator) -> None:
