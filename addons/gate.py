@@ -46,7 +46,9 @@ class Gate:
         kind = str(response.headers.get("content-type", "")).strip().lower()
         is_stream = in_parts or kind.startswith("text/event-stream")
         self._new_tap = partial(_tap, response, attempt, model)
-        self._tap = self._new_tap() if is_stream else None
+        self._is_stream = is_stream
+        self._tap: Tap | None = None
+        """What reads a stream, if its first piece is not plain."""
         self._is_held = not is_stream and "json" in kind
         self._is_coded = response.headers.get("content-encoding", "identity") != "identity"
         self._size = 0
@@ -57,9 +59,13 @@ class Gate:
         self._size += len(data)
         if self._is_held:
             self._pieces.append(data)
+            if self._size <= LARGEST_ERROR:
+                # So that no word is cut in two.
+                self._pieces = [b"".join(self._pieces)]
             return Verdict.PASS if self._size > LARGEST_HELD else Verdict.WAIT
-        if not self._tap:
+        if not self._is_stream or (not self._tap and _has_plain_content(data)):
             return Verdict.PASS
+        self._tap = self._tap or self._new_tap()
         self._tap(data)
         return Verdict.PASS if self._size > MOST_EVENTS else self._judged()
 
@@ -90,7 +96,7 @@ class Gate:
         last = next((piece for piece in reversed(self._pieces) if piece.strip()), b"")
         if not self._is_coded and not last.rstrip().endswith((b"}", b"]")):
             return True
-        if self._size > LARGEST_ERROR:
+        if self._size > LARGEST_ERROR or not (self._is_coded or any(b'"error"' in piece for piece in self._pieces)):
             return False
         read = self.reading
         return read is not None and read.failed and _is_upstreams(read)
@@ -104,6 +110,17 @@ class Gate:
         tap.break_off()
         reader = tap.usage.reader
         return reader.reading if reader else None
+
+
+_TEXT = re.compile(rb'"(?:text|content)"\s*:\s*"[^"]')
+_MORE = re.compile(rb'"(?:error|response|item)"')
+
+
+def _has_plain_content(piece: bytes) -> bool:
+    """Whether the first piece of a stream certainly has content, without reading it: a text that is not empty, in an
+    event that is whole, and nothing in which a text could be anything else. Most streams begin so."""
+    end = max(piece.rfind(b"\n\n"), piece.rfind(b"\n\r\n"))
+    return end > 0 and _TEXT.search(piece, 0, end) is not None and _MORE.search(piece) is None
 
 
 def _is_upstreams(read: Reading) -> bool:
