@@ -71,7 +71,8 @@ class Proxy:
             folder / "stderr.txt",
         )
         self._last_id = ""
-        self.url = self._wait_for_directions(_LISTENING if bare else _DIRECTIONS)
+        # An older version says other words.
+        self.url = self._wait_for_directions(_LISTENING if bare or checkout is not ROOT else _DIRECTIONS)
         self.port = int(self.url.rpartition(":")[2])
 
     def __enter__(self) -> "Proxy":
